@@ -1,0 +1,47 @@
+"""Errors a person is expected to act on, and the exit code each of them means.
+
+Each is raised with one finished string: what, where, how many, examples, what to do next. Prefect
+may have to pickle it, and an exception with a custom ``__init__`` signature does not come back.
+"""
+
+from typing import ClassVar
+
+
+class PipelineError(Exception):
+    """Base of every error raised on purpose; `exit_code` is what `dssm` ends with."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class SettingsError(PipelineError):
+    """The settings, or the words of the command line, cannot be meant."""
+
+
+class SourceError(PipelineError):
+    """A source cannot be found or read as a table of queries. Retrying cannot help."""
+
+
+class CorpusRejected(PipelineError):
+    """The corpus was read and breaks its contract. Editing the corpus (or a bound) can help."""
+
+
+class NothingLive(PipelineError):
+    """There is no published model to do this with."""
+
+
+class MachineFault(PipelineError):
+    """Disk, server, memory: nothing is wrong with the data. The same command may work later."""
+
+    exit_code = 3
+
+
+class ProofBroken(PipelineError):
+    """The pipeline's own output contradicts what it promises: a fault of ours, never of the data."""
+
+    exit_code = 3
+
+
+class StaleFile(PipelineError):
+    """A file a step relies on is gone or altered since its manifest was written."""
+
+    exit_code = 3

@@ -1,0 +1,71 @@
+"""What evaluate says of a candidate: evaluation.json, without times, paths, run ids or the live version."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Interval(BaseModel):
+    """A measured share with its 95 % bootstrap interval over test rows (macro: over classes)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: float
+    low: float
+    high: float
+
+
+class Metrics(BaseModel):
+    """Retrieval quality on some rows. One answer is right per query, so recall@k equals the hit rate@k."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int
+    recall_at_1: Interval
+    recall_at_5: Interval
+    recall_at_10: Interval
+    mrr: Interval
+    macro_recall_at_10: Interval
+
+
+class ClassResult(BaseModel):
+    """How one standard question fared in the test rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    standard_question: str
+    train_rows: int
+    test_rows: int
+    recall_at_1: float
+    recall_at_10: float
+    confused_with: list[str]  # standard questions ranked first instead, most frequent first
+
+
+class SuspectRow(BaseModel):
+    """A training row that the model, fitted with it, still puts elsewhere: probably mislabelled."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    row_id: int
+    query: str
+    standard_question: str
+    suggested: str
+    margin: float  # score of the suggested minus that of the label, > 0
+
+
+class Evaluation(BaseModel):
+    """All that is measured of one candidate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    corpus: str
+    test_rows: int
+    classes: int
+    untested_classes: int
+    unknown_test_rows: int  # their standard question is not in the corpus: counted as misses
+    overlap_rows: int  # test rows whose query also stands in train
+    model: Metrics
+    without_overlap: Metrics | None  # None: no overlap
+    by_class_size: dict[str, Metrics]  # "1-3", "4-10", "11-50", ">50" training rows
+    baselines: dict[str, Metrics]  # "bm25", "tfidf"
+    baselines_by_class_size: dict[str, dict[str, Metrics]]
+    classes_worst: list[ClassResult]
+    suspects: list[SuspectRow]

@@ -1,0 +1,113 @@
+"""Manifests: what a step left on disk, said so that the next one can check it before believing it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.errors import StaleFile
+
+SCHEMA_VERSION = 1
+
+
+class FileEntry(BaseModel):
+    """One file of a step."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str  # relative to the manifest's folder, with forward slashes
+    sha256: str
+    bytes: int
+    rows: int | None = None
+
+
+class StepManifest(BaseModel):
+    """What one step of one run left in its folder. `facts` are its counts; they depend on nothing but inputs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: str
+    key: str  # hash of inputs, settings and code: equal keys mean equal files
+    schema_version: int = SCHEMA_VERSION
+    files: list[FileEntry]
+    facts: dict[str, Any] = {}
+    warnings: list[str] = []
+
+    def sha256_of(self, path: str) -> str:
+        """Return the hash of one file of this manifest; KeyError if it has no such file."""
+        return {entry.path: entry.sha256 for entry in self.files}[path]
+
+    def verify(self, folder: Path) -> None:
+        """Check every file against its hash.
+
+        Raises:
+            StaleFile: a file is gone or altered.
+        """
+        for entry in self.files:
+            file = folder / entry.path
+            if not file.is_file():
+                raise StaleFile(f"{file} is gone, though {folder / 'manifest.json'} names it; run the step again")
+            if file.stat().st_size != entry.bytes or hash_file(file) != entry.sha256:
+                raise StaleFile(f"{file} was altered after it was written; run the step again")
+
+    def write(self, folder: Path) -> None:
+        """Write manifest.json, the last file of a step: its presence means that the step is complete."""
+        write_atomically(folder / "manifest.json", self.model_dump_json(indent=1).encode())
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the manifest of `folder`."""
+        return cls.model_validate_json((folder / "manifest.json").read_bytes())
+
+
+def hash_file(file: Path) -> str:
+    """Return the sha256 of a file's bytes, in hex."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def hash_json(value: Mapping[str, Any]) -> str:
+    """Return the sha256 of a JSON value in its canonical form, in hex."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def canonical_json(value: Mapping[str, Any]) -> bytes:
+    """Return JSON with sorted keys and fixed white space: equal values, equal bytes."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def list_files(folder: Path, rows: Mapping[str, int] | None = None, skip: Iterable[str] = ()) -> list[FileEntry]:
+    """Describe every file below `folder` except manifest.json and `skip`, sorted by path."""
+    skipped = {"manifest.json", *skip}
+    entries = []
+    for file in sorted(folder.rglob("*")):
+        path = file.relative_to(folder).as_posix()
+        if file.is_file() and path not in skipped:
+            entries.append(
+                FileEntry(path=path, sha256=hash_file(file), bytes=file.stat().st_size, rows=(rows or {}).get(path))
+            )
+    return entries
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Replace `file` by `content` so that a reader, or a crash, sees the old or the new bytes, never a part."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    with partial.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(partial, file)
+    sync_folder(file.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

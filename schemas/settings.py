@@ -1,0 +1,302 @@
+"""Settings of one corpus: what its deployment is built from and what its runs record.
+
+One TOML file is the whole truth about a corpus. It is parsed once into a frozen `CorpusSettings`;
+nothing else in the project reads a file or an environment variable to decide what to do.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+
+Severity = Literal["critical", "warning", "info"]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _require_every_field(schema: dict[str, Any]) -> None:
+    # A form, a deployment or an API call hands over a whole settings object. Were fields optional
+    # there, one that sends only `{"model": {"hidden": [64]}}` would silently run on our defaults.
+    schema["required"] = list(schema.get("properties", {}))
+
+
+class Section(BaseModel):
+    """A frozen group of settings; unknown keys are refused, so that a typo is not a default."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        json_schema_extra=_require_every_field,
+    )
+
+
+class Source(Section):
+    """Where the rows `query -> standard question` come from."""
+
+    path: str | list[str] = Field(
+        description="File, folder, glob or fsspec address, or several of them; 'bundled:c' is the generated corpus C. "
+        "A relative path counts from the folder of the TOML file."
+    )
+    test_path: str | list[str] | None = Field(
+        default=None,
+        description="Official held-out rows, never altered and never trained on; empty: the split is ours.",
+    )
+    questions_path: str | None = Field(
+        default=None,
+        description="Optional list of standard questions (columns id, text): stable ids, and classes without rows.",
+    )
+    query_column: str | None = Field(default=None, description="Column of the queries; empty: found by common names.")
+    question_column: str | None = Field(
+        default=None, description="Column of the standard questions; empty: found by common names."
+    )
+    encoding: str | None = Field(default=None, description="Encoding of text files; empty: detected.")
+    delimiter: str | None = Field(
+        default=None, min_length=1, max_length=1, description="Delimiter of text files; empty: detected."
+    )
+    sheet: str | None = Field(default=None, description="Sheet of an Excel file; empty: the first.")
+
+
+class Text(Section):
+    """How a text becomes features. Training and serving share these; they are part of the model."""
+
+    user_dictionary: str | None = Field(default=None, description="jieba user dictionary: a word a line.")
+    words: bool = Field(default=True, description="Use words (jieba for Chinese) as features.")
+    bigrams: bool = Field(default=True, description="Use pairs of neighbouring words as features.")
+    char_ngrams_cjk: tuple[int, int] | None = Field(
+        default=(1, 3), description="Shortest and longest character n-gram of texts with Chinese; empty: none."
+    )
+    char_ngrams_latin: tuple[int, int] | None = Field(
+        default=(3, 5), description="Shortest and longest character n-gram of other words; empty: none."
+    )
+    min_texts: int = Field(default=2, ge=1, description="Texts a feature must stand in to be kept, in texts.")
+    max_characters: int = Field(
+        default=512, ge=8, le=100_000, description="A longer text is cut here before features are taken, in characters."
+    )
+
+    @model_validator(mode="after")
+    def _sane(self) -> Self:
+        for name in ("char_ngrams_cjk", "char_ngrams_latin"):
+            span = getattr(self, name)
+            if span and not 1 <= span[0] <= span[1] <= 8:
+                raise ValueError(
+                    f"{name} must be [shortest, longest] with 1 <= shortest <= longest <= 8, got {list(span)}"
+                )
+        if not (self.words or self.bigrams or self.char_ngrams_cjk or self.char_ngrams_latin):
+            raise ValueError("no features left: switch on words, bigrams or character n-grams")
+        return self
+
+
+class Bound(Section):
+    """A limit on one statistic at two levels; an empty level never fires."""
+
+    warn: float | None = Field(default=None, description="Beyond this the run goes on with a warning.")
+    stop: float | None = Field(default=None, description="Beyond this the run ends and nothing is published.")
+
+
+class CustomExpectation(Section):
+    """Any Great Expectations expectation, run on the rows (columns query, standard_question, ...)."""
+
+    type: str = Field(description="Snake-case name, e.g. 'expect_column_value_lengths_to_be_between'.")
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of the expectation.")
+    severity: Severity = Field(default="warning", description="critical ends the run; warning and info travel on.")
+
+
+def _at_most(name: str, **levels: float) -> Any:  # noqa: ANN401 - pydantic's Field is typed Any
+    return Field(default_factory=lambda: Bound(**levels), description=f"Upper bound: {name}.")
+
+
+def _at_least(name: str, **levels: float) -> Any:  # noqa: ANN401 - pydantic's Field is typed Any
+    return Field(default_factory=lambda: Bound(**levels), description=f"Lower bound: {name}.")
+
+
+class Validation(Section):
+    """What the corpus must satisfy. Every bound has two levels, warn and stop."""
+
+    small_class_rows: int = Field(default=3, ge=1, description="A class with at most so many rows is small, in rows.")
+    max_query_characters: int = Field(
+        default=300, ge=1, description="A longer query counts as over-long, in characters."
+    )
+    min_rows: Bound = _at_least("usable rows", warn=200, stop=2)
+    min_classes: Bound = _at_least("standard questions with rows", warn=5, stop=2)
+    min_class_rows: Bound = _at_least("rows of the smallest class", warn=2)
+    max_small_class_share: Bound = _at_most("share of classes that are small", warn=0.5)
+    max_imbalance: Bound = _at_most("rows of the largest class over the median class", warn=100)
+    max_quarantined_share: Bound = _at_most("share of source rows that are unusable", warn=0.001, stop=0.5)
+    max_long_share: Bound = _at_most("share of over-long queries", warn=0.01)
+    max_damaged_share: Bound = _at_most("share of rows with encoding damage", warn=0.001, stop=0.5)
+    max_duplicate_share: Bound = _at_most("share of rows that repeat an earlier row", warn=0.2)
+    max_conflict_share: Bound = _at_most("share of rows whose query stands under several standard questions", warn=0.02)
+    max_twin_classes: Bound = _at_most("standard questions equal to another after normalising", warn=0)
+    max_order_z: Bound = _at_most("z of order by standard question, before the shuffle", warn=6)
+    expectations: list[CustomExpectation] = Field(
+        default_factory=list, description="Further Great Expectations expectations on the rows."
+    )
+    data_docs: bool = Field(default=False, description="Also write Great Expectations' Data Docs beside the run.")
+
+
+class Split(Section):
+    """How rows are held out. Shares are of all rows; every class keeps a training row."""
+
+    test_share: float = Field(default=0.1, gt=0, lt=0.9, description="Rows held out for the test; our own split only.")
+    validation_share: float = Field(
+        default=0.1, gt=0, lt=0.9, description="Training rows on which choices are made; the refit uses them all."
+    )
+    shuffle: bool = Field(default=True, description="Shuffle all rows before training; off only to study the harm.")
+
+
+class Negatives(Section):
+    """The wrong standard questions drawn for every training row."""
+
+    per_row: int = Field(default=4, ge=1, le=1024, description="Negatives per row and epoch (the article's 1:k).")
+    sampler: Literal["random", "first_n"] = Field(
+        default="random", description="random: uniform; first_n: always the same first n (the article's mistake)."
+    )
+    epochs_drawn: int = Field(default=4, ge=1, le=1000, description="Epochs with a fresh draw; afterwards they cycle.")
+    near_duplicate: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="Standard questions this similar (Jaccard of character pairs) never oppose.",
+    )
+
+
+class Model(Section):
+    """The towers."""
+
+    tower: Literal["bag", "lstm"] = Field(
+        default="bag", description="bag: weighted n-grams; lstm: the article's DSSM-LSTM."
+    )
+    embedding: int = Field(default=128, ge=2, le=4096, description="Embedding size: the article's 'input layer'.")
+    hidden: list[Annotated[int, Field(ge=1, le=8192)]] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Sizes of the hidden layers; for lstm the first is the LSTM's state.",
+    )
+    activation: Literal["tanh", "relu", "gelu", "none"] = Field(default="tanh", description="After each hidden layer.")
+    output: int | None = Field(
+        default=None, ge=2, le=4096, description="Size of a tower's vector; empty: that of the last layer."
+    )
+    towers: int = Field(
+        default=4,
+        ge=1,
+        le=16,
+        description="Towers of different seeds trained side by side; their cosines are averaged.",
+    )
+    class_vectors: bool = Field(default=True, description="Add a small learned vector to each standard question's.")
+
+
+class Loss(Section):
+    """The training objective."""
+
+    kind: Literal["softmax_all", "softmax", "softmax_target"] = Field(
+        default="softmax_all",
+        description="softmax_all: exact, every standard question a candidate; softmax: over the drawn negatives; "
+        "softmax_target: the article's, (p+ - target)^2 over the drawn negatives.",
+    )
+    gamma: float = Field(default=20.0, gt=0, le=1000, description="Smoothing factor of the softmax (1 / temperature).")
+    target: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="softmax_target: aim of p+; empty: 1 / (1 + k e^-gamma), 0.4046 at k=4, gamma=1.",
+    )
+    label_smoothing: float = Field(default=0.05, ge=0, lt=1, description="softmax_all: mass spread over all classes.")
+    prior_strength: float = Field(
+        default=0.7,
+        ge=0,
+        le=2,
+        description="softmax_all: logit adjustment by the class prior (Menon et al. 2020); 0: none.",
+    )
+
+
+class Training(Section):
+    """How the towers are trained."""
+
+    epochs: int = Field(default=20, ge=1, le=10_000, description="Longest training, in epochs.")
+    batch_size: int = Field(default=256, ge=2, le=65_536, description="Rows per step.")
+    learning_rate: float = Field(
+        default=0.02, gt=0, le=100, description="Adagrad step size at the start; decays linearly."
+    )
+    feature_dropout: float = Field(default=0.4, ge=0, lt=1, description="Share of a query's features dropped per step.")
+    vector_dropout: float = Field(
+        default=0.3, ge=0, lt=1, description="Share of a vector's dimensions dropped per step."
+    )
+    choose: bool = Field(
+        default=True, description="Choose what is open on the validation cut, then refit on all training rows."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU where there is one.")
+    threads: int = Field(default=2, ge=1, le=1024, description="CPU threads of training; the bytes depend on it.")
+
+
+class Publishing(Section):
+    """When a candidate goes live, and how long old versions stay."""
+
+    below_baseline: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="Without a live version: recall@10 may lie this far below the best baseline.",
+    )
+    below_live: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="With a live version: recall@10 may lie this far below it, on the same rows.",
+    )
+    approval: bool = Field(default=False, description="Wait for a person (dssm approve) before going live.")
+    keep_versions: int = Field(default=10, ge=2, le=10_000, description="Versions kept; the live one always is.")
+    keep_runs: int = Field(default=10, ge=2, le=10_000, description="Runs whose files are kept.")
+
+
+class Schedule(Section):
+    """When the deployment runs."""
+
+    cron: str = Field(default="0 2 * * *", description="Cron of the nightly run.")
+    timezone: str = Field(default="Asia/Shanghai", description="IANA time zone of the cron.")
+
+
+class CorpusSettings(Section):
+    """One corpus and everything done with it. The flow's one parameter."""
+
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_-]*$", max_length=64, description="Name of corpus and deployment, e.g. 'bank_zh'."
+    )
+    source: Source
+    text: Text = Field(default_factory=Text)
+    validation: Validation = Field(default_factory=Validation, alias="validate")
+    split: Split = Field(default_factory=Split)
+    negatives: Negatives = Field(default_factory=Negatives)
+    model: Model = Field(default_factory=Model)
+    loss: Loss = Field(default_factory=Loss)
+    training: Training = Field(default_factory=Training)
+    publish: Publishing = Field(default_factory=Publishing)
+    schedule: Schedule = Field(default_factory=Schedule)
+    seed: int = Field(
+        default=13, ge=0, lt=2**63, description="Seeds the split, the shuffle, the negatives and the weights."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_partial(cls, data: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - raw input of any shape
+        """A TOML may leave out what it does not change (context fill_defaults); a parameter may not."""
+        fills = bool(info.context and info.context.get("fill_defaults"))
+        if isinstance(data, dict) and not fills:
+            if missing := _missing(cls, data):
+                raise ValueError(
+                    f"partial settings: {len(missing)} value(s) missing, e.g. {', '.join(missing[:3])}; "
+                    "hand over the whole settings object (dssm run --set changes single values)"
+                )
+        return data
+
+
+def _missing(section: type[BaseModel], data: dict[str, Any], prefix: str = "") -> list[str]:
+    missing = []
+    for name, field in section.model_fields.items():
+        key = field.alias or name
+        value = data.get(key, data.get(name, ...))
+        if value is ...:
+            missing.append(prefix + key)
+        elif isinstance(value, dict) and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            missing += _missing(field.annotation, value, f"{prefix}{key}.")
+    return missing

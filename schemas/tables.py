@@ -1,0 +1,103 @@
+"""Column contracts of the Parquet files that rooms hand to each other."""
+
+import pyarrow as pa
+
+QUESTIONS = pa.schema(
+    [
+        pa.field("row_id", pa.int64(), nullable=False),  # 0, 1, 2, ... in source order
+        pa.field("query", pa.string(), nullable=False),  # as given
+        pa.field("query_norm", pa.string(), nullable=False),  # normalised, never empty
+        pa.field("standard_question", pa.string(), nullable=False),  # as given, trimmed: the class
+        pa.field("source", pa.dictionary(pa.int32(), pa.string()), nullable=False),  # file the row stands in
+        pa.field("line", pa.int64(), nullable=False),  # line (or row) of that file, from 1, header included
+    ],
+    metadata={"grain": "one usable row of the source; also of the official test file"},
+)
+
+STANDARD_QUESTIONS = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),  # as in the owner's list; else the text itself
+        pa.field("standard_question", pa.string(), nullable=False),  # trimmed text
+        pa.field("standard_norm", pa.string(), nullable=False),  # normalised
+        pa.field("rows", pa.int64(), nullable=False),  # usable rows in the training source
+    ],
+    metadata={"grain": "one standard question, sorted by text"},
+)
+
+QUARANTINE = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("line", pa.int64(), nullable=False),
+        pa.field("role", pa.string(), nullable=False),  # "train" or "test"
+        pa.field("reason", pa.string(), nullable=False),  # e.g. "empty query"
+        pa.field("query", pa.string()),  # as far as it could be read
+        pa.field("standard_question", pa.string()),
+    ],
+    metadata={"grain": "one unusable row of a source, with the reason"},
+)
+
+TRAIN = pa.schema(
+    [
+        pa.field("row_id", pa.int64(), nullable=False),
+        pa.field("class_id", pa.int32(), nullable=False),  # row number in CLASSES
+        pa.field("query", pa.string(), nullable=False),  # normalised
+        pa.field("validation", pa.bool_(), nullable=False),  # held out while choosing, used in the refit
+        pa.field("features", pa.list_(pa.int32()), nullable=False),  # row numbers in VOCABULARY, increasing
+        pa.field("weights", pa.list_(pa.float32()), nullable=False),  # tf-idf, unit length
+        pa.field("words", pa.list_(pa.int32()), nullable=False),  # row numbers in WORDS, in order of the text
+    ],
+    metadata={"grain": "one training row, in shuffled order"},
+)
+
+TEST = pa.schema(
+    [
+        pa.field("row_id", pa.int64(), nullable=False),
+        pa.field("class_id", pa.int32(), nullable=False),  # -1: its standard question is not in the corpus
+        pa.field("query", pa.string(), nullable=False),  # as given
+        pa.field("standard_question", pa.string(), nullable=False),
+        pa.field("in_train", pa.bool_(), nullable=False),  # the same normalised query is also a training row
+        pa.field("line", pa.int64(), nullable=False),
+    ],
+    metadata={"grain": "one held-out row, in source order"},
+)
+
+CLASSES = pa.schema(
+    [
+        pa.field("class_id", pa.int32(), nullable=False),  # 0, 1, 2, ...
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("standard_question", pa.string(), nullable=False),
+        pa.field("standard_norm", pa.string(), nullable=False),
+        pa.field("rows", pa.int64(), nullable=False),  # training rows
+        pa.field("features", pa.list_(pa.int32()), nullable=False),
+        pa.field("weights", pa.list_(pa.float32()), nullable=False),
+        pa.field("words", pa.list_(pa.int32()), nullable=False),
+        pa.field("near_duplicates", pa.list_(pa.int32()), nullable=False),  # classes it never opposes
+    ],
+    metadata={"grain": "one standard question, sorted by text"},
+)
+
+VOCABULARY = pa.schema(
+    [
+        pa.field("feature", pa.string(), nullable=False),  # "w:" word, "b:" pair of words, "c:" character n-gram
+        pa.field("texts", pa.int64(), nullable=False),  # texts it stands in
+        pa.field("idf", pa.float32(), nullable=False),
+    ],
+    metadata={"grain": "one feature, sorted"},
+)
+
+WORDS = pa.schema(
+    [pa.field("word", pa.string(), nullable=False), pa.field("texts", pa.int64(), nullable=False)],
+    metadata={"grain": "one word of the training texts, sorted; row 0 is the unknown word"},
+)
+
+
+def negatives_schema(per_row: int) -> pa.Schema:
+    """Return the contract of one epoch's negatives: in the order of TRAIN, `per_row` class ids each."""
+    return pa.schema(
+        [
+            pa.field("row_id", pa.int64(), nullable=False),
+            pa.field("class_id", pa.int32(), nullable=False),  # the right one
+            pa.field("negatives", pa.list_(pa.int32(), per_row), nullable=False),
+        ],
+        metadata={"grain": "one training row and epoch"},
+    )
