@@ -39,6 +39,17 @@ class ClassResult(BaseModel):
     confused_with: list[str]  # standard questions ranked first instead, most frequent first
 
 
+class ConfusedPair(BaseModel):
+    """How often one standard question is ranked first where another is right."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    standard_question: str  # the right one
+    ranked_first: str
+    rows: int  # test rows
+    near_duplicate: bool  # the two texts are hardly different: a question to the corpus, not to the model
+
+
 class SuspectRow(BaseModel):
     """A training row that the model, fitted with it, still puts elsewhere: probably mislabelled."""
 
@@ -67,5 +78,17 @@ class Evaluation(BaseModel):
     by_class_size: dict[str, Metrics]  # "1-3", "4-10", "11-50", ">50" training rows
     baselines: dict[str, Metrics]  # "bm25", "tfidf"
     baselines_by_class_size: dict[str, dict[str, Metrics]]
-    classes_worst: list[ClassResult]
+    classes_worst: list[ClassResult]  # most misses among the first ten, most first
+    confused: list[ConfusedPair] = []  # most rows first
     suspects: list[SuspectRow]
+
+
+class Comparison(BaseModel):
+    """The candidate beside the live version on the same test rows. Kept out of evaluation.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str  # the live one
+    live: Metrics
+    live_by_class_size: dict[str, Metrics] = {}
+    recall_at_10_difference: Interval  # candidate minus live, paired over rows

@@ -202,6 +202,10 @@ class Loss(Section):
         description="softmax_target: aim of p+; empty: 1 / (1 + k e^-gamma), 0.4046 at k=4, gamma=1.",
     )
     label_smoothing: float = Field(default=0.05, ge=0, lt=1, description="softmax_all: mass spread over all classes.")
+    unreachable: Literal["refuse", "warn"] = Field(
+        default="refuse",
+        description="What to do where the target is out of reach by geometry; warn: train all the same.",
+    )
     prior_strength: float = Field(
         default=0.7,
         ge=0,
@@ -225,8 +229,10 @@ class Training(Section):
     choose: bool = Field(
         default=True, description="Choose what is open on the validation cut, then refit on all training rows."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU where there is one.")
     threads: int = Field(default=2, ge=1, le=1024, description="CPU threads of training; the bytes depend on it.")
+    checkpoint_seconds: float = Field(
+        default=15, ge=0, description="Least time between two checkpoints, in seconds; 0: after every epoch."
+    )
 
 
 class Publishing(Section):

@@ -54,3 +54,8 @@ class Workspace(BaseModel):
         if name not in STEPS:
             raise ValueError(f"no step {name!r}; the steps are {', '.join(STEPS)}")
         return self.root / name
+
+
+def artifact_key(corpus: str, what: str) -> str:
+    """Return a stable Prefect artifact key (lower case, digits, dashes), so that each has a history per corpus."""
+    return f"{corpus.replace('_', '-')}-{what}"

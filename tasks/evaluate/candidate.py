@@ -1,0 +1,124 @@
+"""From files to measurements: a candidate, its baselines and the live version on the same test rows. Pure."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from schemas.evaluation import Comparison, Evaluation
+from schemas.manifest import write_atomically
+from schemas.settings import CorpusSettings
+from tasks.evaluate.baselines import TfidfNeighbour, bm25
+from tasks.evaluate.measure import Classes, Scorer, TestRows, TrainRows, evaluate_candidate, rank_rows
+from tasks.evaluate.metrics import by_class_size, measure, paired_difference
+from tasks.evaluate.retriever import Model
+from tasks.ingest.normalise import normalise
+from tasks.prepare.features import Tokeniser
+from tasks.prepare.vocabulary import Rows, Vocabulary
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What evaluate reads of prepare's folder."""
+
+    test: pa.Table
+    train: pa.Table
+    classes: pa.Table
+    folder: Path
+
+    @classmethod
+    def read(cls, folder: Path) -> "Prepared":
+        """Read train.parquet, test.parquet and classes.parquet."""
+        test, train, classes = (pq.read_table(folder / f"{name}.parquet") for name in ("test", "train", "classes"))
+        return cls(test, train, classes, folder)
+
+    def test_rows(self) -> TestRows:
+        """Return the held-out rows."""
+        truth = self.test["class_id"].to_numpy().astype(np.int64)
+        return TestRows(self.test["query"].to_pylist(), truth, self.test["in_train"].to_numpy())
+
+
+def evaluate_files(prepared_folder: Path, candidate: Path, folder: Path, settings: CorpusSettings) -> Evaluation:
+    """Measure a candidate and write evaluation.json and ranked.parquet into `folder`.
+
+    Args:
+        prepared_folder: of prepare.
+        candidate: folder of the candidate.
+        folder: where to.
+        settings: text, name and seed are read.
+    """
+    prepared, model = Prepared.read(prepared_folder), Model(candidate)
+    read = model.encoder.read_prepared
+    train = TrainRows(
+        row_ids=prepared.train["row_id"].to_numpy(),
+        queries=prepared.train["query"].to_pylist(),
+        class_ids=prepared.train["class_id"].to_numpy(),
+        scores=lambda rows: model.scores_of(read(prepared.train.slice(rows.start, rows.stop - rows.start))),
+    )
+    classes = Classes(
+        texts=prepared.classes["standard_question"].to_pylist(),
+        train_rows=prepared.classes["rows"].to_numpy(),
+        near_duplicates=prepared.classes["near_duplicates"].to_pylist(),
+    )
+    baselines = _baselines(prepared, settings)
+    evaluation, ranked = evaluate_candidate(
+        settings.name, model, baselines, prepared.test_rows(), train, classes, settings.seed
+    )
+    top = pa.array(ranked["model"].top.astype(np.int32).tolist(), type=pa.list_(pa.int32()))
+    table = pa.table({"row_id": prepared.test["row_id"], "rank": ranked["model"].ranks, "top": top})
+    pq.write_table(table, folder / "ranked.parquet", compression="zstd")
+    write_atomically(folder / "evaluation.json", evaluation.model_dump_json(indent=1).encode())
+    return evaluation
+
+
+def compare_with_live(prepared_folder: Path, ranked: Path, live: Path, settings: CorpusSettings) -> Comparison:
+    """Measure the live version on the candidate's test rows.
+
+    Args:
+        prepared_folder: of prepare.
+        ranked: ranked.parquet of the candidate.
+        live: folder of the live version.
+        settings: the seed is read.
+    """
+    prepared, model = Prepared.read(prepared_folder), Model(live)
+    rows = prepared.test_rows()
+    number = {text: n for n, text in enumerate(model.standard_questions)}
+    truth = np.array([number.get(text, -1) for text in prepared.test["standard_question"].to_pylist()], dtype=np.int64)
+    ranks = rank_rows(model, TestRows(rows.queries, truth, rows.in_train), len(number)).ranks
+    candidate: NDArray[np.int64] = pq.read_table(ranked, columns=["rank"])["rank"].to_numpy()
+    return Comparison(
+        version=live.name,
+        live=measure(ranks, rows.truth, settings.seed),
+        live_by_class_size=by_class_size(ranks, rows.truth, prepared.classes["rows"].to_numpy(), settings.seed),
+        recall_at_10_difference=paired_difference(candidate, ranks, 10, settings.seed),
+    )
+
+
+def _baselines(prepared: Prepared, settings: CorpusSettings) -> dict[str, Scorer]:
+    """BM25 over words and tf-idf neighbour over features, from what prepare has already cut."""
+    tokeniser = Tokeniser(settings.text)
+    known: list[str] = pq.read_table(prepared.folder / "words.parquet")["word"].to_pylist()
+    vocabulary = Vocabulary.from_table(pq.read_table(prepared.folder / "vocabulary.parquet"))
+    n_classes = len(prepared.classes)
+    owner = np.concatenate([prepared.train["class_id"].to_numpy(), np.arange(n_classes)])
+
+    def both(column: str) -> pa.ChunkedArray:
+        return pa.chunked_array(prepared.train[column].chunks + prepared.classes[column].chunks)
+
+    words = ([known[n] for n in text] for text in both("words").to_pylist())
+    rows = Rows.from_lists(both("features"), both("weights"))
+    return {
+        "bm25": bm25(words, owner, n_classes, lambda query: tokeniser.words(normalise(query))),
+        "tfidf": TfidfNeighbour(rows, owner, n_classes, vocabulary, lambda query: tokeniser.features(normalise(query))),
+    }
+
+
+def locate(questions: Path, row_ids: list[int]) -> dict[int, str]:
+    """Return "file:line" of some rows of questions.parquet."""
+    table = pq.read_table(questions, columns=["row_id", "source", "line"])
+    table = table.filter(pc.is_in(table["row_id"], pa.array(row_ids, type=pa.int64())))
+    return {row["row_id"]: f"{row['source']}:{row['line']}" for row in table.to_pylist()}

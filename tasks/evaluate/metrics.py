@@ -1,0 +1,148 @@
+"""Retrieval metrics with their bootstrap intervals. Pure: scores and labels in, numbers out.
+
+Every metric is a mean over rows (or over classes), so one function gives them all an interval.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.evaluation import Interval, Metrics
+
+Array = npt.NDArray[np.generic]
+Scores = npt.NDArray[np.floating]  # (n, classes), higher is better
+Ids = npt.NDArray[np.integer]  # (n,)
+
+RESAMPLES = 2000
+BUCKETS = {"0": (0, 0), "1-3": (1, 3), "4-10": (4, 10), "11-50": (11, 50), ">50": (51, np.inf)}
+
+
+def ranking(scores: Scores, top: int) -> npt.NDArray[np.int64]:
+    """Return the class ids of the `top` highest scores of each row, best first, shape (n, min(top, classes)).
+
+    Ties go to the smaller class id: a fixed order that does not know the label.
+
+    Raises:
+        ValueError: `top` is below 1, or a score is not a number.
+    """
+    _require_numbers(scores)
+    if top < 1:
+        raise ValueError(f"top must be at least 1, got {top}")
+    n, classes = scores.shape
+    top = min(top, classes)
+    if top == classes:
+        return np.argsort(-scores, axis=1, kind="stable")
+    # All above the top-th score, and of those equal to it the first few: exactly `top` per row, in order of id.
+    last = np.partition(scores, classes - top, axis=1)[:, classes - top, None]  # (n, 1)
+    above = scores > last  # (n, classes)
+    level = scores == last  # (n, classes)
+    wanted = top - above.sum(axis=1, keepdims=True)  # (n, 1)
+    chosen = above | (level & (level.cumsum(axis=1, dtype=np.int32) <= wanted))
+    ids = chosen.nonzero()[1].reshape(n, top)
+    order = np.argsort(-np.take_along_axis(scores, ids, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(ids, order, axis=1)
+
+
+def rank_of_truth(scores: Scores, truth: Ids) -> npt.NDArray[np.int64]:
+    """Return the 0-based position of the right class in `ranking`, without sorting, shape (n,).
+
+    The rank is the number of higher scores plus the number of equal scores of smaller ids. Where `truth` is
+    -1 (a standard question the corpus does not have) it is -1: never found, whatever k.
+
+    Raises:
+        ValueError: `truth` does not fit the scores, or a score is not a number (it would rank first).
+    """
+    _require_numbers(scores)
+    n, classes = scores.shape
+    if truth.shape != (n,) or (n and not (-1 <= truth.min() and truth.max() < classes)):
+        raise ValueError(f"truth must be {n} class ids from -1 to {classes - 1}, got shape {truth.shape}")
+    own = scores[np.arange(n), truth][:, None]  # (n, 1); of -1 a score that is not used
+    higher = np.count_nonzero(scores > own, axis=1)
+    before = np.count_nonzero((scores == own) & (np.arange(classes) < truth[:, None]), axis=1)
+    return np.where(truth < 0, -1, higher + before).astype(np.int64)
+
+
+def measure(ranks: Ids, truth: Ids, seed: int) -> Metrics:
+    """Return the metrics of rows whose right class stands at `ranks` (0-based, -1: never found).
+
+    recall@k = share of rows with 0 <= rank < k. One answer is right per query, so it is the hit rate@k.
+    MRR = mean of 1 / (rank + 1), 0 for a row never found.
+    Macro recall@10 = mean over the standard questions with test rows of their own recall@10; rows whose
+    standard question is unknown (-1) are misses in all other metrics and no class in this one.
+    Without rows (or classes) there is nothing to measure and the value is 0; `rows` says so.
+    """
+    found = ranks >= 0
+    hits = {k: found & (ranks < k) for k in (1, 5, 10)}
+    reciprocal = np.where(found, 1.0 / np.where(found, ranks + 1, 1), 0.0)
+    return Metrics(
+        rows=len(ranks),
+        recall_at_1=mean_with_interval(hits[1], seed),
+        recall_at_5=mean_with_interval(hits[5], seed),
+        recall_at_10=mean_with_interval(hits[10], seed),
+        mrr=mean_with_interval(reciprocal, seed),
+        macro_recall_at_10=mean_with_interval(_mean_per_class(hits[10], truth), seed),
+    )
+
+
+def by_class_size(ranks: Ids, truth: Ids, train_rows: Ids, seed: int) -> dict[str, Metrics]:
+    """Return the metrics of the test rows by training rows of their class; only buckets that have rows.
+
+    Bucket "0" holds classes known from a list of standard questions alone. Rows of unknown standard questions
+    (-1) are in no bucket.
+
+    Args:
+        ranks: Position of the right class per test row, shape (n,).
+        truth: Class id per test row, -1 for unknown, shape (n,).
+        train_rows: Training rows per class, shape (classes,).
+        seed: Seeds the intervals.
+    """
+    sizes = np.where(truth < 0, -1, train_rows[truth])
+    buckets = {}
+    for name, (low, high) in BUCKETS.items():
+        rows = (low <= sizes) & (sizes <= high)
+        if rows.any():
+            buckets[name] = measure(ranks[rows], truth[rows], seed)
+    return buckets
+
+
+def paired_difference(ranks_a: Ids, ranks_b: Ids, k: int, seed: int) -> Interval:
+    """Return recall@k of a minus that of b on the same rows, with its paired bootstrap interval.
+
+    Rows are resampled with both outcomes, so what is hard for both cancels and the interval is narrower than
+    that of two separate measurements.
+
+    Raises:
+        ValueError: a and b are not ranks of the same rows.
+    """
+    if ranks_a.shape != ranks_b.shape:
+        raise ValueError(f"a and b must be ranks of the same rows, got {ranks_a.shape} and {ranks_b.shape}")
+    hits_a, hits_b = ((ranks >= 0) & (ranks < k) for ranks in (ranks_a, ranks_b))
+    return mean_with_interval(hits_a.astype(float) - hits_b, seed)
+
+
+def mean_with_interval(values: Array, seed: int) -> Interval:
+    """Return the mean of `values` with its 95 % percentile bootstrap interval (Efron 1979), 2,000 resamples.
+
+    Equal values are exchangeable, so a resample draws how often each distinct value comes (one multinomial)
+    instead of n rows: the same distribution at a fraction of the cost. Where all values are equal the interval
+    has no width, since a bootstrap cannot see what the sample has not.
+    """
+    n = len(values)
+    if n == 0:
+        return Interval(value=0.0, low=0.0, high=0.0)
+    distinct, counts = np.unique(values.astype(np.float64), return_counts=True)
+    draws = np.random.default_rng(seed).multinomial(n, counts / n, size=RESAMPLES)  # (resamples, distinct)
+    low, high = np.percentile(draws @ distinct / n, [2.5, 97.5])
+    value = float(counts @ distinct / n)
+    return Interval(value=value, low=min(float(low), value), high=max(float(high), value))
+
+
+def _mean_per_class(values: Array, truth: Ids) -> npt.NDArray[np.float64]:
+    known = truth >= 0
+    _, position, rows = np.unique(truth[known], return_inverse=True, return_counts=True)
+    mean: npt.NDArray[np.float64] = np.bincount(position, weights=values[known].astype(np.float64)) / rows
+    return mean
+
+
+def _require_numbers(scores: Scores) -> None:
+    if np.isnan(scores).any():
+        raise ValueError(f"scores must be numbers, got NaN in {np.isnan(scores).any(axis=1).sum()} row(s)")

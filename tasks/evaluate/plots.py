@@ -1,0 +1,196 @@
+"""The plots of the report and of the Prefect UI, as SVG. Pure, and equal inputs give equal bytes.
+
+Text stays text, the background is transparent and every colour is a middle tone, so that a plot can be read on
+white, on black and on paper, and so that the report may restyle it.
+"""
+
+import base64
+import io
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+
+from schemas.evaluation import Interval, Metrics
+from schemas.training import Epoch, TrainingReport
+
+INK = "#6e7a88"
+GRID = "#8b97a5"
+ACCENT = "#2f81f7"
+WARM = "#e07b2a"
+OTHERS = ("#8b97a5", "#b08968", "#9b7fd1", "#4aa596")  # what the candidate is held against
+POINTS = 200  # of one line; more cannot be seen and would outgrow Prefect's artifacts
+STYLE: Any = {  # matplotlib types every key of its own
+    "svg.fonttype": "none",
+    "svg.hashsalt": "dssm",
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so the layout is that of every machine
+    "font.size": 10,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.alpha": 0.25,
+    "grid.color": GRID,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+    "path.simplify": True,
+}
+
+
+def plot_loss(training: TrainingReport) -> str:
+    """Return the loss by epoch, while choosing and in the refit, over its floor; recall@10 on the right."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _new_figure(7.6, 3.5)
+        for phase, colour, label in (("choose", WARM, "loss, choosing"), ("refit", ACCENT, "loss, refit on all rows")):
+            _draw_epochs(axes, [e for e in training.epochs if e.phase == phase], colour, label)
+        axes.axhline(
+            training.reachability.floor, color=INK, linewidth=1, linestyle=(0, (4, 3)), label="floor of the loss"
+        )
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("loss (mean over rows)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        measured = [e for e in training.epochs if e.recall_at_10 is not None]
+        if measured:
+            right = axes.twinx()
+            right.grid(visible=False)
+            right.spines["left"].set_visible(False)
+            kept = _thin(measured)
+            recall = [e.recall_at_10 or 0.0 for e in kept]
+            right.plot([e.epoch for e in kept], recall, color="#4aa596", linewidth=1.5, linestyle=(0, (1, 1.5)))
+            axes.plot([], [], color="#4aa596", linewidth=1.5, linestyle=(0, (1, 1.5)), label="validation recall@10 →")
+            right.set_ylim(0, 1)
+            right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        _legend(figure, axes)
+        return _to_svg(
+            figure, "Loss by epoch while choosing and in the refit, with the floor and the validation recall"
+        )
+
+
+def plot_recall(candidate: Metrics, others: Mapping[str, Metrics]) -> str:
+    """Return recall@1, @5, @10 and MRR of the candidate beside `others` (name to metrics), with intervals."""
+    names = {"recall_at_1": "recall@1", "recall_at_5": "recall@5", "recall_at_10": "recall@10", "mrr": "MRR"}
+    series = {name: [getattr(m, key) for key in names] for name, m in {"candidate": candidate, **others}.items()}
+    with mpl.rc_context(STYLE):
+        figure, axes = _new_figure(7.6, 3.3)
+        _draw_bars(axes, series)
+        axes.set_xticks(range(len(names)), list(names.values()))
+        _legend(figure, axes)
+        return _to_svg(figure, "Recall of the candidate and of what it is held against, with 95 % intervals")
+
+
+def plot_recall_by_class_size(candidate: Mapping[str, Metrics], others: Mapping[str, Mapping[str, Metrics]]) -> str:
+    """Return recall@10 by training rows per class, of the candidate beside `others`, with intervals."""
+    buckets = list(candidate)
+    series = {
+        name: [by_size[bucket].recall_at_10 if bucket in by_size else None for bucket in buckets]
+        for name, by_size in {"candidate": candidate, **others}.items()
+    }
+    with mpl.rc_context(STYLE):
+        figure, axes = _new_figure(7.6, 3.3)
+        _draw_bars(axes, series)
+        axes.set_xticks(
+            range(len(buckets)), [f"{b.replace('-', '–')}\n{candidate[b].rows:,} test rows" for b in buckets]
+        )
+        axes.set_xlabel("training rows of the standard question")
+        axes.set_ylabel("recall@10")
+        _legend(figure, axes)
+        return _to_svg(figure, "Recall at 10 by training rows per standard question, with 95 % intervals")
+
+
+def plot_class_sizes(sizes: Sequence[int], small_class_rows: int) -> str:
+    """Return how many standard questions have how many rows, in doubling bins, small ones in orange."""
+    rows = np.asarray(sizes, dtype=np.int64)
+    bins = [(1 << i, (2 << i) - 1) for i in range(int(rows.max(initial=1)).bit_length())]  # 1, 2-3, 4-7, ...
+    counts = [int(np.count_nonzero((low <= rows) & (rows <= high))) for low, high in bins]
+    colours = [WARM if low <= small_class_rows else ACCENT for low, _ in bins]
+    with mpl.rc_context(STYLE):
+        figure, axes = _new_figure(7.6, 2.9)
+        bars = axes.bar(range(len(bins)), counts, width=0.94, color=colours, alpha=0.85)
+        axes.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=9)
+        axes.set_xticks(range(len(bins)), [f"{low:,}" if low == high else f"{low:,}–{high:,}" for low, high in bins])
+        axes.tick_params(axis="x", labelsize=9 if len(bins) < 11 else 7)
+        axes.set_xlabel(f"rows of a standard question (orange: small, at most {small_class_rows})")
+        axes.set_ylabel("standard questions")
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.margins(y=0.12)
+        return _to_svg(figure, "How many standard questions have how many rows")
+
+
+def to_data_uri(svg: str) -> str:
+    """Return the SVG as a data URI, for Markdown of the Prefect UI or an <img>."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")  # not pyplot: no state, no memory kept
+    axes = figure.subplots()
+    axes.spines["left"].set_visible(False)
+    return figure, axes
+
+
+def _draw_epochs(axes: Axes, epochs: Sequence[Epoch], colour: str, label: str) -> None:
+    if not epochs:
+        return
+    kept = _thin(epochs)
+    x, loss = [e.epoch for e in kept], np.array([e.loss for e in kept])
+    spread = loss * np.array([e.batch_loss_spread for e in kept])
+    axes.fill_between(x, loss - spread, loss + spread, color=colour, alpha=0.14, linewidth=0)
+    axes.plot(x, loss, color=colour, label=label, marker="o" if len(kept) <= 40 else None, markersize=3)
+
+
+def _draw_bars(axes: Axes, series: Mapping[str, Sequence[Interval | None]]) -> None:
+    """Draw groups of bars, one bar per series and position; a missing interval leaves a gap."""
+    width = 0.8 / len(series)
+    for i, (name, intervals) in enumerate(series.items()):
+        drawn = [(x, interval) for x, interval in enumerate(intervals) if interval is not None]
+        x = np.array([position for position, _ in drawn]) + (i - (len(series) - 1) / 2) * width
+        value = np.array([interval.value for _, interval in drawn])
+        error = np.array([[v.value - v.low for _, v in drawn], [v.high - v.value for _, v in drawn]])
+        colour = ACCENT if i == 0 else OTHERS[(i - 1) % len(OTHERS)]
+        axes.bar(x, value, width * 0.92, color=colour, label=name, alpha=1 if i == 0 else 0.8)
+        axes.errorbar(x, value, error, fmt="none", ecolor=INK, elinewidth=1.2, capsize=2.5)
+        if i == 0:
+            for position, (_, interval) in zip(x, drawn, strict=True):
+                axes.text(
+                    position, interval.high + 0.015, f"{interval.value:.1%}", ha="center", va="bottom", fontsize=9
+                )
+    axes.set_ylim(0, 1.06)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), fontsize=9, handlelength=1.4)
+
+
+def _thin(epochs: Sequence[Epoch]) -> list[Epoch]:
+    step = -(-len(epochs) // POINTS)
+    return [*epochs[:-1:step], epochs[-1]]
+
+
+def _to_svg(figure: Figure, title: str) -> str:
+    """Return one <svg> element that says what it shows, without what changes from run to run or points outside."""
+    target = io.StringIO()
+    figure.savefig(
+        target, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    )
+    svg = target.getvalue()
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)  # not referenced, and not unique among several plots of one page
+    svg = re.sub(r"\n *<!--.*?-->", "", svg)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1) + "\n"

@@ -1,0 +1,93 @@
+"""The door of evaluate: measure the candidate beside baselines and the live version, write the report."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.logging import get_run_logger
+
+from schemas.evaluation import Comparison, Evaluation
+from schemas.manifest import write_atomically
+from schemas.settings import CorpusSettings
+from schemas.training import TrainingReport
+from schemas.validation import Verdict
+from schemas.workspace import Workspace, artifact_key
+from tasks.evaluate.candidate import compare_with_live, evaluate_files, locate
+from tasks.evaluate.plots import plot_loss, to_data_uri
+from tasks.evaluate.report import render_report, summarise
+from tasks.evaluate.retriever import live_version
+from tasks.steps import Made, StepRun, run_step
+
+
+@task(task_run_name="evaluate-{corpus.name}")
+def evaluate(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun]) -> StepRun:
+    """Write evaluation.json (re-used where nothing changed), comparison.json and report.html of this run."""
+    prepared, trained = steps["prepare"], steps["train"]
+    inputs = {"prepared": prepared.manifest.key, "trained": trained.manifest.key, "corpus": corpus.name}
+
+    def make(folder: Path, _: Path) -> Made:
+        evaluate_files(prepared.folder, trained.folder / "candidate", folder, corpus)
+        return Made({}, [])
+
+    began = time.monotonic()
+    step = run_step(workspace, "evaluate", inputs, make)
+    evaluation = Evaluation.model_validate_json((step.folder / "evaluation.json").read_bytes())
+    comparison = None
+    if (live := live_version(workspace.models)) is not None:
+        comparison = compare_with_live(prepared.folder, step.folder / "ranked.parquet", workspace.models / live, corpus)
+        write_atomically(workspace.root / "comparison.json", comparison.model_dump_json(indent=1).encode())
+    training = TrainingReport.model_validate_json((trained.folder / "training.json").read_bytes())
+    _write_report(corpus, workspace, steps, evaluation, training, comparison, time.monotonic() - began)
+    _show(corpus, evaluation, training, comparison)
+    get_run_logger().info("%s: %s", corpus.name, summarise(evaluation))
+    return step
+
+
+def _write_report(
+    corpus: CorpusSettings,
+    workspace: Workspace,
+    steps: Mapping[str, StepRun],
+    evaluation: Evaluation,
+    training: TrainingReport,
+    comparison: Comparison | None,
+    seconds: float,
+) -> None:
+    verdict = Verdict.model_validate_json((steps["validate"].folder / "verdict.json").read_bytes())
+    context = {
+        "run": workspace.run,
+        "finished": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "seconds": {name: step.seconds for name, step in steps.items()} | {"evaluate": seconds},
+    }
+    suspects = [suspect.row_id for suspect in evaluation.suspects]
+    locations = locate(steps["ingest"].folder / "questions.parquet", suspects)
+    page = render_report(evaluation, training, verdict, corpus, comparison, context, locations)
+    write_atomically(workspace.root / "report.html", page.encode())
+
+
+def _show(
+    corpus: CorpusSettings, evaluation: Evaluation, training: TrainingReport, comparison: Comparison | None
+) -> None:
+    """Leave the recall table and the loss curve in the Prefect UI."""
+    rows = {"candidate": evaluation.model, **({"live": comparison.live} if comparison else {}), **evaluation.baselines}
+    table = [
+        {
+            "who": who,
+            "recall@1": round(m.recall_at_1.value, 4),
+            "recall@5": round(m.recall_at_5.value, 4),
+            "recall@10": round(m.recall_at_10.value, 4),
+            "MRR": round(m.mrr.value, 4),
+            "macro recall@10": round(m.macro_recall_at_10.value, 4),
+            "rows": m.rows,
+        }
+        for who, m in rows.items()
+    ]
+    create_table_artifact(table=table, key=artifact_key(corpus.name, "recall"), description=summarise(evaluation))
+    create_markdown_artifact(
+        key=artifact_key(corpus.name, "training"),
+        markdown=f"# {corpus.name}\n\n{summarise(evaluation)}\n\n{training.convergence.sentence}\n\n"
+        f"![loss curve]({to_data_uri(plot_loss(training))})\n",
+        description=f"How the training of {corpus.name} went",
+    )

@@ -1,0 +1,221 @@
+"""Which files a source means: a path, a folder, a glob, an fsspec address, or a list of these.
+
+Reads folders and the first bytes of files, never a table.
+"""
+
+import bz2
+import difflib
+import gzip
+import hashlib
+import lzma
+import os
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import fsspec
+
+from schemas.errors import SourceError
+from schemas.settings import Source
+
+BUNDLED = "bundled:"
+_TABLES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".xlsm")
+_COMPRESSED = (".gz", ".bz2", ".xz")
+_DECOMPRESSORS: tuple[tuple[bytes, Any], ...] = (
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh", bz2.open),
+    (b"\xfd7zXZ\x00", lzma.open),
+)
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One file of a source. `filesystem` is None for a bundled corpus, which lies nowhere."""
+
+    name: str  # as the settings name it, for messages and the column `source`
+    path: str
+    filesystem: fsspec.AbstractFileSystem
+    direct: bool = True  # named itself, not found in a folder or by a glob
+
+    @property
+    def suffix(self) -> str:
+        """The last suffix in lower case, that of a compression left out."""
+        suffixes = [suffix.lower() for suffix in PurePosixPath(self.path).suffixes]
+        if suffixes and suffixes[-1] in _COMPRESSED:
+            suffixes.pop()
+        return suffixes[-1] if suffixes else ""
+
+    @property
+    def bundled(self) -> bool:
+        """Whether the rows come from our own generator."""
+        return self.filesystem is None
+
+    def open_raw(self) -> IO[bytes]:
+        """Open the bytes as they lie there."""
+        stream: IO[bytes] = self.filesystem.open(self.path, "rb")
+        return stream
+
+    def open(self) -> IO[bytes]:
+        """Open the bytes, decompressed if they are gzip, bzip2 or xz, whatever the name says."""
+        stream = self.open_raw()
+        magic = stream.read(6)
+        stream.seek(0)
+        for prefix, decompress in _DECOMPRESSORS:
+            if magic.startswith(prefix):
+                opened: IO[bytes] = decompress(stream, "rb")
+                return opened
+        return stream
+
+
+@contextmanager
+def reading(file: InputFile) -> Iterator[None]:
+    """Turn what goes wrong with the bytes of `file`, not with the network, into a SourceError."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise SourceError(f"{file.name} is gone; it was there a moment ago. Run again when it is back") from error
+    except PermissionError as error:
+        raise SourceError(f"{file.name} may not be read by this user; change its permissions") from error
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise SourceError(
+            f"{file.name} is compressed, and torn: {str(error).lower()}. Copy or export it again"
+        ) from error
+
+
+def find_files(addresses: str | Sequence[str], base: Path) -> list[InputFile]:
+    """Return the files that `addresses` mean, in the order given, those of a folder or glob sorted by name.
+
+    Raises:
+        SourceError: an address leads to no table.
+    """
+    found = []
+    for address in [addresses] if isinstance(addresses, str) else addresses:
+        found += _resolve(address, base)
+    if not found:
+        raise SourceError("the source names no file at all; give source.path a file, a folder or an address")
+    return list({file.path: file for file in found}.values())
+
+
+def find_training_files(source: Source, base: Path) -> tuple[list[InputFile], list[str]]:
+    """Return the training files and a warning for each one left out because it is the test file or the list.
+
+    A folder that also holds test.csv is common; trained on, the test would measure nothing.
+
+    Raises:
+        SourceError: an address leads to no table, or only to files that have another role.
+    """
+    roles = {"source.questions_path": source.questions_path, "source.test_path": source.test_path}
+    other = {file.path: role for role, address in roles.items() if address for file in find_files(address, base)}
+    files = find_files(source.path, base)
+    for file in files:
+        if file.path in other and file.direct and not file.bundled:
+            raise SourceError(f"{file.name} is both source.path and {other[file.path]}; a file has one role only")
+    kept = [file for file in files if file.path not in other]
+    if not kept:
+        raise SourceError(f"{source.path} holds no training file; all its tables have another role")
+    left_out = [file for file in files if file.path in other]
+    return kept, [f"{file.name} was not trained on: it is {other[file.path]}" for file in left_out]
+
+
+def fingerprint(source: Source, base: Path, seed: int) -> dict[str, str]:
+    """Return the sha256 of every file of the source (training, test, list) by its name.
+
+    A bundled corpus is its name and the seed; its generator is part of the code.
+
+    Raises:
+        SourceError: an address leads to no table.
+    """
+    files, _ = find_training_files(source, base)
+    for address in (source.test_path, source.questions_path):
+        files += find_files(address, base) if address else []
+    return {file.name: _digest(file, seed) for file in files}
+
+
+def _digest(file: InputFile, seed: int) -> str:
+    if file.bundled:
+        return hashlib.sha256(f"{file.path} {seed}".encode()).hexdigest()
+    digest = hashlib.sha256()
+    with reading(file), file.open_raw() as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _resolve(address: str, base: Path) -> list[InputFile]:
+    if address.startswith(BUNDLED):
+        return [InputFile(address, address, None)]
+    filesystem, path = _filesystem(address, base)
+    try:
+        if filesystem.isfile(path):
+            return [InputFile(address, path, filesystem)]
+        if filesystem.isdir(path):
+            return _in_folder(address, filesystem, path)
+    except PermissionError as error:
+        raise SourceError(f"{address} may not be read by this user; change its permissions") from error
+    if any(magic in address for magic in "*?["):
+        matches = sorted(match for match in filesystem.glob(path) if filesystem.isfile(match))
+        if matches:
+            names = [(_fixed(address) + match[len(_fixed(path)) :]).lstrip("/") for match in matches]
+            return [
+                InputFile(name, match, filesystem, direct=False) for name, match in zip(names, matches, strict=True)
+            ]
+        raise SourceError(f"{address} matches no file{_neighbours(filesystem, path)}")
+    raise SourceError(f"{address} does not exist{_where(address, path)}{_neighbours(filesystem, path)}")
+
+
+def _filesystem(address: str, base: Path) -> tuple[fsspec.AbstractFileSystem, str]:
+    remote = "://" in address or "::" in address
+    try:
+        filesystem, path = fsspec.core.url_to_fs(
+            address if remote else os.path.abspath(base / Path(address).expanduser())
+        )
+    except ImportError as error:
+        raise SourceError(f"{address} cannot be opened: {error}") from error
+    except ValueError as error:
+        raise SourceError(
+            f"{address} cannot be opened: {error}. Use a local path or an address like s3://bucket/train.csv"
+        ) from error
+    return filesystem, path
+
+
+def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str) -> list[InputFile]:
+    names = sorted(entry["name"] for entry in filesystem.ls(folder, detail=True) if entry["type"] == "file")
+    # Hidden files, markers such as _SUCCESS, and the lock files of an open workbook are no tables.
+    visible = [name for name in names if not PurePosixPath(name).name.startswith((".", "_", "~$"))]
+    prefix = address.rstrip("/")
+    files = [InputFile(f"{prefix}/{PurePosixPath(name).name}", name, filesystem, direct=False) for name in visible]
+    tables = [file for file in files if file.suffix in _TABLES]
+    if not tables:
+        inside = ", ".join(PurePosixPath(name).name for name in names[:5]) or "no files"
+        raise SourceError(
+            f"the folder {address} holds no table ({inside}); a table ends in "
+            f"{', '.join(_TABLES)}, or such a name and .gz. For tables in its subfolders, give {address}/**/*.csv"
+        )
+    return tables
+
+
+def _fixed(pattern: str) -> str:
+    """Return the part of a path before its first wildcard, up to the last slash."""
+    return re.split(r"[*?\[]", pattern, maxsplit=1)[0].rpartition("/")[0]
+
+
+def _where(address: str, path: str) -> str:
+    return f" (looked for {path})" if address != path and "://" not in address else ""
+
+
+def _neighbours(filesystem: fsspec.AbstractFileSystem, path: str) -> str:
+    """Return what lies where `path` was expected: the nearest names first."""
+    wanted = PurePosixPath(path)
+    folder = str(wanted.parent)
+    try:
+        names = [PurePosixPath(entry["name"]).name for entry in filesystem.ls(folder, detail=True)]
+    except Exception:  # a hint must not fail in place of what it explains, and any filesystem may answer here
+        return "; its folder does not exist either. Correct source.path"
+    near = difflib.get_close_matches(wanted.name, names, n=3, cutoff=0.5)
+    if near:
+        return f"; did you mean {' or '.join(near)}?"
+    return f"; its folder holds {', '.join(sorted(names)[:5]) or 'nothing'}. Correct source.path"

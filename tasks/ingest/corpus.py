@@ -1,0 +1,302 @@
+"""The whole step: sources in, questions.parquet and its neighbours out, one batch in memory at a time.
+
+Equal sources, settings and seed give equal bytes.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.errors import CorpusRejected, SourceError
+from schemas.ingest import IngestFacts, SourceFile
+from schemas.settings import Source
+from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
+from tasks.ingest.addresses import BUNDLED, InputFile, find_files, find_training_files, fingerprint
+from tasks.ingest.columns import find_columns
+from tasks.ingest.normalise import normalise
+from tasks.ingest.question_list import QuestionList, find_question_list, read_question_list
+from tasks.ingest.readers import BATCH_ROWS, BadRow, Batch, Table, open_table
+from tasks.ingest.sifting import REMEDIES, sift
+
+__all__ = ["fingerprint", "ingest_corpus"]
+
+Role = Literal["train", "test"]
+Progress = Callable[[int], None]
+
+_EXAMPLES = 3
+
+
+@dataclass
+class _Tally:
+    """What has been counted of one role so far."""
+
+    role: Role
+    class_rows: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    files: list[SourceFile] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    rows: int = 0
+
+    @property
+    def quarantined(self) -> int:
+        return self.reasons.total()
+
+    def set_aside(self, name: str, row: BadRow) -> None:
+        self.reasons[row.reason] += 1
+        examples = self.examples.setdefault(row.reason, [])
+        if len(examples) < _EXAMPLES:
+            text = " | ".join(cell.strip() for cell in (row.first, row.second) if cell and cell.strip())
+            examples.append(f"{name} line {row.line}" + (f" {_shorten(text)!r}" if text else ""))
+
+    def describe_reasons(self) -> str:
+        """Return each reason with its count, examples and remedy, the most frequent first."""
+        return "; ".join(
+            f"{count} × {reason} ({', '.join(self.examples[reason])}): {REMEDIES[reason]}"
+            for reason, count in self.reasons.most_common()
+        )
+
+
+class _ParquetSink:
+    """A Parquet file whose row groups have a good size, however small the batches are that come in."""
+
+    def __init__(self, file: Path, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._writer = pq.ParquetWriter(file, schema, compression="zstd", version="2.6")
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_rows = 0
+
+    def add(self, columns: Iterable[Any]) -> None:
+        arrays = [
+            column if isinstance(column, pa.Array) else pa.array(column, field.type)
+            for column, field in zip(columns, self._schema, strict=True)
+        ]
+        self._pending.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._pending_rows += self._pending[-1].num_rows
+        if self._pending_rows >= BATCH_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._pending_rows:
+            table = pa.Table.from_batches(self._pending, self._schema).unify_dictionaries()
+            self._writer.write_table(table, row_group_size=2 * BATCH_ROWS)
+        self._pending, self._pending_rows = [], 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+        self._writer.close()
+
+
+def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress: Progress | None = None) -> IngestFacts:
+    """Read a source and write questions, test rows, standard questions and the quarantine into `folder`.
+
+    Args:
+        source: Where the rows are, and how to read them.
+        folder: Exists already; gets questions.parquet, test.parquet (only with a test source),
+            standard_questions.parquet and quarantine.parquet. On CorpusRejected the quarantine is complete.
+        base: Folder that relative addresses count from.
+        seed: Seed of a bundled corpus; nothing else is random here.
+        progress: Called after every batch with the rows read so far.
+
+    Raises:
+        SourceError: a file is missing, or is no table, or lacks a column or rows.
+        CorpusRejected: no training row, or no test row, is usable.
+    """
+    train_files, warnings = find_training_files(source, base)
+    test_files = find_files(source.test_path, base) if source.test_path else []
+    listed = _read_list(source, base)
+    train, test = _Tally("train"), _Tally("test")
+    with _ParquetSink(folder / "quarantine.parquet", QUARANTINE) as quarantine:
+        report = _Counter(progress)
+        read = partial(_read_role, source=source, seed=seed, quarantine=quarantine, report=report)
+        with _ParquetSink(folder / "questions.parquet", QUESTIONS) as questions:
+            read(train, train_files, questions)
+        if test_files:
+            with _ParquetSink(folder / "test.parquet", QUESTIONS) as questions:
+                read(test, test_files, questions)
+    ids = listed.ids if listed else {}
+    unlisted = {text: rows for text, rows in train.class_rows.items() if text not in ids} if listed else {}
+    if unlisted:
+        _refuse_clash(unlisted, ids, str(source.questions_path))
+        warnings.append(_describe_unlisted(unlisted, str(source.questions_path)))
+    classes = _write_standard_questions(folder / "standard_questions.parquet", train.class_rows, ids)
+    for tally in (train, test):
+        if tally.quarantined:
+            warnings.append(
+                f"{tally.quarantined} of {tally.rows + tally.quarantined} {tally.role} rows were set aside: "
+                f"{tally.describe_reasons()}"
+            )
+    return IngestFacts(
+        rows=train.rows,
+        test_rows=test.rows,
+        classes=classes,
+        quarantined=train.quarantined,
+        quarantined_test=test.quarantined,
+        reasons=dict((train.reasons + test.reasons).most_common()),
+        unlisted_rows=sum(unlisted.values()),
+        files=[*train.files, *test.files, *([listed.file] if listed else [])],
+        warnings=[*warnings, *train.warnings, *test.warnings],
+    )
+
+
+class _Counter:
+    """Rows read so far, told to whoever wants to know."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._rows = 0
+
+    def add(self, rows: int) -> None:
+        self._rows += rows
+        if self._progress:
+            self._progress(self._rows)
+
+
+def _read_role(
+    tally: _Tally,
+    files: list[InputFile],
+    questions: _ParquetSink,
+    *,
+    source: Source,
+    seed: int,
+    quarantine: _ParquetSink,
+    report: _Counter,
+) -> None:
+    """Read all files of one role into `questions` and `quarantine`, counting in `tally`."""
+    known_classes: set[str] = set()
+    empty = []
+    for file in files:
+        before = tally.rows, tally.quarantined
+        table = _open(file, source, seed)
+        for batch in table.batches:
+            _take(tally, file.name, batch, known_classes, questions, quarantine)
+            report.add(len(batch.lines) + len(batch.bad))
+        rows, quarantined = tally.rows - before[0], tally.quarantined - before[1]
+        if rows + quarantined == 0:
+            empty.append(f"{file.name} {'has a header and no rows' if table.columns else 'is empty'}")
+        tally.files.append(_describe_file(file, tally.role, table, rows, quarantined))
+        if table.columns and table.columns.passed_over:
+            tally.warnings.append(
+                f"{file.name}: read the columns {' and '.join(map(repr, table.columns.names))}, though "
+                f"{', '.join(map(repr, table.columns.passed_over))} could be meant too; "
+                "name them with --query-column and --question-column"
+            )
+    if tally.rows + tally.quarantined == 0:
+        raise SourceError(f"{'; '.join(empty)}. Export it again: a header line, then a row for every query")
+    tally.warnings += [f"{reason}; it was skipped" for reason in empty]
+    if tally.rows == 0:
+        raise CorpusRejected(
+            f"none of the {tally.quarantined} {tally.role} rows is usable. {tally.describe_reasons()}. "
+            "Every row stands with its line and reason in quarantine.parquet of this run's folder ingest"
+        )
+
+
+def _take(
+    tally: _Tally,
+    name: str,
+    batch: Batch,
+    known_classes: set[str],
+    questions: _ParquetSink,
+    quarantine: _ParquetSink,
+) -> None:
+    sifted = sift(batch, known_classes)
+    rows = len(sifted.lines)
+    if rows:
+        source = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([name]))
+        row_ids = range(tally.rows, tally.rows + rows)
+        questions.add((row_ids, sifted.queries, sifted.normalised, sifted.classes, source, sifted.lines))
+        tally.rows += rows
+        tally.class_rows.update(sifted.classes)
+    if sifted.bad:
+        for row in sifted.bad:
+            tally.set_aside(name, row)
+        columns = zip(*((name, r.line, tally.role, r.reason, r.first, r.second) for r in sifted.bad), strict=True)
+        quarantine.add(columns)
+
+
+def _open(file: InputFile, source: Source, seed: int) -> Table:
+    if not file.bundled:
+        find = partial(
+            find_columns, query_column=source.query_column, question_column=source.question_column, name=file.name
+        )
+        return open_table(file, find, source)
+    from tasks.ingest.bundled import PROFILES, generate
+
+    corpus = file.path.removeprefix(BUNDLED)
+    if corpus not in PROFILES:
+        raise SourceError(f"there is no {file.name}; the bundled corpora are {', '.join(sorted(PROFILES))}")
+    table = generate(corpus, seed)
+    columns = find_columns(table.column_names, "query", "standard_question", file.name)
+    return Table("bundled", columns, _read_bundled(table))
+
+
+def _read_bundled(table: pa.Table) -> Iterator[Batch]:
+    line = 1
+    for batch in table.select(["query", "standard_question"]).to_batches(BATCH_ROWS):
+        queries, questions = (column.to_pylist() for column in batch.columns)
+        yield Batch(range(line, line + batch.num_rows), queries, questions, [])
+        line += batch.num_rows
+
+
+def _describe_file(file: InputFile, role: Role, table: Table, rows: int, quarantined: int) -> SourceFile:
+    return SourceFile(
+        name=file.name,
+        role=role,
+        format=table.format,
+        encoding=table.encoding,
+        delimiter=table.delimiter,
+        columns=table.columns.names if table.columns else [],
+        rows=rows,
+        quarantined=quarantined,
+    )
+
+
+def _write_standard_questions(file: Path, class_rows: Mapping[str, int], ids: Mapping[str, str]) -> int:
+    """Write all standard questions, those of the owner's list and those of the rows; return how many."""
+    texts = sorted({*class_rows, *ids})
+    with _ParquetSink(file, STANDARD_QUESTIONS) as sink:
+        for start in range(0, len(texts), BATCH_ROWS):
+            part = texts[start : start + BATCH_ROWS]
+            norms = [normalise(text) for text in part]
+            sink.add(([ids.get(text, text) for text in part], part, norms, [class_rows.get(text, 0) for text in part]))
+    return len(texts)
+
+
+def _read_list(source: Source, base: Path) -> QuestionList | None:
+    if not source.questions_path:
+        return None
+    return read_question_list(find_question_list(source.questions_path, base), source)
+
+
+def _refuse_clash(unlisted: Iterable[str], ids: Mapping[str, str], name: str) -> None:
+    """Refuse an unlisted text that is spelled like a listed id: as its own id it would make two classes one."""
+    texts = {identity: text for text, identity in ids.items()}
+    clash = next((text for text in sorted(unlisted) if text in texts), None)
+    if clash is not None:
+        raise SourceError(
+            f"{clash!r} is the id of {texts[clash]!r} in {name}, and a standard question of the training rows that the "
+            "list does not have. Add it to the list, or name the column of the texts with --question-column"
+        )
+
+
+def _describe_unlisted(unlisted: Mapping[str, int], name: str) -> str:
+    examples = ", ".join(
+        repr(_shorten(text)) for text in sorted(unlisted, key=lambda text: (-unlisted[text], text))[:3]
+    )
+    return (
+        f"{name} lacks {len(unlisted)} standard questions of {sum(unlisted.values())} training rows ({examples}); "
+        "their text serves as their id. Add them to the list, or correct the rows"
+    )
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 40 else text[:39] + "…"

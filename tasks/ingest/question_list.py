@@ -1,0 +1,95 @@
+"""The owner's list of standard questions: stable ids, and standard questions without rows."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from schemas.errors import SourceError
+from schemas.ingest import SourceFile
+from schemas.settings import Source
+from tasks.ingest.addresses import InputFile, find_files
+from tasks.ingest.columns import find_list_columns
+from tasks.ingest.readers import open_table
+from tasks.ingest.sifting import is_usable_class
+
+
+@dataclass(frozen=True)
+class QuestionList:
+    """Ids by trimmed text, and how the file was read."""
+
+    ids: dict[str, str]
+    file: SourceFile
+
+
+def find_question_list(address: str, base: Path) -> InputFile:
+    """Return the file of the list.
+
+    Raises:
+        SourceError: there is none, or more than one.
+    """
+    files = find_files(address, base)
+    if len(files) > 1 or files[0].bundled:
+        raise SourceError(f"source.questions_path is one file, but {address} means {len(files)} or a bundled corpus")
+    return files[0]
+
+
+def read_question_list(file: InputFile, source: Source) -> QuestionList:
+    """Read the list. Without a column of ids, the text is its id.
+
+    Raises:
+        SourceError: no table, no column of texts, or an empty, torn or repeated entry. A list that is wrong
+            about one standard question would give a class the id of another, so nothing is set aside here.
+    """
+    find = partial(find_list_columns, question_column=source.question_column, name=file.name)
+    # The delimiter in the settings is that of the rows; the list may come from elsewhere.
+    table = open_table(file, find, source.model_copy(update={"delimiter": None}))
+    with_ids = table.columns is not None and table.columns.first is not None
+    lines_by_id, lines_by_text = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
+    ids: dict[str, str] = {}
+    unusable: list[int] = []
+    for batch in table.batches:
+        unusable += [row.line for row in batch.bad]
+        for line, identity, text in zip(batch.lines, batch.first, batch.second, strict=True):
+            text = text.strip()
+            identity = identity.strip() if with_ids else text
+            if not (is_usable_class(identity) and is_usable_class(text)):
+                unusable.append(line)
+                continue
+            lines_by_id[identity].append(line)
+            lines_by_text[text].append(line)
+            ids[text] = identity
+    if not ids and not unusable:
+        raise SourceError(f"{file.name} lists no standard question; fill it in or drop source.questions_path")
+    if unusable:
+        raise SourceError(
+            f"{file.name}: {len(unusable)} standard questions have no id, no text, or a text that is torn "
+            f"(lines {_first(sorted(unusable))}). Correct them"
+        )
+    _refuse_repeated(file.name, "text", lines_by_text)
+    _refuse_repeated(file.name, "id", lines_by_id)
+    described = SourceFile(
+        name=file.name,
+        role="questions",
+        format=table.format,
+        encoding=table.encoding,
+        delimiter=table.delimiter,
+        columns=table.columns.names if table.columns else [],
+        rows=len(ids),
+        quarantined=0,
+    )
+    return QuestionList(ids, described)
+
+
+def _refuse_repeated(name: str, what: str, lines: dict[str, list[int]]) -> None:
+    repeated = {value: at for value, at in lines.items() if len(at) > 1}
+    if repeated:
+        examples = "; ".join(f"{value[:40]!r} in lines {_first(at)}" for value, at in list(repeated.items())[:3])
+        raise SourceError(
+            f"{name}: {len(repeated)} {what}s are listed more than once ({examples}). "
+            f"Give every standard question one line and one {what} of its own"
+        )
+
+
+def _first(lines: list[int]) -> str:
+    return ", ".join(map(str, lines[:5])) + (", …" if len(lines) > 5 else "")

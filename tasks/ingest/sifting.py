@@ -1,0 +1,105 @@
+"""Usable rows apart from unusable ones, batch by batch, with the reason of each. Pure."""
+
+import re
+from dataclasses import dataclass, replace
+
+from tasks.ingest.decoding import UNDECODABLE
+from tasks.ingest.normalise import normalise, normalise_all
+from tasks.ingest.readers import MAX_CELL_CHARACTERS, TOO_LONG, TORN, UNDECODABLE_BYTES, BadRow, Batch
+
+EMPTY_QUERY = "empty query"
+EMPTY_QUESTION = "empty standard question"
+EMPTY_NORMALISED = "query empty after normalising"
+LONE_SURROGATE = "lone surrogate"
+NUL_BYTE = "NUL byte"
+
+REMEDIES = {
+    TORN: "put cells that hold the delimiter, a line end or a quotation mark in double quotes",
+    UNDECODABLE_BYTES: "export the file as UTF-8, or name its encoding in source.encoding",
+    EMPTY_QUERY: "fill them in, or name the column of the queries with --query-column",
+    EMPTY_QUESTION: "fill them in (unmerge merged cells), or name the column with --question-column",
+    EMPTY_NORMALISED: "they hold nothing but invisible characters; export them again",
+    LONE_SURROGATE: "half a character was cut off; export them again",
+    NUL_BYTE: "the file was damaged as it was written; copy or export it again",
+    TOO_LONG: f"a cell has at most {MAX_CELL_CHARACTERS:,} characters; look for an unclosed quotation mark",
+}
+_KEPT_CHARACTERS = 1_000  # of an unusable cell: enough to recognise it
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Sifted:
+    """The usable rows of a batch, column by column, and the others in the order of their lines."""
+
+    lines: list[int]
+    queries: list[str]
+    normalised: list[str]  # never empty
+    classes: list[str]  # trimmed, never empty
+    bad: list[BadRow]
+
+
+def sift(batch: Batch, known_classes: set[str]) -> Sifted:
+    """Return the usable rows of a batch; classes in `known_classes` are not looked at again.
+
+    `known_classes` is extended by the good ones seen here.
+    """
+    queries, classes = batch.first, list(map(str.strip, batch.second))
+    normalised = normalise_all(queries)
+    new = set(classes) - known_classes
+    bad_classes = {text for text in new if not is_usable_class(text)}
+    known_classes |= new - bad_classes
+    if not (batch.bad or bad_classes) and _all_usable(queries, normalised):
+        return Sifted(list(batch.lines), queries, normalised, classes, [])
+    kept = Sifted([], [], [], [], [])
+    bad = list(batch.bad)
+    for line, query, norm, label in zip(batch.lines, queries, normalised, classes, strict=True):
+        reason = _find_reason(query, norm, label, label in bad_classes)
+        if reason:
+            bad.append(BadRow(line, reason, query, label))
+            continue
+        kept.lines.append(line)
+        kept.queries.append(query)
+        kept.normalised.append(norm)
+        kept.classes.append(label)
+    kept.bad.extend(sorted((_printable(row) for row in bad), key=lambda row: row.line))
+    return kept
+
+
+def _all_usable(queries: list[str], normalised: list[str]) -> bool:
+    """Whether no query is bad, in a few passes at the speed of C: nearly all batches are this good."""
+    if not all(normalised) or max(map(len, queries), default=0) > MAX_CELL_CHARACTERS:
+        return False
+    joined = "".join(queries)
+    try:
+        joined.encode()
+    except UnicodeEncodeError:  # a lone surrogate, or our mark of undecodable bytes
+        return False
+    return "\0" not in joined
+
+
+def _find_reason(query: str, norm: str, label: str, is_bad_class: bool) -> str | None:
+    cells = (query, label) if is_bad_class else (query,)
+    if any(UNDECODABLE in cell for cell in cells):
+        return UNDECODABLE_BYTES
+    if any(map(_SURROGATE.search, cells)):
+        return LONE_SURROGATE
+    if any("\0" in cell for cell in cells):
+        return NUL_BYTE
+    if any(len(cell) > MAX_CELL_CHARACTERS for cell in cells):
+        return TOO_LONG
+    if not norm:
+        return EMPTY_NORMALISED if query.strip() else EMPTY_QUERY
+    return EMPTY_QUESTION if is_bad_class else None
+
+
+def is_usable_class(text: str) -> bool:
+    """Whether a trimmed text can be a standard question: readable, finite, and not only invisible characters."""
+    return (
+        len(text) <= MAX_CELL_CHARACTERS and "\0" not in text and not _SURROGATE.search(text) and normalise(text) != ""
+    )
+
+
+def _printable(row: BadRow) -> BadRow:
+    """Return the row with texts that UTF-8 can hold, cut to a length that can be looked at."""
+    cells = [cell and _SURROGATE.sub("\ufffd", cell[:_KEPT_CHARACTERS]) for cell in (row.first, row.second)]
+    return replace(row, first=cells[0], second=cells[1])

@@ -1,0 +1,46 @@
+"""The door of ingest: read the source into questions, standard questions and quarantine."""
+
+from pathlib import Path
+
+from prefect import State, Task, task
+from prefect.client.schemas.objects import TaskRun
+from prefect.logging import get_run_logger
+
+from schemas.errors import PipelineError
+from schemas.settings import CorpusSettings
+from schemas.workspace import Workspace
+from tasks.ingest.addresses import fingerprint
+from tasks.ingest.corpus import ingest_corpus
+from tasks.steps import Made, StepRun, run_step
+
+
+def _is_worth_retrying(_task: Task, _run: TaskRun, state: State) -> bool:  # type: ignore[type-arg]  # Prefect's own signature
+    """Retry a lost connection, never bad data."""
+    return not isinstance(state.result(raise_on_failure=False), PipelineError)
+
+
+@task(task_run_name="ingest-{corpus.name}", retries=2, retry_delay_seconds=5, retry_condition_fn=_is_worth_retrying)
+def ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun:
+    """Read `corpus.source`. Relative addresses count from the working directory."""
+    base = Path.cwd()
+    inputs = {"files": fingerprint(corpus.source, base, corpus.seed), "source": corpus.source.model_dump()}
+
+    def make(folder: Path, _: Path) -> Made:
+        facts = ingest_corpus(corpus.source, folder, base, corpus.seed)
+        return Made(facts.model_dump(), facts.warnings)
+
+    step = run_step(workspace, "ingest", inputs, make)
+    facts = step.manifest.facts
+    get_run_logger().info(
+        "%s: %d rows of %d standard questions, %d set aside%s",
+        corpus.name,
+        facts["rows"],
+        facts["classes"],
+        facts["quarantined"] + facts["quarantined_test"],
+        _reused(step),
+    )
+    return step
+
+
+def _reused(step: StepRun) -> str:
+    return f" (unchanged since run {step.reused_from})" if step.reused_from else ""

@@ -1,0 +1,46 @@
+"""The door of prepare: split, shuffle, draw negatives, prove it."""
+
+import json
+from pathlib import Path
+
+from prefect import task
+from prefect.logging import get_run_logger
+
+from schemas.manifest import write_atomically
+from schemas.settings import CorpusSettings
+from schemas.workspace import Workspace
+from tasks.prepare.corpus import prepare_corpus
+from tasks.prepare.proof import prove
+from tasks.steps import Made, StepRun, run_step
+
+
+@task(task_run_name="prepare-{corpus.name}")
+def prepare(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun, validated: StepRun) -> StepRun:
+    """Write train, test, classes, vocabulary and negatives of a corpus that passed validation."""
+    inputs = {
+        "ingested": ingested.manifest.key,
+        "outcome": validated.manifest.facts["outcome"],
+        **corpus.model_dump(include={"text", "split", "negatives", "seed", "name"}),
+    }
+
+    def make(folder: Path, _: Path) -> Made:
+        facts = prepare_corpus(ingested.folder, folder, corpus, processes=corpus.training.threads)
+        statistics, suite = prove(ingested.folder, folder, corpus)
+        write_atomically(folder / "suite.json", json.dumps(suite, indent=1, ensure_ascii=False).encode())
+        return Made(facts.model_copy(update={"statistics": statistics}).model_dump(), facts.warnings)
+
+    step = run_step(workspace, "prepare", inputs, make)
+    facts, logger = step.manifest.facts, get_run_logger()
+    logger.info(
+        "%s: %d training rows, %d test rows, %d features, 1:%d negatives for %d epochs; order z %s, all promises proven",
+        corpus.name,
+        facts["rows"],
+        facts["test_rows"],
+        facts["features"],
+        facts["negatives_per_row"],
+        facts["epochs_drawn"],
+        "not applicable" if facts["statistics"]["order_z"] is None else f"{facts['statistics']['order_z']:.1f}",
+    )
+    for warning in step.manifest.warnings:
+        logger.warning("%s: %s", corpus.name, warning)
+    return step

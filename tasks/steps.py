@@ -1,0 +1,149 @@
+"""How a step leaves its files: whole or not at all, re-used where nothing changed, verified before believed.
+
+A step is keyed by content: the sha256 of its inputs, the settings it reads, and the code. It writes
+into a folder of unfinished work named by that key, so that the next run finds what a killed one left;
+the finished folder is then renamed into the run. A step of an earlier run with the same key is
+hard-linked into this one, so that pruning one run never breaks another.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from schemas.errors import CorpusRejected, StaleFile
+from schemas.manifest import StepManifest, canonical_json, hash_json, list_files, sync_folder
+from schemas.workspace import CHECKOUT, Workspace
+
+
+@dataclass(frozen=True)
+class Made:
+    """What making a step says beside its files."""
+
+    facts: Mapping[str, Any]
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """A finished step of this run."""
+
+    folder: Path
+    manifest: StepManifest
+    seconds: float
+    reused_from: str | None = None  # the run it was made in; None: made now
+    stale: tuple[str, ...] = ()  # what could not be re-used, and why
+
+
+Make = Callable[[Path, Path], Made]  # (folder to write into, folder for checkpoints) -> facts
+
+
+def run_step(workspace: Workspace, step: str, inputs: Mapping[str, Any], make: Make) -> StepRun:
+    """Return the step's files in this run's folder, re-used from an earlier run or made now.
+
+    Args:
+        workspace: of this run.
+        step: its name.
+        inputs: everything the files depend on but the code: hashes of input files, settings.
+        make: writes the files. If it raises, its checkpoints stay for the next run with the same inputs.
+    """
+    began = time.monotonic()
+    key = hash_json({"step": step, "code": code_version(), "inputs": inputs})
+    target = workspace.step(step)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    stale: list[str] = []
+    for folder in _finished(workspace, step, key):
+        try:
+            manifest = StepManifest.read(folder)
+            manifest.verify(folder)
+        except (StaleFile, ValidationError, OSError) as error:
+            stale.append(str(error))
+            continue
+        if folder != target:
+            _link(folder, target, manifest)
+        return StepRun(target, manifest, time.monotonic() - began, folder.parent.name, tuple(stale))
+    with _unfinished(workspace.partial / f"{step}-{key[:16]}") as partial:
+        out = partial / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        try:
+            made = make(out, partial)
+        except CorpusRejected as error:  # a repeat ends the same; what it found is for the owner to read
+            rejected = target.with_name(f"{step}.rejected")
+            shutil.rmtree(rejected, ignore_errors=True)
+            os.replace(out, rejected)
+            shutil.rmtree(partial)
+            raise CorpusRejected(f"{error}\nThe rows concerned are listed in {rejected}") from error
+        # Through JSON, so that a manifest reads the same now and when it comes back from disk.
+        manifest = StepManifest(
+            step=step, key=key, files=list_files(out), facts=dict(made.facts), warnings=made.warnings
+        )
+        manifest.write(out)
+        shutil.rmtree(target, ignore_errors=True)  # a stale one
+        os.replace(out, target)
+        sync_folder(target.parent)
+    return StepRun(target, manifest, time.monotonic() - began, None, tuple(stale))
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """Return the sha256 of the sources that steps are made of: another version never re-uses this one's files."""
+    digest = hashlib.sha256()
+    for package in ("schemas", "tasks"):
+        for file in sorted((CHECKOUT / package).rglob("*")):
+            if file.suffix in {".py", ".j2"}:
+                digest.update(canonical_json({"file": file.relative_to(CHECKOUT).as_posix()}) + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _finished(workspace: Workspace, step: str, key: str) -> Iterator[Path]:
+    """Yield the folders of this step with this key: this run's, then those of earlier runs, newest first."""
+    runs = sorted((run for run in workspace.runs.glob("*/") if run.name != workspace.run), reverse=True)
+    for run in [workspace.root, *runs]:
+        folder = run / step
+        try:
+            if StepManifest.read(folder).key == key:
+                yield folder
+        except (OSError, ValidationError):
+            continue  # not finished, or of an older format
+
+
+def _link(source: Path, target: Path, manifest: StepManifest) -> None:
+    """Give this run its own hard links (copies across file systems) to a step's files."""
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for path in [*(entry.path for entry in manifest.files), "manifest.json"]:
+        (partial / path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source / path, partial / path)
+        except OSError:
+            shutil.copyfile(source / path, partial / path)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(partial, target)
+
+
+@contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """Lend the folder of a key's unfinished work; a second run at the same time gets one of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mine = folder
+        except BlockingIOError:
+            mine = folder.with_name(f"{folder.name}-{os.getpid()}")
+            mine.mkdir(exist_ok=True)
+        yield mine
+        shutil.rmtree(mine, ignore_errors=True)
+    finally:
+        os.close(lock)

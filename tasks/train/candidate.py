@@ -1,0 +1,83 @@
+"""The final form of a trained model: a folder that names its tokeniser and holds no pickle. Free of torch.
+
+model.json                  how texts become features and vectors, and what each file is
+model.safetensors           embeddings, layers, vectors of the standard questions
+vocabulary.parquet          features and idf (bag), or words.parquet (lstm)
+standard_questions.parquet  id, text and training rows of each class, in the order of the vectors
+user_dictionary.txt         only where one was given
+"""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from safetensors.numpy import load_file, save_file
+
+from schemas.manifest import write_atomically
+from schemas.settings import Model, Text
+from tasks.ingest.normalise import NORMALISER
+from tasks.prepare.features import TOKENISER
+
+FORMAT = 1
+DICTIONARY = "user_dictionary.txt"
+
+
+class ModelCard(BaseModel):
+    """model.json: all that serving needs to know beside the arrays."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    normaliser: str = NORMALISER
+    tokeniser: str = TOKENISER
+    corpus: str
+    text: Text
+    model: Model
+    classes: int
+    features: int
+
+
+def write_candidate(
+    folder: Path,
+    card: ModelCard,
+    prepared: Path,
+    arrays: dict[str, NDArray[np.float32]],
+) -> None:
+    """Write a complete candidate into `folder`, which exists and is empty.
+
+    Args:
+        folder: where to.
+        card: becomes model.json; a user dictionary is copied beside it, and the path in it made relative.
+        prepared: folder of prepare; vocabulary and standard questions are taken from it.
+        arrays: "embeddings" (V, S, d), stored in half precision, which no recall has been seen to notice;
+            "classes" (K, S, o), of unit length per tower; the layers, by name.
+    """
+    if card.text.user_dictionary:
+        shutil.copyfile(card.text.user_dictionary, folder / DICTIONARY)
+        card = card.model_copy(update={"text": card.text.model_copy(update={"user_dictionary": DICTIONARY})})
+    table = "vocabulary.parquet" if card.model.tower == "bag" else "words.parquet"
+    shutil.copyfile(prepared / table, folder / table)
+    classes = pq.read_table(prepared / "classes.parquet", columns=["id", "standard_question", "rows"])
+    pq.write_table(classes, folder / "standard_questions.parquet", compression="zstd")
+    stored = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    stored["embeddings"] = stored["embeddings"].astype(np.float16)
+    save_file(stored, folder / "model.safetensors")
+    write_atomically(folder / "model.json", card.model_dump_json(indent=1).encode())
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read model.json, with the path of a user dictionary made absolute."""
+    card = ModelCard.model_validate_json((folder / "model.json").read_bytes())
+    if card.text.user_dictionary:
+        text = card.text.model_copy(update={"user_dictionary": str((folder / DICTIONARY).resolve())})
+        card = card.model_copy(update={"text": text})
+    return card
+
+
+def read_arrays(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """Read model.safetensors."""
+    arrays: dict[str, NDArray[np.float32]] = load_file(folder / "model.safetensors")
+    return arrays

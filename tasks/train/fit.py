@@ -1,0 +1,229 @@
+"""One group of towers in training, step by step. Pure.
+
+Every random number of an epoch comes from (seed, name, epoch), so that a training resumed from a
+checkpoint takes the same steps as one that was never interrupted.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from schemas.settings import CorpusSettings
+from tasks.prepare.hashing import keys
+from tasks.train import losses
+from tasks.train.data import Prepared, Texts
+from tasks.train.reachability import target_of
+from tasks.train.towers import Bags, Sequences, Sizes, Table, make_tower
+
+_TEXT_EVERY = 8  # steps between two passes through all standard questions' texts: same recall, half the time
+_BLOCK = 4096  # texts encoded at once outside training
+_TINY = 1e-6
+
+
+class Fit:
+    """Towers, class vectors and their optimiser state, in training on some of the rows."""
+
+    def __init__(
+        self, prepared: Prepared, rows: NDArray[np.int64], settings: CorpusSettings, name: str, epochs: int
+    ) -> None:
+        """Start fresh.
+
+        Args:
+            prepared: the data.
+            rows: numbers of the rows to train on, in the order of the file.
+            settings: split.shuffle, model, loss, training and seed are read.
+            name: of this group, part of the seed.
+            epochs: length of the learning-rate schedule; training may end before.
+        """
+        self.prepared, self.rows, self.settings, self.name, self.epochs = prepared, rows, settings, name, epochs
+        self.epochs_done = 0
+        generator = torch.Generator().manual_seed(self._seed("weights", 0))
+        self.tower = make_tower(settings.model, Sizes(prepared.vocabulary, prepared.words), generator)
+        classes = len(prepared.classes)
+        self.own = Table(settings.model.towers, classes, self.tower.size, None)
+        self._dense = list(self.tower.parameters())
+        self._squares = [torch.full_like(parameter, 1e-10) for parameter in self._dense]
+        seen = np.bincount(prepared.labels[rows], minlength=classes) + 1.0
+        strength = settings.loss.prior_strength
+        self._adjustment = torch.from_numpy((strength * np.log(seen / seen.sum())).astype(np.float32))
+        self._all_classes: Bags | Sequences | None = None
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained numbers."""
+        dense = sum(parameter.numel() for parameter in self._dense)
+        own = self.own.weight.numel() if self.settings.model.class_vectors else 0
+        return dense + own + self.tower.table.weight.numel()
+
+    # --- training
+
+    def run_epoch(self) -> tuple[float, float]:
+        """Train one epoch; return its mean loss and the spread of its batch losses (deviation over mean)."""
+        number, size = self.epochs_done, self.settings.training.batch_size
+        random = np.random.default_rng(self._seed("epoch", number))
+        generator = torch.Generator().manual_seed(self._seed("dropout", number))
+        order = random.permutation(len(self.rows)) if self.settings.split.shuffle else np.arange(len(self.rows))
+        sampled = self.settings.loss.kind != "softmax_all"
+        negatives = self.prepared.negatives(number) if sampled else None
+        steps = -(-len(order) // size)
+        batch_losses = np.empty(steps)
+        for step in range(steps):
+            rows = self.rows[order[step * size : (step + 1) * size]]
+            rate = self.settings.training.learning_rate * (1 - (number * steps + step) / (self.epochs * steps))
+            if negatives is not None:
+                batch_losses[step] = self._step_sampled(rows, negatives[rows], rate, random, generator)
+            else:
+                flush = step % _TEXT_EVERY == _TEXT_EVERY - 1 or step == steps - 1
+                batch_losses[step] = self._step_all(rows, step % _TEXT_EVERY == 0, flush, rate, random, generator)
+        sizes = np.full(steps, size)
+        sizes[-1] = len(order) - size * (steps - 1)
+        mean = float(np.average(batch_losses, weights=sizes))
+        whole = batch_losses[sizes == size]  # a last small batch would look like an oscillation
+        spread = float(whole.std() / mean) if len(whole) > 1 and mean else 0.0
+        self.epochs_done += 1
+        return mean, spread
+
+    def _step_all(
+        self,
+        rows: NDArray[np.int64],
+        draw: bool,
+        flush: bool,
+        rate: float,
+        random: np.random.Generator,
+        generator: torch.Generator,
+    ) -> float:
+        """Exact softmax. The texts' embeddings are drawn and updated every few steps, the rest in each."""
+        dropout = self.settings.training.feature_dropout
+        if self._all_classes is None:
+            self._all_classes = self.tower.embed(self.prepared.classes, dropout, random)
+        elif draw:
+            self._all_classes.draw(dropout, random)
+        queries = self.tower.embed(self.prepared.queries.take(rows), dropout, random)
+        own = self._own_leaf(None)
+        cosines = torch.bmm(
+            self._drop(self._unit(queries), generator), self._unit(self._all_classes, own).transpose(1, 2)
+        )
+        loss = self._loss_all(cosines, rows)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self._update(queries, own, torch.arange(len(self.own.weight)), rate)
+        if flush:
+            self._all_classes.step(rate)
+        return loss.item()
+
+    def _step_sampled(
+        self,
+        rows: NDArray[np.int64],
+        negatives: NDArray[np.int64],
+        rate: float,
+        random: np.random.Generator,
+        generator: torch.Generator,
+    ) -> float:
+        """Loss over the drawn negatives: only the batch's standard questions are encoded."""
+        candidates = np.concatenate([self.prepared.labels[rows, None], negatives], axis=1)
+        needed, places = np.unique(candidates, return_inverse=True)
+        dropout = self.settings.training.feature_dropout
+        queries = self.tower.embed(self.prepared.queries.take(rows), dropout, random)
+        classes = self.tower.embed(self.prepared.classes.take(needed), dropout, random)
+        shift = np.arange(self.own.towers)[:, None] * self.own.rows
+        own_rows = torch.from_numpy((needed[None] + shift).ravel())
+        own = self._own_leaf(own_rows)
+        c = self._unit(classes, own)[:, torch.from_numpy(places.reshape(candidates.shape))]  # (S, batch, 1 + k, o)
+        loss = self._loss_sampled((self._drop(self._unit(queries), generator).unsqueeze(2) * c).sum(-1))
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self._update(queries, own, own_rows, rate)
+        classes.step(rate)
+        return loss.item()
+
+    def _loss_all(self, cosines: Tensor, rows: NDArray[np.int64]) -> Tensor:
+        loss = self.settings.loss
+        labels = torch.from_numpy(self.prepared.labels[rows])
+        return losses.softmax_all(cosines, labels, loss.gamma, loss.label_smoothing, self._adjustment)
+
+    def _loss_sampled(self, cosines: Tensor) -> Tensor:
+        loss = self.settings.loss
+        if loss.kind == "softmax":
+            return losses.softmax(cosines, loss.gamma)
+        return losses.softmax_target(cosines, loss.gamma, target_of(loss, cosines.shape[-1] - 1))
+
+    def _own_leaf(self, rows: Tensor | None) -> Tensor:
+        weight = self.own.weight if rows is None else self.own.weight[rows]
+        leaf = weight.view(self.own.towers, -1, self.tower.size)
+        return leaf.detach().requires_grad_(self.settings.model.class_vectors)
+
+    def _unit(self, embedded: Bags | Sequences, own: Tensor | None = None) -> Tensor:
+        vectors = self.tower(embedded)
+        return F.normalize(vectors if own is None else vectors + own, dim=2, eps=_TINY)
+
+    def _drop(self, vectors: Tensor, generator: torch.Generator) -> Tensor:
+        share = self.settings.training.vector_dropout
+        if not share:
+            return vectors
+        keep = torch.rand(vectors.shape, generator=generator) >= share
+        return vectors * keep / (1 - share)
+
+    def _update(self, queries: Bags | Sequences, own: Tensor, own_rows: Tensor, rate: float) -> None:
+        queries.step(rate)
+        if own.grad is not None:
+            self.own.update(own_rows, own.grad.flatten(0, 1), rate)
+        for parameter, squares in zip(self._dense, self._squares, strict=True):
+            if parameter.grad is not None:
+                squares.addcmul_(parameter.grad, parameter.grad)
+                parameter.data.addcdiv_(parameter.grad, squares.sqrt(), value=-rate)
+                parameter.grad = None
+
+    def _seed(self, purpose: str, number: int) -> int:
+        return int(keys(self.settings.seed, f"train/{self.name}/{purpose}", number)[0] >> np.uint64(1))
+
+    # --- what it has learned
+
+    @torch.no_grad()
+    def encode(self, texts: Texts) -> NDArray[np.float32]:
+        """Return (S, texts, o) vectors of unit length, without dropout."""
+        return np.concatenate([self._unit(part).numpy() for part in self._blocks(texts)], axis=1)
+
+    @torch.no_grad()
+    def class_vectors(self) -> NDArray[np.float32]:
+        """Return (S, K, o) vectors of unit length of all standard questions."""
+        texts = torch.cat([self.tower(part) for part in self._blocks(self.prepared.classes)], dim=1)
+        own = self.own.weight.view(self.own.towers, -1, self.tower.size)
+        vectors: NDArray[np.float32] = F.normalize(texts + own, dim=2, eps=_TINY).numpy()
+        return vectors
+
+    def _blocks(self, texts: Texts) -> "list[Bags | Sequences]":
+        random = np.random.default_rng(0)  # without dropout nothing is drawn from it that matters
+        starts = range(0, max(1, len(texts)), _BLOCK)
+        return [
+            self.tower.embed(texts.take(np.arange(start, min(start + _BLOCK, len(texts)))), 0.0, random)
+            for start in starts
+        ]
+
+    @torch.no_grad()
+    def loss_without_dropout(self) -> float:
+        """Return the mean loss over the training rows as they are served: what the verdict judges."""
+        classes = torch.from_numpy(self.class_vectors())
+        total = 0.0
+        negatives = self.prepared.negatives(0) if self.settings.loss.kind != "softmax_all" else None
+        for start in range(0, len(self.rows), _BLOCK):
+            rows = self.rows[start : start + _BLOCK]
+            queries = torch.from_numpy(self.encode(self.prepared.queries.take(rows)))
+            if negatives is None:
+                loss = self._loss_all(torch.bmm(queries, classes.transpose(1, 2)), rows)
+            else:
+                candidates = np.concatenate([self.prepared.labels[rows, None], negatives[rows]], axis=1)
+                loss = self._loss_sampled((queries.unsqueeze(2) * classes[:, torch.from_numpy(candidates)]).sum(-1))
+            total += loss.item() * len(rows)
+        return total / len(self.rows)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return every tensor that training changes, not copied: what a checkpoint holds."""
+        state = {
+            "table": self.tower.table.weight,
+            "table.squares": self.tower.table.squares,
+            "own": self.own.weight,
+            "own.squares": self.own.squares,
+        }
+        for number, (parameter, squares) in enumerate(zip(self._dense, self._squares, strict=True)):
+            state |= {f"dense.{number}": parameter.data, f"dense.{number}.squares": squares}
+        return state

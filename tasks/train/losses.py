@@ -1,0 +1,92 @@
+"""The training objectives, as functions of cosines. Pure.
+
+Notation of the docstrings: s+ the cosine of a query with its standard question, s- with a wrong one,
+J negatives, gamma the smoothing factor of Huang et al. 2013, "Learning Deep Structured Semantic
+Models for Web Search using Clickthrough Data" (CIKM), section 3.3: an inverse temperature.
+All return the mean over every leading dimension, as a scalar.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def softmax(cosines: Tensor, gamma: float) -> Tensor:
+    """Cross-entropy of the right candidate under a softmax over gamma * cosine (Huang et al., eq. 5 and 6).
+
+    Args:
+        cosines: (..., 1 + J), the right candidate first.
+        gamma: > 0. Equal cosines cost log(1 + J).
+    """
+    return -F.log_softmax(gamma * cosines, dim=-1)[..., 0].mean()
+
+
+def softmax_target(cosines: Tensor, gamma: float, target: float) -> Tensor:
+    """Squared distance of the right candidate's softmax output from `target`: the article's cure.
+
+    The article prints no formula; this reads it literally: (p+ - target)^2. See `reachable_target`.
+
+    Args:
+        cosines: (..., 1 + J), the right candidate first.
+        gamma: > 0; 1 in the article.
+        target: aim of p+, in (0, 1]; 0.4 in the article, at J = 4.
+    """
+    right = F.softmax(gamma * cosines, dim=-1)[..., 0]
+    return (right - target).square().mean()
+
+
+def softmax_all(
+    cosines: Tensor, labels: Tensor, gamma: float, smoothing: float = 0.0, adjustment: Tensor | None = None
+) -> Tensor:
+    """Exact softmax cross-entropy over all K standard questions, with label smoothing and logit adjustment.
+
+    Args:
+        cosines: (towers, batch, K).
+        labels: (batch,) the right class.
+        gamma: > 0.
+        smoothing: share of the target spread evenly over all K classes (Szegedy et al. 2016, section 7).
+        adjustment: (K,) added to the logits while training, strength * log prior (Menon et al. 2020,
+            "Long-tail learning via logit adjustment", eq. 10): a small class must win by a margin.
+    """
+    value: Tensor = _SoftmaxAll.apply(cosines, labels, gamma, smoothing, adjustment)  # type: ignore[no-untyped-call]
+    return value
+
+
+class _SoftmaxAll(torch.autograd.Function):
+    """The loss and its gradient in one pass: this matrix is the largest of a step, and autograd would keep four."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch's context object has no public type
+        cosines: Tensor,
+        labels: Tensor,
+        gamma: float,
+        smoothing: float,
+        adjustment: Tensor | None,
+    ) -> Tensor:
+        towers, batch, classes = cosines.shape
+        logits = gamma * cosines if adjustment is None else torch.add(adjustment, cosines, alpha=gamma)
+        logs = F.log_softmax(logits, dim=2)
+        right = labels.view(1, batch, 1).expand(towers, batch, 1)
+        loss = -(1 - smoothing) * logs.gather(2, right).mean() - smoothing * logs.mean()
+        gradient = logs.exp_().sub_(smoothing / classes)
+        gradient.scatter_add_(2, right, torch.full((towers, batch, 1), smoothing - 1, dtype=logs.dtype))
+        ctx.save_for_backward(gradient.mul_(gamma / (towers * batch)))
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ANN401 - as above
+        (gradient,) = ctx.saved_tensors
+        return gradient * upstream[0], None, None, None, None
+
+
+def reachable_target(negatives: int, gamma: float, gap: float = 1.0) -> float:
+    """Return 1 / (1 + J e^(-gamma * gap)): p+ where s+ exceeds J equal s- by `gap`.
+
+    At J = 4, gamma = 1, gap = 1 (right cosine 1, orthogonal negatives) it is 0.4046: the article's 0.4.
+    It falls with J: 0.232 at J = 9, 0.125 at J = 19.
+    """
+    return 1.0 / (1.0 + negatives * math.exp(-gamma * gap))

@@ -1,0 +1,63 @@
+"""The door of train: choose, refit, leave a candidate; progress on a terminal or a log line per epoch."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from prefect import task
+from prefect.logging import get_run_logger
+from rich.console import Console
+from rich.progress import Progress
+
+from schemas.settings import CorpusSettings
+from schemas.training import Epoch, TrainingReport
+from schemas.workspace import Workspace
+from tasks.steps import Made, StepRun, run_step
+from tasks.train.training import OnEpoch, train_candidate
+
+
+@task(task_run_name="train-{corpus.name}")
+def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun) -> StepRun:
+    """Train on the prepared files; an interrupted training of the same inputs is taken up where it stopped."""
+    inputs = {
+        "prepared": prepared.manifest.key,
+        **corpus.model_dump(include={"model", "loss", "training"}),
+    }
+
+    def make(folder: Path, partial: Path) -> Made:
+        with _progress(corpus.name) as on_epoch:
+            report = train_candidate(prepared.folder, folder, partial, corpus, on_epoch)
+        verdict = report.convergence
+        return Made({"converged": verdict.converged}, [] if verdict.converged else [f"training: {verdict.sentence}"])
+
+    step = run_step(workspace, "train", inputs, make)
+    report = TrainingReport.model_validate_json((step.folder / "training.json").read_bytes())
+    verdict = report.convergence
+    say = get_run_logger().info if verdict.converged else get_run_logger().warning
+    say("%s: %s Chosen: %s.", corpus.name, verdict.sentence, report.chosen)
+    return step
+
+
+@contextmanager
+def _progress(corpus: str) -> Iterator[OnEpoch]:
+    """A progress bar where a person looks on, a log line per epoch otherwise."""
+    logger = get_run_logger()
+    if not sys.stderr.isatty():
+        yield lambda epoch, most: logger.info("%s: %s of %d", corpus, _describe(epoch), most)
+        return
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bars = {
+            phase: progress.add_task(f"{corpus}: {phase}", total=None, visible=False) for phase in ("choose", "refit")
+        }
+
+        def on_epoch(epoch: Epoch, most: int) -> None:
+            description = f"{corpus}: {_describe(epoch)}"
+            progress.update(bars[epoch.phase], completed=epoch.epoch, total=most, visible=True, description=description)
+
+        yield on_epoch
+
+
+def _describe(epoch: Epoch) -> str:
+    recall = "" if epoch.recall_at_10 is None else f", validation recall@10 {epoch.recall_at_10:.3f}"
+    return f"{epoch.phase}, loss {epoch.loss:.4f}{recall}, epoch {epoch.epoch}"

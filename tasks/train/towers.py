@@ -1,0 +1,239 @@
+"""The towers: text in, vector out; several towers of different seeds side by side as one batched model.
+
+`bag` sums the embeddings of a text's weighted n-grams; `lstm` is the article's DSSM-LSTM over words.
+Both keep their embeddings outside autograd: a batch touches a few thousand rows of the table, and
+only those are gathered, given a gradient and updated (row-wise Adagrad), which makes a step several
+times faster than a dense optimiser. What follows the embeddings (hidden layers, the LSTM) is plain torch.
+
+Shapes: S towers, n texts, V rows of the table, d the embedding size, o the size of a tower's vector.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from schemas.settings import Model
+from tasks.train.data import Texts
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "none": lambda x: x,
+}
+_INITIAL_SCALE = 0.1  # standard deviation of fresh embeddings
+_TINY = 1e-10
+
+
+class Table:
+    """(S * V, d) embeddings of all towers, tower after tower, with their Adagrad state.
+
+    Row-wise: one accumulator per row, the mean square of its gradient (Gupta et al. 2014, "Training
+    highly multiclass classifiers", section 4); an eighth of the memory traffic of one per element.
+    """
+
+    def __init__(self, towers: int, rows: int, size: int, generator: torch.Generator | None) -> None:
+        """Fill with small random numbers; with zeros where no generator is given."""
+        self.towers, self.rows = towers, rows
+        if generator is None:
+            self.weight = torch.zeros(towers * rows, size)
+        else:
+            self.weight = torch.randn(towers * rows, size, generator=generator).mul_(_INITIAL_SCALE)
+        self.squares = torch.full((towers * rows,), _TINY)
+
+    def update(self, rows: Tensor, gradient: Tensor, rate: float) -> None:
+        """Take one Adagrad step on distinct `rows`; `gradient` (len(rows), d) is used up."""
+        squares = self.squares.index_select(0, rows)
+        squares += torch.linalg.vector_norm(gradient, dim=1).square_().div_(gradient.shape[1])
+        self.squares.index_copy_(0, rows, squares)
+        self.weight.index_add_(0, rows, gradient.mul_(squares.rsqrt_().mul_(-rate).unsqueeze(1)))
+
+
+class Bags:
+    """Weighted sums of embeddings, with a fresh dropout of features for every tower and draw.
+
+    `leaf` (S, n, d) collects a gradient, over several backward passes if need be; `step` hands it to the table.
+    """
+
+    def __init__(self, table: Table, texts: Texts, dropout: float, random: np.random.Generator) -> None:
+        self._table, self._bags = table, texts.bags
+        x = self._bags
+        numbered = type(x)((np.arange(x.nnz), x.indices, x.indptr), shape=x.shape).tocsc()
+        counts = np.diff(numbered.indptr)
+        self._columns = np.flatnonzero(counts)  # features present
+        self._starts = numbered.indptr[:-1][self._columns].astype(np.int64)
+        self._order, self._row = numbered.data, numbered.indices  # entries by column: position in x.data, text
+        self._shift = np.arange(table.towers)[:, None]
+        self.draw(dropout, random)
+
+    def draw(self, dropout: float, random: np.random.Generator) -> None:
+        """Draw the dropout anew and compute `leaf` (S, n, d)."""
+        x, towers = self._bags, self._table.towers
+        self._keep = random.random((towers, x.nnz), dtype=np.float32) >= dropout
+        columns = x.indices[None] + self._shift * self._table.rows
+        sums = self._sum(self._table.weight, columns, x.data, self._keep, x.indptr[:-1])
+        self.leaf = sums.view(towers, x.shape[0], -1).requires_grad_()
+
+    def step(self, rate: float) -> None:
+        """Update the table by the gradient that `leaf` collected."""
+        if self.leaf.grad is None:
+            return
+        gradient = self.leaf.grad.flatten(0, 1)
+        texts = self._row[None] + self._shift * self._bags.shape[0]
+        sums = self._sum(gradient, texts, self._bags.data[self._order], self._keep[:, self._order], self._starts)
+        rows = torch.from_numpy((self._columns[None] + self._shift * self._table.rows).ravel())
+        self._table.update(rows, sums, rate)
+
+    def _sum(
+        self,
+        weight: Tensor,
+        indices: NDArray[np.int64],
+        values: NDArray[np.float32],
+        keep: NDArray[np.bool_],
+        starts: NDArray[np.int64],
+    ) -> Tensor:
+        """Sum `values * weight[indices]` over segments, for every tower, leaving out what is not kept."""
+        kept = np.concatenate([[0], np.cumsum(keep.ravel(), dtype=np.int64)])
+        offsets = kept[self._shift * keep.shape[1] + starts[None]].ravel()
+        chosen = torch.from_numpy(np.broadcast_to(values, keep.shape)[keep])
+        return F.embedding_bag(
+            torch.from_numpy(indices[keep].astype(np.int64)),
+            weight,
+            torch.from_numpy(offsets),
+            mode="sum",
+            per_sample_weights=chosen,
+        )
+
+
+class Sequences:
+    """Embeddings of words in order, padded; the same door as `Bags`, `leaf` (S, U, d) over the distinct words."""
+
+    def __init__(self, table: Table, texts: Texts, dropout: float, random: np.random.Generator) -> None:
+        self._table, self._texts = table, texts
+        lengths = np.diff(texts.offsets)
+        self.last = torch.from_numpy(np.maximum(lengths, 1) - 1)  # a text without words is one unknown word
+        self._inside = np.arange(max(1, int(lengths.max(initial=0))))[None] < lengths[:, None]
+        self.draw(dropout, random)
+
+    def draw(self, dropout: float, random: np.random.Generator) -> None:
+        """Replace a share of the words by the unknown word, anew, and gather `leaf`."""
+        grid = np.zeros(self._inside.shape, dtype=np.int64)
+        words = self._texts.words
+        grid[self._inside] = words * (random.random(len(words), dtype=np.float32) >= dropout) if dropout else words
+        distinct, places = np.unique(grid, return_inverse=True)
+        self.places = torch.from_numpy(places.reshape(grid.shape))  # (n, T) into the distinct words
+        shift = np.arange(self._table.towers)[:, None] * self._table.rows
+        self._rows = torch.from_numpy((distinct[None] + shift).ravel())
+        self.leaf = self._table.weight[self._rows].view(self._table.towers, len(distinct), -1).requires_grad_()
+
+    def step(self, rate: float) -> None:
+        """Update the table by the gradient that `leaf` collected."""
+        if self.leaf.grad is not None:
+            self._table.update(self._rows, self.leaf.grad.flatten(0, 1), rate)
+
+
+class Layers(nn.Module):
+    """Hidden layers of all towers at once, then a linear output layer if one is wanted: (S, n, in) -> (S, n, o)."""
+
+    def __init__(self, model: Model, inputs: int, hidden: list[int], generator: torch.Generator) -> None:
+        super().__init__()
+        self._activation = ACTIVATIONS[model.activation]
+        sizes = [inputs, *hidden]
+        output = model.output if model.output not in (None, sizes[-1]) else None
+        sizes += [output] if output else []
+        self._linear_last = output is not None
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
+        for before, after in pairwise(sizes):
+            bound = math.sqrt(6 / (before + after))  # Glorot and Bengio 2010, eq. 16, as the DSSM paper does
+            weight = torch.empty(model.towers, before, after).uniform_(-bound, bound, generator=generator)
+            self.weights.append(nn.Parameter(weight))
+            self.biases.append(nn.Parameter(torch.zeros(model.towers, 1, after)))
+        self.size = sizes[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (S, n, in) to (S, n, o)."""
+        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True), start=1):
+            x = torch.baddbmm(bias, x, weight)
+            if not (self._linear_last and number == len(self.weights)):
+                x = self._activation(x)
+        return x
+
+
+class BagTower(nn.Module):
+    """The default tower: a weighted bag of n-grams, hidden layers if any."""
+
+    def __init__(self, model: Model, rows: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.table = Table(model.towers, rows, model.embedding, generator)
+        self.layers = Layers(model, model.embedding, model.hidden, generator)
+        self.size = self.layers.size
+
+    def embed(self, texts: Texts, dropout: float, random: np.random.Generator) -> Bags:
+        """Return the texts' sums of embeddings."""
+        return Bags(self.table, texts, dropout, random)
+
+    def forward(self, embedded: Bags) -> Tensor:
+        """Return (S, n, o) vectors, not yet of unit length."""
+        vectors: Tensor = self.layers(embedded.leaf)
+        return vectors
+
+    def recurrent_states(self) -> list[dict[str, Tensor]]:
+        """Return the state of each tower's recurrent part: a bag has none."""
+        return []
+
+
+class LstmTower(nn.Module):
+    """The article's DSSM-LSTM: words, an LSTM, its last state; further hidden layers if any.
+
+    Palangi et al. 2016, "Deep Sentence Embedding Using Long Short-Term Memory Networks", section III.
+    """
+
+    def __init__(self, model: Model, rows: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.table = Table(model.towers, rows, model.embedding, generator)
+        state = model.hidden[0] if model.hidden else model.embedding
+        self.lstms = nn.ModuleList(nn.LSTM(model.embedding, state, batch_first=True) for _ in range(model.towers))
+        for parameter in self.lstms.parameters():
+            nn.init.uniform_(parameter, -1 / math.sqrt(state), 1 / math.sqrt(state), generator=generator)
+        self.layers = Layers(model, state, model.hidden[1:], generator)
+        self.size = self.layers.size
+
+    def embed(self, texts: Texts, dropout: float, random: np.random.Generator) -> Sequences:
+        """Return the texts' words, embedded; dropout replaces words by the unknown word."""
+        return Sequences(self.table, texts, dropout, random)
+
+    def forward(self, embedded: Sequences) -> Tensor:
+        """Return (S, n, o) vectors, not yet of unit length."""
+        states = []
+        for lstm, words in zip(self.lstms, embedded.leaf, strict=True):
+            outputs, _ = lstm(F.embedding(embedded.places, words))  # (n, T, state)
+            states.append(outputs[torch.arange(len(outputs)), embedded.last])
+        vectors: Tensor = self.layers(torch.stack(states))
+        return vectors
+
+    def recurrent_states(self) -> list[dict[str, Tensor]]:
+        """Return the state of each tower's LSTM."""
+        return [lstm.state_dict() for lstm in self.lstms]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Rows of the two tables."""
+
+    vocabulary: int
+    words: int
+
+
+def make_tower(model: Model, sizes: Sizes, generator: torch.Generator) -> BagTower | LstmTower:
+    """Return a fresh tower as the settings say."""
+    if model.tower == "lstm":
+        return LstmTower(model, sizes.words, generator)
+    return BagTower(model, sizes.vocabulary, generator)

@@ -1,0 +1,127 @@
+"""Validate one ingested corpus: profile, bounds, expectations of the owner's own, verdict. Pure but for its files.
+
+Writes `profile.json`, `suite.json` (and `rows_suite.json` where the settings ask for expectations on the
+rows), `findings.parquet` (every offender, up to 10,000 per rule) and `verdict.json`: the same bytes from the
+same input. `data_docs/`, on request, holds Great Expectations' own pages, which carry the time of the run.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from schemas.settings import Validation
+from schemas.validation import Finding, Verdict
+from tasks.validate.expectations import RowsOutcome, check_profile, check_rows
+from tasks.validate.profile import (
+    OFFENDERS_KEPT,
+    BrokenContractError,
+    Offenders,
+    Profile,
+    offending_row,
+    profile_corpus,
+    read_rows,
+)
+from tasks.validate.verdict import Broken, bound_rules, decide, describe_failed, find_broken_bounds
+
+ROWS_CHECKED = 1_000_000  # expectations on the rows cost 6 s and 600 MB a million
+_FINDINGS = pa.schema(
+    [
+        pa.field("rule", pa.string(), nullable=False),
+        pa.field("row_id", pa.int64()),  # null: not a row of questions.parquet
+        pa.field("source", pa.string()),
+        pa.field("line", pa.int64()),
+        pa.field("text", pa.string(), nullable=False),
+    ],
+    metadata={"grain": "one offender of one broken rule: a row, or the first row of a standard question"},
+)
+
+
+def validate_corpus(
+    ingested: Path, folder: Path, settings: Validation, corpus: str, seed: int, rows_checked: int = ROWS_CHECKED
+) -> Verdict:
+    """Return what is to be said of the corpus in `ingested`, and leave it in `folder`.
+
+    A failed corpus is a verdict, not an exception.
+
+    Args:
+        ingested: folder that ingest wrote.
+        folder: is made where missing.
+        settings: bounds and expectations.
+        corpus: its name, for the suite.
+        seed: draws the sample where there are more rows than `rows_checked`.
+        rows_checked: the most rows that expectations on the rows see.
+
+    Raises:
+        SettingsError: an expectation of the settings cannot be meant.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        profile = profile_corpus(ingested, settings)
+    except BrokenContractError as error:
+        profile = Profile({}, {}, {})
+        return _write(folder, decide([_contract(error)], profile), [], profile)
+    docs = folder / "data_docs" if settings.data_docs else None
+    outcomes, suite = check_profile(profile.statistics, bound_rules(settings), corpus, docs)
+    _write_json(folder / "suite.json", suite)
+    broken = find_broken_bounds(outcomes, profile, settings)
+    rows = int(profile.statistics["rows"] or 0)
+    sampled_rows = rows_checked if settings.expectations and rows > rows_checked else None
+    if settings.expectations and rows:
+        broken += _check_rows(ingested, folder, settings, _sample(rows, rows_checked, seed), docs)
+    return _write(folder, decide([each.finding for each in broken], profile, sampled_rows), broken, profile)
+
+
+def _contract(error: BrokenContractError) -> Finding:
+    return Finding(
+        rule="contract",
+        severity="critical",
+        statement=str(error),
+        offenders=0,
+        examples=[],
+        remedy="run ingest again; if it writes the same, this is a fault of the pipeline worth reporting",
+    )
+
+
+def _sample(rows: int, most: int, seed: int) -> NDArray[np.int64]:
+    if rows <= most:
+        return np.arange(rows, dtype=np.int64)
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False, shuffle=False)).astype(np.int64)
+
+
+def _check_rows(
+    ingested: Path, folder: Path, settings: Validation, chosen: NDArray[np.int64], docs: Path | None
+) -> list[Broken]:
+    table = read_rows(ingested / "questions.parquet", chosen)
+    columns = {
+        name: column.to_numpy(zero_copy_only=False) for name, column in zip(table.column_names, table, strict=True)
+    }
+    # object, not pandas' own string type, so that expectations about types see str
+    frame = pd.DataFrame({name: pd.Series(array, dtype=array.dtype) for name, array in columns.items()})
+    outcomes, suite = check_rows(frame, settings.expectations, docs)
+    _write_json(folder / "rows_suite.json", suite)
+    failed = [(outcome, _unexpected(outcome, table)) for outcome in outcomes if not outcome.success]
+    return [Broken(describe_failed(outcome, offenders), offenders) for outcome, offenders in failed]
+
+
+def _unexpected(outcome: RowsOutcome, table: pa.Table) -> Offenders:
+    found = table.take(pa.array(outcome.unexpected[:OFFENDERS_KEPT], pa.int64())).to_pylist()
+    return Offenders(len(outcome.unexpected), [offending_row(outcome.setting, row) for row in found])
+
+
+def _write(folder: Path, verdict: Verdict, broken: list[Broken], profile: Profile) -> Verdict:
+    offenders = [(each.finding.rule, *offender) for each in broken for offender in each.offenders.kept]
+    rows = [dict(zip(_FINDINGS.names, offender, strict=True)) for offender in offenders]
+    pq.write_table(pa.Table.from_pylist(rows, _FINDINGS), folder / "findings.parquet")
+    _write_json(folder / "profile.json", profile.statistics)
+    (folder / "verdict.json").write_text(verdict.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return verdict
+
+
+def _write_json(file: Path, content: Any) -> None:  # noqa: ANN401 - any JSON
+    file.write_text(json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8")

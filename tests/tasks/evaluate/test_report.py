@@ -1,0 +1,224 @@
+"""The report and its plots: complete, harmless, offline, and the same bytes twice."""
+
+import base64
+import re
+
+import pytest
+
+from schemas.evaluation import ClassResult, Comparison, ConfusedPair, Evaluation, Interval, Metrics, SuspectRow
+from schemas.settings import CorpusSettings
+from schemas.training import Convergence, Epoch, Reachability, TrainingReport
+from schemas.validation import Finding, Verdict
+from tasks.evaluate.plots import plot_loss, to_data_uri
+from tasks.evaluate.report import list_settings, render_report, summarise
+
+HOSTILE = "<script>alert('怎么退票')</script>"
+
+
+def metrics(recall, rows=200):
+    """Metrics whose recall@10 is `recall`."""
+    at = [Interval(value=v, low=v * 0.9, high=min(1.0, v * 1.1)) for v in (recall / 2, recall * 0.8, recall)]
+    return Metrics(
+        rows=rows, recall_at_1=at[0], recall_at_5=at[1], recall_at_10=at[2], mrr=at[1], macro_recall_at_10=at[2]
+    )
+
+
+@pytest.fixture
+def evaluation():
+    """A candidate of recall@10 73.1 % over a BM25 of 64.5 %."""
+    return Evaluation(
+        corpus="bank_zh",
+        test_rows=200,
+        classes=41,
+        untested_classes=3,
+        unknown_test_rows=2,
+        overlap_rows=5,
+        model=metrics(0.731),
+        without_overlap=metrics(0.72, rows=195),
+        by_class_size={"1-3": metrics(0.5, 80), ">50": metrics(0.9, 120)},
+        baselines={"bm25": metrics(0.645), "tfidf": metrics(0.6)},
+        baselines_by_class_size={"bm25": {"1-3": metrics(0.4, 80), ">50": metrics(0.95, 120)}, "tfidf": {}},
+        classes_worst=[
+            ClassResult(
+                standard_question="怎么退票",
+                train_rows=4,
+                test_rows=5,
+                recall_at_1=0.2,
+                recall_at_10=0.4,
+                confused_with=["退票手续费是多少"],
+            )
+        ],
+        confused=[
+            ConfusedPair(standard_question="怎么改签", ranked_first="如何改签", rows=3, near_duplicate=True),
+        ],
+        suspects=[
+            SuspectRow(row_id=812, query=HOSTILE, standard_question="怎么退票", suggested="如何改签", margin=0.25)
+        ],
+    )
+
+
+@pytest.fixture
+def training():
+    """Three epochs of choosing, two of the refit."""
+    epochs = [
+        Epoch(phase="choose", epoch=i, loss=6 / i, batch_loss_spread=0.05, recall_at_10=0.2 * i) for i in (1, 2, 3)
+    ]
+    epochs += [Epoch(phase="refit", epoch=i, loss=5 / i, batch_loss_spread=0.05) for i in (1, 2)]
+    return TrainingReport(
+        rows=1800,
+        classes=41,
+        parameters=123_456,
+        epochs=epochs,
+        chosen={"epochs": 2},
+        validation_recall_at_10=0.7,
+        negatives_used=False,
+        reachability=Reachability(floor=0.4, first=7.6, reachable_fall=0.95, advice=""),
+        convergence=Convergence(
+            converged=True,
+            cause="none",
+            sentence="The loss fell by 96 % of what it could.",
+            loss_fall=0.9,
+            reducible_fall=0.96,
+            oscillation=0.05,
+            effective_rank=31.4,
+            tail_cosine=None,
+        ),
+    )
+
+
+@pytest.fixture
+def verdict():
+    """One warning, with an example that tries to be markup."""
+    finding = Finding(
+        rule="ordering",
+        severity="warning",
+        statement="rows stand in order (z = 1204)",
+        offenders=1800,
+        examples=[HOSTILE],
+        remedy="leave the shuffle on",
+    )
+    return Verdict(
+        outcome="warn",
+        findings=[finding],
+        statistics={"rows": 1800.0, "small_class_share": 0.31, "order_z": None},
+        class_sizes={"怎么退票": 60, "怎么改签": 3, "如何改签": 1},
+    )
+
+
+@pytest.fixture
+def settings():
+    """Settings with one changed value and a password in an address."""
+    return CorpusSettings.model_validate(
+        {"name": "bank_zh", "source": {"path": "ftp://ann:secret@host/q.csv"}, "model": {"hidden": [64]}},
+        context={"fill_defaults": True},
+    )
+
+
+@pytest.fixture
+def page(evaluation, training, verdict, settings):
+    """The report with a live version and facts of the run."""
+    comparison = Comparison(
+        version="v1", live=metrics(0.7), recall_at_10_difference=Interval(value=0.031, low=0.01, high=0.05)
+    )
+    context = {"version": "v2", "started": "2026-09-29 02:03", "seconds": {"train": 61.34}}
+    return render_report(evaluation, training, verdict, settings, comparison, context, {812: "train.csv:814"})
+
+
+def test_the_report_says_what_an_operator_asks_for(page):
+    """Recall, rivals, failures, suspects, findings with remedies, convergence, settings and the run."""
+    text = re.sub(r"<style>.*?</style>|<[^>]+>", "", page, flags=re.DOTALL)
+    for expected in (
+        "Of 100 test queries, 73 find their standard question among the first ten answers and 37 in the first place",
+        "8.6 points above the best baseline, BM25 (64.5% among the first ten)",
+        "+3.1 points against live (+1.0 to +5.0)",
+        "退票手续费是多少",
+        "near-duplicate: merge?",
+        "train.csv:814",
+        "rows stand in order (z = 1204)",
+        "leave the shuffle on",
+        "The loss fell by 96 % of what it could.",
+        "did not use the drawn negatives",
+        "5 test row(s) repeat a training query",
+        "2 test row(s) ask for a standard question the corpus does not have",
+        "61.3 s",
+    ):
+        assert expected in text
+    assert page.count("<svg") == 4
+
+
+def test_hostile_text_stays_text(page):
+    """A query is somebody else's input: it is shown, and it can do nothing."""
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;alert(&#39;怎么退票&#39;)&lt;/script&gt;") == 2
+    assert "default-src 'none'" in page
+
+
+def test_the_report_needs_no_network(page):
+    """No address but the names of the SVG namespaces; every reference stays on the page."""
+    addresses = set(re.findall(r"https?://[^\"'\s<]+", page))
+    references = set(re.findall(r"(?:href|src)=\"([^\"]*)\"", page))
+
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert all(reference.startswith("#") for reference in references)
+    assert all(f'id="{target[1:]}"' in page for target in references)
+
+
+def test_the_report_names_no_password(page):
+    """An address of the settings may hold one."""
+    assert "secret" not in page
+    assert "ftp://***@host/q.csv" in page
+
+
+def test_equal_inputs_give_equal_bytes(evaluation, training, verdict, settings):
+    """No date, no random id."""
+    first, second = (render_report(evaluation, training, verdict, settings) for _ in range(2))
+
+    assert first == second
+
+
+def test_a_report_without_test_rows_says_so(evaluation, training, verdict, settings):
+    """Zeros of nothing are not shown as recall."""
+    empty = evaluation.model_copy(
+        update={"model": metrics(0.0, 0), "test_rows": 0, "by_class_size": {}, "baselines": {}, "suspects": []}
+    )
+
+    assert summarise(empty).startswith("Nothing was measured")
+    assert "Nothing was measured" in render_report(empty, training, verdict, settings)
+
+
+def test_a_candidate_below_its_baseline_is_called_that(evaluation):
+    """The sentence names the loss as plainly as it names the gain."""
+    worse = evaluation.model_copy(update={"model": metrics(0.6)})
+
+    assert "4.5 points below the best baseline, BM25" in summarise(worse)
+
+
+def test_only_changed_settings_are_marked(settings):
+    """What the corpus sets differs from the default; what it must set has none."""
+    rows = {row.key: row for row in list_settings(settings)}
+
+    assert [key for key, row in rows.items() if row.changed] == ["model.hidden"]
+    assert (rows["model.hidden"].value, rows["model.hidden"].default) == ("[64]", "[]")
+    assert rows["validate.min_rows.stop"].default == "2"
+    assert rows["source.path"].default == ""
+
+
+def test_a_loss_curve_fits_a_prefect_artifact(training):
+    """Ten thousand epochs are thinned, and as a data URI stay below 100 KB."""
+    epochs = [
+        Epoch(phase=phase, epoch=i, loss=1 + 6 / i + i % 7 / 10, batch_loss_spread=0.1, recall_at_10=i % 9 / 9)
+        for phase in ("choose", "refit")
+        for i in range(1, 10_001)
+    ]
+
+    uri = to_data_uri(plot_loss(training.model_copy(update={"epochs": epochs})))
+
+    assert len(uri) < 100_000
+    assert base64.b64decode(uri.removeprefix("data:image/svg+xml;base64,")).startswith(b"<svg role=")
+
+
+def test_a_loss_curve_needs_no_choosing(training):
+    """With `choose = false` there is only the refit, and no recall to draw."""
+    refit = [epoch for epoch in training.epochs if epoch.phase == "refit"]
+
+    assert "validation" not in plot_loss(training.model_copy(update={"epochs": refit})).split(">", 1)[1]

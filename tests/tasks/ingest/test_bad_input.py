@@ -1,0 +1,230 @@
+"""Input that cannot be read, and rows that cannot be used: each is told, none is lost."""
+
+import gzip
+import io
+import zipfile
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.errors import CorpusRejected, SourceError
+from tasks.ingest.sifting import REMEDIES
+
+GOOD = "query,label\n怎么退票,退票\n退票呢,退票\n"
+
+
+def parquet_bytes() -> bytes:
+    content = io.BytesIO()
+    pq.write_table(pa.table({"query": [str(n) for n in range(5000)], "label": ["x"] * 5000}), content)
+    return content.getvalue()
+
+
+def zip_bytes(name: str = "t.csv") -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(name, GOOD)
+    return content.getvalue()
+
+
+def workbook_bytes() -> bytes:
+    content = io.BytesIO()
+    workbook = openpyxl.Workbook()
+    workbook.active.append(["query", "label"])
+    workbook.save(content)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", zip_bytes(), "t.csv looks like a ZIP archive; unpack it first: not a table"),
+        ("t.csv", b"%PDF-1.7 ...", "t.csv looks like a PDF document: not a table"),
+        ("t.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel file (.xls) or an encrypted workbook; save it as"),
+        ("t.csv", b"<!DOCTYPE html><html>", "looks like a web page or XML"),
+        ("t.csv", b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        ("t.csv", b"query,label\n" + bytes(range(256)) * 20, "looks like a binary file (20 NUL bytes in 5132 bytes)"),
+        ("t.parquet", b"query,label\n", "named like a Parquet file but does not begin like one"),
+        ("t.parquet", parquet_bytes()[:-100], "t.parquet is a torn Parquet file ("),
+        ("t.xlsx", b"query,label\n", "named like an Excel workbook but does not begin like one"),
+        ("t.xlsx", workbook_bytes()[:-100], "t.xlsx is a torn Excel workbook or ZIP archive"),
+        ("t.xlsx", zip_bytes("xl/workbook.xml"), "t.xlsx is a torn Excel workbook ("),
+        ("t.csv.gz", gzip.compress(GOOD.encode() * 99)[:-20], "t.csv.gz is compressed, and torn"),
+        ("t.json", b'[\n{"query": "a"}]', "t.json is not JSONL: it is one JSON array"),
+        ("t.jsonl", b"query,label\na,b\n", "t.jsonl is not JSONL: line 1 is 'query,label"),
+        ("t.csv", b"", "t.csv is empty. Export it again"),
+        ("t.csv", b"\xef\xbb\xbf\n\n", "t.csv is empty"),
+        ("t.jsonl", b"\n", "t.jsonl is empty"),
+        ("t.csv", b"query,label\n\n", "t.csv has a header and no rows. Export it again"),
+        ("t.xlsx", workbook_bytes(), "t.xlsx has a header and no rows"),
+        ("t.csv", b"x" * (1 << 20), "no line end in its first 1,048,576 characters"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
+def test_what_is_no_table_is_refused_in_one_sentence(name, content, message, write, ingest):
+    """What it looks like instead, and what to do."""
+    write(content, name)
+    with pytest.raises(SourceError) as error:
+        ingest(name)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_told_with_the_nearest_names(write, tmp_path, ingest):
+    """A folder without tables and a glob without matches likewise."""
+    write(GOOD, "data/train.csv")
+    write("", "docs/readme.md")
+    with pytest.raises(SourceError) as error:
+        ingest("data/trian.csv")
+    assert str(error.value) == (
+        f"data/trian.csv does not exist (looked for {tmp_path}/data/trian.csv); did you mean train.csv?"
+    )
+    with pytest.raises(SourceError, match=r"its folder holds train\.csv\. Correct source\.path"):
+        ingest("data/zzz")
+    with pytest.raises(SourceError, match="its folder does not exist either"):
+        ingest("dota/x/train.csv")
+    with pytest.raises(SourceError, match=r"the folder docs holds no table \(readme\.md\)"):
+        ingest("docs")
+    with pytest.raises(SourceError, match=r"data/\*\.tsv matches no file"):
+        ingest("data/*.tsv")
+    with pytest.raises(SourceError, match="cannot be opened: Protocol not known: ftpx"):
+        ingest("ftpx://shop/t.csv")
+
+
+def test_no_encoding_fits_names_what_was_tried_and_where(write, ingest):
+    """Western Windows text in many rows decodes as nothing we detect."""
+    write(b"query,label\n" + "où est mon reçu à payer,reçu\n".encode("cp1252") * 50)
+    with pytest.raises(SourceError) as error:
+        ingest()
+    assert str(error.value) == (
+        "t.csv: no encoding fits. Tried utf-8 (200 undecodable places, the first at byte 13), "
+        "gb18030 (100 undecodable places, the first at byte 13) and utf-16 (neither a byte order mark nor its pattern "
+        "of zeros). Export it as UTF-8, or name its encoding in source.encoding, e.g. cp1252 for Western Windows, "
+        "big5 for Taiwan"
+    )
+    write("query,label\n訂單在哪裡可以查詢呢,查詢\n我想退票怎麼辦,退票\n".encode("big5"), "taiwan.csv")
+    with pytest.raises(SourceError, match=r"gb18030 \(it decodes, but to characters that no Chinese text is made of\)"):
+        ingest("taiwan.csv")
+    assert ingest(encoding="cp1252").pairs[0] == ("où est mon reçu à payer", "reçu")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_a_few_undecodable_bytes_cost_their_rows_only(encoding, write, ingest):
+    """The rest of the file keeps its encoding."""
+    lines = [b"query,label\n", *("怎么退票呢,退票\n".encode(encoding) for _ in range(300))]
+    lines[150] = b"\xff\xfe," + lines[150]
+    lines[200] = "怎么".encode(encoding) + b"\xff" + ",退票\n".encode(encoding)
+    write(b"".join(lines))
+    ingested = ingest()
+    assert ingested.facts.files[0].encoding == encoding
+    assert ingested.reasons == [(151, "undecodable bytes"), (201, "undecodable bytes")]
+    assert ingested.rows("quarantine", "query")[1] == ("怎么\ufffd",)
+    assert ingested.facts.rows == 298
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (b" ,refund", "empty query"),
+        (b"how, ", "empty standard question"),
+        ("\u200b,退票".encode(), "query empty after normalising"),
+        ("退票,\u200b".encode(), "empty standard question"),  # nothing can be read of it
+        (b"how, can I,refund", "torn row"),  # a comma that is not quoted
+        (b"how", "torn row"),
+        (b"h\x00w,refund", "NUL byte"),
+        (b"x" * 100_001 + b",refund", "cell too long"),
+        (b"x" * 140_000 + b",refund", "cell too long"),  # beyond the csv module's own limit
+        (b"how," + b"x" * 100_001, "cell too long"),
+        (b'"how,refund', "torn row"),  # a quotation mark that nobody closes
+    ],
+    ids=lambda value: "" if isinstance(value, bytes) else value,
+)
+def test_an_unusable_row_goes_to_the_quarantine_with_its_line(row, reason, write, ingest):
+    """Rows before and after it are read, and the reason is told with a remedy."""
+    write(b"query,label\na,x\n" + row + b"\n" + b"some good row,x\n" * 300)
+    ingested = ingest()
+    assert ingested.facts.rows == 301
+    assert ingested.reasons == [(3, reason)]
+    assert ingested.facts.reasons == {reason: 1}
+    (warning,) = ingested.facts.warnings
+    assert warning.startswith(f"1 of 302 train rows were set aside: 1 × {reason} (t.csv line 3")
+    assert REMEDIES[reason] in warning
+
+
+def test_json_rows_that_are_no_objects_or_hold_half_a_character_are_set_aside(write, ingest):
+    """An emoji cut in two cannot be written as UTF-8."""
+    rows = [
+        '{"query": "a", "label": "x"}',
+        '{"query": "b", "label"',
+        '["c", "x"]',
+        '{"query": "\\ud83d", "label": "x"}',
+        '{"query": null, "label": "x"}',
+        '{"label": "x"}',
+        '{"query": "g", "label": 7, "more": {}}',
+    ]
+    write("\n".join(rows), "t.jsonl")
+    ingested = ingest("t.jsonl")
+    assert ingested.pairs == [("a", "x"), ("g", "7")]
+    assert ingested.reasons == [
+        (2, "torn row"),
+        (3, "torn row"),
+        (4, "lone surrogate"),
+        (5, "empty query"),
+        (6, "empty query"),
+    ]
+
+
+def test_lines_are_those_of_the_file_where_cells_hold_line_ends(write, ingest):
+    """A row begins where its first line does."""
+    write('query,label\n"a\nb\n",x\n\n,x\n"c\r\nd",x\ne,x\n')
+    ingested = ingest()
+    assert ingested.rows("questions", "query", "line") == [("a\nb\n", 2), ("c\r\nd", 7), ("e", 9)]
+    assert ingested.reasons == [(6, "empty query")]
+
+
+def test_an_open_quotation_mark_does_not_swallow_the_rows_after_it(write, ingest):
+    """Only its own line is torn, also where the next quotation mark would close it or the file ends."""
+    write('query,label\na,x\n"b,x\nc,"x"\n"d,x\ne,x\nf,x\n')
+    ingested = ingest()
+    assert [query for (query,) in ingested.rows("questions", "query")] == ["a", "c", "e", "f"]
+    assert ingested.reasons == [(3, "torn row"), (5, "torn row")]
+
+
+def test_commas_that_a_spreadsheet_leaves_at_the_end_are_no_cells(write, ingest):
+    """They hold nothing."""
+    write("query,label\na,x,,\nb,y\n")
+    assert ingest().pairs == [("a", "x"), ("b", "y")]
+
+
+def test_when_no_row_is_usable_the_quarantine_still_lies_on_disk(write, ingest, out):
+    """The message has the counts, examples and remedies; the file has every row."""
+    write("query,label\n,x\n,y\na,b,c\n")
+    with pytest.raises(CorpusRejected) as error:
+        ingest()
+    assert str(error.value) == (
+        "none of the 3 train rows is usable. 2 × empty query (t.csv line 2 'x', t.csv line 3 'y'): fill them in, or "
+        "name the column of the queries with --query-column; 1 × torn row (t.csv line 4 'a | b'): put cells that hold "
+        "the delimiter, a line end or a quotation mark in double quotes. "
+        "Every row stands with its line and reason in quarantine.parquet of this run's folder ingest"
+    )
+    assert pq.read_table(out / "quarantine.parquet", columns=["line"])["line"].to_pylist() == [2, 3, 4]
+
+
+def test_a_test_file_without_a_usable_row_is_refused(write, ingest):
+    """A recall over nothing would be a lie."""
+    write(GOOD)
+    write("query,label\n,x\n", "test.csv")
+    with pytest.raises(CorpusRejected, match="none of the 1 test rows is usable"):
+        ingest(test_path="test.csv")
+
+
+def test_an_empty_file_among_others_is_skipped_with_a_warning(write, ingest):
+    """Exports in parts often have an empty one."""
+    write(GOOD, "parts/1.csv")
+    write("query,label\n", "parts/2.csv")
+    write("", "parts/3.csv")
+    assert ingest("parts").facts.warnings == [
+        "parts/2.csv has a header and no rows; it was skipped",
+        "parts/3.csv is empty; it was skipped",
+    ]

@@ -1,0 +1,64 @@
+"""Text read in the wrong codepage is found and undone; good text is left alone."""
+
+import pyarrow as pa
+import pytest
+
+from tasks.validate.damage import repair, suspects
+
+GOOD = [
+    "怎么提前还款", "我的航班取消了怎么退票？", "联通", "“你好”，谢谢…", "氪金玩家嘚瑟", "鄱阳湖旅游", "犇猋骉蟲",
+    "请问CA1234次航班几点起飞", "①②③ ★★★", "繁體中文測試", "日本語の文章です。", "東京タワー", "한국어 텍스트",
+    "Größe der Straße", "„Spaß“", "KLÄ…", "ÄÖÜß äöüß", "Ünïcödé", "déjà vu", "jusqu’à\u00a0» ", "créée par l’été",
+    "Ça coûte 5°", "çà et là", "São Paulo, ação", "Łódź żółć", "MALMÖ–KØBENHAVN", "É™", "Tiếng Việt rất đẹp",
+    "Привет, как дела?", "Пётр Сёмин", "Рёбра", "Її хата № 5", "Ελληνικά κείμενο", "10€ – 20€", "à 100 °C",
+    "😀👍🏽 спасибо", "👨‍👩‍👧 familie", "?", "what???", "plain ASCII",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_good_text_is_not_damaged(text):
+    """Chinese, German, French, Slavic, Greek, Vietnamese, emoji, punctuation."""
+    assert repair(text) is None
+
+
+@pytest.mark.parametrize("text", ["怎么提前还款", "我想退订酒店吗", "déjà vu", "Größe der Straße", "Привет, как дела"])
+@pytest.mark.parametrize("codepage", ["latin-1", "cp1252", "cp1251", "cp1250", "cp437", "cp850", "mac_roman"])
+def test_utf8_read_in_a_codepage_is_repaired(text, codepage):
+    """Bytes that a codepage leaves undefined become control characters, as on Windows."""
+    table = [bytes([i]).decode(codepage, "replace").replace("\ufffd", chr(i)) for i in range(256)]
+    damaged = "".join(table[byte] for byte in text.encode())
+
+    assert repair(damaged) == text
+    assert suspects(pa.array([damaged])).to_pylist() == [True]
+
+
+@pytest.mark.parametrize("text", ["怎么提前还款", "你好", "如何修改密码", "航班改签要收费吗"])
+def test_utf8_read_as_gbk_is_found(text):
+    """A text of an odd number of bytes has lost its end: what is left is suggested."""
+    damaged = text.encode().decode("gbk", "replace")
+    repaired = repair(damaged)
+
+    assert repaired is not None
+    assert "\ufffd" in damaged[:-1] or text.startswith(repaired[:2])
+
+
+def test_gbk_read_as_latin_1_is_repaired():
+    """The classic of old exports."""
+    assert repair("怎么提前还款".encode("gbk").decode("latin-1")) == "怎么提前还款"
+
+
+def test_damage_done_twice_is_undone_twice():
+    """UTF-8 read as latin-1, saved as UTF-8, and read as latin-1 again."""
+    assert repair("你好".encode().decode("latin-1").encode().decode("latin-1")) == "你好"
+
+
+def test_a_damaged_word_in_a_good_text_is_repaired():
+    """The good part cannot be written in the codepage, the bad part alone can."""
+    assert repair("价格 dÃ©jÃ¢ 多少") == "价格 déjâ 多少"
+
+
+@pytest.mark.parametrize("text", ["怎么\ufffd\ufffd还款", "锟斤拷锟斤拷", "?????"])
+def test_text_that_is_lost_for_good_is_damaged_without_a_repair(text):
+    """Nothing can be suggested, but it must be seen."""
+    assert repair(text) == text
+    assert suspects(pa.array([text])).to_pylist() == [True]
