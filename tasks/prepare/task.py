@@ -32,7 +32,7 @@ def prepare(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun, val
     step = run_step(workspace, "prepare", inputs, make)
     facts, logger = step.manifest.facts, get_run_logger()
     logger.info(
-        "%s: %d training rows, %d test rows, %d features, 1:%d negatives for %d epochs; order z %s, all promises proven",
+        "%s: %d training rows, %d test rows, %d features, 1:%d negatives for %d epochs; order z %s, all proven",
         corpus.name,
         facts["rows"],
         facts["test_rows"],

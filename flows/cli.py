@@ -1,0 +1,361 @@
+"""The `dssm` command. Heavy imports wait inside the commands: `dssm --help` answers in a blink."""
+
+import errno
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from schemas.errors import MachineFault, PipelineError, SettingsError, SourceError
+from schemas.run import EXIT_CODES, RunResult
+
+_INTERRUPTED = 130
+_FAULT = 3
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="dssm-pipeline")
+def cli() -> None:
+    """Train, measure and publish the model that finds the standard question for a query.
+
+    \b
+    Start with:  dssm run c                     the bundled corpus C
+                 dssm run bank --source FILE    your own rows: columns query, standard_question
+                 dssm query bank "怎么退票"      ask the live model
+    """
+
+
+@cli.command()
+@click.argument("corpora", nargs=-1, metavar="[CORPUS]...")
+@click.option("--all", "every", is_flag=True, help="Every corpus of data/corpora.")
+@click.option("--source", metavar="FILE", multiple=True, help="File, folder or address of the rows; may be repeated.")
+@click.option("--test-source", metavar="FILE", help="Official held-out rows: never altered, never trained on.")
+@click.option("--questions", metavar="FILE", help="List of standard questions (columns id, text).")
+@click.option("--query-column", metavar="NAME", help="Column of the queries; found by common names otherwise.")
+@click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
+@click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting, e.g. model.hidden=[64].")
+@click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
+def run(corpora: Sequence[str], every: bool, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
+    """Ingest, validate, prepare, train, evaluate and publish CORPUS.
+
+    \b
+    dssm run a                                     settings from data/corpora/a.toml
+    dssm run a --set model.hidden=[64]             one of them changed
+    dssm run bank --source train.csv --test-source test.csv
+    dssm run --all                                 every corpus, one after the other
+
+    Exit codes: 0 published, unchanged or awaiting approval; 1 held back by a gate; 2 bad usage, settings or
+    data; 3 a fault of the machine or of ours; 130 interrupted.
+    """
+    from flows.corpora import find_tomls
+
+    if every == bool(corpora):
+        raise click.UsageError("name a corpus, or give --all")
+    names = list(find_tomls()) if every else list(corpora)
+    if len(names) > 1 and (source["source"] or source["test_source"]):
+        raise click.UsageError("--source and --test-source go with one corpus")
+    results = [_run_one(name, source) for name in names]
+    if as_json:
+        one = results[0].model_dump() if len(results) == 1 else {"runs": [r.model_dump() for r in results]}
+        _print(json.dumps(one, ensure_ascii=False))
+    else:
+        _show_results(results)
+    return max(EXIT_CODES[result.status] for result in results)
+
+
+def _run_one(name: str, source: dict[str, Any]) -> RunResult:
+    """Run one corpus; what goes wrong becomes its result, so that the next one still runs."""
+    try:
+        return _train(name, source)
+    except KeyboardInterrupt:
+        raise
+    except Exception as error:
+        result = _describe_failure(name, error)
+        _complain(result.error or "")
+        return result
+
+
+def _train(name: str, source: dict[str, Any]) -> RunResult:
+    from flows.environment import set_environment
+
+    corpus = _load(name, source)
+    set_environment()
+    from flows.train_corpus import train_corpus
+
+    state = train_corpus(corpus, return_state=True)
+    outcome: Any = state.result(raise_on_failure=False)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    result: RunResult = outcome
+    return result
+
+
+def _load(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSettings, imported late
+    from flows.corpora import absolute, load_corpus, merge, parse_overrides
+
+    here = Path.cwd()
+    paths = [absolute(path, here) for path in source.get("source", ())]
+    given = {
+        "path": (paths[0] if len(paths) == 1 else paths) or None,
+        "test_path": source.get("test_source") and absolute(source["test_source"], here),
+        "questions_path": source.get("questions") and absolute(source["questions"], here),
+        "query_column": source.get("query_column"),
+        "question_column": source.get("question_column"),
+    }
+    overrides = {"source": {key: value for key, value in given.items() if value}}
+    return load_corpus(name, merge(overrides, parse_overrides(source.get("pairs", ()))), own_source=bool(paths))
+
+
+@cli.command()
+@click.argument("corpus", required=False)
+@click.option("--source", metavar="FILE", multiple=True, help="File, folder or address of the rows; may be repeated.")
+@click.option("--query-column", metavar="NAME", help="Column of the queries; found by common names otherwise.")
+@click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
+@click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting.")
+@click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
+def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
+    """Ingest and validate only: what is wrong with the rows of CORPUS, or of a file.
+
+    \b
+    dssm check a
+    dssm check --source train.csv
+    """
+    from flows.environment import set_environment
+
+    if not corpus and not source["source"]:
+        raise click.UsageError("name a corpus, or give --source FILE")
+    settings = _load(corpus or "checked", source)
+    set_environment()
+    from flows.train_corpus import check_corpus
+
+    outcome: Any = check_corpus(settings, return_state=True).result(raise_on_failure=False)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    if as_json:
+        _print(outcome.model_dump_json())
+    else:
+        warnings = "".join(f"\n  warning: {warning}" for warning in outcome.warnings)
+        _print(f"{outcome.corpus}: {outcome.rows} rows of {outcome.classes} standard questions can be used{warnings}")
+    return EXIT_CODES[outcome.status]
+
+
+@cli.command()
+@click.argument("corpus")
+@click.argument("text", required=False)
+@click.option("--file", "file", metavar="FILE", help="Queries, one a line (UTF-8); - for standard input.")
+@click.option("--top", default=10, show_default=True, type=click.IntRange(1), help="How many standard questions.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per query.")
+def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bool) -> int:
+    """Ask the live model of CORPUS for the standard questions nearest to TEXT.
+
+    \b
+    dssm query bank "怎么提前还款" --top 5
+    dssm query bank --file queries.txt --json
+    """
+    if (text is None) == (file is None):
+        raise click.UsageError("give one TEXT, or --file FILE")
+    from tasks.evaluate.retriever import Retriever
+
+    queries = [text] if text is not None else _read_lines(file or "-")
+    found = Retriever.live(corpus).search(queries, top)
+    for asked, hits in zip(queries, found, strict=True):
+        if as_json:
+            results = [{"standard_question": hit.standard_question, "score": round(hit.score, 6)} for hit in hits]
+            _print(json.dumps({"query": asked, "results": results}, ensure_ascii=False))
+        else:
+            _print(f"{asked}" if len(queries) > 1 else "", end="\n" if len(queries) > 1 else "")
+            for hit in hits:
+                _print(f"  {hit.score:6.3f}  {hit.standard_question}")
+    return 0
+
+
+@cli.command()
+@click.argument("corpus")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def models(corpus: str, as_json: bool) -> int:
+    """List the versions of CORPUS, newest first: recall, when made, and what was live when."""
+    from schemas.errors import NothingLive
+    from tasks.publish.versions import read_live, read_versions
+
+    folder = _models(corpus)
+    live, versions = read_live(folder), read_versions(folder)
+    if not versions:
+        raise NothingLive(f"no version of corpus {corpus!r} yet; make one: dssm run {corpus}")
+    if as_json:
+        _print(
+            json.dumps({"live": live.model_dump(), "versions": [v.model_dump() for v in versions]}, ensure_ascii=False)
+        )
+        return 0
+    withdrawn = {one.version for one in live.withdrawn}
+    rows = []
+    for v in reversed(versions):
+        marks = {live.version: "live", live.pending: "awaits approval"}
+        state = marks.get(v.version) or ("withdrawn" if v.version in withdrawn else "")
+        since = "; ".join(f"{e.at} {e.why}" for e in live.history if e.version == v.version)
+        rows.append([v.version, state, f"{v.recall_at_1:.3f}", f"{v.recall_at_10:.3f}", str(v.test_rows), v.run, since])
+    _table(["version", "state", "recall@1", "recall@10", "test rows", "run", "went live"], rows)
+    return 0
+
+
+@cli.command()
+@click.argument("corpus")
+@click.option("--to", metavar="VERSION", help="Go back to this version; the one live before otherwise.")
+def rollback(corpus: str, to: str | None) -> int:
+    """Take the live version of CORPUS back; the same inputs never publish it again."""
+    from tasks.publish.versions import locked, roll_back
+
+    folder = _models(corpus)
+    with locked(folder):
+        manifest = roll_back(folder, to)
+    _print(f"{corpus}: version {manifest.version} is live again (recall@10 {manifest.recall_at_10:.3f})")
+    return 0
+
+
+@cli.command()
+@click.argument("corpus")
+def approve(corpus: str) -> int:
+    """Make the version of CORPUS that waits for approval live."""
+    from tasks.publish.versions import approve as approve_version
+    from tasks.publish.versions import locked
+
+    folder = _models(corpus)
+    with locked(folder):
+        manifest = approve_version(folder)
+    _print(f"{corpus}: version {manifest.version} is live (recall@10 {manifest.recall_at_10:.3f})")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code; what goes wrong is one message on standard error."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    name = next((word for word in words[1:] if not word.startswith("-")), "")
+    try:
+        code = cli.main(words, prog_name="dssm", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except (KeyboardInterrupt, click.Abort):
+        result = RunResult(status="failed", corpus=name, error="interrupted")
+        code = _INTERRUPTED
+    except click.ClickException as error:
+        result = RunResult(status="rejected", corpus=name, error=error.format_message())
+        error.show()
+        code = 2
+    except BrokenPipeError:  # `dssm query ... | head`
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        result = _describe_failure(name, error)
+        _complain(result.error or "")
+        code = EXIT_CODES[result.status]
+    if "--json" in words and words[0] in ("run", "check"):
+        _print(result.model_dump_json())
+    sys.exit(code)
+
+
+def _describe_failure(corpus: str, error: Exception) -> RunResult:
+    """Turn an exception into a result: the owner's to mend (2), or the machine's and ours (3)."""
+    fault = as_fault(error)
+    if fault is None:
+        traceback.print_exception(error)
+        return RunResult(status="failed", corpus=corpus, error=f"{type(error).__name__}: {error}")
+    return RunResult(status="rejected" if fault.exit_code == 2 else "failed", corpus=corpus, error=str(fault))
+
+
+def as_fault(error: BaseException) -> PipelineError | None:
+    """Return the error as one a person can act on; None: nobody foresaw it."""
+    if isinstance(error, PipelineError):
+        return error
+    if isinstance(error, OSError) and error.errno in (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+    ):
+        where = f" ({error.filename})" if error.filename else ""
+        return MachineFault(
+            f"cannot write{where}: {error.strerror}. Nothing live was changed. Free or open up space below DSSM_HOME "
+            "(old runs: runs/<corpus>/) and run the same command again: finished steps are not repeated"
+        )
+    text = f"{type(error).__name__}: {error}"
+    if "Failed to reach API" in text or type(error).__module__.startswith(("httpx", "httpcore")):
+        return MachineFault(
+            f"the Prefect server does not answer ({error}). Start it (prefect server start), or unset PREFECT_API_URL "
+            "to run without one; finished steps are not repeated"
+        )
+    if isinstance(error, MemoryError):
+        return MachineFault("out of memory; close other programs, or lower model.towers or training.batch_size")
+    return None
+
+
+def _models(corpus: str) -> Path:
+    from schemas.workspace import default_home
+
+    if not corpus.replace("-", "_").isidentifier():
+        raise SettingsError(f"{corpus!r} is no name of a corpus")
+    folder = default_home() / "models" / corpus
+    if not folder.is_dir():
+        known = sorted(f.name for f in folder.parent.glob("*/")) if folder.parent.is_dir() else []
+        raise SettingsError(f"no model of corpus {corpus!r} yet; there are: {', '.join(known) or 'none'}")
+    return folder
+
+
+def _read_lines(file: str) -> list[str]:
+    try:
+        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        text = raw.decode("utf-8-sig")
+    except OSError as error:
+        raise SourceError(f"cannot read {file}: {error.strerror}; give a text file with one query a line") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{file} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    lines = text.split("\n")  # not splitlines: a query may hold other separators
+    if lines[-1] == "":
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
+
+
+def _show_results(results: Sequence[RunResult]) -> None:
+    def show(value: float | None) -> str:
+        return "" if value is None else f"{value:.3f}"
+
+    rows = []
+    for r in results:
+        best = max((figures["recall_at_10"] for figures in r.baselines.values()), default=None)
+        total = f"{sum(r.seconds.values()):.0f} s" if r.seconds else ""
+        rows.append([r.corpus, r.status, show(r.recall_at_1), show(r.recall_at_10), show(best), total])
+    _table(["corpus", "status", "recall@1", "recall@10", "best baseline", "time"], rows)
+    for r in results:
+        if r.report:
+            _print(f"report of {r.corpus}: {r.report}")
+    if live := [r.corpus for r in results if r.status in ("published", "unchanged")]:
+        _print(f'next: dssm query {live[0]} "怎么退票"')
+
+
+def _table(header: list[str], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, 160)  # a file has no width to wrap at
+    console.print(table)
+
+
+def _print(text: str, end: str = "\n") -> None:
+    sys.stdout.write(text + end)
+    sys.stdout.flush()
+
+
+def _complain(message: str) -> None:
+    sys.stderr.write(f"dssm: {message}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    main()

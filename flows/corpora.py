@@ -1,0 +1,167 @@
+"""From data/corpora/*.toml and the command line to the settings of a corpus."""
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from schemas.errors import SettingsError
+from schemas.settings import CorpusSettings
+from schemas.workspace import CHECKOUT, default_home
+from tasks.publish.versions import read_live
+
+_PATHS = ("path", "test_path", "questions_path")  # of [source]
+_ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # s3://..., bundled:c
+
+
+def find_tomls() -> dict[str, Path]:
+    """Return the TOML of every known corpus by name: those of DSSM_HOME, then those of the checkout."""
+    found: dict[str, Path] = {}
+    for folder in (default_home() / "corpora", CHECKOUT / "data" / "corpora"):
+        for file in sorted(folder.glob("*.toml")):
+            found.setdefault(file.stem, file)
+    keys: dict[str, str] = {}
+    for name in found:
+        if other := keys.get(name.replace("_", "-")):
+            raise SettingsError(
+                f"corpora {other!r} and {name!r} collide: Prefect maps _ to -; rename one of their TOMLs"
+            )
+        keys[name.replace("_", "-")] = name
+    return dict(sorted(found.items()))
+
+
+def load_corpus(name: str, overrides: Mapping[str, Any] | None = None, own_source: bool = False) -> CorpusSettings:
+    """Return the settings of a corpus: its TOML, else those remembered beside its live model.
+
+    Args:
+        name: of the corpus.
+        overrides: merged in, deeply.
+        own_source: the overrides bring a source, so that a name without a TOML is a new corpus.
+
+    Raises:
+        SettingsError: the corpus is unknown, or a setting is.
+    """
+    tomls = find_tomls()
+    if name in tomls:
+        raw, where = _read_toml(tomls[name]), str(tomls[name])
+        if raw.setdefault("name", name) != name:
+            raise SettingsError(f"{where}: name = {raw['name']!r}, but the file is called {name}.toml; they must agree")
+    elif own_source:
+        raw, where = {"name": name}, "the command line"
+    else:
+        raw, where = _remembered(name), "the settings remembered beside the model"
+    return build_settings(merge(raw, overrides or {}), where)
+
+
+def build_settings(raw: Mapping[str, Any], where: str) -> CorpusSettings:
+    """Return validated settings; SettingsError names every wrong key with the nearest known one."""
+    try:
+        return CorpusSettings.model_validate(raw, context={"fill_defaults": True})
+    except ValidationError as error:
+        lines = [_explain(problem) for problem in error.errors()]
+        raise SettingsError(f"{where}: {len(lines)} setting(s) cannot be meant\n  " + "\n  ".join(lines)) from error
+
+
+def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return `--set` arguments as a nested dict: `model.hidden=[64]`, values as in TOML; null empties a setting."""
+    merged: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise SettingsError(f"--set {pair}: write it as section.key=value, e.g. --set model.hidden=[64]")
+        nested: Any = _parse_value(value.strip())
+        for part in reversed(key.strip().split(".")):
+            nested = {part: nested}
+        merged = merge(merged, nested)
+    return merged
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `changes` merged in, section by section."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def absolute(address: str, base: Path) -> str:
+    """Return a local address as an absolute path from `base`; one with a scheme stays as it is."""
+    return address if _ADDRESS.match(address) else str((base / Path(address).expanduser()).absolute())
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        raw = tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not TOML: {error}") from error
+    source = raw.get("source")
+    if isinstance(source, dict):
+        for key in _PATHS:
+            value = source.get(key)
+            if isinstance(value, str):
+                source[key] = absolute(value, file.parent)
+            elif isinstance(value, list):
+                source[key] = [absolute(one, file.parent) if isinstance(one, str) else one for one in value]
+    text = raw.get("text")
+    if isinstance(text, dict) and isinstance(text.get("user_dictionary"), str):
+        text["user_dictionary"] = absolute(text["user_dictionary"], file.parent)
+    return raw
+
+
+def _remembered(name: str) -> dict[str, Any]:
+    models = default_home() / "models" / name
+    live = read_live(models) if re.fullmatch(r"[a-z][a-z0-9_-]*", name) else None
+    version = live and (live.version or live.pending)
+    if not version:
+        known = list(find_tomls())
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise SettingsError(
+            f"no corpus {name!r}{hint} Known: {', '.join(known) or 'none'}. Add data/corpora/{name}.toml, or give its "
+            f"rows: dssm run {name} --source FILE"
+        )
+    settings: dict[str, Any] = json.loads((models / version / "settings.json").read_bytes())
+    return settings
+
+
+def _parse_value(text: str) -> Any:  # noqa: ANN401 - any TOML value
+    if text in ("null", ""):
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word: --set model.tower=lstm
+
+
+def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's dict of an error
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys()
+        parent, _, last = path.rpartition(".")
+        siblings = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == parent}
+        near = difflib.get_close_matches(last, siblings, n=1, cutoff=0.5)
+        elsewhere = difflib.get_close_matches(path, known, n=1, cutoff=0.5) or [
+            k for k in known if k.endswith(f".{last}")
+        ]
+        suggestion = siblings[near[0]] if near else (elsewhere[0] if elsewhere else "")
+        hint = f"; did you mean {suggestion}?" if suggestion else f"; known here: {', '.join(siblings) or 'nothing'}"
+        return f"{path}: no such setting{hint}"
+    given = "" if isinstance(problem["input"], dict) else f" (got {problem['input']!r})"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{path or 'settings'}: {message[0].lower()}{message[1:]}{given}"
+
+
+def _known_keys(model: type[BaseModel] = CorpusSettings, prefix: str = "") -> list[str]:
+    keys = []
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        keys.append(key)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += _known_keys(field.annotation, f"{key}.")
+    return keys

@@ -1,0 +1,32 @@
+"""What must be set before Prefect is imported: no telemetry, quiet imports, our logs in the run's log."""
+
+import logging
+import os
+
+from schemas.errors import PipelineError
+
+_DEFAULTS = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "dssm",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 s on a busy machine; Prefect's default is 20
+}
+
+
+class _NoTracebackOfBadInput(logging.Filter):
+    """Bad data ends in one message for its owner: the traceback of our own code would bury it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], PipelineError):
+            record.exc_info = None
+        return True
+
+
+def set_environment() -> None:
+    """Set defaults; what the user has set stays. Call it before anything imports Prefect."""
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    for logger in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(logger).addFilter(_NoTracebackOfBadInput())

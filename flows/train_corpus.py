@@ -1,0 +1,69 @@
+"""The main path: everything that happens to one corpus, in order. Start reading here."""
+
+import secrets
+from datetime import UTC, datetime
+
+from prefect import State, flow
+from prefect.states import Completed, Failed
+
+from schemas.run import RunResult
+from schemas.settings import CorpusSettings
+from schemas.workspace import Workspace
+from tasks.evaluate.task import evaluate
+from tasks.ingest.task import ingest
+from tasks.prepare.task import prepare
+from tasks.publish.task import publish
+from tasks.train.task import train
+from tasks.validate.task import validate
+
+
+@flow(name="train-corpus", flow_run_name="{corpus.name}")
+def train_corpus(corpus: CorpusSettings) -> State[RunResult]:
+    """Train, measure and publish the retrieval model of one corpus.
+
+    The steps hand each other folders and hashes, never frames or tensors; each is re-used where its
+    inputs, its settings and the code are those of an earlier run.
+    """
+    run = Workspace.of(corpus.name, new_run())
+
+    ingested = ingest(corpus, run)
+    validated = validate(corpus, run, ingested)
+    prepared = prepare(corpus, run, ingested, validated)
+    trained = train(corpus, run, prepared)
+    steps = {"ingest": ingested, "validate": validated, "prepare": prepared, "train": trained}
+    evaluated = evaluate(corpus, run, steps)
+    result = publish(corpus, run, steps | {"evaluate": evaluated})
+    return as_state(result)
+
+
+@flow(name="check-corpus", flow_run_name="{corpus.name}")
+def check_corpus(corpus: CorpusSettings) -> RunResult:
+    """Ingest and validate only: nothing is trained or published."""
+    run = Workspace.of(corpus.name, new_run())
+
+    ingested = ingest(corpus, run)
+    validated = validate(corpus, run, ingested)
+    facts = ingested.manifest.facts
+    return RunResult(
+        status="checked",
+        corpus=corpus.name,
+        run=run.run,
+        rows=facts["rows"],
+        test_rows=facts["test_rows"],
+        classes=facts["classes"],
+        quarantined=facts["quarantined"],
+        warnings=ingested.manifest.warnings + validated.manifest.warnings,
+        seconds={"ingest": round(ingested.seconds, 3), "validate": round(validated.seconds, 3)},
+    )
+
+
+def new_run() -> str:
+    """Return a fresh run id; ids sort by time."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def as_state(result: RunResult) -> State[RunResult]:
+    """Return the flow's end as the UI shows it: a hold-back is red, has a name of its own, and its reasons."""
+    if result.status == "held":
+        return Failed(name="HeldBack", message="; ".join(result.reasons), data=result)
+    return Completed(name=result.status.replace("_", " ").title().replace(" ", ""), data=result)

@@ -1,0 +1,44 @@
+"""The summary of a run. Pure."""
+
+from collections.abc import Mapping
+
+from schemas.evaluation import Evaluation, Metrics
+from schemas.run import RunResult, Status
+from schemas.settings import CorpusSettings
+from schemas.workspace import Workspace
+from tasks.steps import StepRun
+
+_FIGURES = ("recall_at_1", "recall_at_5", "recall_at_10", "mrr", "macro_recall_at_10")
+
+
+def summarise_run(
+    corpus: CorpusSettings,
+    workspace: Workspace,
+    steps: Mapping[str, StepRun],
+    evaluation: Evaluation,
+    status: Status,
+    version: str | None,
+    reasons: list[str],
+) -> RunResult:
+    """Return what `dssm run --json` says of a run that came to its end."""
+    return RunResult(
+        status=status,
+        corpus=corpus.name,
+        run=workspace.run,
+        version=version,
+        reasons=reasons,
+        rows=steps["prepare"].manifest.facts["rows"],
+        test_rows=evaluation.test_rows,
+        classes=evaluation.classes,
+        quarantined=steps["ingest"].manifest.facts["quarantined"],
+        warnings=[warning for step in steps.values() for warning in step.manifest.warnings],
+        **_figures(evaluation.model),
+        baselines={name: _figures(metrics) for name, metrics in evaluation.baselines.items()},
+        seconds={name: round(step.seconds, 3) for name, step in steps.items()},
+        reused=[name for name, step in steps.items() if step.reused_from],
+        report=str(workspace.root / "report.html"),
+    )
+
+
+def _figures(metrics: Metrics) -> dict[str, float]:
+    return {name: getattr(metrics, name).value for name in _FIGURES}

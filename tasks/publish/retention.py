@@ -1,0 +1,34 @@
+"""Old runs and unfinished work, deleted when a newer run has come to its end. Pure but for the disk."""
+
+import fcntl
+import os
+import shutil
+import time
+from pathlib import Path
+
+from schemas.workspace import Workspace
+
+_ABANDONED = 14 * 24 * 3600  # unfinished work that nobody took up for so long, in seconds
+
+
+def prune_runs(workspace: Workspace, keep: int) -> list[str]:
+    """Delete the oldest runs of the corpus beyond `keep`, never this one, and abandoned unfinished work."""
+    runs = sorted(run for run in workspace.runs.glob("[!.]*/") if run.name != workspace.run)
+    surplus = runs[: max(0, len(runs) + 1 - keep)]
+    for run in surplus:
+        shutil.rmtree(run)
+    for folder in workspace.partial.glob("*/"):
+        if time.time() - folder.stat().st_mtime > _ABANDONED and not _in_use(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    return [run.name for run in surplus]
+
+
+def _in_use(folder: Path) -> bool:
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False

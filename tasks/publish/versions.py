@@ -1,0 +1,212 @@
+"""Versions of a corpus on disk: immutable folders, and the pointer that is replaced last. Pure but for the disk.
+
+A crash at any point leaves the old version live: a version's folder gets its name only when it is
+complete, and live.json is replaced by one rename.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from schemas.errors import NothingLive, SettingsError, StaleFile
+from schemas.live import Live, VersionManifest, WentLive, Withdrawn
+from schemas.manifest import hash_file, hash_json, sync_folder, write_atomically
+
+POINTER = "live.json"
+_MANIFEST = "manifest.json"
+
+
+def hash_candidate(candidate: Path) -> str:
+    """Return one sha256 over all files of a candidate."""
+    return hash_json({path: hash_file(candidate / path) for path in _files(candidate)})
+
+
+def read_live(models: Path) -> Live:
+    """Return the pointer below `models`; an empty one where nothing was ever published."""
+    try:
+        return Live.model_validate_json((models / POINTER).read_bytes())
+    except FileNotFoundError:
+        return Live()
+
+
+def read_versions(models: Path) -> list[VersionManifest]:
+    """Return the manifests of all versions, oldest first."""
+    return [VersionManifest.model_validate_json(f.read_bytes()) for f in sorted(models.glob(f"[!.]*/{_MANIFEST}"))]
+
+
+@contextmanager
+def locked(models: Path) -> Iterator[None]:
+    """Let one process at a time change what is live; the operating system frees a dead one's lock."""
+    models.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(models / ".lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def add_version(
+    models: Path, candidate: Path, extra: Mapping[str, bytes], corpus: str, run: str, recall: tuple[float, float, int]
+) -> VersionManifest:
+    """Copy a candidate into a new immutable folder and name it; it is not live yet.
+
+    Args:
+        models: folder of the corpus's versions.
+        candidate: complete.
+        extra: further files by name: model card, evaluation, settings.
+        corpus: its name.
+        run: that made it.
+        recall: recall@1, recall@10 and the number of test rows, for `dssm models`.
+    """
+    now = datetime.now(UTC)
+    digest = hash_candidate(candidate)
+    version = _free_name(models, f"{now:%Y%m%d-%H%M%S}-{digest[:6]}")
+    partial = models / f".{version}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(candidate, partial)
+    for name, content in extra.items():
+        (partial / name).write_bytes(content)
+    files = {path: hash_file(partial / path) for path in _files(partial)}
+    manifest = VersionManifest(
+        version=version,
+        corpus=corpus,
+        run=run,
+        made=now.isoformat(timespec="seconds"),
+        candidate=digest,
+        files=files,
+        recall_at_1=recall[0],
+        recall_at_10=recall[1],
+        test_rows=recall[2],
+    )
+    write_atomically(partial / _MANIFEST, manifest.model_dump_json(indent=1).encode())
+    for path in [*files, _MANIFEST]:
+        _sync(partial / path)
+    os.replace(partial, models / version)
+    sync_folder(models)
+    return manifest
+
+
+def verify_version(models: Path, version: str) -> VersionManifest:
+    """Return a version's manifest after checking every file against it.
+
+    Raises:
+        SettingsError: there is no such version.
+        StaleFile: a file is gone or altered.
+    """
+    folder = models / version
+    if not (folder / _MANIFEST).exists():
+        known = ", ".join(m.version for m in read_versions(models)[-5:]) or "none"
+        raise SettingsError(f"corpus {models.name!r} has no version {version!r}; the newest are: {known}")
+    manifest = VersionManifest.model_validate_json((folder / _MANIFEST).read_bytes())
+    for path, digest in manifest.files.items():
+        if not (folder / path).is_file() or hash_file(folder / path) != digest:
+            raise StaleFile(f"{folder / path} is gone or was altered since it was published; take another version")
+    return manifest
+
+
+def go_live(models: Path, manifest: VersionManifest, why: str) -> Live:
+    """Point live.json at a version; `why` is "published" or "approved"."""
+    live = read_live(models)
+    entry = WentLive.model_validate({"version": manifest.version, "at": _now(), "why": why, "run": manifest.run})
+    pending = None if live.pending == manifest.version else live.pending
+    return _point(
+        models,
+        live.model_copy(update={"version": manifest.version, "history": [*live.history, entry], "pending": pending}),
+    )
+
+
+def wait_for_approval(models: Path, manifest: VersionManifest) -> Live:
+    """Remember a version that a person must approve; one that waited before is replaced."""
+    return _point(models, read_live(models).model_copy(update={"pending": manifest.version}))
+
+
+def approve(models: Path) -> VersionManifest:
+    """Make the pending version live.
+
+    Raises:
+        NothingLive: none waits.
+    """
+    pending = read_live(models).pending
+    if pending is None:
+        raise NothingLive(f"no version of corpus {models.name!r} waits for approval; see dssm models {models.name}")
+    manifest = verify_version(models, pending)
+    go_live(models, manifest, "approved")
+    return manifest
+
+
+def roll_back(models: Path, to: str | None = None) -> VersionManifest:
+    """Withdraw the live version and return to the one live before it, or to `to`.
+
+    Raises:
+        NothingLive: nothing is live, or nothing was live before.
+        SettingsError: no such version, or it is live already.
+    """
+    live = read_live(models)
+    if live.version is None:
+        raise NothingLive(f"nothing is live for corpus {models.name!r}: nothing to roll back")
+    if to == live.version:
+        raise SettingsError(f"version {to} is live already")
+    withdrawn = {one.version for one in live.withdrawn} | {live.version}
+    earlier = [entry.version for entry in live.history if entry.version not in withdrawn]
+    earlier = [version for version in earlier if (models / version).exists()]
+    if to is None and not earlier:
+        raise NothingLive(
+            f"{live.version} is the first version of corpus {models.name!r}: there is none to go back to; "
+            "name one with --to"
+        )
+    target = verify_version(models, to or earlier[-1])
+    current = VersionManifest.model_validate_json((models / live.version / _MANIFEST).read_bytes())
+    entry = WentLive(version=target.version, at=_now(), why="rolled back", run=target.run)
+    taken_back = Withdrawn(version=live.version, candidate=current.candidate)
+    kept = [one for one in live.withdrawn if one.version != target.version]  # going back to it on purpose
+    _point(
+        models,
+        live.model_copy(
+            update={"version": target.version, "history": [*live.history, entry], "withdrawn": [*kept, taken_back]}
+        ),
+    )
+    return target
+
+
+def prune_versions(models: Path, keep: int) -> list[str]:
+    """Delete the oldest versions beyond `keep`, never the live or the pending one; return their names."""
+    live = read_live(models)
+    versions = [m.version for m in read_versions(models) if m.version not in (live.version, live.pending)]
+    protected = (live.version is not None) + (live.pending is not None)
+    surplus = versions[: max(0, len(versions) + protected - keep)]
+    for version in surplus:
+        doomed = models / f".{version}.deleted"
+        os.replace(models / version, doomed)  # no longer a version, whatever happens next
+        shutil.rmtree(doomed)
+    return surplus
+
+
+def _point(models: Path, live: Live) -> Live:
+    write_atomically(models / POINTER, live.model_dump_json(indent=1).encode())
+    return live
+
+
+def _files(folder: Path) -> list[str]:
+    return [f.relative_to(folder).as_posix() for f in sorted(folder.rglob("*")) if f.is_file() and f.name != _MANIFEST]
+
+
+def _free_name(models: Path, name: str) -> str:
+    number, free = 1, name
+    while (models / free).exists():
+        number += 1
+        free = f"{name}-{number}"
+    return free
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
