@@ -5,6 +5,7 @@ import json
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bo
     from tasks.evaluate.retriever import Retriever
 
     queries = [text] if text is not None else _read_lines(file or "-")
-    found = Retriever.live(corpus).search(queries, top)
+    found = Retriever(_models(corpus)).search(queries, top)
     for asked, hits in zip(queries, found, strict=True):
         if as_json:
             results = [{"standard_question": hit.standard_question, "score": round(hit.score, 6)} for hit in hits]
@@ -232,7 +233,7 @@ def approve(corpus: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; what goes wrong is one message on standard error."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    name = next((word for word in words[1:] if not word.startswith("-")), "")
+    name = _corpus_of(words)
     try:
         code = cli.main(words, prog_name="dssm", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -253,6 +254,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "--json" in words and words[0] in ("run", "check"):
         _print(result.model_dump_json())
     sys.exit(code)
+
+
+def _corpus_of(words: Sequence[str]) -> str:
+    """Return the first corpus that a command line names, for the JSON of one that ends before it is parsed."""
+    command = cli.commands.get(words[0]) if words else None
+    options = command.params if command else []
+    valued = {name for option in options for name in option.opts if not getattr(option, "is_flag", True)}
+    pairs = pairwise(words)
+    return next((word for before, word in pairs if not word.startswith("-") and before not in valued), "")
 
 
 def _describe_failure(corpus: str, error: Exception) -> RunResult:
@@ -292,14 +302,17 @@ def as_fault(error: BaseException) -> PipelineError | None:
 
 
 def _models(corpus: str) -> Path:
+    from flows.corpora import NAME
     from schemas.workspace import default_home
 
-    if not corpus.replace("-", "_").isidentifier():
-        raise SettingsError(f"{corpus!r} is no name of a corpus")
+    if not NAME.fullmatch(corpus):
+        raise SettingsError(f"{corpus!r} is no name of a corpus: lower-case letters, digits, - and _ make one")
     folder = default_home() / "models" / corpus
-    if not folder.is_dir():
-        known = sorted(f.name for f in folder.parent.glob("*/")) if folder.parent.is_dir() else []
-        raise SettingsError(f"no model of corpus {corpus!r} yet; there are: {', '.join(known) or 'none'}")
+    if not (folder / "live.json").is_file():
+        known = sorted(pointer.parent.name for pointer in folder.parent.glob("*/live.json"))
+        raise SettingsError(
+            f"no model of corpus {corpus!r} yet; there are: {', '.join(known) or 'none'}. Make one: dssm run {corpus}"
+        )
     return folder
 
 
@@ -326,8 +339,11 @@ def _show_results(results: Sequence[RunResult]) -> None:
         best = max((figures["recall_at_10"] for figures in r.baselines.values()), default=None)
         total = f"{sum(r.seconds.values()):.0f} s" if r.seconds else ""
         rows.append([r.corpus, r.status, show(r.recall_at_1), show(r.recall_at_10), show(best), total])
-    _table(["corpus", "status", "recall@1", "recall@10", "best baseline", "time"], rows)
+    if len(results) > 1 or results[0].report:  # one that came to nothing has had its message
+        _table(["corpus", "status", "recall@1", "recall@10", "best baseline", "time"], rows)
     for r in results:
+        for reason in r.reasons:
+            _print(f"{r.corpus} is {r.status}: {reason}")
         if r.report:
             _print(f"report of {r.corpus}: {r.report}")
     if live := [r.corpus for r in results if r.status in ("published", "unchanged")]:

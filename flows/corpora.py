@@ -13,9 +13,10 @@ from pydantic import BaseModel, ValidationError
 from schemas.errors import SettingsError
 from schemas.settings import CorpusSettings
 from schemas.workspace import CHECKOUT, default_home
-from tasks.publish.versions import read_live
+from tasks.publish.versions import POINTER, read_live
 
 _PATHS = ("path", "test_path", "questions_path")  # of [source]
+NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # s3://..., bundled:c
 
 
@@ -47,6 +48,9 @@ def load_corpus(name: str, overrides: Mapping[str, Any] | None = None, own_sourc
         SettingsError: the corpus is unknown, or a setting is.
     """
     tomls = find_tomls()
+    _refuse_collision(name, tomls)
+    if overrides and overrides.get("name", name) != name:
+        raise SettingsError(f"--set name={overrides['name']}: the corpus is called {name!r}; name it as dssm run NAME")
     if name in tomls:
         raw, where = _read_toml(tomls[name]), str(tomls[name])
         if raw.setdefault("name", name) != name:
@@ -56,6 +60,20 @@ def load_corpus(name: str, overrides: Mapping[str, Any] | None = None, own_sourc
     else:
         raw, where = _remembered(name), "the settings remembered beside the model"
     return build_settings(merge(raw, overrides or {}), where)
+
+
+def _refuse_collision(name: str, tomls: Mapping[str, Path]) -> None:
+    """Two names that Prefect cannot tell apart would share their deployment and the history of their artifacts."""
+    for other in sorted({*tomls, *_published()}):
+        if other != name and other.replace("_", "-") == name.replace("_", "-"):
+            raise SettingsError(
+                f"corpora {other!r} and {name!r} collide: Prefect maps _ to -; choose another name than {name!r}"
+            )
+
+
+def _published() -> list[str]:
+    """Return the names of corpora that have a model, with or without a TOML."""
+    return sorted(pointer.parent.name for pointer in (default_home() / "models").glob(f"*/{POINTER}"))
 
 
 def build_settings(raw: Mapping[str, Any], where: str) -> CorpusSettings:
@@ -116,12 +134,12 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 def _remembered(name: str) -> dict[str, Any]:
     models = default_home() / "models" / name
-    live = read_live(models) if re.fullmatch(r"[a-z][a-z0-9_-]*", name) else None
+    live = read_live(models) if NAME.fullmatch(name) else None
     version = live and (live.version or live.pending)
     if not version:
-        known = list(find_tomls())
+        known = sorted({*find_tomls(), *_published()})
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = f"; did you mean {near[0]}?" if near else "."
         raise SettingsError(
             f"no corpus {name!r}{hint} Known: {', '.join(known) or 'none'}. Add data/corpora/{name}.toml, or give its "
             f"rows: dssm run {name} --source FILE"

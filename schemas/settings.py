@@ -69,6 +69,16 @@ class Text(Section):
     char_ngrams_latin: tuple[int, int] | None = Field(
         default=(3, 5), description="Shortest and longest character n-gram of other words; empty: none."
     )
+    idf_power: float = Field(
+        default=0.5,
+        ge=0,
+        le=2,
+        description="Exponent of the idf: 1 plain tf-idf, 0 none; rare features weigh less below 1.",
+    )
+    pair_weight: float = Field(default=0.4, ge=0, le=10, description="Weight of word pairs beside that of words.")
+    longest_ngram_weight: float = Field(
+        default=0.3, ge=0, le=10, description="Weight of the longest character n-grams beside that of the shorter."
+    )
     min_texts: int = Field(default=2, ge=1, description="Texts a feature must stand in to be kept, in texts.")
     max_characters: int = Field(
         default=512, ge=8, le=100_000, description="A longer text is cut here before features are taken, in characters."
@@ -167,7 +177,7 @@ class Model(Section):
     tower: Literal["bag", "lstm"] = Field(
         default="bag", description="bag: weighted n-grams; lstm: the article's DSSM-LSTM."
     )
-    embedding: int = Field(default=128, ge=2, le=4096, description="Embedding size: the article's 'input layer'.")
+    embedding: int = Field(default=64, ge=2, le=4096, description="Embedding size: the article's 'input layer'.")
     hidden: list[Annotated[int, Field(ge=1, le=8192)]] = Field(
         default_factory=list,
         max_length=8,
@@ -178,9 +188,9 @@ class Model(Section):
         default=None, ge=2, le=4096, description="Size of a tower's vector; empty: that of the last layer."
     )
     towers: int = Field(
-        default=4,
+        default=8,
         ge=1,
-        le=16,
+        le=32,
         description="Towers of different seeds trained side by side; their cosines are averaged.",
     )
     class_vectors: bool = Field(default=True, description="Add a small learned vector to each standard question's.")
@@ -207,7 +217,7 @@ class Loss(Section):
         description="What to do where the target is out of reach by geometry; warn: train all the same.",
     )
     prior_strength: float = Field(
-        default=0.7,
+        default=0.3,
         ge=0,
         le=2,
         description="softmax_all: logit adjustment by the class prior (Menon et al. 2020); 0: none.",
@@ -217,7 +227,11 @@ class Loss(Section):
 class Training(Section):
     """How the towers are trained."""
 
-    epochs: int = Field(default=20, ge=1, le=10_000, description="Longest training, in epochs.")
+    own_texts: bool = Field(
+        default=True,
+        description="softmax_all: train on each standard question's own text as a query of its class, too.",
+    )
+    epochs: int = Field(default=12, ge=1, le=10_000, description="Longest training, in epochs.")
     batch_size: int = Field(default=256, ge=2, le=65_536, description="Rows per step.")
     learning_rate: float = Field(
         default=0.02, gt=0, le=100, description="Adagrad step size at the start; decays linearly."

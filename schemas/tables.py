@@ -78,9 +78,9 @@ CLASSES = pa.schema(
 
 VOCABULARY = pa.schema(
     [
-        pa.field("feature", pa.string(), nullable=False),  # "w:" word, "b:" pair of words, "c:" character n-gram
+        pa.field("feature", pa.string(), nullable=False),  # marked by kind, see tasks.prepare.features
         pa.field("texts", pa.int64(), nullable=False),  # texts it stands in
-        pa.field("idf", pa.float32(), nullable=False),
+        pa.field("weight", pa.float32(), nullable=False),  # of one occurrence: damped idf times that of its kind
     ],
     metadata={"grain": "one feature, sorted"},
 )

@@ -45,7 +45,7 @@ def prepare_corpus(ingested: Path, folder: Path, settings: CorpusSettings, proce
     class_texts = standard["standard_norm"].to_pylist()
     cut = cut_texts(texts + class_texts, settings.text, processes)
     distinct = dict(zip(texts + class_texts, cut, strict=True)).values()  # a repeated query counts once
-    vocabulary = Vocabulary.of((features for _, features in distinct), settings.text.min_texts)
+    vocabulary = Vocabulary.of((features for _, features in distinct), settings.text.min_texts, settings.text)
     words = Vocabulary.of((words for words, _ in distinct), 1)
 
     _write(folder / "vocabulary.parquet", vocabulary.to_table())

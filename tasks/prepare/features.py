@@ -17,6 +17,7 @@ import jieba
 
 from schemas.errors import SettingsError
 from schemas.settings import Text
+from tasks.ingest.normalise import normalise_all
 
 TOKENISER = "jieba-0.42.1-nohmm"
 UNKNOWN_WORD = "\x00"  # row 0 of WORDS; no normalised text holds it
@@ -43,7 +44,10 @@ class Tokeniser:
         return [word for word in self._jieba.cut(text, HMM=False) if _WORD.match(word)]
 
     def features(self, text: str) -> list[str]:
-        """Return the features of a normalised text, with repetitions, marked "w:", "b:" or "c:" by kind."""
+        """Return the features of a normalised text, with repetitions, marked by kind.
+
+        "w:" word, "b:" pair of words, "c:" characters of a text with Chinese, "l:" characters of another word.
+        """
         return self.words_and_features(text)[1]
 
     def words_and_features(self, text: str) -> tuple[list[str], list[str]]:
@@ -55,10 +59,10 @@ class Tokeniser:
             features += [f"b:{left}_{right}" for left, right in pairwise(words)]
         if _CJK.search(text):
             if span := self.text.char_ngrams_cjk:
-                features += _ngrams(f"^{_SPACE.sub('', text)}$", span)
+                features += _ngrams("c", f"^{_SPACE.sub('', text)}$", span)
         elif span := self.text.char_ngrams_latin:
             for word in words:
-                features += _ngrams(f"#{word}#", span)
+                features += _ngrams("l", f"#{word}#", span)
         return words, features
 
 
@@ -88,8 +92,17 @@ def _cut(texts: Sequence[str], text: Text) -> list[tuple[list[str], list[str]]]:
     return [tokeniser.words_and_features(one) for one in texts]
 
 
-def _ngrams(text: str, span: tuple[int, int]) -> list[str]:
-    return [f"c:{text[i : i + n]}" for n in range(span[0], span[1] + 1) for i in range(len(text) - n + 1)]
+def kind_weight(feature: str, text: Text) -> float:
+    """Return the weight of a feature's kind: word pairs and the longest n-grams say again what others said."""
+    kind, gram = feature[0], feature[2:]
+    if kind == "b":
+        return text.pair_weight
+    span = {"c": text.char_ngrams_cjk, "l": text.char_ngrams_latin}.get(kind)
+    return text.longest_ngram_weight if span and span[0] < span[1] == len(gram) else 1.0
+
+
+def _ngrams(kind: str, text: str, span: tuple[int, int]) -> list[str]:
+    return [f"{kind}:{text[i : i + n]}" for n in range(span[0], span[1] + 1) for i in range(len(text) - n + 1)]
 
 
 @lru_cache(maxsize=4)
@@ -103,7 +116,8 @@ def _jieba(user_dictionary: str | None) -> jieba.Tokenizer:
                 f"text.user_dictionary: no file {user_dictionary}; give a UTF-8 file with one word a line"
             )
         try:
-            tokenizer.load_userdict(user_dictionary)
+            # In normal form, as every text is that it will cut: "VIP" would never be found in "vip".
+            tokenizer.load_userdict(normalise_all(Path(user_dictionary).read_text("utf-8-sig").splitlines()))
         except (UnicodeDecodeError, ValueError) as error:
             raise SettingsError(
                 f"text.user_dictionary: {user_dictionary} is not a jieba dictionary: {error}"

@@ -20,6 +20,11 @@ def find_objections(
     recall = evaluation.model.recall_at_10.value
     if not evaluation.test_rows:
         objections.append("no test row: nothing was measured; give source.test_path, or rows to classes of one")
+    elif evaluation.unknown_test_rows == evaluation.test_rows:
+        objections.append(
+            f"none of the {evaluation.test_rows} test rows has a standard question of this corpus: nothing was "
+            "measured; check the column and the spelling of the standard questions in source.test_path"
+        )
     elif comparison is not None:
         live = comparison.live.recall_at_10.value
         if recall < live - settings.below_live:

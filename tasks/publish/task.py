@@ -21,6 +21,7 @@ from tasks.publish.versions import (
     add_version,
     go_live,
     hash_candidate,
+    is_whole,
     locked,
     prune_versions,
     read_live,
@@ -69,12 +70,12 @@ def _decide(
     digest = hash_candidate(candidate)
     live = read_live(workspace.models)
     same = [m.version for m in read_versions(workspace.models) if m.candidate == digest]
-    if live.version in same:
+    if live.version in same and is_whole(workspace.models, live.version):
         return "unchanged", live.version, []
     taken_back = [one.version for one in live.withdrawn if one.candidate == digest]
     if taken_back:
         return "held", None, [f"this very model was rolled back as version {taken_back[-1]}; change data or settings"]
-    if live.pending in same:
+    if corpus.publish.approval and live.pending in same:
         return "awaiting_approval", live.pending, []
     comparison_file = workspace.root / "comparison.json"
     comparison = Comparison.model_validate_json(comparison_file.read_bytes()) if comparison_file.exists() else None

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from schemas.errors import NothingLive, SettingsError, StaleFile
 from schemas.live import Live, VersionManifest, WentLive, Withdrawn
 from schemas.manifest import hash_file, hash_json, sync_folder, write_atomically
@@ -99,21 +101,32 @@ def verify_version(models: Path, version: str) -> VersionManifest:
         StaleFile: a file is gone or altered.
     """
     folder = models / version
-    if not (folder / _MANIFEST).exists():
-        known = ", ".join(m.version for m in read_versions(models)[-5:]) or "none"
+    versions = {m.version: m for m in read_versions(models)}  # by name: a path is no version
+    if version not in versions:
+        known = ", ".join(list(versions)[-5:]) or "none"
         raise SettingsError(f"corpus {models.name!r} has no version {version!r}; the newest are: {known}")
-    manifest = VersionManifest.model_validate_json((folder / _MANIFEST).read_bytes())
+    manifest = versions[version]
     for path, digest in manifest.files.items():
         if not (folder / path).is_file() or hash_file(folder / path) != digest:
             raise StaleFile(f"{folder / path} is gone or was altered since it was published; take another version")
     return manifest
 
 
+def is_whole(models: Path, version: str) -> bool:
+    """Say whether a version exists and every file of it is as it was published."""
+    try:
+        verify_version(models, version)
+    except (SettingsError, StaleFile):
+        return False
+    return True
+
+
 def go_live(models: Path, manifest: VersionManifest, why: str) -> Live:
     """Point live.json at a version; `why` is "published" or "approved"."""
     live = read_live(models)
     entry = WentLive.model_validate({"version": manifest.version, "at": _now(), "why": why, "run": manifest.run})
-    pending = None if live.pending == manifest.version else live.pending
+    waiting = _candidate_of(models, live.pending) if live.pending else ""
+    pending = None if waiting == manifest.candidate else live.pending  # published without waiting any longer
     return _point(
         models,
         live.model_copy(update={"version": manifest.version, "history": [*live.history, entry], "pending": pending}),
@@ -160,9 +173,8 @@ def roll_back(models: Path, to: str | None = None) -> VersionManifest:
             "name one with --to"
         )
     target = verify_version(models, to or earlier[-1])
-    current = VersionManifest.model_validate_json((models / live.version / _MANIFEST).read_bytes())
     entry = WentLive(version=target.version, at=_now(), why="rolled back", run=target.run)
-    taken_back = Withdrawn(version=live.version, candidate=current.candidate)
+    taken_back = Withdrawn(version=live.version, candidate=_candidate_of(models, live.version))
     kept = [one for one in live.withdrawn if one.version != target.version]  # going back to it on purpose
     _point(
         models,
@@ -174,7 +186,11 @@ def roll_back(models: Path, to: str | None = None) -> VersionManifest:
 
 
 def prune_versions(models: Path, keep: int) -> list[str]:
-    """Delete the oldest versions beyond `keep`, never the live or the pending one; return their names."""
+    """Delete the oldest versions beyond `keep`, never the live or the pending one; return their names.
+
+    What a killed process left unfinished goes, too. Call it under the lock.
+    """
+    _sweep(models)
     live = read_live(models)
     versions = [m.version for m in read_versions(models) if m.version not in (live.version, live.pending)]
     protected = (live.version is not None) + (live.pending is not None)
@@ -189,6 +205,20 @@ def prune_versions(models: Path, keep: int) -> list[str]:
 def _point(models: Path, live: Live) -> Live:
     write_atomically(models / POINTER, live.model_dump_json(indent=1).encode())
     return live
+
+
+def _candidate_of(models: Path, version: str) -> str:
+    """Return the hash of a version's candidate; empty where its folder is lost: that must not bar the way back."""
+    try:
+        return VersionManifest.model_validate_json((models / version / _MANIFEST).read_bytes()).candidate
+    except (OSError, ValidationError):
+        return ""
+
+
+def _sweep(models: Path) -> None:
+    """Delete what a killed process left; only under the lock, where nobody else writes here."""
+    for left in [*models.glob(".*.partial"), *models.glob(".*.deleted")]:
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _files(folder: Path) -> list[str]:

@@ -30,6 +30,12 @@ class Texts:
         positions = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
         return Texts(self.bags[rows], self.words[positions], offsets)
 
+    def followed_by(self, other: "Texts") -> "Texts":
+        """Return these texts and then those of `other`."""
+        bags = sp.vstack([self.bags, other.bags], format="csr")
+        offsets = np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]])
+        return Texts(bags, np.concatenate([self.words, other.words]), offsets)
+
 
 @dataclass(frozen=True)
 class Prepared:

@@ -24,7 +24,7 @@ from tasks.train.fit import Fit
 
 Phase = Literal["choose", "refit"]
 
-_GROUP = 2  # towers trained as one batched model: fewer make more steps, more leave cores idle
+_GROUP = 4  # towers trained as one batched model: fewer make more steps, more leave cores idle
 
 
 class Ensemble:

@@ -37,15 +37,21 @@ class Fit:
             name: of this group, part of the seed.
             epochs: length of the learning-rate schedule; training may end before.
         """
-        self.prepared, self.rows, self.settings, self.name, self.epochs = prepared, rows, settings, name, epochs
+        self.prepared, self.settings, self.name, self.epochs = prepared, settings, name, epochs
         self.epochs_done = 0
+        self.rows, self._queries, self._labels = rows, prepared.queries, prepared.labels
+        if settings.training.own_texts and settings.loss.kind == "softmax_all":
+            own = np.arange(len(prepared.classes))
+            self.rows = np.concatenate([rows, len(prepared.labels) + own])
+            self._queries = prepared.queries.followed_by(prepared.classes)
+            self._labels = np.concatenate([prepared.labels, own])
         generator = torch.Generator().manual_seed(self._seed("weights", 0))
         self.tower = make_tower(settings.model, Sizes(prepared.vocabulary, prepared.words), generator)
         classes = len(prepared.classes)
         self.own = Table(settings.model.towers, classes, self.tower.size, None)
         self._dense = list(self.tower.parameters())
         self._squares = [torch.full_like(parameter, 1e-10) for parameter in self._dense]
-        seen = np.bincount(prepared.labels[rows], minlength=classes) + 1.0
+        seen = np.maximum(1.0, np.bincount(self._labels[self.rows], minlength=classes))
         strength = settings.loss.prior_strength
         self._adjustment = torch.from_numpy((strength * np.log(seen / seen.sum())).astype(np.float32))
         self._all_classes: Bags | Sequences | None = None
@@ -100,7 +106,7 @@ class Fit:
             self._all_classes = self.tower.embed(self.prepared.classes, dropout, random)
         elif draw:
             self._all_classes.draw(dropout, random)
-        queries = self.tower.embed(self.prepared.queries.take(rows), dropout, random)
+        queries = self.tower.embed(self._queries.take(rows), dropout, random)
         own = self._own_leaf(None)
         cosines = torch.bmm(
             self._drop(self._unit(queries), generator), self._unit(self._all_classes, own).transpose(1, 2)
@@ -121,10 +127,10 @@ class Fit:
         generator: torch.Generator,
     ) -> float:
         """Loss over the drawn negatives: only the batch's standard questions are encoded."""
-        candidates = np.concatenate([self.prepared.labels[rows, None], negatives], axis=1)
+        candidates = np.concatenate([self._labels[rows, None], negatives], axis=1)
         needed, places = np.unique(candidates, return_inverse=True)
         dropout = self.settings.training.feature_dropout
-        queries = self.tower.embed(self.prepared.queries.take(rows), dropout, random)
+        queries = self.tower.embed(self._queries.take(rows), dropout, random)
         classes = self.tower.embed(self.prepared.classes.take(needed), dropout, random)
         shift = np.arange(self.own.towers)[:, None] * self.own.rows
         own_rows = torch.from_numpy((needed[None] + shift).ravel())
@@ -138,7 +144,7 @@ class Fit:
 
     def _loss_all(self, cosines: Tensor, rows: NDArray[np.int64]) -> Tensor:
         loss = self.settings.loss
-        labels = torch.from_numpy(self.prepared.labels[rows])
+        labels = torch.from_numpy(self._labels[rows])
         return losses.softmax_all(cosines, labels, loss.gamma, loss.label_smoothing, self._adjustment)
 
     def _loss_sampled(self, cosines: Tensor) -> Tensor:
@@ -207,11 +213,11 @@ class Fit:
         negatives = self.prepared.negatives(0) if self.settings.loss.kind != "softmax_all" else None
         for start in range(0, len(self.rows), _BLOCK):
             rows = self.rows[start : start + _BLOCK]
-            queries = torch.from_numpy(self.encode(self.prepared.queries.take(rows)))
+            queries = torch.from_numpy(self.encode(self._queries.take(rows)))
             if negatives is None:
                 loss = self._loss_all(torch.bmm(queries, classes.transpose(1, 2)), rows)
             else:
-                candidates = np.concatenate([self.prepared.labels[rows, None], negatives[rows]], axis=1)
+                candidates = np.concatenate([self._labels[rows, None], negatives[rows]], axis=1)
                 loss = self._loss_sampled((queries.unsqueeze(2) * classes[:, torch.from_numpy(candidates)]).sum(-1))
             total += loss.item() * len(rows)
         return total / len(self.rows)

@@ -1,0 +1,37 @@
+# Two words do everything: `make run`, `make test`. The rest is for those who work on the project.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help run test lint format bench-recall clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+run: .venv/ready ## set up, then train, measure and publish the bundled corpora C, A, B
+	$(BIN)/dssm run c a b
+
+test: .venv/ready-dev ## linter, type checker and all tests (under 10 minutes on two cores)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+format: .venv/ready-dev ## bring the code into form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## forget runs and models of this checkout (not the settings)
+	rm -rf data/runs data/models data/partial
+
+# torch comes first: pip would otherwise prefer the newest build, with gigabytes of CUDA libraries.
+# An installed torch within the bounds of pyproject.toml is kept.
+.venv/ready: pyproject.toml constraints.txt
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/pip install --quiet $$(grep -E '^torch==' constraints.txt)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/ready-dev: .venv/ready
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,139 @@
+"""Recall of the published retriever against what a user would pick instead, on the same files in one run.
+
+    python -m tests.benchmarks.recall FOLDER... [--peers PEERS.py --peers-python PYTHON] [--seeds 3]
+
+A FOLDER holds train.csv and test.csv (columns query, standard_question). Every figure of ours is that
+of `dssm run --json` on a fresh home; recall@1 and @10 are recomputed from `dssm query --file --json`
+and must agree. With `--split validation`, train.csv is cut and test.csv is not looked at.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import mean
+
+import pandas as pd
+
+from tasks.ingest.normalise import normalise
+from tasks.prepare.hashing import text_keys
+from tasks.prepare.split import hold_out
+
+FIGURES = ("recall@1", "recall@10", "mrr", "macro_recall@10", "recall@10[1-3]", "seconds")
+
+
+def main() -> None:
+    """Measure, print one Markdown table, and write the figures as JSON lines if asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--peers", type=Path, help="peers.py; without it only our own baselines stand beside us")
+    parser.add_argument("--peers-python", default=sys.executable, help="interpreter that has the peers' packages")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--split", choices=["test", "validation"], default="test")
+    parser.add_argument("--set", action="append", default=[], help="passed on to dssm run")
+    parser.add_argument("--out", type=Path, help="JSON lines of every figure")
+    arguments = parser.parse_args()
+    if arguments.peers and not arguments.peers.exists():
+        sys.exit(f"skipped: no {arguments.peers}")
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for folder in arguments.folders:
+            if not (folder / "train.csv").exists():
+                sys.exit(f"skipped: no {folder / 'train.csv'}")
+            data = folder if arguments.split == "test" else _cut(folder, Path(scratch) / "cut" / folder.name)
+            new = [_ours(data, Path(scratch), arguments.seeds, arguments.set)]
+            new += _peers(data, arguments.peers, arguments.peers_python) if arguments.peers else []
+            for row in new:
+                print(json.dumps(row, ensure_ascii=False), file=sys.stderr, flush=True)  # noqa: T201 - progress
+            rows += new
+    if arguments.out:
+        arguments.out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    print(_table(rows))  # noqa: T201 - the output of a script
+
+
+def _cut(folder: Path, target: Path) -> Path:
+    """Cut 12 % of train.csv off as a test; one-row classes may lend their row, so that the tail is seen."""
+    rows = pd.read_csv(folder / "train.csv").dropna().astype(str)
+    labels = rows["standard_question"].astype("category").cat.codes.to_numpy().astype("int64")
+    keys = text_keys([normalise(text) for text in rows["query"]])
+    held = hold_out(keys, labels, 0.12, 2024, "bench", lend_single_rows=True)
+    # A class must keep a training row to be known at all: of those that lent their only row, the text stands in.
+    gone = rows[held & ~rows["standard_question"].isin(rows["standard_question"][~held])]
+    own = pd.DataFrame({"query": gone["standard_question"], "standard_question": gone["standard_question"]})
+    target.mkdir(parents=True)
+    pd.concat([rows[~held], own.drop_duplicates()]).to_csv(target / "train.csv", index=False)
+    rows[held].to_csv(target / "test.csv", index=False)
+    return target
+
+
+def _ours(folder: Path, scratch: Path, seeds: int, overrides: list[str]) -> dict[str, object]:
+    runs = []
+    for seed in range(1, seeds + 1):
+        home = Path(scratch) / f"home-{folder.name}-{seed}"
+        environment = {**os.environ, "DSSM_HOME": str(home)}
+        command = ["run", "bench", "--source", str(folder / "train.csv"), "--test-source", str(folder / "test.csv")]
+        command += ["--json", "--set", f"seed={seed}", *(word for pair in overrides for word in ("--set", pair))]
+        began = time.monotonic()
+        done = subprocess.run(["dssm", *command], env=environment, capture_output=True, text=True, check=False)
+        wall = time.monotonic() - began
+        if done.returncode:
+            sys.exit(f"dssm run of {folder.name} ended with {done.returncode}\n{done.stdout}\n{done.stderr[-3000:]}")
+        result = json.loads(done.stdout.splitlines()[-1])
+        _check_queries(folder, environment, result)
+        evaluation = json.loads((Path(result["report"]).parent / "evaluate" / "evaluation.json").read_bytes())
+        tail = evaluation["by_class_size"].get("1-3")
+        runs.append(
+            {
+                "recall@1": result["recall_at_1"],
+                "recall@10": result["recall_at_10"],
+                "mrr": result["mrr"],
+                "macro_recall@10": result["macro_recall_at_10"],
+                "recall@10[1-3]": tail["recall_at_10"]["value"] if tail else None,
+                "seconds": sum(result["seconds"].values()),
+                "wall": wall,
+                **{f"seconds[{step}]": value for step, value in result["seconds"].items()},
+                **{f"{name}@10": figures["recall_at_10"] for name, figures in result["baselines"].items()},
+            }
+        )
+    row: dict[str, object] = {"corpus": folder.name, "peer": "dssm", "seeds": seeds}
+    for figure in runs[0]:
+        values = [run[figure] for run in runs if run[figure] is not None]
+        row[figure] = mean(values) if values else None
+    return row
+
+
+def _check_queries(folder: Path, environment: dict[str, str], result: dict[str, float]) -> None:
+    test = pd.read_csv(folder / "test.csv").dropna().astype(str)
+    file = Path(environment["DSSM_HOME"]) / "queries.txt"
+    file.write_text("".join(query.replace("\r", " ").replace("\n", " ") + "\n" for query in test["query"]), "utf-8")
+    command = ["dssm", "query", "bench", "--file", str(file), "--top", "10", "--json"]
+    lines = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
+    found = [[hit["standard_question"] for hit in json.loads(line)["results"]] for line in lines]
+    for k in (1, 10):
+        hits = [right.strip() in hits[:k] for right, hits in zip(test["standard_question"], found, strict=True)]
+        if abs(mean(hits) - result[f"recall_at_{k}"]) > 1e-9:
+            sys.exit(f"{folder.name}: dssm query gives recall@{k} {mean(hits)}, dssm run {result[f'recall_at_{k}']}")
+
+
+def _peers(folder: Path, peers: Path, python: str) -> list[dict[str, object]]:
+    done = subprocess.run([python, str(peers), str(folder), "--json"], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def _table(rows: list[dict[str, object]]) -> str:
+    lines = [f"| corpus | who | {' | '.join(FIGURES)} |", "|---|---|" + "---|" * len(FIGURES)]
+    for row in rows:
+        cells = []
+        for figure in FIGURES:
+            value = row.get(figure)
+            cells.append("" if value is None else f"{value:.1f}" if figure == "seconds" else f"{value:.4f}")
+        lines.append(f"| {row['corpus']} | {row['peer']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Texts to words and features."""
+
+import pytest
+
+from schemas.errors import SettingsError
+from schemas.settings import Text
+from tasks.prepare import features
+from tasks.prepare.features import Tokeniser, cut_texts
+
+NOTHING = {"words": False, "bigrams": False, "char_ngrams_cjk": None, "char_ngrams_latin": None}
+
+
+def only(**switches):
+    """Return a tokeniser with every kind of feature off but those given."""
+    return Tokeniser(Text(**(NOTHING | switches)))
+
+
+def test_chinese_is_cut_by_jieba():
+    """Words of its dictionary; punctuation is none."""
+    assert Tokeniser(Text()).words("怎么提前还款，麻烦吗?") == ["怎么", "提前", "还款", "麻烦", "吗"]
+
+
+def test_other_text_is_cut_into_letters_and_digits():
+    """White space and punctuation separate; accents, Cyrillic and digits are letters."""
+    assert Tokeniser(Text()).words("can't pay 2nd café, привет") == ["can", "t", "pay", "2nd", "café", "привет"]
+
+
+def test_mixed_text_keeps_its_latin_words():
+    """Names and codes inside Chinese are words."""
+    assert Tokeniser(Text()).words("iphone怎么退款") == ["iphone", "怎么", "退款"]
+
+
+def test_words_are_marked_and_repeated_as_often_as_they_stand():
+    """A repetition raises the term frequency."""
+    assert only(words=True).features("no no way") == ["w:no", "w:no", "w:way"]
+
+
+def test_pairs_are_of_neighbouring_words():
+    """Three words, two pairs."""
+    assert only(bigrams=True).features("pay by card") == ["b:pay_by", "b:by_card"]
+
+
+def test_chinese_n_grams_run_over_the_whole_text_with_its_ends():
+    """White space is left out; ^ and $ mark the ends."""
+    assert only(char_ngrams_cjk=(1, 2)).features("退 票") == ["c:^", "c:退", "c:票", "c:$", "c:^退", "c:退票", "c:票$"]
+
+
+def test_latin_n_grams_stay_inside_words():
+    """# marks the ends of each word; a word shorter than the n-gram has none."""
+    assert only(char_ngrams_latin=(4, 5)).features("pay a") == ["c:#pay", "c:pay#", "c:#pay#"]
+
+
+def test_the_two_kinds_of_n_grams_are_set_apart():
+    """A text with Chinese has no Latin n-grams, and the other way round."""
+    assert only(char_ngrams_cjk=(1, 3)).features("refund") == []
+    assert only(char_ngrams_latin=(3, 5)).features("退票refund") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "off"),
+    [
+        ("w:", "退票 费用", {"words": False}),
+        ("b:", "退票 费用", {"bigrams": False}),
+        ("c:", "退票 费用", {"char_ngrams_cjk": None}),
+        ("c:", "refund fee", {"char_ngrams_latin": None}),
+    ],
+)
+def test_each_switch_removes_its_features_and_no_others(kind, text, off):
+    """By default all are on."""
+    by_default, without = Tokeniser(Text()).features(text), Tokeniser(Text(**off)).features(text)
+
+    assert any(feature.startswith(kind) for feature in by_default)
+    assert without == [feature for feature in by_default if not feature.startswith(kind)]
+
+
+def test_a_long_text_is_cut_before_features_are_taken():
+    """Nine characters of which eight are read."""
+    short = only(words=True, max_characters=8)
+
+    assert short.features("pay cards") == ["w:pay", "w:card"]
+    assert short.words("pay cards") == ["pay", "card"]
+
+
+def test_a_text_of_nothing_has_no_features():
+    """Empty, or punctuation only."""
+    tokeniser = Tokeniser(Text())
+
+    assert tokeniser.words_and_features("") == ([], [])
+    assert tokeniser.words_and_features("?!") == ([], [])
+
+
+def test_a_user_dictionary_keeps_its_words_whole(tmp_path):
+    """Words that jieba does not know; written as people write them, found in the normalised text."""
+    file = tmp_path / "words.txt"
+    file.write_text("灵犀宝\nVIP通道 100 n\n", encoding="utf-8")
+    text = "灵犀宝的vip通道"
+
+    assert Tokeniser(Text(user_dictionary=str(file))).words(text) == ["灵犀宝", "的", "vip通道"]
+    assert "灵犀宝" not in Tokeniser(Text()).words(text)
+
+
+def test_a_missing_or_broken_user_dictionary_is_a_matter_of_settings(tmp_path):
+    """The message names the setting and the file."""
+    binary = tmp_path / "words.bin"
+    binary.write_bytes(b"\xff\xfe\x00\xd8")
+
+    with pytest.raises(SettingsError, match=r"text\.user_dictionary: no file .*nowhere\.txt"):
+        Tokeniser(Text(user_dictionary=str(tmp_path / "nowhere.txt")))
+    with pytest.raises(SettingsError, match=r"text\.user_dictionary: .*words\.bin is not a jieba dictionary"):
+        Tokeniser(Text(user_dictionary=str(binary)))
+
+
+def test_texts_are_cut_in_order_whatever_repeats():
+    """Each distinct text is cut once, and stands wherever it stood."""
+    tokeniser = Tokeniser(Text())
+
+    cut = cut_texts(["b a", "a", "b a"], Text())
+
+    assert cut == [tokeniser.words_and_features(text) for text in ("b a", "a", "b a")]
+
+
+def test_several_processes_cut_as_one_does(monkeypatch):
+    """Chunks come back in order; a small number of texts is not worth a process."""
+    texts = [f"第{number}个问题 no {number % 7}" for number in range(40)]
+    alone = cut_texts(texts, Text(bigrams=False), processes=1)
+    monkeypatch.setattr(features, "_MANY_TEXTS", 10)
+
+    assert cut_texts(texts, Text(bigrams=False), processes=2) == alone

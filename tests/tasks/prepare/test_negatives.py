@@ -1,0 +1,120 @@
+"""Near-duplicates, and the draw of wrong standard questions."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tasks.prepare.negatives import draw_negatives, forbidden_classes, near_duplicates
+
+
+def brute_force(texts, threshold):
+    """Compare every pair of texts."""
+    pairs = [{text[i : i + 2] for i in range(max(1, len(text) - 1))} for text in texts]
+    near = [[len(a & b) >= threshold * len(a | b) for b in pairs] for a in pairs]
+    return [[j for j in range(len(texts)) if j != i and near[i][j]] for i in range(len(texts))]
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.7, 0.9, 1.0])
+def test_near_duplicates_are_those_of_brute_force(threshold):
+    """The prefix filter loses no pair: 300 random texts of three letters, many of them alike."""
+    random = np.random.default_rng(11)
+    texts = ["".join(random.choice(list("abc"), size=random.integers(1, 9))) for _ in range(300)]
+
+    found = near_duplicates(texts, threshold)
+
+    assert found == brute_force(texts, threshold)
+    assert any(found)
+
+
+def test_near_duplicates_compare_sets_of_character_pairs():
+    """{ab, bc, cd} and {ab, bc, ce} share 2 of 4: near at 0.5, not just above."""
+    assert near_duplicates(["abcd", "abce"], 0.5) == [[1], [0]]
+    assert near_duplicates(["abcd", "abce"], 0.51) == [[], []]
+
+
+def test_texts_of_one_character_are_near_only_when_equal():
+    """They have no pair; the character itself stands in."""
+    assert near_duplicates(["a", "b", "a"], 0.9) == [[2], [], [0]]
+
+
+def test_a_class_never_opposes_itself_or_its_near_duplicates():
+    """Rows of the table are increasing and padded with K."""
+    assert forbidden_classes([[2], [], [0], []]).tolist() == [[0, 2], [1, 4], [0, 2], [3, 4]]
+
+
+def test_where_all_are_near_duplicates_only_the_class_itself_is_forbidden():
+    """Otherwise a row would have nothing to oppose."""
+    assert forbidden_classes([[1, 2], [0, 2], [0, 1]]).tolist() == [[0], [1], [2]]
+
+
+ROWS = np.arange(2000)
+LABELS = ROWS % 10
+DUPLICATES = [[3, 7], [], [], [0], [], [], [], [0], [], []]
+FORBIDDEN = forbidden_classes(DUPLICATES)
+
+
+@pytest.mark.parametrize("sampler", ["random", "first_n"])
+@pytest.mark.parametrize("per_row", [1, 4, 30])
+def test_each_row_gets_exactly_k_and_never_a_forbidden_one(sampler, per_row):
+    """Also where k is larger than the number of classes."""
+    drawn = draw_negatives(ROWS, LABELS, FORBIDDEN, per_row, 0, 13, sampler)
+
+    assert drawn.shape == (2000, per_row)
+    assert drawn.min() >= 0
+    assert drawn.max() <= 9
+    for label, near in enumerate(DUPLICATES):
+        assert not np.isin(drawn[label == LABELS], [label, *near]).any()
+
+
+def test_random_negatives_are_uniform_over_what_is_allowed():
+    """Chi-square over the seven classes that class 0 may oppose, and over the nine of class 1."""
+    rows = np.arange(20_000)
+    for label, allowed in ((0, [1, 2, 4, 5, 6, 8, 9]), (1, [0, 2, 3, 4, 5, 6, 7, 8, 9])):
+        drawn = draw_negatives(rows, np.full(20_000, label), FORBIDDEN, 4, 0, 13)
+        counts = np.bincount(drawn.ravel(), minlength=10)[allowed]
+
+        assert counts.sum() == 80_000
+        assert stats.chisquare(counts).pvalue > 1e-4
+
+
+def test_the_places_of_a_row_are_drawn_independently():
+    """With replacement: one in seven neighbours is the same class again."""
+    drawn = draw_negatives(np.arange(20_000), np.zeros(20_000, int), FORBIDDEN, 2, 0, 13)
+
+    assert (drawn[:, 0] == drawn[:, 1]).mean() == pytest.approx(1 / 7, abs=0.01)
+
+
+def test_a_draw_does_not_depend_on_order_or_subset_of_rows():
+    """Any worker, given any part of the rows, draws the same for a row."""
+    whole = draw_negatives(ROWS, LABELS, FORBIDDEN, 4, 2, 13)
+    some = np.random.default_rng(0).permutation(2000)[:300]
+
+    assert (draw_negatives(ROWS[some], LABELS[some], FORBIDDEN, 4, 2, 13) == whole[some]).all()
+
+
+def test_epoch_and_seed_give_fresh_draws():
+    """About one in seven to nine places agrees by chance."""
+    base = draw_negatives(ROWS, LABELS, FORBIDDEN, 4, 0, 13)
+
+    for epoch, seed in ((1, 13), (0, 14)):
+        other = draw_negatives(ROWS, LABELS, FORBIDDEN, 4, epoch, seed)
+        assert (base == other).mean() < 0.2
+    assert (draw_negatives(ROWS, LABELS, FORBIDDEN, 4, 0, 13) == base).all()
+
+
+def test_first_n_is_always_the_first_allowed_ones():
+    """The article's mistake: the same few, whatever row, epoch or seed; they repeat where too few are allowed."""
+    drawn = draw_negatives(np.array([5, 6]), np.array([0, 1]), FORBIDDEN, 4, 3, 99, "first_n")
+    few = draw_negatives(np.array([5]), np.array([0]), forbidden_classes([[], [], []]), 5, 0, 1, "first_n")
+
+    assert drawn.tolist() == [[1, 2, 4, 5], [0, 2, 3, 4]]
+    assert few.tolist() == [[1, 2, 1, 2, 1]]
+
+
+@pytest.mark.parametrize("duplicates", [[[], []], [[1], [0]]])
+@pytest.mark.parametrize("sampler", ["random", "first_n"])
+def test_of_two_classes_each_opposes_the_other(duplicates, sampler):
+    """Even two near-duplicates must oppose each other when there is nothing else."""
+    drawn = draw_negatives(np.arange(6), np.arange(6) % 2, forbidden_classes(duplicates), 4, 0, 13, sampler)
+
+    assert (drawn == 1 - (np.arange(6) % 2)[:, None]).all()

@@ -1,0 +1,134 @@
+"""The shape of the code: who may import whom, and what importing costs."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas.workspace import CHECKOUT, STEPS
+
+OURS = ("schemas", "tasks", "flows")
+HEAVY = ("torch", "prefect", "great_expectations", "pandas", "pyarrow", "scipy", "jieba", "matplotlib")
+FILES = sorted(file for package in OURS for file in (CHECKOUT / package).rglob("*.py"))
+
+
+def name_of(file: Path) -> str:
+    """Return the dotted name of a module."""
+    return ".".join(file.relative_to(CHECKOUT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    """Yield the dotted name of everything a file imports, at its top or inside its functions."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room_of(name: str) -> str | None:
+    """Return the room of a module of tasks; None for what all rooms share, such as tasks.steps."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "tasks" and len(parts) > 1 and parts[1] in STEPS else None
+
+
+def is_door(name: str) -> bool:
+    """Say whether a module is the door of a room, tasks/<room>/task.py."""
+    return room_of(name) is not None and name.split(".")[2:3] == ["task"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_imports_follow_the_corridor(file):
+    """flows → tasks/*/task.py → pure modules → schemas, and a room knows only the rooms before it."""
+    name = name_of(file)
+    room = room_of(name)
+    for used in imports_of(file):
+        package = used.split(".")[0]
+        if package not in OURS:
+            assert package != "prefect" or name.startswith("flows.") or is_door(name), f"{name} imports {used}"
+            continue
+        assert OURS.index(package) <= OURS.index(name.split(".")[0]), f"{name} imports {used}: that leads back"
+        assert not is_door(used) or name.startswith("flows."), f"{name} imports the door {used}"
+        if used_room := room_of(used):
+            assert name.startswith("flows.") or room is not None, f"{name} is shared by all rooms, but imports {used}"
+            if room:
+                assert STEPS.index(used_room) <= STEPS.index(room), f"{name} imports the later room {used}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_nothing_is_pickled(file):
+    """A model is read by other programs, and a pickle runs whatever is in it."""
+    used = [name.split(".")[0] for name in imports_of(file)]
+    assert not {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"} & set(used)
+    calls = [node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    called = [ast.unparse(call.func) for call in calls]
+    assert not {"torch.load", "torch.save", "pd.read_pickle"} & set(called)
+    assert not [call for call in calls if any(word.arg == "allow_pickle" for word in call.keywords)]
+
+
+def test_no_module_is_a_drawer_for_everything():
+    """A module is named for what is in it."""
+    assert not {"utils", "helpers", "common", "misc"} & {file.stem for file in FILES}
+
+
+def test_importing_every_module_leaves_no_file(tmp_path):
+    """No directories, no databases, no threads: a worker imports what it does not run."""
+    code = f"""
+import importlib, threading
+for name in {[name_of(file) for file in FILES]!r}:
+    importlib.import_module(name)
+assert threading.active_count() == 1, threading.enumerate()
+"""
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    run_python(code, work, home)
+    assert not list(work.iterdir())
+    assert not list(home.rglob("*"))
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["query", "--help"], ["models", "nosuch"]])
+def test_light_commands_import_nothing_heavy(words, tmp_path):
+    """`dssm --help` answers in a blink."""
+    code = f"""
+import sys
+import flows.cli
+try:
+    flows.cli.main({words!r})
+except SystemExit:
+    pass
+heavy = sorted(set({HEAVY!r}) & set(sys.modules))
+assert not heavy, heavy
+"""
+    run_python(code, tmp_path, tmp_path / "home")
+
+
+def test_answering_imports_neither_prefect_nor_torch(tmp_path):
+    """A bot that embeds the retriever pays for numpy, not for a scheduler."""
+    code = """
+import sys
+import tasks.evaluate.retriever
+heavy = sorted({"torch", "prefect", "great_expectations", "pandas", "matplotlib"} & set(sys.modules))
+assert not heavy, heavy
+"""
+    run_python(code, tmp_path, tmp_path / "home")
+
+
+def run_python(code: str, folder: Path, home: Path) -> None:
+    """Run code in a fresh interpreter whose every home is `home`."""
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": str(CHECKOUT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": str(home),
+        "DSSM_HOME": str(home / "dssm"),
+        "PREFECT_HOME": str(folder.parent / "prefect"),  # Prefect and matplotlib keep files at import; we do not
+        "MPLCONFIGDIR": str(folder.parent / "matplotlib"),
+        "DO_NOT_TRACK": "1",
+    }
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
