@@ -17,6 +17,7 @@ class Epoch(BaseModel):
     loss: float  # mean over rows
     batch_loss_spread: float  # standard deviation of batch losses over their mean: the oscillation
     recall_at_10: float | None = None  # on the validation cut, while choosing
+    validation_scores: list[float] | None = None  # of each row there; only until the choice is made
 
 
 class Reachability(BaseModel):

@@ -81,14 +81,16 @@ def _negatives_statistics(
         table = pq.read_table(file)
         lists = table["negatives"].combine_chunks()
         counts.append(lists.type.list_size if not lists.null_count else -1)
-        misplaced += int((~np.equal(table["row_id"].to_numpy(), train["row_id"].to_numpy())).sum())
-        negatives = lists.flatten().to_numpy().reshape(len(table), -1)
+        common = min(len(table), len(train))
+        in_place = table["row_id"].to_numpy()[:common] == train["row_id"].to_numpy()[:common]
+        misplaced += max(len(table), len(train)) - int(in_place.sum())
+        negatives = lists.flatten().to_numpy().reshape(len(table), -1)[:common]
         drawn += np.bincount(negatives.ravel(), minlength=classes)
-        barred += sum(int((negatives == column[:, None]).sum()) for column in forbidden[labels].T)
+        barred += sum(int((negatives == column[:, None]).sum()) for column in forbidden[labels[:common]].T)
     return {
         "epochs_lost": abs(settings.negatives.epochs_drawn - len(files)),
-        "negatives_fewest": min(counts),
-        "negatives_most": max(counts),
+        "negatives_fewest": min(counts, default=None),
+        "negatives_most": max(counts, default=None),
         "negatives_misplaced": misplaced,
         "negatives_of_own_class_or_near_duplicate": barred,
         "negatives_z": _distribution_z(drawn, labels, forbidden, settings.negatives.per_row * len(files))

@@ -90,5 +90,6 @@ class Vocabulary:
         owner, columns = np.divmod(cells, max(1, len(self.features)))
         weights = (1 + np.log(times)) * self.weights[columns]
         norm = np.sqrt(np.bincount(owner, weights**2, minlength=len(found)))
+        norm[norm == 0] = 1  # only features of weight 0: a row of zeros
         offsets = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(found)))]).astype(np.int64)
         return Rows(offsets, columns.astype(np.int32), (weights / norm[owner]).astype(np.float32))

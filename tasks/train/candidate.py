@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from schemas.manifest import write_atomically
 from schemas.settings import Model, Text
@@ -64,7 +64,8 @@ def write_candidate(
     pq.write_table(classes, folder / "standard_questions.parquet", compression="zstd")
     stored = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     stored["embeddings"] = stored["embeddings"].astype(np.float16)
-    save_file(stored, folder / "model.safetensors")
+    # Not save_file: it makes the file unreadable for other users.
+    (folder / "model.safetensors").write_bytes(save(stored))
     write_atomically(folder / "model.json", card.model_dump_json(indent=1).encode())
 
 

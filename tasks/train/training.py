@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.errors import SettingsError
 from schemas.manifest import canonical_json, write_atomically
@@ -16,6 +17,9 @@ from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
 from tasks.train.ensemble import Ensemble
 from tasks.train.reachability import assess
+
+_CHOOSING_TOWERS = 2  # enough to see when to stop
+_BLOCK = 2048  # queries ranked at once
 
 OnEpoch = Callable[[Epoch, int], None]  # the record, and the most epochs the phase can have
 
@@ -80,7 +84,11 @@ def train_candidate(
 def _choose(
     prepared: Prepared, settings: CorpusSettings, partial: Path, on_epoch: OnEpoch
 ) -> tuple[dict[str, float | int | str], list[Epoch]]:
-    """Train one tower without the validation rows; return what their recall@10 says, and its epochs."""
+    """Train a few towers without the validation rows; return when they say to stop, and their epochs.
+
+    To stop early pays only where it clearly does: the last epoch, where the learning rate has come to
+    rest, stands unless an earlier one was better by more than the standard error of the difference.
+    """
     held = np.flatnonzero(prepared.validation)
     if not settings.training.choose or not len(held):
         return {"epochs": settings.training.epochs}, []
@@ -88,20 +96,37 @@ def _choose(
     if finished.exists():
         stored = json.loads(finished.read_bytes())
         return stored["chosen"], [Epoch.model_validate(epoch) for epoch in stored["epochs"]]
-    one = settings.model_copy(update={"model": settings.model.model_copy(update={"towers": 1})})
+    towers = min(_CHOOSING_TOWERS, settings.model.towers)
+    few = settings.model_copy(update={"model": settings.model.model_copy(update={"towers": towers})})
     rows = np.flatnonzero(~prepared.validation)
-    with Ensemble(prepared, rows, one, "choose", settings.training.epochs) as ensemble:
+    with Ensemble(prepared, rows, few, "choose", settings.training.epochs) as ensemble:
 
         def measure(epoch: Epoch, most: int) -> None:
-            ensemble.done[-1] = epoch.model_copy(update={"recall_at_10": _recall_at_10(ensemble, prepared, held)})
+            ranks = _ranks(ensemble, prepared, held)
+            score = (1 / (ranks + 1) + (ranks < 10)) / 2  # of the first place and of the first ten
+            ensemble.done[-1] = epoch.model_copy(
+                update={"recall_at_10": float((ranks < 10).mean()), "validation_scores": score.tolist()}
+            )
             on_epoch(ensemble.done[-1], most)
 
         _run(ensemble, settings.training.epochs, partial / "choose.safetensors", settings, measure)
-        recalls = [epoch.recall_at_10 or 0.0 for epoch in ensemble.done]
-        chosen: dict[str, float | int | str] = {"epochs": int(np.argmax(recalls)) + 1}
-        done = [epoch.model_dump() for epoch in ensemble.done]
-        write_atomically(finished, canonical_json({"chosen": chosen, "epochs": done}))
-        return chosen, ensemble.done
+        stop = best_stop(np.array([epoch.validation_scores for epoch in ensemble.done]))
+        chosen: dict[str, float | int | str] = {"epochs": stop}
+        done = [epoch.model_copy(update={"validation_scores": None}) for epoch in ensemble.done]
+        stored = {"chosen": chosen, "epochs": [epoch.model_dump() for epoch in done]}
+        write_atomically(finished, canonical_json(stored))
+        return chosen, done
+
+
+def best_stop(scores: NDArray[np.float64]) -> int:
+    """Return after how many epochs to stop, from the (epochs, rows) scores of the validation rows.
+
+    The last epoch, unless the best one beats it by more than the standard error of their paired difference.
+    """
+    best = int(scores.mean(axis=1).argmax())
+    difference = scores[best] - scores[-1]
+    error = difference.std() / np.sqrt(difference.size)
+    return best + 1 if difference.mean() > error else len(scores)
 
 
 def _run(ensemble: Ensemble, epochs: int, checkpoint: Path, settings: CorpusSettings, on_epoch: OnEpoch) -> None:
@@ -116,13 +141,14 @@ def _run(ensemble: Ensemble, epochs: int, checkpoint: Path, settings: CorpusSett
             saved = time.monotonic()
 
 
-def _recall_at_10(ensemble: Ensemble, prepared: Prepared, rows: np.ndarray) -> float:
+def _ranks(ensemble: Ensemble, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rank of the right standard question of some rows, from 0."""
     classes = ensemble.class_vectors()
-    hits = 0
-    for start in range(0, len(rows), 2048):
-        block = rows[start : start + 2048]
+    ranks = [np.zeros(0, dtype=np.int64)]
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
         queries = ensemble.encode(prepared.queries.take(block))
         scores = np.einsum("sno,sko->nk", queries, classes, optimize=True)
         right = scores[np.arange(len(block)), prepared.labels[block]]
-        hits += int(((scores > right[:, None]).sum(axis=1) < 10).sum())
-    return hits / len(rows)
+        ranks.append((scores > right[:, None]).sum(axis=1))
+    return np.concatenate(ranks)

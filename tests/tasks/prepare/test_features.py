@@ -5,7 +5,7 @@ import pytest
 from schemas.errors import SettingsError
 from schemas.settings import Text
 from tasks.prepare import features
-from tasks.prepare.features import Tokeniser, cut_texts
+from tasks.prepare.features import Tokeniser, cut_texts, kind_weight
 
 NOTHING = {"words": False, "bigrams": False, "char_ngrams_cjk": None, "char_ngrams_latin": None}
 
@@ -47,7 +47,7 @@ def test_chinese_n_grams_run_over_the_whole_text_with_its_ends():
 
 def test_latin_n_grams_stay_inside_words():
     """# marks the ends of each word; a word shorter than the n-gram has none."""
-    assert only(char_ngrams_latin=(4, 5)).features("pay a") == ["c:#pay", "c:pay#", "c:#pay#"]
+    assert only(char_ngrams_latin=(4, 5)).features("pay a") == ["l:#pay", "l:pay#", "l:#pay#"]
 
 
 def test_the_two_kinds_of_n_grams_are_set_apart():
@@ -62,7 +62,7 @@ def test_the_two_kinds_of_n_grams_are_set_apart():
         ("w:", "退票 费用", {"words": False}),
         ("b:", "退票 费用", {"bigrams": False}),
         ("c:", "退票 费用", {"char_ngrams_cjk": None}),
-        ("c:", "refund fee", {"char_ngrams_latin": None}),
+        ("l:", "refund fee", {"char_ngrams_latin": None}),
     ],
 )
 def test_each_switch_removes_its_features_and_no_others(kind, text, off):
@@ -71,6 +71,14 @@ def test_each_switch_removes_its_features_and_no_others(kind, text, off):
 
     assert any(feature.startswith(kind) for feature in by_default)
     assert without == [feature for feature in by_default if not feature.startswith(kind)]
+
+
+def test_word_pairs_and_the_longest_n_grams_have_a_weight_of_their_own():
+    """They say again what words and shorter n-grams said; an n-gram of the only length is no longest one."""
+    text = Text(pair_weight=0.25, longest_ngram_weight=0.5, char_ngrams_cjk=(1, 3), char_ngrams_latin=(4, 4))
+
+    features = ["w:退票吗", "b:退_票", "c:退票", "c:退票吗", "l:refu", "w:refun"]
+    assert [kind_weight(feature, text) for feature in features] == [1, 0.25, 1, 0.5, 1, 1]
 
 
 def test_a_long_text_is_cut_before_features_are_taken():

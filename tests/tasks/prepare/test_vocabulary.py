@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from schemas.settings import Text
 from schemas.tables import VOCABULARY
 from tasks.prepare.vocabulary import Rows, Vocabulary
 
@@ -23,7 +24,26 @@ def test_a_feature_is_counted_once_per_text():
 
     assert vocabulary.features == ["a", "b", "c"]
     assert vocabulary.texts.tolist() == [3, 1, 1]
-    assert vocabulary.idf.tolist() == pytest.approx([1.0, idf(1), idf(1)])
+    assert vocabulary.weights.tolist() == pytest.approx([1.0, idf(1), idf(1)])
+
+
+def test_the_idf_is_damped_and_weighted_by_kind():
+    """weight = idf ** idf_power times the weight of the kind: a word, and a pair of words."""
+    texts = [["w:a", "b:a_a"], ["w:b"], ["w:b"]]
+
+    def weights(**settings):
+        return Vocabulary.of(texts, 1, Text(**settings)).weights.tolist()
+
+    assert weights(idf_power=1, pair_weight=1) == pytest.approx([idf(1), idf(1), idf(2)])
+    assert weights(idf_power=0.5, pair_weight=0.4) == pytest.approx([0.4 * idf(1) ** 0.5, idf(1) ** 0.5, idf(2) ** 0.5])
+    assert weights(idf_power=0, pair_weight=0) == [0, 1, 1]
+
+
+def test_a_text_of_features_without_weight_is_a_row_of_zeros():
+    """Not of NaN, which would make every score of the query one."""
+    rows = Vocabulary.of([["w:a", "b:a_a"]], 1, Text(pair_weight=0)).rows([["b:a_a"], ["b:a_a", "w:a"]])
+
+    assert rows.weights.tolist() == [0, 0, 1]
 
 
 def test_features_of_too_few_texts_are_dropped():
