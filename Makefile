@@ -21,6 +21,24 @@ format: .venv/ready-dev ## bring the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# --- what is measured, not asserted
+
+PEERS ?= ../shared/peers/peers.py
+CORPORA ?= $(wildcard ../shared/corpora/*/)
+SPLIT ?= test
+SEEDS ?= 3
+
+bench-recall: .venv/ready .venv-peers/ready ## recall and time against what a user would pick instead (SPLIT=validation: without test.csv)
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tests.benchmarks.recall $(CORPORA) --split $(SPLIT) --seeds $(SEEDS) \
+	    --peers $(PEERS) --peers-python .venv-peers/bin/python --out data/bench/recall-$(SPLIT).jsonl
+
+# The peers' packages never meet ours.
+.venv-peers/ready: constraints.txt
+	test -d .venv-peers || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet $$(grep -E '^torch==' constraints.txt)
+	.venv-peers/bin/pip install --quiet pandas scikit-learn scipy jieba bm25s fasttext sentence-transformers datasets accelerate
+	touch $@
+
 clean: ## forget runs and models of this checkout (not the settings)
 	rm -rf data/runs data/models data/partial
 

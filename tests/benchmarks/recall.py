@@ -51,6 +51,7 @@ def main() -> None:
                 print(json.dumps(row, ensure_ascii=False), file=sys.stderr, flush=True)  # noqa: T201 - progress
             rows += new
     if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
     print(_table(rows))  # noqa: T201 - the output of a script
 
