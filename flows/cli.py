@@ -1,7 +1,7 @@
 """The `dssm` command. Heavy imports wait inside the commands: `dssm --help` answers in a blink."""
 
-import errno
 import json
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from schemas.errors import MachineFault, PipelineError, SettingsError, SourceError
+from flows.faults import as_fault
+from schemas.errors import SettingsError, SourceError
 from schemas.run import EXIT_CODES, RunResult
 
 _INTERRUPTED = 130
@@ -244,9 +245,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         result = RunResult(status="rejected", corpus=name, error=error.format_message())
         error.show()
         code = 2
-    except BrokenPipeError:  # `dssm query ... | head`
-        sys.stderr.close()
-        sys.exit(0)
     except Exception as error:
         result = _describe_failure(name, error)
         _complain(result.error or "")
@@ -272,33 +270,6 @@ def _describe_failure(corpus: str, error: Exception) -> RunResult:
         traceback.print_exception(error)
         return RunResult(status="failed", corpus=corpus, error=f"{type(error).__name__}: {error}")
     return RunResult(status="rejected" if fault.exit_code == 2 else "failed", corpus=corpus, error=str(fault))
-
-
-def as_fault(error: BaseException) -> PipelineError | None:
-    """Return the error as one a person can act on; None: nobody foresaw it."""
-    if isinstance(error, PipelineError):
-        return error
-    if isinstance(error, OSError) and error.errno in (
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EROFS,
-        errno.EACCES,
-        errno.EPERM,
-    ):
-        where = f" ({error.filename})" if error.filename else ""
-        return MachineFault(
-            f"cannot write{where}: {error.strerror}. Nothing live was changed. Free or open up space below DSSM_HOME "
-            "(old runs: runs/<corpus>/) and run the same command again: finished steps are not repeated"
-        )
-    text = f"{type(error).__name__}: {error}"
-    if "Failed to reach API" in text or type(error).__module__.startswith(("httpx", "httpcore")):
-        return MachineFault(
-            f"the Prefect server does not answer ({error}). Start it (prefect server start), or unset PREFECT_API_URL "
-            "to run without one; finished steps are not repeated"
-        )
-    if isinstance(error, MemoryError):
-        return MachineFault("out of memory; close other programs, or lower model.towers or training.batch_size")
-    return None
 
 
 def _models(corpus: str) -> Path:
@@ -364,8 +335,12 @@ def _table(header: list[str], rows: list[list[str]]) -> None:
 
 
 def _print(text: str, end: str = "\n") -> None:
-    sys.stdout.write(text + end)
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text + end)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `dssm query ... | head`: whoever reads has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
 
 
 def _complain(message: str) -> None:

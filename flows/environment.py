@@ -3,7 +3,7 @@
 import logging
 import os
 
-from schemas.errors import PipelineError
+from flows.faults import as_fault
 
 _DEFAULTS = {
     "DO_NOT_TRACK": "1",
@@ -15,11 +15,11 @@ _DEFAULTS = {
 }
 
 
-class _NoTracebackOfBadInput(logging.Filter):
-    """Bad data ends in one message for its owner: the traceback of our own code would bury it."""
+class _NoTracebackOfFaults(logging.Filter):
+    """Bad data, or a full disk, ends in one message: the traceback of our own code would bury it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], PipelineError):
+        if record.exc_info and record.exc_info[1] and as_fault(record.exc_info[1]):
             record.exc_info = None
         return True
 
@@ -29,4 +29,4 @@ def set_environment() -> None:
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     for logger in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(logger).addFilter(_NoTracebackOfBadInput())
+        logging.getLogger(logger).addFilter(_NoTracebackOfFaults())

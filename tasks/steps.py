@@ -8,6 +8,7 @@ hard-linked into this one, so that pruning one run never breaks another.
 
 import fcntl
 import hashlib
+import logging
 import os
 import shutil
 import time
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydantic import ValidationError
@@ -41,8 +43,9 @@ class StepRun:
     manifest: StepManifest
     seconds: float
     reused_from: str | None = None  # the run it was made in; None: made now
-    stale: tuple[str, ...] = ()  # what could not be re-used, and why
 
+
+_LOGGER = logging.getLogger("dssm.steps")
 
 Make = Callable[[Path, Path], Made]  # (folder to write into, folder for checkpoints) -> facts
 
@@ -60,17 +63,17 @@ def run_step(workspace: Workspace, step: str, inputs: Mapping[str, Any], make: M
     key = hash_json({"step": step, "code": code_version(), "inputs": inputs})
     target = workspace.step(step)
     target.parent.mkdir(parents=True, exist_ok=True)
-    stale: list[str] = []
     for folder in _finished(workspace, step, key):
         try:
             manifest = StepManifest.read(folder)
             manifest.verify(folder)
         except (StaleFile, ValidationError, OSError) as error:
-            stale.append(str(error))
+            _LOGGER.warning("%s of run %s cannot be used again: %s", step, folder.parent.name, error)
             continue
         if folder != target:
             _link(folder, target, manifest)
-        return StepRun(target, manifest, time.monotonic() - began, folder.parent.name, tuple(stale))
+        _LOGGER.info("%s: nothing changed since run %s", step, folder.parent.name)
+        return StepRun(target, manifest, time.monotonic() - began, folder.parent.name)
     with _unfinished(workspace.partial / f"{step}-{key[:16]}") as partial:
         out = partial / "out"
         shutil.rmtree(out, ignore_errors=True)
@@ -83,15 +86,14 @@ def run_step(workspace: Workspace, step: str, inputs: Mapping[str, Any], make: M
             os.replace(out, rejected)
             shutil.rmtree(partial)
             raise CorpusRejected(f"{error}\nThe rows concerned are listed in {rejected}") from error
-        # Through JSON, so that a manifest reads the same now and when it comes back from disk.
-        manifest = StepManifest(
+        StepManifest(
             step=step, key=key, files=list_files(out), facts=dict(made.facts), warnings=made.warnings
-        )
-        manifest.write(out)
+        ).write(out)
+        manifest = StepManifest.read(out)  # through JSON: facts read the same now and when the step is re-used
         shutil.rmtree(target, ignore_errors=True)  # a stale one
         os.replace(out, target)
         sync_folder(target.parent)
-    return StepRun(target, manifest, time.monotonic() - began, None, tuple(stale))
+    return StepRun(target, manifest, time.monotonic() - began)
 
 
 @lru_cache(maxsize=1)
@@ -134,16 +136,33 @@ def _link(source: Path, target: Path, manifest: StepManifest) -> None:
 @contextmanager
 def _unfinished(folder: Path) -> Iterator[Path]:
     """Lend the folder of a key's unfinished work; a second run at the same time gets one of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+    lock = _lock(folder)
+    if lock is None:
+        with TemporaryDirectory(prefix=f"{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True) as mine:
+            yield Path(mine)
+        return
     try:
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Return the descriptor of a lock on `folder`, which is made if need be; None if another run holds it."""
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+        except (FileNotFoundError, FileExistsError):
+            continue  # the run that held it has just finished and deleted the folder, between two looks at it
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            mine = folder
+            if os.fstat(lock).st_ino == os.stat(folder / "lock").st_ino:
+                return lock
         except BlockingIOError:
-            mine = folder.with_name(f"{folder.name}-{os.getpid()}")
-            mine.mkdir(exist_ok=True)
-        yield mine
-        shutil.rmtree(mine, ignore_errors=True)
-    finally:
+            os.close(lock)
+            return None
+        except FileNotFoundError:
+            pass  # likewise, after it was opened: what is locked is no longer there
         os.close(lock)

@@ -6,14 +6,16 @@ that run in this process, and `command` gives every subprocess a home of its own
 
 import csv
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from schemas.settings import CorpusSettings
 from schemas.workspace import CHECKOUT
 
 # standard question -> queries, as customers type them
+# ruff: noqa: E501 - one class a line
 TOY = {
     "如何办理退票": "怎么退票 我要退票 票不想要了能退吗 退票在哪里操作 买错票了想退掉 行程取消了退票怎么弄 退掉机票的步骤 请问可以退票不",
     "退票手续费怎么收": "退票扣多少钱 退票手续费是多少 退票要收费吗 退一张票扣百分之几 退票费怎么算的 退票会扣钱么 手续费收得太多了吧退票",
@@ -53,6 +56,24 @@ FAST = {
 }
 
 
+_PREFECT_HOME = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give Prefect a home of its own before anything imports it: it reads and makes files there at import."""
+    from flows.environment import set_environment
+
+    for name in [name for name in os.environ if name.startswith(("PREFECT_", "DSSM_"))]:
+        del os.environ[name]
+    config.stash[_PREFECT_HOME] = os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="dssm-tests-")
+    set_environment()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Delete that home."""
+    shutil.rmtree(config.stash[_PREFECT_HOME], ignore_errors=True)
+
+
 def write_table(file: Path, pairs: Sequence[tuple[str, str]], header: Sequence[str] = ("query", "standard_question")):
     """Write a CSV in UTF-8 and return its path."""
     with file.open("w", encoding="utf-8", newline="") as stream:
@@ -76,9 +97,6 @@ def make_settings(source: Path, name: str = "toy", **changes: Any) -> CorpusSett
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A throw-away Prefect server for flows that run in this process; starting it costs 10-40 s."""
-    from flows.environment import set_environment
-
-    set_environment()
     from prefect.testing.utilities import prefect_test_harness
 
     with prefect_test_harness(server_startup_timeout=120):
@@ -98,6 +116,23 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def toy_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The toy corpus, ordered by standard question as the article's corpora were."""
     return write_table(tmp_path_factory.mktemp("toy") / "toy.csv", PAIRS)
+
+
+@pytest.fixture(scope="session")
+def candidate(toy_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real trained candidate, made by the pure modules alone."""
+    from tasks.ingest.corpus import ingest_corpus
+    from tasks.prepare.corpus import prepare_corpus
+    from tasks.train.training import train_candidate
+
+    folder, settings = tmp_path_factory.mktemp("candidate"), make_settings(toy_csv)
+    ingested, prepared, trained, partial = (folder / name for name in ("ingest", "prepare", "train", "partial"))
+    for step in (ingested, prepared, trained, partial):
+        step.mkdir()
+    ingest_corpus(settings.source, ingested, folder, settings.seed)
+    prepare_corpus(ingested, prepared, settings)
+    train_candidate(prepared, trained, partial, settings, lambda epoch, most: None)
+    return trained / "candidate"
 
 
 @dataclass(frozen=True)
@@ -206,6 +241,3 @@ def make_command(folder: Path, server_url: str) -> Command:
     home.mkdir()
     work.mkdir()
     return Command(home, work, clean_environment(folder) | {"DSSM_HOME": str(home), "PREFECT_API_URL": server_url})
-
-
-Start = Callable[..., Command]

@@ -43,7 +43,7 @@ def is_door(name: str) -> bool:
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_imports_follow_the_corridor(file):
-    """flows → tasks/*/task.py → pure modules → schemas, and a room knows only the rooms before it."""
+    """Flows → tasks/*/task.py → pure modules → schemas, and a room knows only the rooms before it."""
     name = name_of(file)
     room = room_of(name)
     for used in imports_of(file):

@@ -8,7 +8,9 @@ from pathlib import Path
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
+from safetensors import SafetensorError
 
+from schemas.errors import StaleFile
 from schemas.evaluation import Comparison, Evaluation
 from schemas.manifest import write_atomically
 from schemas.settings import CorpusSettings
@@ -18,7 +20,7 @@ from schemas.workspace import Workspace, artifact_key
 from tasks.evaluate.candidate import compare_with_live, evaluate_files, locate
 from tasks.evaluate.plots import plot_loss, to_data_uri
 from tasks.evaluate.report import render_report, summarise
-from tasks.evaluate.retriever import live_version
+from tasks.evaluate.retriever import Model, live_version
 from tasks.steps import Made, StepRun, run_step
 
 
@@ -36,7 +38,7 @@ def evaluate(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, S
     step = run_step(workspace, "evaluate", inputs, make)
     evaluation = Evaluation.model_validate_json((step.folder / "evaluation.json").read_bytes())
     comparison = None
-    if (live := live_version(workspace.models)) is not None:
+    if (live := live_version(workspace.models)) is not None and _is_readable(workspace.models / live):
         comparison = compare_with_live(prepared.folder, step.folder / "ranked.parquet", workspace.models / live, corpus)
         write_atomically(workspace.root / "comparison.json", comparison.model_dump_json(indent=1).encode())
     training = TrainingReport.model_validate_json((trained.folder / "training.json").read_bytes())
@@ -44,6 +46,19 @@ def evaluate(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, S
     _show(corpus, evaluation, training, comparison)
     get_run_logger().info("%s: %s", corpus.name, summarise(evaluation))
     return step
+
+
+def _is_readable(live: Path) -> bool:
+    """Say whether the live version can be measured.
+
+    One that is damaged, or of an older format, must not bar its successor: the baselines are then the bar.
+    """
+    try:
+        Model(live)
+    except (StaleFile, OSError, ValueError, KeyError, SafetensorError) as error:
+        get_run_logger().warning("live version %s cannot be read and is not compared: %s", live.name, error)
+        return False
+    return True
 
 
 def _write_report(

@@ -1,5 +1,6 @@
 """The door of ingest: read the source into questions, standard questions and quarantine."""
 
+import errno
 from pathlib import Path
 
 from prefect import State, Task, task
@@ -15,8 +16,10 @@ from tasks.steps import Made, StepRun, run_step
 
 
 def _is_worth_retrying(_task: Task, _run: TaskRun, state: State) -> bool:  # type: ignore[type-arg]  # Prefect's own signature
-    """Retry a lost connection, never bad data."""
-    return not isinstance(state.result(raise_on_failure=False), PipelineError)
+    """Retry a lost connection, never bad data or a full disk."""
+    error = state.result(raise_on_failure=False)
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return not (full or isinstance(error, PipelineError))
 
 
 @task(task_run_name="ingest-{corpus.name}", retries=2, retry_delay_seconds=5, retry_condition_fn=_is_worth_retrying)
@@ -32,15 +35,10 @@ def ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun:
     step = run_step(workspace, "ingest", inputs, make)
     facts = step.manifest.facts
     get_run_logger().info(
-        "%s: %d rows of %d standard questions, %d set aside%s",
+        "%s: %d rows of %d standard questions, %d set aside",
         corpus.name,
         facts["rows"],
         facts["classes"],
         facts["quarantined"] + facts["quarantined_test"],
-        _reused(step),
     )
     return step
-
-
-def _reused(step: StepRun) -> str:
-    return f" (unchanged since run {step.reused_from})" if step.reused_from else ""

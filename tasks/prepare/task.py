@@ -6,7 +6,7 @@ from pathlib import Path
 from prefect import task
 from prefect.logging import get_run_logger
 
-from schemas.manifest import write_atomically
+from schemas.manifest import hash_file, write_atomically
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
 from tasks.prepare.corpus import prepare_corpus
@@ -22,6 +22,8 @@ def prepare(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun, val
         "outcome": validated.manifest.facts["outcome"],
         **corpus.model_dump(include={"text", "split", "negatives", "seed", "name"}),
     }
+    if corpus.text.user_dictionary and Path(corpus.text.user_dictionary).is_file():  # its words, not its name alone
+        inputs["dictionary"] = hash_file(Path(corpus.text.user_dictionary))
 
     def make(folder: Path, _: Path) -> Made:
         facts = prepare_corpus(ingested.folder, folder, corpus, processes=corpus.training.threads)

@@ -40,7 +40,7 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, St
     verdict = Verdict.model_validate_json((steps["validate"].folder / "verdict.json").read_bytes())
     with locked(workspace.models):
         status, version, reasons = _decide(corpus, workspace, candidate, evaluation, training)
-        if status in ("published", "awaiting_approval"):
+        if version is None and status in ("published", "awaiting_approval"):
             extra = {
                 "README.md": write_card(corpus, evaluation, training, verdict, workspace.run).encode(),
                 "evaluation.json": (steps["evaluate"].folder / "evaluation.json").read_bytes(),

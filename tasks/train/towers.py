@@ -29,6 +29,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda x: x,
 }
 _INITIAL_SCALE = 0.1  # standard deviation of fresh embeddings
+_LENGTHS, _LEAST_TEXTS = 8, 32  # groups of similar length an LSTM reads: half the steps are padding otherwise
 _TINY = 1e-10
 
 
@@ -212,12 +213,22 @@ class LstmTower(nn.Module):
 
     def forward(self, embedded: Sequences) -> Tensor:
         """Return (S, n, o) vectors, not yet of unit length."""
-        states = []
-        for lstm, words in zip(self.lstms, embedded.leaf, strict=True):
-            outputs, _ = lstm(F.embedding(embedded.places, words))  # (n, T, state)
-            states.append(outputs[torch.arange(len(outputs)), embedded.last])
+        order = embedded.last.argsort(stable=True)
+        parts = order.split(max(_LEAST_TEXTS, -(-len(order) // _LENGTHS)))
+        back = order.argsort()
+        states = [
+            torch.cat([self._last_states(lstm, words, embedded, part) for part in parts])[back]
+            for lstm, words in zip(self.lstms, embedded.leaf, strict=True)
+        ]
         vectors: Tensor = self.layers(torch.stack(states))
         return vectors
+
+    @staticmethod
+    def _last_states(lstm: nn.LSTM, words: Tensor, embedded: Sequences, texts: Tensor) -> Tensor:
+        """Return (len(texts), state) the state after the last word of some texts of similar length."""
+        last = embedded.last[texts]
+        outputs, _ = lstm(F.embedding(embedded.places[texts, : int(last.max()) + 1], words))  # (len(texts), T, state)
+        return outputs[torch.arange(len(texts)), last]
 
     def recurrent_states(self) -> list[dict[str, Tensor]]:
         """Return the state of each tower's LSTM."""

@@ -90,7 +90,7 @@ def _choose(
     rest, stands unless an earlier one was better by more than the standard error of the difference.
     """
     held = np.flatnonzero(prepared.validation)
-    if not settings.training.choose or not len(held):
+    if not settings.training.choose or len(held) in (0, len(prepared.labels)):
         return {"epochs": settings.training.epochs}, []
     finished = partial / "chosen.json"
     if finished.exists():

@@ -1,0 +1,38 @@
+"""Errors that others raise, said so that a person can act on them."""
+
+import errno
+import os
+
+from schemas.errors import MachineFault, PipelineError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def as_fault(error: BaseException) -> PipelineError | None:
+    """Return the error as one a person can act on; None: nobody foresaw it."""
+    if isinstance(error, PipelineError):
+        return error
+    number = _number_of(error)
+    if number in _NO_ROOM:
+        where = f" {error.filename}" if isinstance(error, OSError) and error.filename else ""
+        return MachineFault(
+            f"cannot write{where}: {os.strerror(number)}. Nothing live was changed. Free or open up space below "
+            "DSSM_HOME (old runs: runs/<corpus>/) and run the same command again: finished steps are not repeated"
+        )
+    text = f"{type(error).__name__}: {error}"
+    if "Failed to reach API" in text or type(error).__module__.startswith(("httpx", "httpcore")):
+        return MachineFault(
+            f"the Prefect server does not answer ({error}). Start it (prefect server start), or unset PREFECT_API_URL "
+            "to run without one; finished steps are not repeated"
+        )
+    if isinstance(error, MemoryError):
+        return MachineFault("out of memory; close other programs, or lower model.towers or training.batch_size")
+    return None
+
+
+def _number_of(error: BaseException) -> int:
+    """Return the operating system's number of an error; 0: it is none of its."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    # safetensors hides it: its own exception, from Rust, has nothing but a text
+    return errno.ENOSPC if "No space left on device" in str(error) else 0

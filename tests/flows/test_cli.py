@@ -1,0 +1,400 @@
+"""`dssm` as another program calls it: standard output, standard error, exit codes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from schemas.run import RunResult
+from schemas.workspace import CHECKOUT
+from tasks.publish.versions import add_version, locked, wait_for_approval
+from tests.conftest import PAIRS, TOY, Command, Ended, fast_words, make_command, write_table
+
+FIGURES = {"recall_at_1", "recall_at_5", "recall_at_10", "mrr", "macro_recall_at_10"}
+
+
+def only_json(ended: Ended) -> dict:
+    """Return the one JSON object that standard output must be; standard error has no traceback."""
+    assert ended.out.count("\n") == 1, ended.out
+    assert "Traceback" not in ended.err, ended.err
+    found = json.loads(ended.out)
+    assert set(found) == set(RunResult.model_fields)
+    RunResult.model_validate(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def dssm(tmp_path_factory, server_url) -> Command:
+    """`dssm` with one home for this module, in which corpus bank is published twice."""
+    folder = tmp_path_factory.mktemp("cli")
+    return make_command(folder, server_url)
+
+
+@pytest.fixture(scope="module")
+def held_out() -> list[tuple[str, str]]:
+    """Rows that the official test file has, and train.csv has not; one repeats a training query."""
+    return [*PAIRS[::7], PAIRS[1]]
+
+
+@pytest.fixture(scope="module")
+def bank(dssm, held_out) -> dict:
+    """The result of `dssm run bank --source … --test-source … --json`."""
+    write_table(dssm.folder / "train.csv", [pair for pair in PAIRS if pair not in PAIRS[::7]])
+    write_table(dssm.folder / "test.csv", held_out)
+    words = ["--source", "train.csv", "--test-source", "test.csv", *fast_words(), "--json"]
+    ended = dssm("run", "bank", *words)
+    assert ended.code == 0, ended.err
+    return only_json(ended)
+
+
+@pytest.fixture(scope="module")
+def bank_twice(dssm, bank) -> dict:
+    """A second version, from the settings remembered beside the first: there is no TOML and no --source."""
+    ended = dssm("run", "bank", "--set", "seed=7", "--set", "publish.below_live=1", "--json")
+    assert ended.code == 0, ended.err
+    return only_json(ended)
+
+
+def test_a_published_run_says_all_of_the_contract(bank, dssm):
+    """Other programs read these keys."""
+    assert (bank["status"], bank["corpus"], bank["error"]) == ("published", "bank", None)
+    assert (bank["classes"], bank["test_rows"], bank["quarantined"]) == (len(TOY), 14, 0)
+    assert bank["rows"] == len(PAIRS) - 13
+    assert all(0 <= bank[figure] <= 1 for figure in FIGURES)
+    assert set(bank["baselines"]) == {"bm25", "tfidf"}
+    assert all(set(figures) >= {"recall_at_1", "recall_at_10"} for figures in bank["baselines"].values())
+    assert {"ingest", "validate", "prepare", "train", "evaluate"} <= set(bank["seconds"])
+    assert Path(bank["report"]).is_file()
+    assert (dssm.home / "models" / "bank" / bank["version"] / "manifest.json").is_file()
+    assert any("repeat a training query" in warning for warning in bank["warnings"])
+
+
+def test_recall_of_the_run_is_recall_of_dssm_query(bank, bank_twice, dssm, held_out):
+    """What is measured is what is published: recomputed from what another program gets."""
+    queries = "".join(f"{query}\n" for query, _ in held_out)
+    (dssm.folder / "test.txt").write_text(queries, "utf-8")
+    ended = dssm("query", "bank", "--file", "test.txt", "--top", "10", "--json")
+    answers = [json.loads(line) for line in ended.out.splitlines()]
+
+    assert [answer["query"] for answer in answers] == [query for query, _ in held_out]
+    found = [[r["standard_question"] for r in answer["results"]] for answer in answers]
+    ranks = [names.index(truth) if truth in names else 99 for names, (_, truth) in zip(found, held_out, strict=True)]
+    for k in (1, 5, 10):
+        assert bank_twice[f"recall_at_{k}"] == pytest.approx(sum(rank < k for rank in ranks) / len(ranks))
+
+
+def test_settings_are_remembered_beside_the_model(bank, bank_twice):
+    """A name without a TOML needs its --source once; the steps that --set does not touch are re-used."""
+    assert bank_twice["version"] != bank["version"]
+    assert bank_twice["rows"] == bank["rows"]
+    assert "ingest" in bank_twice["reused"]
+
+
+def test_one_query_is_answered_best_first(bank_twice, dssm):
+    """--top counts the standard questions; more than there are gives all of them."""
+    ended = dssm("query", "bank", "我要退票", "--top", "100000000000", "--json")
+
+    (answer,) = [json.loads(line) for line in ended.out.splitlines()]
+    assert {r["standard_question"] for r in answer["results"]} == set(TOY)
+    scores = [r["score"] for r in answer["results"]]
+    assert scores == sorted(scores, reverse=True)
+    for_people = dssm("query", "bank", "我要退票", "--top", "3")
+    assert for_people.code == 0
+    assert len(for_people.out.strip().splitlines()) == 3
+
+
+@pytest.mark.parametrize("how", ["file", "stdin"])
+def test_a_line_is_a_query_and_an_empty_line_has_no_results(how, bank_twice, dssm):
+    """With a byte order mark, Windows line ends, and separators that are not line ends."""
+    lines = ["怎么退票", "", "  ", "改签\u2028和退票", "end\x0bhere"]
+    content = "\ufeff" + "".join(f"{line}\r\n" for line in lines)
+    (dssm.folder / "odd.txt").write_bytes(content.encode())
+    file = "odd.txt" if how == "file" else "-"
+    ended = dssm("query", "bank", "--file", file, "--top", "2", "--json", stdin=None if how == "file" else content)
+
+    answers = [json.loads(line) for line in ended.out.split("\n")[:-1]]
+    assert [answer["query"] for answer in answers] == lines
+    assert [len(answer["results"]) for answer in answers] == [2, 0, 0, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["query", "bank", "--file", "nosuch.txt"], "cannot read nosuch.txt"),
+        (["query", "bank", "--file", "."], "Is a directory"),
+        (["query", "bank", "--file", "utf16.txt"], "utf16.txt is not UTF-8"),
+        (["query", "bank"], "TEXT, or --file"),
+        (["query", "bank", "怎么", "--file", "odd.txt"], "TEXT, or --file"),
+        (["query", "bank", "怎么", "--top", "0"], "x>=1"),
+        (["query", "nosuch", "怎么"], "there are: bank"),
+        (["query", "../models/bank", "怎么"], "no name of a corpus"),
+        (["models", "nosuch"], "there are: bank"),
+        (["models", "../bank"], "no name of a corpus"),
+        (["rollback", "nosuch"], "there are: bank"),
+        (["rollback", "bank", "--to", "nosuch"], "has no version 'nosuch'"),
+        (["approve", "bank"], "waits for approval"),
+        (["run"], "--all"),
+        (["run", "bank", "--all"], "--all"),
+        (["run", "a", "b", "--source", "train.csv"], "one corpus"),
+        (["check"], "--source"),
+        (["frobnicate"], "No such command"),
+    ],
+    ids=" ".join,
+)
+def test_bad_usage_is_one_message_and_exit_2(words, message, bank_twice, dssm):
+    """On standard error; nothing on standard output, and no traceback."""
+    (dssm.folder / "utf16.txt").write_bytes("怎么退票\n".encode("utf-16"))
+    ended = dssm(*words)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nosuch"], "Known: a, b, bank, c"),
+        (["bnak"], "did you mean bank?"),
+        (["../bank", "--source", "train.csv"], "name"),
+        (["new", "--source", "train.csv", "--set", "model.hiden=[64]"], "did you mean model.hidden?"),
+        (["new", "--source", "train.csv", "--set", "hidden=[64]"], "did you mean model.hidden?"),
+        (["new", "--source", "train.csv", "--set", "training.epochs=many"], "training.epochs"),
+        (["new", "--source", "train.csv", "--set", "split.test_share=2"], "less than 0.9 (got 2)"),
+        (["new", "--source", "train.csv", "--set", "model"], "section.key=value"),
+        (["new", "--source", "train.csv", "--set", "name=other"], "the corpus is called 'new'"),
+        (["ba-nk", "--source", "train.csv", "--set", "ba=1"], "ba: no such setting"),
+        (["--source", "train.csv", "new", "--frobnicate"], "No such option"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_settings_that_cannot_be_meant_are_a_rejection_in_json(words, message, bank_twice, dssm):
+    """The object names the corpus, whatever stands before it, and the message; exit 2."""
+    ended = dssm("run", *words, "--json")
+
+    found = only_json(ended)
+    assert (ended.code, found["status"]) == (2, "rejected")
+    assert message in found["error"]
+    assert found["corpus"] == next(word for word in words if word not in ("--source", "train.csv"))
+
+
+@pytest.mark.parametrize("name", ["some_bank", "some-bank"])
+def test_corpora_that_prefect_cannot_tell_apart_are_refused(name, dssm, bank_twice, tmp_path):
+    """_ and - are the same in the key of an artifact: two corpora would share their history."""
+    other = name.translate({ord("_"): "-", ord("-"): "_"})
+    shutil.copytree(dssm.home / "models" / "bank", dssm.home / "models" / other)
+    ended = dssm("run", name, "--source", "train.csv", "--json")
+    shutil.rmtree(dssm.home / "models" / other)
+
+    assert ended.code == 2
+    assert f"{other!r} and {name!r} collide" in only_json(ended)["error"]
+
+
+def write_bad_corpora(folder: Path, corpora: Path) -> dict[str, str]:
+    """Write corpora that cannot be used, with a TOML each; return a part of the message each must give."""
+    rows = [(query, question) for query, question in PAIRS]
+    write_table(folder / "column.csv", rows, ("foo", "bar"))
+    write_table(folder / "one-class.csv", [pair for pair in rows if pair[1] == rows[0][1]])
+    write_table(folder / "quarantine.csv", [(query, "") for query, _ in rows])
+    write_table(folder / "header.csv", [])
+    (folder / "empty.csv").write_bytes(b"")
+    (folder / "binary.csv").write_bytes(bytes(range(256)) * 40)
+    (folder / "torn.parquet").write_bytes(b"PAR1" + bytes(500))
+    write_table(folder / "good.csv", rows)
+    fine = "good.csv"
+    bad = {
+        "column": ("column.csv", "", "Columns found: 'foo', 'bar'"),
+        "one-class": ("one-class.csv", "", "wanted: at least 2"),
+        "quarantine": ("quarantine.csv", "", "none of the 91 train rows"),
+        "header": ("header.csv", "", "a header and no rows"),
+        "empty": ("empty.csv", "", "empty.csv is empty"),
+        "binary": ("binary.csv", "", "binary file"),
+        "torn": ("torn.parquet", "", "torn Parquet file"),
+        "missing": ("nosuch.csv", "", "nosuch.csv does not exist"),
+        "both": (fine, f'test_path = "{folder / fine}"', "one role only"),
+        "target": (fine, '[loss]\nkind = "softmax_target"\ngamma = 1\ntarget = 0.99', "loss.target = 0.4046"),
+    }
+    corpora.mkdir(parents=True)
+    for name, (file, more, _) in bad.items():
+        (corpora / f"{name}.toml").write_text(f'[source]\npath = "{folder / file}"\n{more}\n', "utf-8")
+    return {name: message for name, (_, _, message) in bad.items()}
+
+
+def test_bad_corpora_are_rejected_one_by_one_and_say_why(tmp_path, server_url):
+    """One message each, exit 2, nothing live, the rest of the corpora still run; and what was wrong stays to read."""
+    command = make_command(tmp_path, server_url)
+    messages = write_bad_corpora(command.folder, command.home / "corpora")
+    ended = command("run", *messages, "--json")
+
+    assert ended.code == 2
+    assert "Traceback" not in ended.err
+    runs = {run["corpus"]: run for run in json.loads(ended.out)["runs"]}
+    assert list(runs) == list(messages)
+    for name, message in messages.items():
+        assert runs[name]["status"] == "rejected", name
+        assert message in runs[name]["error"]
+        assert f"dssm: {runs[name]['error']}" in ended.err
+    assert not list(command.home.glob("models/*/live.json"))
+    assert list(command.home.glob("runs/quarantine/*/ingest.rejected/quarantine.parquet"))
+
+
+def test_checking_a_file_needs_no_name(dssm, bank_twice):
+    """The one line for a person, and its warnings; nothing is trained."""
+    ended = dssm("check", "--source", "train.csv")
+
+    assert ended.code == 0
+    assert ended.out.startswith("checked: 78 rows of 12 standard questions")
+    assert "warning: ordering" in ended.out
+    assert not (dssm.home / "models" / "checked").exists()
+
+
+def test_people_read_a_table_of_versions(bank_twice, dssm):
+    """Programs take --json."""
+    table = dssm("models", "bank").out
+    found = json.loads(dssm("models", "bank", "--json").out)
+
+    assert found["live"]["version"] in table
+    assert {v["version"] for v in found["versions"]} == {v.name for v in (dssm.home / "models" / "bank").glob("2*")}
+
+
+def test_rolling_back_and_forth(bank, bank_twice, dssm, tmp_path):
+    """The pointer moves; the same inputs never publish what was taken back; --to brings it back on purpose."""
+    home = tmp_path / "home"
+    shutil.copytree(dssm.home, home)
+    here = Command(home, dssm.folder, {**dssm.environment, "DSSM_HOME": str(home)})
+    back = here("rollback", "bank")
+
+    assert back.code == 0
+    assert bank["version"] in back.out
+    assert json.loads(here("models", "bank", "--json").out)["live"]["version"] == bank["version"]
+    again = here("run", "bank", "--set", "seed=7", "--set", "publish.below_live=1", "--json")
+    assert again.code == 1
+    assert f"rolled back as version {bank_twice['version']}" in only_json(again)["reasons"][0]
+    assert here("rollback", "bank").code == 2
+    forth = here("rollback", "bank", "--to", bank_twice["version"])
+    assert (forth.code, bank_twice["version"] in forth.out) == (0, True)
+
+
+def test_a_waiting_version_goes_live_when_approved(dssm, bank_twice):
+    """Until then there is nothing to ask."""
+    models = dssm.home / "models" / "asking"
+    candidate = dssm.home / "models" / "bank" / bank_twice["version"]
+    with locked(models):
+        waiting = add_version(models, candidate, {}, "asking", "run-1", (0.5, 0.9, 20))
+        wait_for_approval(models, waiting)
+
+    assert dssm("query", "asking", "怎么退票").code == 2
+    approved = dssm("approve", "asking")
+    assert (approved.code, waiting.version in approved.out) == (0, True)
+    assert dssm("query", "asking", "怎么退票").code == 0
+
+
+def test_a_lost_server_is_exit_3_and_one_clear_message(dssm, bank_twice):
+    """It names the remedy; the last JSON object is there all the same."""
+    command = Command(dssm.home, dssm.folder, {**dssm.environment, "PREFECT_API_URL": "http://127.0.0.1:9/api"})
+    ended = command("run", "bank", "--json")
+
+    found = only_json(ended)
+    assert (ended.code, found["status"]) == (3, "failed")
+    assert "Prefect server does not answer" in found["error"]
+    assert "prefect server start" in found["error"]
+
+
+def test_a_full_disk_is_exit_3_and_the_live_version_answers_on(dssm, bank_twice, tmp_path):
+    """Every size of disk stops the run at another file: always the same clear message."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk]).returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        shutil.copytree(dssm.home / "models", disk / "models")
+        command = Command(disk, dssm.folder, {**dssm.environment, "DSSM_HOME": str(disk)})
+        free = shutil.disk_usage(disk).free
+        for left in (4_096, 60_000):
+            (disk / "ballast").write_bytes(bytes(free - left))
+            ended = command("run", "bank", "--set", "seed=9", "--json")
+            found = only_json(ended)
+            assert (ended.code, found["status"]) == (3, "failed"), found
+            assert "No space left on device" in found["error"]
+            assert "Nothing live was changed" in found["error"]
+            (disk / "ballast").unlink()
+            shutil.rmtree(disk / "runs", ignore_errors=True)
+            shutil.rmtree(disk / "partial", ignore_errors=True)
+        assert json.loads(command("models", "bank", "--json").out)["live"]["version"] == bank_twice["version"]
+        assert command("query", "bank", "怎么退票").code == 0
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_interrupting_is_exit_130_and_the_next_run_goes_on(dssm, bank_twice):
+    """Ctrl-C in the middle of the training: JSON to the end, nothing live, no traceback."""
+    words = ["--source", "train.csv", *fast_words(training__epochs=10_000, training__checkpoint_seconds=0), "--json"]
+    process = dssm.start("run", "long", *words)
+    until = time.monotonic() + 60
+    while not list(dssm.home.glob("partial/long/train-*/*")) and time.monotonic() < until:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+
+    found = only_json(Ended(process.returncode, out.decode(), err.decode()))
+    assert process.returncode == 130
+    assert (found["status"], found["corpus"], found["error"]) == ("failed", "long", "interrupted")
+    assert not (dssm.home / "models" / "long" / "live.json").exists()
+
+
+def test_a_closed_pipe_is_no_fault(bank_twice, dssm):
+    """`dssm query … | head -1` is an ordinary thing to type."""
+    (dssm.folder / "many.txt").write_text("怎么退票\n" * 20_000, "utf-8")
+    words = " ".join([sys.executable, "-m", "flows.cli", "query", "bank", "--file", "many.txt", "--json"])
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{words} | head -1"],
+        cwd=dssm.folder,
+        env=dict(dssm.environment),
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["query"] == "怎么退票"
+
+
+def test_telemetry_is_off_unless_the_user_turns_it_on(tmp_path):
+    """What she has set stays."""
+    code = """
+import json, os
+before = dict(os.environ)
+from flows.environment import set_environment
+set_environment()
+print(json.dumps({key: value for key, value in os.environ.items() if before.get(key) != value}))
+"""
+
+    def changed(**environment: str) -> dict:
+        base = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)}
+        words = [sys.executable, "-c", code]
+        done = subprocess.run(words, env=base | environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    off = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    assert off.items() <= changed().items()
+    on = {"DO_NOT_TRACK": "0", "PREFECT_SERVER_ANALYTICS_ENABLED": "true", "PREFECT_LOGGING_EXTRA_LOGGERS": "mine"}
+    assert not on.keys() & changed(**on).keys()
+
+
+def test_help_lists_every_command(tmp_path):
+    """The contract's commands that are there; each answers to --help."""
+    for words in ([], ["run"], ["check"], ["query"], ["models"], ["rollback"], ["approve"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "flows.cli", *words, "--help"],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)},
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("Usage: dssm")

@@ -1,0 +1,273 @@
+"""The main path under Prefect's harness: what a run leaves, re-uses, holds back and refuses."""
+
+import json
+import shutil
+from datetime import UTC, datetime
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from flows.train_corpus import check_corpus
+from schemas.errors import CorpusRejected, SettingsError, SourceError
+from schemas.live import VersionManifest
+from schemas.manifest import StepManifest, hash_file
+from schemas.run import RunResult
+from tasks.evaluate.retriever import Retriever
+from tasks.publish.versions import approve, read_live, read_versions, roll_back
+from tests.conftest import PAIRS, TOY, make_settings, write_table
+
+STEPS = ["ingest", "validate", "prepare", "train", "evaluate"]
+
+
+def test_a_first_run_publishes_and_leaves_everything(flow, toy_csv):
+    """Every step's folder with its manifest, a report, the run's summary, a version, the pointer."""
+    state, result = flow.state(make_settings(toy_csv))
+
+    assert (state.name, state.is_completed()) == ("Published", True)
+    assert (result.status, result.classes, result.quarantined) == ("published", len(TOY), 0)
+    assert result.rows + result.test_rows == len(PAIRS)
+    folder = flow.run_folder(result)
+    for step in STEPS:
+        StepManifest.read(folder / step).verify(folder / step)
+    assert {"run.json", "settings.json", "report.html"} <= {file.name for file in folder.iterdir()}
+    assert RunResult.model_validate_json((folder / "run.json").read_bytes()) == result
+    assert not list((flow.home / "partial" / "toy").iterdir())
+
+    assert read_live(flow.models).version == result.version
+    version = flow.models / result.version
+    assert VersionManifest.model_validate_json((version / "manifest.json").read_bytes()).run == result.run
+    names = {"README.md", "evaluation.json", "settings.json", "model.json", "model.safetensors"}
+    assert names <= {file.name for file in version.iterdir()}
+    hits = Retriever.live("toy").search(["我要退票"], top=3)[0]
+    assert len(hits) == 3
+    assert {hit.standard_question for hit in hits} < set(TOY)
+
+
+def test_a_run_shows_in_the_ui(flow, toy_csv):
+    """The corpus stands in the run's name; tables and report have one stable key each, so that they have a history."""
+    began = datetime.now(UTC)
+    flow(make_settings(toy_csv, "shown_toy"))
+
+    with get_client(sync_client=True) as client:
+        artifacts = [a for a in client.read_artifacts() if a.created >= began]
+        runs = [r for r in client.read_flow_runs() if r.name == "shown_toy"]
+        tasks = {r.name for r in client.read_task_runs() if r.flow_run_id == runs[0].id}
+    assert {a.key for a in artifacts} == {"shown-toy-validation", "shown-toy-recall", "shown-toy-training"}
+    assert [run.state_name for run in runs] == ["Published"]
+    assert tasks == {f"{step}-shown_toy" for step in [*STEPS, "publish"]}
+    shown = {a.key: a for a in artifacts}
+    assert {row["who"] for row in json.loads(shown["shown-toy-recall"].data)} == {"candidate", "bm25", "tfidf"}
+    assert "](data:image/svg+xml;base64," in shown["shown-toy-training"].data
+    assert len(shown["shown-toy-training"].data) < 100_000
+
+
+def test_a_second_run_of_the_same_corpus_changes_nothing_and_repeats_nothing(flow, toy_csv):
+    """Every step is re-used; the run has files of its own all the same."""
+    first = flow(make_settings(toy_csv))
+    pointer = (flow.models / "live.json").read_bytes()
+    state, second = flow.state(make_settings(toy_csv))
+
+    assert (state.name, second.status, second.version) == ("Unchanged", "unchanged", first.version)
+    assert second.reused == STEPS
+    assert (flow.models / "live.json").read_bytes() == pointer
+    shutil.rmtree(flow.run_folder(first))
+    for step in STEPS:
+        StepManifest.read(flow.run_folder(second) / step).verify(flow.run_folder(second) / step)
+
+
+def test_a_changed_model_setting_trains_again_on_the_same_files(flow, toy_csv):
+    """Ingest, validate and prepare do not read it; the live version is measured beside the candidate."""
+    first = flow(make_settings(toy_csv))
+    second = flow(make_settings(toy_csv, model__embedding=24))
+
+    assert second.reused == ["ingest", "validate", "prepare"]
+    assert second.version != first.version
+    comparison = json.loads((flow.run_folder(second) / "comparison.json").read_text())
+    assert comparison["version"] == first.version
+    live_recall = comparison["live"]["recall_at_10"]["value"]
+    assert live_recall == first.recall_at_10, "the same rows through the same code"
+
+
+def test_a_changed_row_repeats_every_step(flow, toy_csv, tmp_path):
+    """The key is of the file's bytes, not of its name or time."""
+    file = shutil.copy(toy_csv, tmp_path / "toy.csv")
+    flow(make_settings(file))
+    write_table(file, [*PAIRS, ("我不想飞了把票退掉", "如何办理退票")])
+
+    assert flow(make_settings(file)).reused == []
+
+
+def test_an_altered_file_of_an_earlier_run_is_made_again(flow, toy_csv):
+    """Files are verified before they are believed."""
+    first = flow(make_settings(toy_csv))
+    (flow.run_folder(first) / "prepare" / "train.parquet").write_bytes(b"rubbish")
+
+    second = flow(make_settings(toy_csv))
+    assert second.reused == ["ingest", "validate", "train", "evaluate"]
+    assert second.status == "unchanged"
+
+
+def test_a_candidate_below_the_baselines_is_held_and_the_next_run_says_so_again(flow, toy_csv):
+    """Red in the UI under a name of its own; the same inputs repeat the reason without training again."""
+    worse = make_settings(toy_csv, training__epochs=1, training__learning_rate=1e-4, publish__below_baseline=0)
+    state, held = flow.state(worse)
+
+    assert (state.name, state.is_failed()) == ("HeldBack", True)
+    assert (held.status, held.version) == ("held", None)
+    assert "baseline" in held.reasons[0]
+    assert held.reasons[0] in state.message
+    assert read_live(flow.models).version is None
+    again = flow(worse)
+    assert (again.reasons, again.reused) == (held.reasons, STEPS)
+
+
+def test_a_candidate_worse_than_the_live_version_is_held_and_the_live_one_stays(flow, tmp_path):
+    """publish.below_live is the tolerance. With five times the classes, ten guesses are not nearly all of them."""
+    cities = ["北京", "上海", "广州", "成都", "西安"]
+    wide = write_table(
+        tmp_path / "wide.csv", [(c + query, f"{c}：{question}") for c in cities for query, question in PAIRS]
+    )
+    first = flow(make_settings(wide))
+    pointer = (flow.models / "live.json").read_bytes()
+    worse = {"model__embedding": 2, "training__epochs": 1}
+    state, held = flow.state(make_settings(wide, **worse))
+
+    assert (state.name, held.status) == ("HeldBack", "held")
+    assert first.version in held.reasons[0]
+    assert "publish.below_live" in held.reasons[0]
+    assert (flow.models / "live.json").read_bytes() == pointer
+
+    tolerant = flow(make_settings(wide, **worse, publish__below_live=1.0))
+    assert tolerant.status == "published"
+
+
+def test_a_rolled_back_model_is_never_published_again(flow, toy_csv):
+    """Not by the same inputs; other settings make another candidate."""
+    first = flow(make_settings(toy_csv))
+    second = flow(make_settings(toy_csv, seed=7, publish__below_live=1.0))
+    roll_back(flow.models)
+
+    state, again = flow.state(make_settings(toy_csv, seed=7, publish__below_live=1.0))
+    assert (state.name, again.status) == ("HeldBack", "held")
+    assert f"rolled back as version {second.version}" in again.reasons[0]
+    assert read_live(flow.models).version == first.version
+
+    other = flow(make_settings(toy_csv, seed=8, publish__below_live=1.0))
+    assert other.status == "published"
+
+
+def test_a_version_waits_for_approval_where_that_is_asked(flow, toy_csv):
+    """It is there, whole, but not live; a repeat waits for the same one, and approval makes it live."""
+    asking = make_settings(toy_csv, publish__approval=True)
+    state, waiting = flow.state(asking)
+
+    assert (state.name, waiting.status) == ("AwaitingApproval", "awaiting_approval")
+    live = read_live(flow.models)
+    assert (live.version, live.pending) == (None, waiting.version)
+    assert flow(asking).version == waiting.version
+    assert len(read_versions(flow.models)) == 1
+    assert approve(flow.models).version == waiting.version
+    assert flow(asking).status == "unchanged"
+
+
+def test_approval_switched_off_publishes_what_waited(flow, toy_csv):
+    """Nobody waits for a person who is not asked any more."""
+    flow(make_settings(toy_csv, publish__approval=True))
+    result = flow(make_settings(toy_csv))
+
+    assert result.status == "published"
+    assert read_live(flow.models).pending is None
+
+
+@pytest.mark.parametrize("harm", ["gone", "altered", "of another format"])
+def test_a_damaged_live_version_is_replaced_by_the_next_run(harm, flow, toy_csv):
+    """Otherwise "unchanged" would keep a bot broken every night."""
+    first = flow(make_settings(toy_csv))
+    folder = flow.models / first.version
+    if harm == "gone":
+        shutil.rmtree(folder)
+    elif harm == "altered":
+        (folder / "model.safetensors").write_bytes(b"rubbish")
+    else:
+        card = json.loads((folder / "model.json").read_text())
+        (folder / "model.json").write_text(json.dumps(card | {"tokeniser": "of yesterday"}))
+
+    second = flow(make_settings(toy_csv))
+    assert second.status == "published"
+    assert second.version != first.version
+    assert len(Retriever(flow.models).search(["怎么退票"])[0]) == 10
+
+
+def test_a_rejected_corpus_changes_nothing_that_is_live(flow, toy_csv, tmp_path):
+    """Bad rows stand in the quarantine, and yesterday's model answers on."""
+    first = flow(make_settings(toy_csv))
+    before = {file: hash_file(file) for file in flow.models.rglob("*") if file.is_file()}
+    bad = write_table(tmp_path / "bad.csv", [(query, "") for query, _ in PAIRS])
+
+    with pytest.raises(CorpusRejected, match="none of the 91"):
+        flow(make_settings(bad))
+    assert {file: hash_file(file) for file in flow.models.rglob("*") if file.is_file()} == before
+    (rejected,) = flow.home.glob("runs/toy/*/ingest.rejected/quarantine.parquet")
+    assert rejected.parent.parent.name > first.run
+
+
+def test_one_standard_question_is_no_corpus(flow, tmp_path):
+    """There is nothing to tell apart."""
+    file = write_table(tmp_path / "one.csv", [(query, "如何办理退票") for query in TOY["如何办理退票"].split()])
+
+    with pytest.raises(CorpusRejected, match="wanted: at least 2"):
+        flow(make_settings(file))
+    assert not flow.models.exists()
+
+
+def test_a_target_out_of_reach_is_refused_before_the_first_step(flow, toy_csv):
+    """It would collapse the space; the message names a target that can be reached."""
+    settings = make_settings(toy_csv, loss__kind="softmax_target", loss__gamma=1.0, loss__target=0.99)
+
+    with pytest.raises(SettingsError, match=r"loss\.target = 0\.99 is out of reach.*loss\.target = 0\.4046"):
+        flow(settings)
+
+
+def test_a_missing_source_is_not_tried_again(flow, tmp_path):
+    """Retrying belongs to a lost connection; a wrong name stays wrong."""
+    began = datetime.now(UTC)
+    with pytest.raises(SourceError, match=r"nosuch\.csv"):
+        flow(make_settings(tmp_path / "nosuch.csv"))
+    assert (datetime.now(UTC) - began).total_seconds() < 5
+
+
+def test_checking_trains_and_publishes_nothing(flow, toy_csv):
+    """Ingest and validate only."""
+    result = check_corpus(make_settings(toy_csv))
+
+    assert (result.status, result.rows, result.classes) == ("checked", len(PAIRS), len(TOY))
+    assert {folder.name for folder in flow.run_folder(result).iterdir()} == {"ingest", "validate"}
+    assert not flow.models.exists()
+
+
+def test_two_homes_make_the_same_bytes(flow, toy_csv, tmp_path, monkeypatch):
+    """Prepared files, candidate and evaluation.json depend on nothing but corpus, settings and seed."""
+
+    def hashes() -> dict[str, str]:
+        folder = flow.run_folder(flow(make_settings(toy_csv)))
+        files = [*folder.rglob("prepare/**/*"), *folder.rglob("train/**/*"), folder / "evaluate" / "evaluation.json"]
+        named = {file.relative_to(folder).as_posix(): file for file in files if file.is_file()}
+        return {name: hash_file(file) for name, file in named.items() if not name.endswith("manifest.json")}
+
+    here = hashes()
+    monkeypatch.setenv("DSSM_HOME", str(tmp_path / "elsewhere"))
+    flow.home = tmp_path / "elsewhere"
+    there = hashes()
+
+    assert len(here) > 8
+    assert here == there
+
+
+def test_old_runs_are_pruned_and_the_newest_stay_whole(flow, toy_csv):
+    """publish.keep_runs counts this one."""
+    results = [flow(make_settings(toy_csv, publish__keep_runs=2)) for _ in range(3)]
+
+    left = {folder.name for folder in (flow.home / "runs" / "toy").iterdir()}
+    assert left == {results[1].run, results[2].run}
+    for step in STEPS:
+        StepManifest.read(flow.run_folder(results[2]) / step).verify(flow.run_folder(results[2]) / step)

@@ -1,0 +1,184 @@
+"""Settings of a corpus: bounds, completeness, round trips."""
+
+import json
+import tomllib
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from schemas.settings import CorpusSettings
+from schemas.workspace import CHECKOUT
+
+FILL = {"fill_defaults": True}
+
+
+def parse(**raw):
+    """Read settings as a TOML is read."""
+    return CorpusSettings.model_validate({"name": "a", "source": {"path": "a.csv"}} | raw, context=FILL)
+
+
+def sections(model=CorpusSettings):
+    """Return every model of the settings, itself included."""
+    found = {model}
+    for field in model.model_fields.values():
+        for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                found |= sections(kind)
+    return found
+
+
+def test_a_toml_may_leave_out_what_it_does_not_change():
+    """Name and source are enough."""
+    settings = parse(model={"hidden": [64]})
+
+    assert settings.model.hidden == [64]
+    assert settings.negatives.per_row == 4
+
+
+@pytest.mark.parametrize(
+    ("raw", "where"),
+    [
+        ({"modle": {}}, ("modle",)),
+        ({"model": {"towerz": 2}}, ("model", "towerz")),
+        ({"source": {"path": "a", "tests": "b"}}, ("source", "tests")),
+        ({"validate": {"min_rows": {"fail": 3}}}, ("validate", "min_rows", "fail")),
+    ],
+)
+def test_an_unknown_key_is_refused_where_it_stands(raw, where):
+    """A typo is not a default."""
+    with pytest.raises(ValidationError) as error:
+        parse(**raw)
+    assert [(e["type"], e["loc"]) for e in error.value.errors()] == [("extra_forbidden", where)]
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "wrong", "right"),
+    [
+        ("negatives", "per_row", 0, 1),
+        ("negatives", "epochs_drawn", 0, 1),
+        ("negatives", "near_duplicate", 1.1, 1.0),
+        ("negatives", "sampler", "hard", "first_n"),
+        ("split", "test_share", 0.0, 0.01),
+        ("split", "validation_share", 0.9, 0.89),
+        ("model", "tower", "cnn", "lstm"),
+        ("model", "embedding", 1, 2),
+        ("model", "hidden", [0], [1]),
+        ("model", "hidden", [4] * 9, [4] * 8),
+        ("model", "output", 1, 2),
+        ("model", "towers", 0, 1),
+        ("loss", "kind", "hinge", "softmax"),
+        ("loss", "gamma", 0.0, 0.1),
+        ("loss", "target", 1.01, 1.0),
+        ("loss", "label_smoothing", 1.0, 0.99),
+        ("training", "epochs", 0, 1),
+        ("training", "batch_size", 1, 2),
+        ("training", "learning_rate", 0.0, 0.1),
+        ("training", "feature_dropout", 1.0, 0.0),
+        ("training", "threads", 0, 1),
+        ("training", "checkpoint_seconds", -1, 0),
+        ("text", "max_characters", 7, 8),
+        ("text", "min_texts", 0, 1),
+        ("text", "char_ngrams_cjk", [3, 2], [2, 3]),
+        ("text", "char_ngrams_latin", [3, 9], [3, 8]),
+        ("publish", "keep_versions", 1, 2),
+        ("publish", "below_live", 1.1, 1.0),
+    ],
+)
+def test_bounds_refuse_what_lies_just_outside(section, key, wrong, right):
+    """And take what lies just inside."""
+    with pytest.raises(ValidationError) as error:
+        parse(**{section: {key: wrong}})
+    assert error.value.errors()[0]["loc"][0] == section
+
+    parse(**{section: {key: right}})
+
+
+def test_a_text_needs_some_kind_of_feature():
+    """All switched off at once is refused with what to switch on."""
+    off = {"words": False, "bigrams": False, "char_ngrams_cjk": None, "char_ngrams_latin": None}
+
+    with pytest.raises(ValidationError, match="switch on words, bigrams or character n-grams"):
+        parse(text=off)
+    parse(text=off | {"bigrams": True})
+
+
+@pytest.mark.parametrize("name", ["A", "1a", "a b", "a/b", "", "a.b", "_a", "a" * 65])
+def test_a_name_must_be_fit_for_a_folder_and_a_key(name):
+    """Small letters, digits, - and _, a letter first."""
+    with pytest.raises(ValidationError):
+        parse(name=name)
+
+
+def test_settings_are_frozen():
+    """A run cannot change what it records."""
+    settings = parse()
+
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.seed = 2
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.model.towers = 1
+
+
+@pytest.mark.parametrize("missing", [("seed",), ("model",), ("model", "hidden"), ("validate", "min_rows", "stop")])
+def test_a_partial_object_is_refused(missing):
+    """A parameter that lacks a value must not silently run on our default; the message names it."""
+    raw = parse().model_dump(mode="json")
+    section = raw
+    for key in missing[:-1]:
+        section = section[key]
+    del section[missing[-1]]
+
+    with pytest.raises(ValidationError, match=rf"partial settings: 1 value\(s\) missing, e\.g\. {'.'.join(missing)};"):
+        CorpusSettings.model_validate(raw)
+
+
+def test_whole_settings_survive_json():
+    """As a deployment stores them, with every section changed from its default."""
+    settings = parse(
+        text={"char_ngrams_cjk": None},
+        validate={"expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "query"}}]},
+        model={"hidden": [64, 32], "output": 16},
+        loss={"kind": "softmax_target", "target": 0.4},
+        schedule={"cron": "1 2 * * 3"},
+        seed=2**62,
+    )
+
+    for dumped in (settings.model_dump(mode="json"), json.loads(settings.model_dump_json())):
+        assert CorpusSettings.model_validate(dumped) == settings
+    assert CorpusSettings.model_validate_json(settings.model_dump_json()) == settings
+    assert "validate" in settings.model_dump(mode="json")
+
+
+def test_every_field_has_a_description():
+    """It is what the form of the UI shows."""
+    blank = [
+        f"{section.__name__}.{name}"
+        for section in sections()
+        for name, field in section.model_fields.items()
+        if not field.description and not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel))
+    ]
+
+    assert blank == []
+    assert all(section.__doc__ for section in sections())
+    assert len(sections()) > 10
+
+
+def test_the_json_schema_requires_every_field():
+    """So that a form, or a caller of the API, hands over a whole object; unknown keys are refused there, too."""
+    schema = CorpusSettings.model_json_schema()
+
+    for part in (schema, *schema["$defs"].values()):
+        assert sorted(part["required"]) == sorted(part["properties"])
+        assert part["additionalProperties"] is False
+    assert "validate" in schema["properties"]
+
+
+@pytest.mark.parametrize("corpus", ["a", "b", "c"])
+def test_the_committed_corpora_are_valid(corpus):
+    """Each names the corpus of its own file."""
+    raw = tomllib.loads((CHECKOUT / "data" / "corpora" / f"{corpus}.toml").read_text("utf-8"))
+
+    settings = CorpusSettings.model_validate({"name": corpus} | raw, context=FILL)
+
+    assert settings.name == corpus
+    assert settings.source.path == f"bundled:{corpus}"

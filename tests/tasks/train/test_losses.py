@@ -1,0 +1,136 @@
+"""The objectives, against values known in closed form and the numbers the article prints."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from tasks.train.losses import reachable_target, softmax, softmax_all, softmax_target
+
+# The article's four rows: similarities, and the softmax it prints for them.
+ARTICLE = [
+    ([0.1, 0.05, 0.15, 0.1, 0.6], [0.17695, 0.16832, 0.18603, 0.17695, 0.29175]),
+    ([0.02, 0.01, 0.02, 0.05, 0.9], [0.15549, 0.15394, 0.15549, 0.16022, 0.37486]),
+    ([0.01, 0.015, 0.015, 0.03, 0.03, 0.9], [0.13359, 0.13426, 0.13426, 0.13629, 0.13629, 0.32531]),
+    ([0.05, 0.05, 0.9], [0.23043, 0.23043, 0.53913]),
+]
+
+
+def first(row, place):
+    """Return the row with the number at `place` first, as the losses want the right candidate."""
+    return torch.tensor([row[place], *row[:place], *row[place + 1 :]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("row", "printed"), ARTICLE)
+def test_the_articles_softmax_rows_are_reproduced(row, printed):
+    """Whichever candidate is the right one, its softmax output is the printed one, through both losses."""
+    for place, output in enumerate(printed):
+        p = math.exp(-softmax(first(row, place), 1.0).item())
+        assert p == pytest.approx(output, abs=5.1e-6)
+        assert softmax_target(first(row, place), 1.0, 0.4).item() == pytest.approx((p - 0.4) ** 2)
+
+
+def test_a_similarity_of_nine_tenths_nearly_meets_the_articles_target():
+    """Its second row: at 0.9 the output is 0.375, so a target of 0.4 asks for a little more."""
+    row = first(ARTICLE[1][0], 4)
+
+    assert softmax_target(row, 1.0, 0.4).item() == pytest.approx((0.37486 - 0.4) ** 2, abs=1e-6)
+    assert softmax_target(row, 1.0, 1.0).item() == pytest.approx((0.37486 - 1.0) ** 2, abs=1e-5)
+
+
+@pytest.mark.parametrize("negatives", [1, 4, 19])
+def test_guessing_uniformly_costs_the_log_of_the_candidates(negatives):
+    """Equal cosines leave p = 1 / (1 + J)."""
+    equal = torch.full((3, 1 + negatives), 0.7)
+
+    assert softmax(equal, 5.0).item() == pytest.approx(math.log(1 + negatives))
+    assert softmax_target(equal, 5.0, 0.4).item() == pytest.approx((1 / (1 + negatives) - 0.4) ** 2)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 10.0])
+def test_two_candidates_have_a_closed_form(gamma):
+    """With the right one at 1 and the wrong one at -1, p = 1 / (1 + exp(-2 gamma))."""
+    cosines = torch.tensor([[1.0, -1.0]], dtype=torch.float64)
+    p = 1 / (1 + math.exp(-2 * gamma))
+
+    assert softmax(cosines, gamma).item() == pytest.approx(-math.log(p))
+    assert softmax_target(cosines, gamma, 0.3).item() == pytest.approx((p - 0.3) ** 2)
+
+
+def test_losses_are_means_over_every_leading_dimension():
+    """Two towers of two rows cost the mean of the four."""
+    cosines = torch.rand(2, 2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    rows = cosines.reshape(4, 5)
+
+    for loss in (lambda x: softmax(x, 3.0), lambda x: softmax_target(x, 3.0, 0.4)):
+        assert loss(cosines).item() == pytest.approx(sum(loss(row).item() for row in rows) / 4)
+
+
+@pytest.mark.parametrize(("negatives", "target"), [(4, 0.4046), (9, 0.232), (19, 0.125)])
+def test_the_reachable_target_falls_with_the_number_of_negatives(negatives, target):
+    """1 / (1 + J / e): the article's 0.4 at four negatives, and not at any other number."""
+    assert reachable_target(negatives, 1.0) == pytest.approx(target, abs=5e-4)
+
+
+def test_the_reachable_target_rises_with_gamma_and_gap():
+    """p+ = 0.99 needs gamma * gap = ln(99 * 4) = 5.98 at four negatives; e / (e + 4 / e) = 0.6488 a gap of two."""
+    assert reachable_target(4, 5.98) == pytest.approx(0.99, abs=1e-4)
+    assert reachable_target(4, 1.0, gap=2.0) == pytest.approx(0.6488, abs=1e-4)
+    assert reachable_target(4, 2.0, gap=0.5) == reachable_target(4, 1.0, gap=1.0)
+
+
+def test_the_target_is_met_by_what_it_was_derived_from():
+    """The right cosine 1 and four orthogonal negatives: the loss is zero, and so is its gradient."""
+    cosines = torch.tensor([[1.0, 0, 0, 0, 0]], dtype=torch.float64, requires_grad=True)
+
+    loss = softmax_target(cosines, 1.0, reachable_target(4, 1.0))
+    loss.backward()
+
+    assert loss.item() == pytest.approx(0, abs=1e-15)
+    assert cosines.grad.abs().max() < 1e-8
+
+
+COSINES = torch.rand(3, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) * 2 - 1
+LABELS = torch.tensor([0, 5, 2, 2])
+PRIOR = torch.log(torch.tensor([0.4, 0.2, 0.1, 0.1, 0.1, 0.1], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("gamma", [1.0, 20.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.05, 0.75])
+@pytest.mark.parametrize("adjustment", [None, PRIOR, 0.5 * PRIOR])
+def test_softmax_all_is_torchs_cross_entropy(gamma, smoothing, adjustment):
+    """With label smoothing and the adjusted logits, value and gradient."""
+    mine, theirs = (COSINES.clone().requires_grad_() for _ in range(2))
+    logits = gamma * theirs if adjustment is None else gamma * theirs + adjustment
+    expected = F.cross_entropy(logits.flatten(0, 1), LABELS.repeat(3), label_smoothing=smoothing)
+    expected.backward()
+
+    loss = softmax_all(mine, LABELS, gamma, smoothing, adjustment)
+    loss.backward()
+
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(mine.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_gradient_of_softmax_all_is_that_of_finite_differences(smoothing):
+    """Also when the loss is scaled afterwards."""
+    cosines = COSINES.clone().requires_grad_()
+
+    assert torch.autograd.gradcheck(lambda x: 3 * softmax_all(x, LABELS, 2.0, smoothing, PRIOR), (cosines,))
+
+
+def test_softmax_all_starts_at_the_log_of_the_classes():
+    """Equal cosines, no adjustment: log K, whatever the smoothing."""
+    equal = torch.zeros(2, 4, 6)
+
+    assert softmax_all(equal, LABELS, 20.0, 0.05).item() == pytest.approx(math.log(6))
+
+
+def test_an_adjustment_asks_small_classes_for_a_margin():
+    """At equal cosines a rare class costs more than a frequent one: -log of its prior."""
+    equal = torch.zeros(1, 1, 6, dtype=torch.float64)
+
+    assert softmax_all(equal, torch.tensor([0]), 1.0, 0.0, PRIOR).item() == pytest.approx(-math.log(0.4))
+    assert softmax_all(equal, torch.tensor([5]), 1.0, 0.0, PRIOR).item() == pytest.approx(-math.log(0.1))

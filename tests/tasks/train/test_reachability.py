@@ -1,0 +1,175 @@
+"""What a loss can reach at best."""
+
+import itertools
+import math
+import re
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from schemas.errors import SettingsError
+from schemas.settings import Loss
+from tasks.train.losses import reachable_target, softmax, softmax_all, softmax_target
+from tasks.train.reachability import assess, target_of
+from tasks.train.training import train_candidate
+from tests.tasks.prepare.toy import prepare_rows, toy_settings
+
+ARTICLE = Loss(kind="softmax", gamma=1.0)
+
+
+@pytest.mark.parametrize(("classes", "fall"), [(300, 0.439), (396, 0.439), (983, 0.438), (1035, 0.438)])
+def test_the_articles_loss_can_fall_by_44_percent_at_most(classes, fall):
+    """Gamma 1, four negatives, some hundred standard questions: 43.8 to 43.9 %, whatever the data."""
+    reach = assess(ARTICLE, 4, classes)
+
+    assert reach.first == pytest.approx(math.log(5))
+    assert reach.floor == pytest.approx(math.log(1 + 4 * math.exp(-classes / (classes - 1))))
+    assert reach.reachable_fall == pytest.approx(fall, abs=6e-4)
+    assert 0.438 <= reach.reachable_fall < 0.4395
+    assert reach.advice
+
+
+def best_on_the_sphere(loss, negatives, classes):
+    """Return the lowest mean loss found by moving K queries and K standard questions freely on the sphere.
+
+    The mean runs over all classes and every multiset of negatives, as uniform draws weight them.
+    """
+    generator = torch.Generator().manual_seed(3)
+    vectors = torch.randn(2, classes, classes, generator=generator, dtype=torch.float64).requires_grad_()
+    others = torch.tensor([[c for c in range(classes) if c != own] for own in range(classes)])
+    draws = torch.tensor(list(itertools.product(range(classes - 1), repeat=negatives)))
+    candidates = torch.cat(
+        [torch.arange(classes)[:, None, None].expand(-1, len(draws), 1), others[:, draws]], dim=2
+    )  # (K, draws, 1 + J)
+    optimiser = torch.optim.LBFGS([vectors], max_iter=300, tolerance_grad=1e-12, line_search_fn="strong_wolfe")
+
+    def cost():
+        queries, questions = F.normalize(vectors, dim=2)
+        cosines = queries @ questions.T
+        if loss.kind == "softmax_all":
+            return softmax_all(cosines[None], torch.arange(classes), loss.gamma, loss.label_smoothing)
+        drawn = cosines[torch.arange(classes)[:, None, None], candidates]
+        if loss.kind == "softmax":
+            return softmax(drawn, loss.gamma)
+        return softmax_target(drawn, loss.gamma, target_of(loss, negatives))
+
+    def closure():
+        optimiser.zero_grad()
+        value = cost()
+        value.backward()
+        return value
+
+    optimiser.step(closure)
+    return cost().item()
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        Loss(kind="softmax", gamma=1.0),
+        Loss(kind="softmax", gamma=5.0),
+        Loss(kind="softmax_target", gamma=1.0, target=1.0),
+        Loss(kind="softmax_target", gamma=2.0, target=0.95),
+        Loss(kind="softmax_target", gamma=1.0),
+        Loss(kind="softmax_all", gamma=1.0, label_smoothing=0.0),
+        Loss(kind="softmax_all", gamma=3.0, label_smoothing=0.05),
+        Loss(kind="softmax_all", gamma=20.0, label_smoothing=0.2),
+    ],
+    ids=lambda loss: f"{loss.kind}-{loss.gamma:g}-{loss.target}-{loss.label_smoothing:g}",
+)
+def test_the_floor_is_what_free_vectors_on_the_sphere_reach(loss, classes):
+    """An optimiser with every freedom that no tower has comes down to the floor and not below."""
+    floor = assess(loss, 4, classes).floor
+
+    assert best_on_the_sphere(loss, 4, classes) == pytest.approx(floor, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loss", [Loss(kind="softmax", gamma=2.0), Loss(kind="softmax_target", gamma=1.0, target=0.7)], ids=lambda o: o.kind
+)
+def test_floor_and_first_value_move_with_the_number_of_negatives(loss):
+    """More negatives start higher and end higher."""
+    few, many = assess(loss, 2, 100), assess(loss, 20, 100)
+
+    assert few.first < many.first
+    assert few.floor < many.floor
+
+
+def test_the_first_value_is_that_of_equal_cosines():
+    """A fresh model knows nothing."""
+    assert assess(Loss(kind="softmax_target", gamma=1.0, target=0.4), 4, 9).first == pytest.approx((0.4 - 0.2) ** 2)
+    assert assess(Loss(kind="softmax_all"), 4, 9).first == pytest.approx(math.log(9))
+
+
+def test_smoothing_has_its_own_floor():
+    """With enough gamma the floor is the entropy of the smoothed target, here (0.955, 9 times 0.005)."""
+    floor = assess(Loss(kind="softmax_all", gamma=50.0, label_smoothing=0.05), 4, 10).floor
+
+    assert floor == pytest.approx(-0.955 * math.log(0.955) - 9 * 0.005 * math.log(0.005))
+
+
+def test_the_target_moves_with_negatives_and_gamma_unless_given():
+    """The article's 0.4 is only that of four negatives and gamma 1."""
+    assert target_of(Loss(kind="softmax_target", gamma=1.0), 4) == pytest.approx(0.4046, abs=1e-4)
+    assert target_of(Loss(kind="softmax_target", gamma=1.0), 9) == pytest.approx(0.232, abs=1e-3)
+    assert target_of(Loss(kind="softmax_target", gamma=3.0), 4) == reachable_target(4, 3.0)
+    assert target_of(Loss(kind="softmax_target", gamma=1.0, target=0.3), 9) == 0.3
+
+
+@pytest.mark.parametrize("kind", ["softmax", "softmax_target", "softmax_all"])
+def test_the_defaults_of_each_loss_can_be_reached(kind):
+    """No advice for settings that are fine."""
+    assert assess(Loss(kind=kind), 4, 1000).advice == ""
+
+
+@pytest.mark.parametrize("negatives", [1, 4, 64, 1024])
+@pytest.mark.parametrize("gamma", [0.1, 1.0, 1.5])
+@pytest.mark.parametrize("target", [None, 1.0])
+def test_what_is_advised_is_then_accepted(negatives, gamma, target):
+    """Every value that the message names, set as it is written."""
+    loss = Loss(kind="softmax_target", gamma=gamma, target=target) if target else Loss(kind="softmax", gamma=gamma)
+    advice = assess(loss, negatives, 400).advice
+
+    assert f"{negatives} negatives" in advice
+    named = re.findall(r"set (loss\.\w+) = (\S+?),?(?= |$)", advice) + re.findall(r"or (loss\.\w+) = (\S+)", advice)
+    assert named
+    for setting, value in named:
+        field = setting.removeprefix("loss.")
+        changed = loss.model_copy(update={field: value.strip("'") if field == "kind" else float(value)})
+        assert assess(changed, negatives, 400).advice == "", (setting, value)
+
+
+def test_an_unreachable_target_is_refused_before_the_first_step(tmp_path):
+    """The message names a value, and with it the same training runs."""
+    refused = toy_settings(loss={"kind": "softmax_target", "gamma": 1.0, "target": 1.0}, training={"epochs": 1})
+    prepared = prepare_rows(tmp_path, refused)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "partial").mkdir()
+
+    with pytest.raises(SettingsError, match=r"loss\.target = 1 is out of reach .* set loss\.target = 0\.4046") as error:
+        train_candidate(prepared, tmp_path / "out", tmp_path / "partial", refused, lambda *_: None)
+    assert "loss.unreachable = 'warn'" in str(error.value)
+    assert not list((tmp_path / "out").iterdir())
+
+    target = float(re.search(r"set loss\.target = ([\d.]+)", str(error.value))[1])
+    accepted = refused.model_copy(update={"loss": refused.loss.model_copy(update={"target": target})})
+    report = train_candidate(prepared, tmp_path / "out", tmp_path / "partial", accepted, lambda *_: None)
+    assert report.reachability.advice == ""
+
+
+def test_an_unreachable_target_is_trained_where_the_settings_say_so(tmp_path):
+    """The article's experiment: it runs, and the verdict carries the advice."""
+    settings = toy_settings(
+        loss={"kind": "softmax", "gamma": 1.0, "unreachable": "warn"}, training={"epochs": 1, "choose": False}
+    )
+    prepared = prepare_rows(tmp_path, settings)
+    (tmp_path / "out").mkdir()
+
+    report = train_candidate(prepared, tmp_path / "out", tmp_path, settings, lambda *_: None)
+
+    fall = 1 - math.log1p(4 * math.exp(-12 / 11)) / math.log(5)  # of 12 classes
+    assert report.reachability.reachable_fall == pytest.approx(fall)
+    assert report.convergence.cause == "unreachable target"
+    assert report.reachability.advice in report.convergence.sentence

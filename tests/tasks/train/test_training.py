@@ -1,0 +1,192 @@
+"""Choose on the validation cut, refit on everything, survive a kill."""
+
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.training import TrainingReport
+from schemas.workspace import CHECKOUT
+from tasks.train.training import best_stop, train_candidate
+from tests.tasks.prepare.toy import file_bytes, prepare_rows
+
+
+class Ended(Exception):
+    """Stands for whatever ends a training."""
+
+
+@pytest.fixture
+def train(prepared, tmp_path):
+    """Train below `tmp_path`; return report, output folder and the epochs as they were told."""
+
+    def run(settings, folder=prepared, name="run", stop=None):
+        out, partial = tmp_path / name / "out", tmp_path / name / "partial"
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        partial.mkdir(exist_ok=True)
+        told = []
+
+        def on_epoch(epoch, most):
+            told.append((epoch, most))
+            if (epoch.phase, epoch.epoch) == stop:
+                raise Ended
+
+        return train_candidate(folder, out, partial, settings, on_epoch), out, told
+
+    return run
+
+
+def phases(told):
+    """Return the epochs told of, by phase."""
+    return {
+        phase: [epoch.epoch for epoch, _ in told if epoch.phase == phase] for phase in ("choose", "refit")
+    }
+
+
+def test_first_it_chooses_and_then_it_refits_on_every_row(train, small):
+    """Recall on the validation cut after each epoch of the choice; the refit has what was chosen, and all rows."""
+    report, out, told = train(small())
+    chosen = report.chosen["epochs"]
+
+    assert phases(told) == {"choose": [*range(1, 7)], "refit": [*range(1, chosen + 1)]}
+    assert [epoch.recall_at_10 is not None for epoch in report.epochs] == [True] * 6 + [False] * chosen
+    assert report.validation_recall_at_10 == max(epoch.recall_at_10 for epoch in report.epochs[:6])
+    assert TrainingReport.model_validate_json((out / "training.json").read_bytes()) == report
+
+
+def test_without_a_choice_all_epochs_are_trained_on_all_rows(train, small):
+    """No validation, and the epochs of the settings."""
+    report, _, told = train(small(training={"choose": False, "epochs": 3}))
+
+    assert phases(told) == {"choose": [], "refit": [1, 2, 3]}
+    assert [most for _, most in told] == [3, 3, 3]
+    assert (report.chosen, report.validation_recall_at_10) == ({"epochs": 3}, None)
+
+
+def test_validation_rows_are_not_trained_on_while_choosing(train, small, prepared, tmp_path):
+    """Their texts are swapped: every loss of the choice stays the same to the last bit, those of the refit do not."""
+    copy = shutil.copytree(prepared, tmp_path / "copy")
+    table = pq.read_table(copy / "train.parquet")
+    order = np.arange(len(table))
+    held = np.flatnonzero(table["validation"].to_numpy())
+    order[held] = held[::-1]
+    for name in ("query", "features", "weights", "words"):
+        table = table.set_column(table.column_names.index(name), table.field(name), table[name].take(order))
+    pq.write_table(table, copy / "train.parquet")
+    settings = small(loss={"kind": "softmax", "gamma": 10.0})
+
+    losses = {}
+    for name, folder in (("original", prepared), ("swapped", copy)):
+        report, _, _ = train(settings, folder, name)
+        losses[name] = {
+            phase: [epoch.loss for epoch in report.epochs if epoch.phase == phase] for phase in ("choose", "refit")
+        }
+
+    assert losses["original"]["choose"] == losses["swapped"]["choose"]
+    assert losses["original"]["refit"][0] != losses["swapped"]["refit"][0]
+
+
+def test_only_a_clearly_better_earlier_epoch_ends_the_training_early():
+    """Scores of 100 validation rows after three epochs."""
+    low, high = np.zeros(100), np.ones(100)
+    noise = np.where(np.arange(100) < 10, 1.0, 0.0)
+
+    assert best_stop(np.array([low, low, high])) == 3  # the last is best
+    assert best_stop(np.array([low, high, low])) == 2  # an earlier one is clearly better
+    assert best_stop(np.array([low, noise, noise[::-1]])) == 3  # as good
+    assert best_stop(np.array([low, noise + np.eye(1, 100, 50)[0], np.roll(noise, 20)])) == 3  # better by one row
+
+
+@pytest.mark.parametrize(
+    ("kind", "used"), [({"kind": "softmax_all"}, False), ({"kind": "softmax", "gamma": 10.0}, True)]
+)
+def test_the_report_says_whether_negatives_were_used(train, small, kind, used):
+    """The exact softmax has no use for the file."""
+    settings = small(loss=kind, training={"choose": False, "epochs": 1})
+
+    assert train(settings)[0].negatives_used is used
+
+
+def test_the_report_judges_what_was_trained(train, small):
+    """A toy corpus is learnt well; the figures are those of its loss and its rows."""
+    report, out, _ = train(small(training={"epochs": 20}))
+    rows = sum(pq.read_table(out / "candidate" / "standard_questions.parquet")["rows"].to_pylist())
+
+    assert report.convergence.converged
+    assert (report.rows, report.classes) == (rows, 12)
+    assert report.reachability.first == pytest.approx(np.log(12))
+    assert 8 < report.convergence.effective_rank <= 12
+
+
+def test_equal_inputs_give_equal_bytes(train, small):
+    """Candidate and training.json, twice."""
+    first, second = (file_bytes(train(small(), name=name)[1]) for name in ("one", "two"))
+
+    assert first == second
+    assert "training.json" in first
+    assert len(first) == 5
+
+
+def test_rows_too_few_to_hold_any_out_are_trained_all_the_same(train, small, tmp_path):
+    """Where the validation cut would leave nothing to train on, there is no choice to make."""
+    settings = small(split={"validation_share": 0.89}, loss={"kind": "softmax", "gamma": 10.0})
+    folder = prepare_rows(tmp_path / "tiny", settings, [("退票", "如何退票"), ("改签", "如何改签")])
+    assert pq.read_table(folder / "train.parquet")["validation"].to_pylist() == [True, True]
+
+    assert phases(train(settings, folder)[2])["choose"] == []
+
+
+@pytest.mark.parametrize("stop", [("choose", 3), ("choose", 6), ("refit", 1), ("refit", 4)], ids=str)
+def test_a_training_that_stopped_is_taken_up_where_it_was(train, small, stop):
+    """No epoch before the last checkpoint is trained again, and the bytes are those of an unbroken run."""
+    settings = small(training={"checkpoint_seconds": 0})
+    unbroken = file_bytes(train(settings, name="unbroken")[1])
+
+    with pytest.raises(Ended):
+        train(settings, name="broken", stop=stop)
+    _, out, told = train(settings, name="broken")
+
+    assert file_bytes(out) == unbroken
+    assert (told[0][0].phase, told[0][0].epoch) == stop  # whose end was never saved
+
+
+def test_checkpoints_are_written_no_more_often_than_asked(train, small, tmp_path):
+    """An hour between two: none in a second's training, which then starts anew."""
+    settings = small(training={"checkpoint_seconds": 3600})
+
+    with pytest.raises(Ended):
+        train(settings, name="broken", stop=("choose", 5))
+
+    assert list((tmp_path / "broken" / "partial").iterdir()) == []
+
+
+@pytest.mark.parametrize("line", ["choose 3", "refit 3"])
+def test_a_killed_training_ends_with_the_bytes_of_an_unbroken_one(train, small, prepared, tmp_path, line):
+    """kill -9 on a real process in the middle of an epoch; the next run takes up its checkpoints."""
+    settings = small(
+        model={"towers": 6, "hidden": [8]}, training={"epochs": 40, "checkpoint_seconds": 0, "learning_rate": 0.02}
+    )
+    (tmp_path / "settings.json").write_text(settings.model_dump_json(), "utf-8")
+    partial = tmp_path / "killed" / "partial"
+    for folder in (tmp_path / "gone", partial):
+        folder.mkdir(parents=True)
+
+    words = [sys.executable, "-m", "tests.tasks.train.interrupted"]
+    paths = [prepared, tmp_path / "gone", partial, tmp_path / "settings.json"]
+    with subprocess.Popen([*words, *map(str, paths)], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as process:
+        for said in process.stdout:
+            if said.strip() == line:
+                process.kill()
+                break
+    assert process.returncode == -signal.SIGKILL
+    assert list((tmp_path / "gone").iterdir()) == []
+
+    _, out, told = train(settings, name="killed")
+
+    phase, epoch = line.split()
+    assert (told[0][0].phase, told[0][0].epoch) >= (phase, int(epoch))
+    assert file_bytes(out) == file_bytes(train(settings, name="unbroken")[1])
