@@ -32,7 +32,7 @@ def as_fault(error: BaseException) -> PipelineError | None:
 
 def _number_of(error: BaseException) -> int:
     """Return the operating system's number of an error; 0: it is none of its."""
-    if isinstance(error, OSError):
-        return error.errno or 0
-    # safetensors hides it: its own exception, from Rust, has nothing but a text
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    # safetensors (an exception from Rust) and shutil.copytree (a list of texts) hide it
     return errno.ENOSPC if "No space left on device" in str(error) else 0

@@ -27,7 +27,7 @@ class Reachability(BaseModel):
 
     floor: float  # lowest loss any placement of the vectors can have
     first: float  # loss of a fresh model: all cosines equal
-    reachable_fall: float  # (first - floor) / first
+    reachable_fall: float  # (first - floor) / (first - what an unbounded gap would give)
     advice: str  # empty when the target can be reached
 
 

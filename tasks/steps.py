@@ -86,9 +86,9 @@ def run_step(workspace: Workspace, step: str, inputs: Mapping[str, Any], make: M
             os.replace(out, rejected)
             shutil.rmtree(partial)
             raise CorpusRejected(f"{error}\nThe rows concerned are listed in {rejected}") from error
-        StepManifest(
-            step=step, key=key, files=list_files(out), facts=dict(made.facts), warnings=made.warnings
-        ).write(out)
+        StepManifest(step=step, key=key, files=list_files(out), facts=dict(made.facts), warnings=made.warnings).write(
+            out
+        )
         manifest = StepManifest.read(out)  # through JSON: facts read the same now and when the step is re-used
         shutil.rmtree(target, ignore_errors=True)  # a stale one
         os.replace(out, target)

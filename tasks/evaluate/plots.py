@@ -54,7 +54,7 @@ STYLE: Any = {  # matplotlib types every key of its own
 def plot_loss(training: TrainingReport) -> str:
     """Return the loss by epoch, while choosing and in the refit, over its floor; recall@10 on the right."""
     with mpl.rc_context(STYLE):
-        figure, axes = _new_figure(7.6, 3.5)
+        figure, axes = new_figure(7.6, 3.5)
         for phase, colour, label in (("choose", WARM, "loss, choosing"), ("refit", ACCENT, "loss, refit on all rows")):
             _draw_epochs(axes, [e for e in training.epochs if e.phase == phase], colour, label)
         axes.axhline(
@@ -74,10 +74,8 @@ def plot_loss(training: TrainingReport) -> str:
             axes.plot([], [], color="#4aa596", linewidth=1.5, linestyle=(0, (1, 1.5)), label="validation recall@10 →")
             right.set_ylim(0, 1)
             right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        _legend(figure, axes)
-        return _to_svg(
-            figure, "Loss by epoch while choosing and in the refit, with the floor and the validation recall"
-        )
+        legend(figure, axes)
+        return to_svg(figure, "Loss by epoch while choosing and in the refit, with the floor and the validation recall")
 
 
 def plot_recall(candidate: Metrics, others: Mapping[str, Metrics]) -> str:
@@ -85,11 +83,11 @@ def plot_recall(candidate: Metrics, others: Mapping[str, Metrics]) -> str:
     names = {"recall_at_1": "recall@1", "recall_at_5": "recall@5", "recall_at_10": "recall@10", "mrr": "MRR"}
     series = {name: [getattr(m, key) for key in names] for name, m in {"candidate": candidate, **others}.items()}
     with mpl.rc_context(STYLE):
-        figure, axes = _new_figure(7.6, 3.3)
-        _draw_bars(axes, series)
+        figure, axes = new_figure(7.6, 3.3)
+        draw_bars(axes, series)
         axes.set_xticks(range(len(names)), list(names.values()))
-        _legend(figure, axes)
-        return _to_svg(figure, "Recall of the candidate and of what it is held against, with 95 % intervals")
+        legend(figure, axes)
+        return to_svg(figure, "Recall of the candidate and of what it is held against, with 95 % intervals")
 
 
 def plot_recall_by_class_size(candidate: Mapping[str, Metrics], others: Mapping[str, Mapping[str, Metrics]]) -> str:
@@ -100,15 +98,15 @@ def plot_recall_by_class_size(candidate: Mapping[str, Metrics], others: Mapping[
         for name, by_size in {"candidate": candidate, **others}.items()
     }
     with mpl.rc_context(STYLE):
-        figure, axes = _new_figure(7.6, 3.3)
-        _draw_bars(axes, series)
+        figure, axes = new_figure(7.6, 3.3)
+        draw_bars(axes, series)
         axes.set_xticks(
             range(len(buckets)), [f"{b.replace('-', '–')}\n{candidate[b].rows:,} test rows" for b in buckets]
         )
         axes.set_xlabel("training rows of the standard question")
         axes.set_ylabel("recall@10")
-        _legend(figure, axes)
-        return _to_svg(figure, "Recall at 10 by training rows per standard question, with 95 % intervals")
+        legend(figure, axes)
+        return to_svg(figure, "Recall at 10 by training rows per standard question, with 95 % intervals")
 
 
 def plot_class_sizes(sizes: Sequence[int], small_class_rows: int) -> str:
@@ -118,7 +116,7 @@ def plot_class_sizes(sizes: Sequence[int], small_class_rows: int) -> str:
     counts = [int(np.count_nonzero((low <= rows) & (rows <= high))) for low, high in bins]
     colours = [WARM if low <= small_class_rows else ACCENT for low, _ in bins]
     with mpl.rc_context(STYLE):
-        figure, axes = _new_figure(7.6, 2.9)
+        figure, axes = new_figure(7.6, 2.9)
         bars = axes.bar(range(len(bins)), counts, width=0.94, color=colours, alpha=0.85)
         axes.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=9)
         axes.set_xticks(range(len(bins)), [f"{low:,}" if low == high else f"{low:,}–{high:,}" for low, high in bins])
@@ -127,7 +125,7 @@ def plot_class_sizes(sizes: Sequence[int], small_class_rows: int) -> str:
         axes.set_ylabel("standard questions")
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.margins(y=0.12)
-        return _to_svg(figure, "How many standard questions have how many rows")
+        return to_svg(figure, "How many standard questions have how many rows")
 
 
 def to_data_uri(svg: str) -> str:
@@ -135,7 +133,8 @@ def to_data_uri(svg: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
-def _new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure of a size in inches, and its axes."""
     figure = Figure(figsize=(width, height), layout="constrained")  # not pyplot: no state, no memory kept
     axes = figure.subplots()
     axes.spines["left"].set_visible(False)
@@ -152,7 +151,7 @@ def _draw_epochs(axes: Axes, epochs: Sequence[Epoch], colour: str, label: str) -
     axes.plot(x, loss, color=colour, label=label, marker="o" if len(kept) <= 40 else None, markersize=3)
 
 
-def _draw_bars(axes: Axes, series: Mapping[str, Sequence[Interval | None]]) -> None:
+def draw_bars(axes: Axes, series: Mapping[str, Sequence[Interval | None]]) -> None:
     """Draw groups of bars, one bar per series and position; a missing interval leaves a gap."""
     width = 0.8 / len(series)
     for i, (name, intervals) in enumerate(series.items()):
@@ -173,9 +172,10 @@ def _draw_bars(axes: Axes, series: Mapping[str, Sequence[Interval | None]]) -> N
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
+def legend(figure: Figure, axes: Axes, columns: int | None = None) -> None:
+    """Put the legend above the plot, in one line or in so many columns."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), fontsize=9, handlelength=1.4)
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns or len(labels), fontsize=9, handlelength=1.4)
 
 
 def _thin(epochs: Sequence[Epoch]) -> list[Epoch]:
@@ -183,7 +183,7 @@ def _thin(epochs: Sequence[Epoch]) -> list[Epoch]:
     return [*epochs[:-1:step], epochs[-1]]
 
 
-def _to_svg(figure: Figure, title: str) -> str:
+def to_svg(figure: Figure, title: str) -> str:
     """Return one <svg> element that says what it shows, without what changes from run to run or points outside."""
     target = io.StringIO()
     figure.savefig(

@@ -77,7 +77,7 @@ def render_report(
         "sizes": plot_class_sizes(list(verdict.class_sizes.values()), settings.validation.small_class_rows),
     }
     return (
-        _environment()
+        report_environment()
         .get_template("report.html.j2")
         .render(
             evaluation=evaluation,
@@ -194,7 +194,8 @@ def _format_statistic(value: float | str | None, name: str = "") -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
 
 
-def _environment() -> Environment:
+def report_environment() -> Environment:
+    """Return the template engine of the reports: it escapes everything, and a missing value is an error."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,  # always: the ending .j2 would switch off what decides by name

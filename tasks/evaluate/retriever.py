@@ -8,6 +8,7 @@ Imports neither Prefect nor (for the bag tower) torch. A `Retriever` may be used
 """
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from schemas.errors import NothingLive, StaleFile
+from schemas.errors import NothingLive, PipelineError, StaleFile
 from schemas.workspace import default_home
 from tasks.evaluate.metrics import ranking
 from tasks.ingest.normalise import NORMALISER, normalise
@@ -28,6 +29,7 @@ from tasks.prepare.features import TOKENISER, Tokeniser
 from tasks.prepare.vocabulary import Rows, Vocabulary
 from tasks.train.candidate import FORMAT, ModelCard, read_arrays, read_card
 
+_LOGGER = logging.getLogger("dssm.retriever")
 _BLOCK = 1024  # queries scored at once
 
 
@@ -62,6 +64,7 @@ class Model:
         Raises:
             StaleFile: it was made by another tokeniser, normaliser or format than this code has.
         """
+        self.version = folder.name
         self.card = read_card(folder)
         _check_made_here(self.card, folder)
         arrays = read_arrays(folder)
@@ -75,7 +78,7 @@ class Model:
         self.encoder: Encoder = tower(self.card, arrays, folder)
 
     def scores(self, queries: Sequence[str]) -> NDArray[np.float32]:
-        """Return (n, K) scores of all standard questions; an empty query scores 0 everywhere."""
+        """Return (n, K) scores of all standard questions."""
         return self.scores_of(self.encoder.read([normalise(query) for query in queries]))
 
     def scores_of(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - the encoder's own form
@@ -109,9 +112,7 @@ class Retriever:
         """
         self._models = models
         self._lock = threading.Lock()
-        self._seen: tuple[int, int] | None = None
-        self.version = ""
-        self._model = self._load()
+        self._seen, self._model = self._load()
 
     @classmethod
     def live(cls, corpus: str, home: Path | None = None) -> Self:
@@ -120,28 +121,40 @@ class Retriever:
 
     @property
     def model(self) -> Model:
-        """The live version; asks the file system whether another one has gone live since."""
-        if self._stamp() != self._seen and self._lock.acquire(blocking=False):  # others answer from the old one
+        """The live version; asks the file system whether another one has gone live since.
+
+        One that cannot be loaded is warned about once, and the one in memory goes on answering.
+        """
+        stamp = self._stamp()
+        if stamp != self._seen and self._lock.acquire(blocking=False):  # others answer from the old one
             try:
-                self._model = self._load()
+                self._seen, self._model = self._load()
+            except (PipelineError, OSError, ValueError, KeyError) as error:
+                self._seen = stamp
+                _LOGGER.warning(
+                    "%s: the new live version cannot be loaded, %s answers on: %s", self._models, self.version, error
+                )
             finally:
                 self._lock.release()
         return self._model
+
+    @property
+    def version(self) -> str:
+        """Name of the version in memory."""
+        return self._model.version
 
     def search(self, queries: Sequence[str], top: int = 10) -> list[list[Hit]]:
         """Return the `top` standard questions of each query, best first; none for an empty query."""
         return self.model.search(queries, top)
 
-    def _load(self) -> Model:
+    def _load(self) -> tuple[tuple[int, int] | None, Model]:
         stamp, version = self._stamp(), live_version(self._models)
         if version is None:
             raise NothingLive(
                 f"nothing is live for corpus {self._models.name!r} (no {self._models / 'live.json'}); "
                 f"publish a model first: dssm run {self._models.name}"
             )
-        model = Model(self._models / version)
-        self._seen, self.version = stamp, version
-        return model
+        return stamp, Model(self._models / version)
 
     def _stamp(self) -> tuple[int, int] | None:
         try:

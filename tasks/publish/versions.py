@@ -70,25 +70,29 @@ def add_version(
     version = _free_name(models, f"{now:%Y%m%d-%H%M%S}-{digest[:6]}")
     partial = models / f".{version}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(candidate, partial)
-    for name, content in extra.items():
-        (partial / name).write_bytes(content)
-    files = {path: hash_file(partial / path) for path in _files(partial)}
-    manifest = VersionManifest(
-        version=version,
-        corpus=corpus,
-        run=run,
-        made=now.isoformat(timespec="seconds"),
-        candidate=digest,
-        files=files,
-        recall_at_1=recall[0],
-        recall_at_10=recall[1],
-        test_rows=recall[2],
-    )
-    write_atomically(partial / _MANIFEST, manifest.model_dump_json(indent=1).encode())
-    for path in [*files, _MANIFEST]:
-        _sync(partial / path)
-    os.replace(partial, models / version)
+    try:
+        shutil.copytree(candidate, partial)
+        for name, content in extra.items():
+            (partial / name).write_bytes(content)
+        files = {path: hash_file(partial / path) for path in _files(partial)}
+        manifest = VersionManifest(
+            version=version,
+            corpus=corpus,
+            run=run,
+            made=now.isoformat(timespec="seconds"),
+            candidate=digest,
+            files=files,
+            recall_at_1=recall[0],
+            recall_at_10=recall[1],
+            test_rows=recall[2],
+        )
+        write_atomically(partial / _MANIFEST, manifest.model_dump_json(indent=1).encode())
+        for path in [*files, _MANIFEST]:
+            _sync(partial / path)
+        os.replace(partial, models / version)
+    except BaseException:  # a full disk: what was copied so far must not keep it full
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     sync_folder(models)
     return manifest
 

@@ -1,7 +1,7 @@
 """What a loss can reach at best, from its settings alone: checked before the first step. Pure.
 
-K unit vectors have a mean pairwise cosine of at least -1/(K-1), so the gap between the right cosine
-and the wrong ones is at most 1 + 1/(K-1), whatever the data. A target beyond what that gap gives is
+K unit vectors have a mean pairwise cosine of at least -1/(K-1), so over balanced classes and random negatives
+the gap between the right cosine and the wrong ones is at most 1 + 1/(K-1) on average, whatever the texts. A target beyond what that gap gives is
 not merely missed: it collapses the space and sacrifices small classes.
 """
 
@@ -23,15 +23,17 @@ def assess(loss: Loss, negatives: int, classes: int) -> Reachability:
         classes: K, at least 2.
     """
     gap = loss.gamma * (1 + 1 / (classes - 1))  # of logits
+    ideal = 0.0
     if loss.kind == "softmax_all":
-        floor, first = _softmax_all(gap, classes, loss.label_smoothing)
+        floor, first = _softmax_all(gap, classes, loss.label_smoothing), math.log(classes)
+        ideal = _softmax_all(math.inf, classes, loss.label_smoothing)  # the entropy of the smoothed target
     elif loss.kind == "softmax":
         floor, first = math.log1p(negatives * math.exp(-gap)), math.log(1 + negatives)
     else:
         best, target = 1 / (1 + negatives * math.exp(-gap)), target_of(loss, negatives)
         floor, first = max(0.0, target - best) ** 2, (target - 1 / (1 + negatives)) ** 2
-    fall = (first - floor) / first if first else 0.0
-    return Reachability(floor=floor, first=first, reachable_fall=fall, advice=_advice(loss, negatives, fall))
+    fall = (first - floor) / (first - ideal) if first > ideal else 0.0
+    return Reachability(floor=floor, first=first, reachable_fall=fall, advice=_advice(loss, negatives, classes, fall))
 
 
 def target_of(loss: Loss, negatives: int) -> float:
@@ -39,18 +41,26 @@ def target_of(loss: Loss, negatives: int) -> float:
     return loss.target if loss.target is not None else reachable_target(negatives, loss.gamma)
 
 
-def _softmax_all(gap: float, classes: int, smoothing: float) -> tuple[float, float]:
+def _softmax_all(gap: float, classes: int, smoothing: float) -> float:
     """Cross-entropy against (1 - e + e/K, e/K, ...) at the best gap within reach; its free minimum is the entropy."""
     right = 1 - smoothing + smoothing / classes
     wanted = math.log(right / (smoothing / classes)) if smoothing else math.inf
     z = min(gap, wanted)
-    return z + math.log1p((classes - 1) * math.exp(-z)) - right * z, math.log(classes)
+    if math.isinf(z):
+        return 0.0
+    return z + math.log1p((classes - 1) * math.exp(-z)) - right * z
 
 
-def _advice(loss: Loss, negatives: int, fall: float) -> str:
-    if fall >= _ENOUGH or loss.kind == "softmax_all":
+def _advice(loss: Loss, negatives: int, classes: int, fall: float) -> str:
+    if fall >= _ENOUGH:
         return ""
-    fitting = math.ceil(math.log(negatives / 0.01))  # gamma at which p+ reaches 0.99 with a gap of 1
+    opponents = classes - 1 if loss.kind == "softmax_all" else negatives
+    fitting = math.ceil(math.log(opponents / 0.01))  # gamma at which p+ reaches 0.99 with a gap of 1
+    if loss.kind == "softmax_all":
+        return (
+            f"loss.gamma = {loss.gamma:g} over {classes} standard questions lets the loss go {fall:.0%} of its way at "
+            f"most; set loss.gamma = {fitting}"
+        )
     if loss.kind == "softmax":
         return (
             f"loss.gamma = {loss.gamma:g} with {negatives} negatives lets the loss fall by {fall:.0%} at most; "
@@ -59,5 +69,5 @@ def _advice(loss: Loss, negatives: int, fall: float) -> str:
     return (
         f"loss.target = {target_of(loss, negatives):g} is out of reach at gamma {loss.gamma:g} with {negatives} "
         f"negatives: the loss can fall by {fall:.0%} at most; set loss.target = "
-        f"{reachable_target(negatives, loss.gamma):.4f} (or leave it empty), or loss.gamma = {fitting}"
+        f"{reachable_target(negatives, loss.gamma):.6g} (or leave it empty), or loss.gamma = {fitting}"
     )

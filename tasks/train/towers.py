@@ -214,7 +214,7 @@ class LstmTower(nn.Module):
     def forward(self, embedded: Sequences) -> Tensor:
         """Return (S, n, o) vectors, not yet of unit length."""
         order = embedded.last.argsort(stable=True)
-        parts = order.split(max(_LEAST_TEXTS, -(-len(order) // _LENGTHS)))
+        parts = torch.split(order, max(_LEAST_TEXTS, -(-len(order) // _LENGTHS)))
         back = order.argsort()
         states = [
             torch.cat([self._last_states(lstm, words, embedded, part) for part in parts])[back]
@@ -224,11 +224,12 @@ class LstmTower(nn.Module):
         return vectors
 
     @staticmethod
-    def _last_states(lstm: nn.LSTM, words: Tensor, embedded: Sequences, texts: Tensor) -> Tensor:
+    def _last_states(lstm: nn.Module, words: Tensor, embedded: Sequences, texts: Tensor) -> Tensor:
         """Return (len(texts), state) the state after the last word of some texts of similar length."""
         last = embedded.last[texts]
         outputs, _ = lstm(F.embedding(embedded.places[texts, : int(last.max()) + 1], words))  # (len(texts), T, state)
-        return outputs[torch.arange(len(texts)), last]
+        states: Tensor = outputs[torch.arange(len(texts)), last]
+        return states
 
     def recurrent_states(self) -> list[dict[str, Tensor]]:
         """Return the state of each tower's LSTM."""

@@ -155,7 +155,8 @@ def test_every_field_has_a_description():
         f"{section.__name__}.{name}"
         for section in sections()
         for name, field in section.model_fields.items()
-        if not field.description and not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel))
+        if not field.description
+        and not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel))
     ]
 
     assert blank == []

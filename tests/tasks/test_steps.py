@@ -149,7 +149,11 @@ def test_other_code_makes_another_step(made, monkeypatch, tmp_path):
     monkeypatch.setattr(steps, "CHECKOUT", tmp_path / "checkout")
     make, keys = Counted(), []
     try:
-        for change in (lambda: None, lambda: source.with_suffix(".pyc").touch(), lambda: source.write_text("target = 0.4")):
+        for change in (
+            lambda: None,
+            lambda: source.with_suffix(".pyc").touch(),
+            lambda: source.write_text("target = 0.4"),
+        ):
             change()
             steps.code_version.cache_clear()
             keys.append(made(make, f"run-{len(keys)}").manifest.key)

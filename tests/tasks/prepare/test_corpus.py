@@ -11,8 +11,8 @@ from tasks.prepare import features
 from tasks.prepare.corpus import prepare_corpus
 from tasks.prepare.features import TOKENISER, UNKNOWN_WORD, Tokeniser
 from tasks.prepare.negatives import near_duplicates
-from tests.tasks.prepare.toy import PAIRS, file_bytes, ingest_rows, prepare_rows, toy_settings
 from tasks.validate.ordering import order_z
+from tests.tasks.prepare.toy import PAIRS, file_bytes, ingest_rows, prepare_rows, toy_settings
 
 SHARES = {"test_share": 0.25, "validation_share": 0.25}
 TEST_PAIRS = [("退票  怎么办", "如何办理退票"), ("全新的问题", "如何办理签证"), ("怎么退款", "没有的标准问")]
@@ -146,7 +146,8 @@ def test_classes_carry_their_rows_and_near_duplicates(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("negatives", "files", "width"), [({"per_row": 7}, 4, 7), ({"epochs_drawn": 2}, 2, 4), ({"sampler": "first_n"}, 4, 4)]
+    ("negatives", "files", "width"),
+    [({"per_row": 7}, 4, 7), ({"epochs_drawn": 2}, 2, 4), ({"sampler": "first_n"}, 4, 4)],
 )
 def test_settings_of_negatives_are_heeded(tmp_path, negatives, files, width):
     """Number, epochs and sampler."""

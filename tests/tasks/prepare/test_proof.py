@@ -16,7 +16,10 @@ from tests.tasks.prepare.toy import ingest_rows, toy_settings
 
 CLASSES = 14
 PAIRS = [
-    (f"第{number}个问题{label}", ["如何办理退票业务吗", "如何办理退票业务呢"][label - 12] if label > 11 else f"标准问{label}号")
+    (
+        f"第{number}个问题{label}",
+        ["如何办理退票业务吗", "如何办理退票业务呢"][label - 12] if label > 11 else f"标准问{label}号",
+    )
     for label in range(CLASSES)
     for number in range(30)
 ]
@@ -113,7 +116,7 @@ def test_a_row_with_its_own_class_as_negative_is_found(home):
 
     rewrite_negatives(home, own_class, [3])
 
-    with pytest.raises(ProofBroken, match="no negative is the row's class or nearly equal to it: .* = 1"):
+    with pytest.raises(ProofBroken, match=r"no negative is the row's class or nearly equal to it: .* = 1"):
         check(home)
 
 

@@ -94,7 +94,9 @@ def test_the_draw_does_not_depend_on_the_order_of_rows():
     queries, classes = rows_of([30] * 3)
     order = np.random.default_rng(0).permutation(90)
 
-    assert (hold_out(queries, classes, 0.2, 4, "x")[order] == hold_out(queries[order], classes[order], 0.2, 4, "x")).all()
+    assert (
+        hold_out(queries, classes, 0.2, 4, "x")[order] == hold_out(queries[order], classes[order], 0.2, 4, "x")
+    ).all()
 
 
 def test_single_rows_are_lent_only_when_asked():

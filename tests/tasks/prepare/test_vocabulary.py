@@ -28,7 +28,7 @@ def test_a_feature_is_counted_once_per_text():
 
 
 def test_the_idf_is_damped_and_weighted_by_kind():
-    """weight = idf ** idf_power times the weight of the kind: a word, and a pair of words."""
+    """A weight is idf ** idf_power times the weight of the kind: a word, and a pair of words."""
     texts = [["w:a", "b:a_a"], ["w:b"], ["w:b"]]
 
     def weights(**settings):

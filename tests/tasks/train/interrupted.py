@@ -1,9 +1,10 @@
 """A training in a process of its own, for a test to kill: prints a line after every epoch.
 
-    python -m tests.tasks.train.interrupted PREPARED OUT PARTIAL SETTINGS
+python -m tests.tasks.train.interrupted PREPARED OUT PARTIAL SETTINGS
 """
 
 import sys
+import time
 from pathlib import Path
 
 from schemas.settings import CorpusSettings
@@ -12,9 +13,10 @@ from tasks.train.training import train_candidate
 
 
 def say(epoch: Epoch, most: int) -> None:
-    """Print the record of an epoch."""
+    """Print which epoch has ended, and give whoever listens the time to act before the next ones end."""
     sys.stdout.write(f"{epoch.phase} {epoch.epoch}\n")
     sys.stdout.flush()
+    time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -115,6 +115,8 @@ def test_a_user_dictionary_travels_with_the_model(small, tmp_path):
     dictionary.unlink()
     (tmp_path / "made").rename(tmp_path / "moved")
 
-    assert json.loads((tmp_path / "moved" / "model.json").read_bytes())["text"]["user_dictionary"] == "user_dictionary.txt"
+    assert (
+        json.loads((tmp_path / "moved" / "model.json").read_bytes())["text"]["user_dictionary"] == "user_dictionary.txt"
+    )
     read = Model(tmp_path / "moved").encoder.read(["灵犀宝"])
     assert [features[column] for column in read.columns] == ["w:灵犀宝"]

@@ -51,7 +51,7 @@ def test_a_bag_is_the_weighted_sum_of_its_embeddings():
     ("activation", "function"), [("tanh", torch.tanh), ("relu", F.relu), ("gelu", F.gelu), ("none", lambda x: x)]
 )
 def test_hidden_layers_are_activated_and_the_output_layer_is_linear(activation, function):
-    """x -> f(x W + b) -> linear to the output size."""
+    """First f(x W + b), then a linear map to the output size."""
     tower = tower_of(hidden=[4], output=2, activation=activation)
     (w1, w2), (b1, b2) = tower.layers.weights, tower.layers.biases
     torch.nn.init.normal_(b1)
@@ -151,6 +151,21 @@ def test_padding_does_not_change_the_vector_of_a_text():
 
     alone = vectors(tower, TEXTS.take(np.array([1])))
     torch.testing.assert_close(alone[0, 0], vectors(tower)[0, 1])
+
+
+def test_many_texts_of_many_lengths_are_read_as_each_alone():
+    """However texts are grouped and padded, each keeps its place: a hundred texts of none to nine words."""
+    random = np.random.default_rng(4)
+    lengths = random.permutation(np.arange(100) % 10)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    words = random.integers(0, 4, offsets[-1]).astype(np.int32)
+    texts = Texts(sp.csr_matrix((100, 5), dtype=np.float32), words, offsets)
+    tower = tower_of(tower="lstm", towers=2)
+
+    together = vectors(tower, texts)
+
+    for row in range(100):
+        torch.testing.assert_close(vectors(tower, texts.take(np.array([row])))[:, 0], together[:, row])
 
 
 def test_the_lstm_reads_words_in_order():

@@ -42,9 +42,7 @@ def train(prepared, tmp_path):
 
 def phases(told):
     """Return the epochs told of, by phase."""
-    return {
-        phase: [epoch.epoch for epoch, _ in told if epoch.phase == phase] for phase in ("choose", "refit")
-    }
+    return {phase: [epoch.epoch for epoch, _ in told if epoch.phase == phase] for phase in ("choose", "refit")}
 
 
 def test_first_it_chooses_and_then_it_refits_on_every_row(train, small):
@@ -166,9 +164,9 @@ def test_checkpoints_are_written_no_more_often_than_asked(train, small, tmp_path
 
 @pytest.mark.parametrize("line", ["choose 3", "refit 3"])
 def test_a_killed_training_ends_with_the_bytes_of_an_unbroken_one(train, small, prepared, tmp_path, line):
-    """kill -9 on a real process in the middle of an epoch; the next run takes up its checkpoints."""
+    """A real process gets kill -9 in the middle of an epoch; the next run takes up its checkpoints."""
     settings = small(
-        model={"towers": 6, "hidden": [8]}, training={"epochs": 40, "checkpoint_seconds": 0, "learning_rate": 0.02}
+        model={"towers": 5, "hidden": [8]}, training={"epochs": 20, "checkpoint_seconds": 0, "learning_rate": 0.02}
     )
     (tmp_path / "settings.json").write_text(settings.model_dump_json(), "utf-8")
     partial = tmp_path / "killed" / "partial"

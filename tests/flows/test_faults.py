@@ -1,0 +1,51 @@
+"""Errors of others, said so that a person can act on them."""
+
+import errno
+import shutil
+
+import pytest
+from safetensors import SafetensorError
+
+from flows.faults import as_fault
+from schemas.errors import CorpusRejected
+
+HIDDEN = "[Errno 28] No space left on device: 'model.json'"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "Error writing bytes to file", "train.parquet"),
+        OSError(errno.EROFS, "Read-only file system"),
+        PermissionError(errno.EACCES, "Permission denied", "data"),
+        SafetensorError('I/O error: Os { code: 28, kind: StorageFull, message: "No space left on device" }'),
+        shutil.Error([("model.json", ".partial/model.json", HIDDEN)]),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_disk_that_cannot_be_written_is_a_fault_of_the_machine(error):
+    """Exit 3, nothing live changed, what to do; also where a library hides the error's number."""
+    fault = as_fault(error)
+
+    assert fault is not None
+    assert fault.exit_code == 3
+    assert "cannot write" in str(fault)
+    assert "Nothing live was changed" in str(fault)
+
+
+def test_an_error_for_the_owner_stays_as_it_is():
+    """It is the finished message."""
+    error = CorpusRejected("none of the rows is usable")
+
+    assert as_fault(error) is error
+
+
+@pytest.mark.parametrize("error", [KeyError("weight"), ValueError("shapes"), FileNotFoundError(errno.ENOENT, "gone")])
+def test_a_fault_of_ours_is_not_dressed_up(error):
+    """Nobody foresaw it: its traceback is shown."""
+    assert as_fault(error) is None
+
+
+def test_memory_that_ran_out_names_the_settings_that_need_it():
+    """Lowering them is what a person can do."""
+    assert "model.towers" in str(as_fault(MemoryError()))

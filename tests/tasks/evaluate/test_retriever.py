@@ -1,0 +1,292 @@
+"""What answers a query, from a candidate or the live version."""
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.errors import NothingLive, StaleFile
+from schemas.workspace import CHECKOUT
+from tasks.evaluate.retriever import Model, Retriever, live_version
+from tasks.prepare.features import TOKENISER
+from tasks.publish.versions import add_version, go_live, roll_back
+from tasks.train.candidate import ModelCard, write_candidate
+from tasks.train.data import read_prepared
+from tasks.train.ensemble import Ensemble
+from tests.tasks.prepare.toy import PAIRS, prepare_rows, toy_settings
+
+QUERIES = ["怎么退票", "  我要改签？", "ＷiFi 行李", "", "！？", "zzz", *(query for query, _ in PAIRS[:20])]
+
+
+def briefly_trained(home: Path, settings, epochs=2):
+    """Prepare and train the toy corpus below `home`; return the candidate, its data, query and class vectors.
+
+    The embeddings are rounded first to the half precision in which they are stored.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    prepared = home / "prepared"
+    if not prepared.exists():
+        prepare_rows(home, settings)
+    data = read_prepared(prepared)
+    candidate = home / "candidate"
+    candidate.mkdir()
+    card = ModelCard(corpus="toy", text=settings.text, model=settings.model, classes=12, features=data.vocabulary)
+    with Ensemble(data, np.arange(len(data.labels)), settings, "refit", epochs) as ensemble:
+        for _ in range(epochs):
+            ensemble.run_epoch()
+        for fit in ensemble.groups:
+            fit.tower.table.weight.copy_(fit.tower.table.weight.half().float())
+        write_candidate(candidate, card, prepared, ensemble.arrays())
+        return candidate, data, ensemble.encode(data.queries), ensemble.class_vectors()
+
+
+def small(**model):
+    """Return settings of a small model."""
+    training = {"batch_size": 16, "learning_rate": 0.1, "feature_dropout": 0.1, "vector_dropout": 0.0, "threads": 1}
+    return toy_settings(model={"embedding": 16, "towers": 3} | model, training=training)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A candidate of three towers after a short training."""
+    return briefly_trained(tmp_path_factory.mktemp("made"), small(), epochs=8)
+
+
+@pytest.fixture
+def candidate(made):
+    """Folder of the candidate."""
+    return made[0]
+
+
+def renamed(candidate: Path, folder: Path, suffix: str) -> Path:
+    """Copy a candidate with a suffix to every standard question, to tell versions apart."""
+    folder.mkdir()
+    for file in candidate.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    table = pq.read_table(folder / "standard_questions.parquet")
+    texts = pa.array([text + suffix for text in table["standard_question"].to_pylist()])
+    table = table.set_column(1, table.field(1), texts)
+    pq.write_table(table, folder / "standard_questions.parquet")
+    return folder
+
+
+def publish(models: Path, candidate: Path) -> str:
+    """Make a version of a candidate live; return its name."""
+    models.mkdir(parents=True, exist_ok=True)
+    manifest = add_version(models, candidate, {}, models.name, "run", (0.5, 0.9, 10))
+    go_live(models, manifest, "published")
+    return manifest.version
+
+
+# --- the arithmetic
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {},
+        {"hidden": [8], "activation": "tanh"},
+        {"hidden": [8, 6], "activation": "relu"},
+        {"hidden": [8], "activation": "gelu", "output": 5},
+        {"hidden": [8], "activation": "none", "output": 5},
+        {"output": 5},
+        {"class_vectors": False},
+        {"tower": "lstm"},
+        {"tower": "lstm", "hidden": [8], "output": 5},
+        {"tower": "lstm", "hidden": [8, 6], "activation": "relu", "output": 5},
+    ],
+    ids=str,
+)
+def test_scores_are_those_of_the_towers_in_training(tmp_path, model):
+    """The mean cosine over the towers, from the text itself and from what prepare has read, to five digits."""
+    folder, data, queries, classes = briefly_trained(tmp_path, small(**model), epochs=15)
+    expected = np.einsum("sno,sko->nk", queries, classes) / 3
+    rows = pq.read_table(tmp_path / "prepared" / "train.parquet")
+
+    served = Model(folder)
+
+    np.testing.assert_allclose(served.scores(rows["query"].to_pylist()), expected, atol=2e-5)
+    np.testing.assert_allclose(served.scores_of(served.encoder.read_prepared(rows)), expected, atol=2e-5)
+    part = rows.slice(7, 5)
+    np.testing.assert_allclose(served.scores_of(served.encoder.read_prepared(part)), expected[7:12], atol=2e-5)
+    assert expected.std() > 0.01  # not all alike, which would make the comparison empty
+    assert (served.rows == np.bincount(data.labels, minlength=12)).all()
+
+
+def test_a_text_is_normalised_before_it_is_read(candidate):
+    """Width, case and white space do not matter."""
+    plain, dressed = Model(candidate).scores(["wifi 退票", " ＷＩＦＩ　　退票 "])
+
+    assert plain.tolist() == dressed.tolist()
+
+
+# --- hits
+
+
+@pytest.mark.parametrize("tower", ["bag", "lstm"])
+def test_batches_and_single_queries_are_answered_alike(tmp_path, tower):
+    """In order, whatever stands beside them, also across blocks."""
+    folder, *_ = briefly_trained(tmp_path, small(tower=tower, hidden=[8]))
+    model = Model(folder)
+    many = (QUERIES * 50)[:1100]  # more than a block
+
+    together = model.search(many, top=4)
+    alone = [model.search([query], top=4)[0] for query in QUERIES]
+
+    for hits, single in zip(together, (alone * 50)[:1100], strict=True):
+        assert [hit.standard_question for hit in hits] == [hit.standard_question for hit in single]
+        assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in single], abs=1e-5)
+
+
+def test_a_trained_model_finds_what_was_asked(candidate):
+    """Best first, with score and id, the right one in front."""
+    (hits,) = Model(candidate).search(["请问签证怎么办"], top=3)
+
+    assert hits[0].standard_question == "如何办理签证"
+    assert hits[0].id == "如何办理签证"
+    assert 1 >= hits[0].score > hits[1].score >= hits[2].score >= -1
+
+
+@pytest.mark.parametrize("empty", ["", "   ", "\t\n", "\u200b"])
+def test_an_empty_query_has_no_answer(candidate, empty):
+    """Nothing was asked; its neighbours are answered all the same."""
+    model = Model(candidate)
+
+    nothing, something = model.search([empty, "退票"])
+
+    assert nothing == []
+    assert len(something) == 10
+    assert model.search([]) == []
+
+
+def test_no_more_hits_than_standard_questions(candidate):
+    """Twelve of twelve when a hundred are asked for, each once; one when one is."""
+    model = Model(candidate)
+
+    assert sorted(hit.standard_question for hit in model.search(["退票"], 100)[0]) == model.standard_questions
+    assert len(model.search(["退票"], 1)[0]) == 1
+    with pytest.raises(ValueError, match="top must be at least 1"):
+        model.search(["退票"], 0)
+
+
+def test_ties_go_by_the_order_of_the_standard_questions(candidate):
+    """A query of unknown features scores 0 everywhere: the first ones by text, the same for any `top`."""
+    model = Model(candidate)
+
+    for top in (1, 3, 12):
+        (hits,) = model.search(["zzz"], top)
+        assert [hit.standard_question for hit in hits] == model.standard_questions[:top]
+        assert {hit.score for hit in hits} == {0.0}
+
+
+# --- the live version
+
+
+def test_without_a_live_version_the_message_says_what_to_do(tmp_path):
+    """Nothing was ever published."""
+    with pytest.raises(NothingLive, match=r"nothing is live for corpus 'bank' .*live\.json.*dssm run bank"):
+        Retriever.live("bank", tmp_path)
+    assert live_version(tmp_path / "models" / "bank") is None
+
+
+def test_a_retriever_answers_from_the_live_version(tmp_path, candidate):
+    """By name below a home: what the model of that folder says."""
+    version = publish(tmp_path / "models" / "bank", candidate)
+
+    retriever = Retriever.live("bank", tmp_path)
+
+    assert retriever.version == version == live_version(tmp_path / "models" / "bank")
+    assert retriever.search(QUERIES, 3) == Model(candidate).search(QUERIES, 3)
+
+
+def test_the_home_is_that_of_the_environment(tmp_path, candidate, monkeypatch):
+    """As `dssm query` finds it."""
+    monkeypatch.setenv("DSSM_HOME", str(tmp_path))
+    publish(tmp_path / "models" / "bank", candidate)
+
+    assert Retriever.live("bank").search(["退票"])
+
+
+def test_a_new_live_version_is_noticed(tmp_path, candidate):
+    """At the next query, and so is the way back; a version that is not live yet is not answered from."""
+    models = tmp_path / "models" / "toy"
+    first = publish(models, candidate)
+    retriever = Retriever(models)
+    before = retriever.search(["签证"], 1)[0][0].standard_question
+
+    add_version(models, renamed(candidate, tmp_path / "waiting", "?"), {}, "toy", "run", (0, 0, 0))
+    assert retriever.search(["签证"], 1)[0][0].standard_question == before
+    second = publish(models, renamed(candidate, tmp_path / "second", "!"))
+    assert retriever.search(["签证"], 1)[0][0].standard_question == before + "!"
+    assert retriever.version == second
+    roll_back(models)
+    assert retriever.search(["签证"], 1)[0][0].standard_question == before
+    assert retriever.version == first
+
+
+def test_threads_are_answered_without_a_gap_while_versions_change(tmp_path, candidate):
+    """Four threads search while five versions go live; every answer is whole and of one of them, the last at last."""
+    models = tmp_path / "models" / "toy"
+    publish(models, candidate)
+    candidates = [renamed(candidate, tmp_path / f"c{number}", str(number)) for number in range(5)]
+    retriever, done, answers, failures = Retriever(models), threading.Event(), [], []
+
+    def ask():
+        while not done.is_set():
+            try:
+                hits = retriever.search(["签证", "退票"], 12)
+                answers.append({hit.standard_question[6:] for row in hits for hit in row})
+            except Exception as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for new in candidates:
+        publish(models, new)
+        done.wait(0.1)
+    done.set()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert all(len(versions) == 1 for versions in answers)  # no answer mixes two
+    assert len(set.union(*answers)) > 1
+    assert retriever.search(["签证"], 1)[0][0].standard_question.endswith("4")
+
+
+@pytest.mark.parametrize(("key", "value"), [("tokeniser", "jieba-9"), ("normaliser", "none"), ("format", 0)])
+def test_a_model_of_another_tokeniser_is_refused(tmp_path, candidate, key, value):
+    """It would answer wrong without any error; the message names both and what to do."""
+    folder = renamed(candidate, tmp_path / "other", "")
+    card = json.loads((folder / "model.json").read_text("utf-8"))
+    (folder / "model.json").write_text(json.dumps(card | {key: value}), "utf-8")
+
+    with pytest.raises(
+        StaleFile, match=rf"was made with {key} {value!r}, this code has .*run the corpus again"
+    ) as error:
+        Model(folder)
+    assert key != "tokeniser" or TOKENISER in str(error.value)
+
+
+def test_serving_a_bag_imports_neither_torch_nor_prefect(tmp_path, candidate):
+    """In a process of its own, after a search; nor Great Expectations."""
+    publish(tmp_path / "models" / "bank", candidate)
+    script = (
+        "import sys; from tasks.evaluate.retriever import Retriever\n"
+        "hits = Retriever.live('bank').search(['签证怎么办'], top=2)[0]\n"
+        "print(len(hits), [name for name in ('torch', 'prefect', 'great_expectations') if name in sys.modules])"
+    )
+    environment = {"DSSM_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert ended.stdout.strip() == "2 []", ended.stderr
