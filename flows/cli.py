@@ -231,6 +231,58 @@ def approve(corpus: str) -> int:
     return 0
 
 
+@cli.command()
+@click.option("--corpus", "corpora", metavar="NAME", multiple=True, help="Run it on this corpus; may be repeated.")
+@click.option("--full", is_flag=True, help="The LSTM in every experiment of the article, not only in its table.")
+@click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting of every experiment.")
+@click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
+def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: bool) -> int:
+    """Re-run the article's experiments, and say which of its findings reproduce.
+
+    \b
+    dssm study                                     on the bundled corpora A, B and C
+    dssm study --corpus bank                       on your own
+    dssm study --corpus c --set training.epochs=2  a quick look
+
+    What is finished is re-used: after an interruption the same command goes on.
+    """
+    from flows.corpora import parse_overrides
+    from flows.environment import set_environment
+
+    changes = parse_overrides(pairs)
+    set_environment()
+    from flows.study import start_study, study_folder
+
+    done = start_study(corpora, full, changes)
+    folder = study_folder(done.name)
+    if as_json:
+        files = {"report": str(folder / "report.html"), "file": str(folder / "study.json")}
+        _print(json.dumps({"status": "studied", **files, **done.model_dump(mode="json")}, ensure_ascii=False))
+        return 0
+    rows = []
+    for m in done.experiments:
+        told, small = m.experiment.article_recall_at_10, m.small_recall_at_10
+        figures = [m.loss_fall, m.reducible_fall, m.oscillation]
+        rows.append(
+            [
+                m.experiment.name,
+                m.experiment.title,
+                "" if told is None else f"{told:.2f}",
+                f"{m.recall_at_10.value:.3f} ({m.recall_at_10.low:.3f}-{m.recall_at_10.high:.3f})",
+                f"{m.recall_at_1.value:.3f}",
+                "" if small is None else f"{small.value:.3f}",
+                *(f"{figure:.1%}" for figure in figures),
+                f"{m.effective_rank:.0f}",
+            ]
+        )
+    header = ["experiment", "", "article", "recall@10", "recall@1", "1-3 rows", "loss fell", "of reducible"]
+    _table([*header, "oscillation", "rank"], rows)
+    for finding in done.findings:
+        _print(f"{finding.verdict}: {finding.subject}\n  {finding.ours}")
+    _print(f"report of the study: {folder / 'report.html'}")
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; what goes wrong is one message on standard error."""
     words = list(sys.argv[1:] if arguments is None else arguments)

@@ -28,5 +28,6 @@ def set_environment() -> None:
     """Set defaults; what the user has set stays. Call it before anything imports Prefect."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # tells of every temporary folder
     for logger in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(logger).addFilter(_NoTracebackOfFaults())

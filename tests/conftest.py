@@ -160,7 +160,7 @@ class Command:
             env={**self.environment, **environment},
             capture_output=True,
             input=None if stdin is None else stdin.encode(),
-            timeout=120,
+            timeout=300,
         )
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -19,6 +19,7 @@ def summarise_run(
     status: Status,
     version: str | None,
     reasons: list[str],
+    seconds: Mapping[str, float],
 ) -> RunResult:
     """Return what `dssm run --json` says of a run that came to its end."""
     return RunResult(
@@ -34,7 +35,7 @@ def summarise_run(
         warnings=[warning for step in steps.values() for warning in step.manifest.warnings],
         **_figures(evaluation.model),
         baselines={name: _figures(metrics) for name, metrics in evaluation.baselines.items()},
-        seconds={name: round(step.seconds, 3) for name, step in steps.items()},
+        seconds={name: round(value, 3) for name, value in seconds.items()},
         reused=[name for name, step in steps.items() if step.reused_from],
         report=str(workspace.root / "report.html"),
     )

@@ -12,15 +12,23 @@ _ABANDONED = 14 * 24 * 3600  # unfinished work that nobody took up for so long, 
 
 
 def prune_runs(workspace: Workspace, keep: int) -> list[str]:
-    """Delete the oldest runs of the corpus beyond `keep`, never this one, and abandoned unfinished work."""
-    runs = sorted(run for run in workspace.runs.glob("[!.]*/") if run.name != workspace.run)
+    """Delete the oldest runs of the corpus beyond `keep`, and what was abandoned.
+
+    Never this run, nor one that may still be at work: it has no run.json yet, and is not old.
+    """
+    others = sorted(run for run in workspace.runs.glob("[!.]*/") if run.name != workspace.run)
+    runs = [run for run in others if (run / "run.json").exists() or _is_old(run)]
     surplus = runs[: max(0, len(runs) + 1 - keep)]
     for run in surplus:
         shutil.rmtree(run)
     for folder in workspace.partial.glob("*/"):
-        if time.time() - folder.stat().st_mtime > _ABANDONED and not _in_use(folder):
+        if _is_old(folder) and not _in_use(folder):
             shutil.rmtree(folder, ignore_errors=True)
     return [run.name for run in surplus]
+
+
+def _is_old(folder: Path) -> bool:
+    return time.time() - folder.stat().st_mtime > _ABANDONED
 
 
 def _in_use(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """The door of publish: gates, an immutable version, the live pointer last."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from tasks.steps import StepRun
 @task(task_run_name="publish-{corpus.name}")
 def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun]) -> RunResult:
     """Decide, and change what is live only after everything else is on disk; write run.json."""
+    began = time.monotonic()
     candidate = steps["train"].folder / "candidate"
     evaluation = Evaluation.model_validate_json((steps["evaluate"].folder / "evaluation.json").read_bytes())
     training = TrainingReport.model_validate_json((steps["train"].folder / "training.json").read_bytes())
@@ -55,7 +57,8 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, St
                 wait_for_approval(workspace.models, manifest)
             prune_versions(workspace.models, corpus.publish.keep_versions)
         prune_runs(workspace, corpus.publish.keep_runs)
-    result = summarise_run(corpus, workspace, steps, evaluation, status, version, reasons)
+    seconds = {name: step.seconds for name, step in steps.items()} | {"publish": time.monotonic() - began}
+    result = summarise_run(corpus, workspace, steps, evaluation, status, version, reasons, seconds)
     write_atomically(workspace.root / "settings.json", corpus.model_dump_json(indent=1).encode())
     write_atomically(workspace.root / "run.json", result.model_dump_json(indent=1).encode())
     say = get_run_logger().warning if status == "held" else get_run_logger().info
