@@ -259,27 +259,7 @@ def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: boo
         files = {"report": str(folder / "report.html"), "file": str(folder / "study.json")}
         _print(json.dumps({"status": "studied", **files, **done.model_dump(mode="json")}, ensure_ascii=False))
         return 0
-    rows = []
-    for m in done.experiments:
-        told, small = m.experiment.article_recall_at_10, m.small_recall_at_10
-        figures = [m.loss_fall, m.reducible_fall, m.oscillation]
-        rows.append(
-            [
-                m.experiment.name,
-                m.experiment.title,
-                "" if told is None else f"{told:.2f}",
-                f"{m.recall_at_10.value:.3f} ({m.recall_at_10.low:.3f}-{m.recall_at_10.high:.3f})",
-                f"{m.recall_at_1.value:.3f}",
-                "" if small is None else f"{small.value:.3f}",
-                *(f"{figure:.1%}" for figure in figures),
-                f"{m.effective_rank:.0f}",
-            ]
-        )
-    header = ["experiment", "", "article", "recall@10", "recall@1", "1-3 rows", "loss fell", "of reducible"]
-    _table([*header, "oscillation", "rank"], rows)
-    for finding in done.findings:
-        _print(f"{finding.verdict}: {finding.subject}\n  {finding.ours}")
-    _print(f"report of the study: {folder / 'report.html'}")
+    _show_study(done, folder)
     return 0
 
 
@@ -371,6 +351,30 @@ def _show_results(results: Sequence[RunResult]) -> None:
             _print(f"report of {r.corpus}: {r.report}")
     if live := [r.corpus for r in results if r.status in ("published", "unchanged")]:
         _print(f'next: dssm query {live[0]} "怎么退票"')
+
+
+def _show_study(done: Any, folder: Path) -> None:  # noqa: ANN401 - schemas.study.Study, imported late
+    rows = []
+    for m in done.experiments:
+        told, small = m.experiment.article_recall_at_10, m.small_recall_at_10
+        figures = [m.loss_fall, m.reducible_fall, m.oscillation]
+        rows.append(
+            [
+                m.experiment.name,
+                m.experiment.title,
+                "" if told is None else f"{told:.2f}",
+                f"{m.recall_at_10.value:.3f} ({m.recall_at_10.low:.3f}-{m.recall_at_10.high:.3f})",
+                f"{m.recall_at_1.value:.3f}",
+                "" if small is None else f"{small.value:.3f}",
+                *(f"{figure:.1%}" for figure in figures),
+                f"{m.effective_rank:.0f}",
+            ]
+        )
+    header = ["experiment", "", "article", "recall@10", "recall@1", "1-3 rows", "loss fell", "of reducible"]
+    _table([*header, "oscillation", "rank"], rows)
+    for finding in done.findings:
+        _print(f"{finding.verdict}: {finding.subject}\n  {finding.ours}")
+    _print(f"report of the study: {folder / 'report.html'}")
 
 
 def _table(header: list[str], rows: list[list[str]]) -> None:

@@ -1,8 +1,9 @@
 """What a loss can reach at best, from its settings alone: checked before the first step. Pure.
 
-K unit vectors have a mean pairwise cosine of at least -1/(K-1), so over balanced classes and random negatives
-the gap between the right cosine and the wrong ones is at most 1 + 1/(K-1) on average, whatever the texts. A target beyond what that gap gives is
-not merely missed: it collapses the space and sacrifices small classes.
+K unit vectors have a mean pairwise cosine of at least -1/(K-1), so over balanced classes and random
+negatives the gap between the right cosine and the wrong ones is at most 1 + 1/(K-1) on average,
+whatever the texts. A target beyond what that gap gives is not merely missed: it collapses the space
+and sacrifices small classes.
 """
 
 import math

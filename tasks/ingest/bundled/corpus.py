@@ -16,7 +16,9 @@ from tasks.ingest.bundled.queries import ask
 #: How hard the corpora are, 0 to 1, the same for all three. It scales, monotonically: queries that leave
 #: out what they are about or what they ask, forgotten conditions, rare paraphrases and synonyms, slips of
 #: the keyboard, and rows filed under a neighbouring standard question.
-DIFFICULTY: float = 0.5
+#: Set so that the article's own recipe (`dssm study`: words, LSTM, four random negatives, target 0.4, shuffled) comes
+#: near its recall@10 of 0.91 on A, where a tenth is held out: it gives 0.929 at 0.70, 0.903 at 0.78, 0.897 at 0.85.
+DIFFICULTY: float = 0.78
 
 #: Plain questions come first when there are more than a corpus needs: a bot that knows about refunds of
 #: children's tickets but not about refunds would look odd.
