@@ -75,9 +75,9 @@ class Text(Section):
         le=2,
         description="Exponent of the idf: 1 plain tf-idf, 0 none; rare features weigh less below 1.",
     )
-    pair_weight: float = Field(default=0.4, ge=0, le=10, description="Weight of word pairs beside that of words.")
+    pair_weight: float = Field(default=0.4, ge=0, le=10, description="Weight of word pairs in texts with Chinese.")
     longest_ngram_weight: float = Field(
-        default=0.3, ge=0, le=10, description="Weight of the longest character n-grams beside that of the shorter."
+        default=0.3, ge=0, le=10, description="Weight of the longest character n-grams of texts with Chinese."
     )
     min_texts: int = Field(default=2, ge=1, description="Texts a feature must stand in to be kept, in texts.")
     max_characters: int = Field(

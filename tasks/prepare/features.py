@@ -46,7 +46,7 @@ class Tokeniser:
     def features(self, text: str) -> list[str]:
         """Return the features of a normalised text, with repetitions, marked by kind.
 
-        "w:" word, "b:" pair of words, "c:" characters of a text with Chinese, "l:" characters of another word.
+        "w:" word; in a text with Chinese "b:" pair of words and "c:" characters, elsewhere "p:" and "l:".
         """
         return self.words_and_features(text)[1]
 
@@ -54,10 +54,12 @@ class Tokeniser:
         """Return `words(text)` and `features(text)`, cutting once."""
         text = text[: self.text.max_characters]
         words = self.words(text)
+        chinese = _CJK.search(text)
         features = [f"w:{word}" for word in words] if self.text.words else []
         if self.text.bigrams:
-            features += [f"b:{left}_{right}" for left, right in pairwise(words)]
-        if _CJK.search(text):
+            kind = "b" if chinese else "p"
+            features += [f"{kind}:{left}_{right}" for left, right in pairwise(words)]
+        if chinese:
             if span := self.text.char_ngrams_cjk:
                 features += _ngrams("c", f"^{_SPACE.sub('', text)}$", span)
         elif span := self.text.char_ngrams_latin:
@@ -93,12 +95,15 @@ def _cut(texts: Sequence[str], text: Text) -> list[tuple[list[str], list[str]]]:
 
 
 def kind_weight(feature: str, text: Text) -> float:
-    """Return the weight of a feature's kind: word pairs and the longest n-grams say again what others said."""
+    """Return the weight of a feature's kind.
+
+    In Chinese, word pairs and the longest n-grams say again what shorter ones said; elsewhere all weigh the same.
+    """
     kind, gram = feature[0], feature[2:]
     if kind == "b":
         return text.pair_weight
-    span = {"c": text.char_ngrams_cjk, "l": text.char_ngrams_latin}.get(kind)
-    return text.longest_ngram_weight if span and span[0] < span[1] == len(gram) else 1.0
+    span = text.char_ngrams_cjk
+    return text.longest_ngram_weight if kind == "c" and span and span[0] < span[1] == len(gram) else 1.0
 
 
 def _ngrams(kind: str, text: str, span: tuple[int, int]) -> list[str]:

@@ -37,7 +37,7 @@ def test_words_are_marked_and_repeated_as_often_as_they_stand():
 
 def test_pairs_are_of_neighbouring_words():
     """Three words, two pairs."""
-    assert only(bigrams=True).features("pay by card") == ["b:pay_by", "b:by_card"]
+    assert only(bigrams=True).features("pay by card") == ["p:pay_by", "p:by_card"]
 
 
 def test_chinese_n_grams_run_over_the_whole_text_with_its_ends():
