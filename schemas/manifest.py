@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +22,7 @@ class FileEntry(BaseModel):
     path: str  # relative to the manifest's folder, with forward slashes
     sha256: str
     bytes: int
-    rows: int | None = None
+    rows: int | None = None  # of a Parquet file
 
 
 class StepManifest(BaseModel):
@@ -36,10 +36,6 @@ class StepManifest(BaseModel):
     files: list[FileEntry]
     facts: dict[str, Any] = {}
     warnings: list[str] = []
-
-    def sha256_of(self, path: str) -> str:
-        """Return the hash of one file of this manifest; KeyError if it has no such file."""
-        return {entry.path: entry.sha256 for entry in self.files}[path]
 
     def verify(self, folder: Path) -> None:
         """Check every file against its hash.
@@ -80,17 +76,20 @@ def canonical_json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
-def list_files(folder: Path, rows: Mapping[str, int] | None = None, skip: Iterable[str] = ()) -> list[FileEntry]:
-    """Describe every file below `folder` except manifest.json and `skip`, sorted by path."""
-    skipped = {"manifest.json", *skip}
-    entries = []
-    for file in sorted(folder.rglob("*")):
-        path = file.relative_to(folder).as_posix()
-        if file.is_file() and path not in skipped:
-            entries.append(
-                FileEntry(path=path, sha256=hash_file(file), bytes=file.stat().st_size, rows=(rows or {}).get(path))
-            )
-    return entries
+def list_files(folder: Path) -> list[FileEntry]:
+    """Describe every file below `folder` except manifest.json, sorted by path; of a Parquet file also its rows."""
+    import pyarrow.parquet as pq  # here, because `dssm models` and `dssm rollback` need no tables
+
+    return [
+        FileEntry(
+            path=file.relative_to(folder).as_posix(),
+            sha256=hash_file(file),
+            bytes=file.stat().st_size,
+            rows=pq.read_metadata(file).num_rows if file.suffix == ".parquet" else None,
+        )
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file != folder / "manifest.json"
+    ]
 
 
 def write_atomically(file: Path, content: bytes) -> None:

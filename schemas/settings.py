@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 Severity = Literal["critical", "warning", "info"]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _require_every_field(schema: dict[str, Any]) -> None:

@@ -3,10 +3,12 @@
 import hashlib
 import os
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import StaleFile
-from schemas.manifest import FileEntry, StepManifest, canonical_json, hash_file, hash_json, list_files, write_atomically
+from schemas.manifest import FileEntry, StepManifest, canonical_json, hash_json, list_files, write_atomically
 
 
 @pytest.fixture
@@ -15,21 +17,19 @@ def folder(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "a.txt").write_bytes(b"abc")
     (tmp_path / "sub" / "b.txt").write_bytes(b"")
-    StepManifest(step="train", key="k", files=list_files(tmp_path, {"a.txt": 3})).write(tmp_path)
+    StepManifest(step="train", key="k", files=list_files(tmp_path)).write(tmp_path)
     return tmp_path
 
 
 def test_files_are_listed_with_path_hash_size_and_rows(folder):
-    """Below the folder at any depth, sorted, without the manifest and what is to be left out."""
+    """Below the folder at any depth, sorted, without the manifest; only a table has rows."""
     abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # published sha256 of "abc"
+    pq.write_table(pa.table({"n": [1, 2, 3]}), folder / "c.parquet")
 
-    assert list_files(folder, {"a.txt": 3}, skip=["sub/b.txt"]) == [
-        FileEntry(path="a.txt", sha256=abc, bytes=3, rows=3)
-    ]
-    assert [entry.path for entry in list_files(folder)] == ["a.txt", "sub/b.txt"]
-    assert StepManifest.read(folder).sha256_of("a.txt") == hash_file(folder / "a.txt") == abc
-    with pytest.raises(KeyError):
-        StepManifest.read(folder).sha256_of("c.txt")
+    first, table, nested = list_files(folder)
+    assert first == FileEntry(path="a.txt", sha256=abc, bytes=3, rows=None)
+    assert (table.path, table.rows) == ("c.parquet", 3)
+    assert nested.path == "sub/b.txt"
 
 
 def test_untouched_files_pass(folder):
