@@ -44,7 +44,7 @@ def main() -> None:
         for folder in arguments.folders:
             if not (folder / "train.csv").exists():
                 sys.exit(f"skipped: no {folder / 'train.csv'}")
-            data = folder if arguments.split == "test" else _cut(folder, Path(scratch) / "cut" / folder.name)
+            data = folder if arguments.split == "test" else cut(folder, Path(scratch) / "cut" / folder.name)
             new = [_ours(data, Path(scratch), arguments.seeds, arguments.set)]
             new += _peers(data, arguments.peers, arguments.peers_python) if arguments.peers else []
             for row in new:
@@ -56,12 +56,15 @@ def main() -> None:
     print(_table(rows))  # noqa: T201 - the output of a script
 
 
-def _cut(folder: Path, target: Path) -> Path:
-    """Cut 12 % of train.csv off as a test; one-row classes may lend their row, so that the tail is seen."""
+def cut(folder: Path, target: Path, number: int = 0) -> Path:
+    """Cut 12 % of train.csv off as a test, differently for every `number`.
+
+    One-row classes may lend their row, so that the tail is seen.
+    """
     rows = pd.read_csv(folder / "train.csv").dropna().astype(str)
     labels = rows["standard_question"].astype("category").cat.codes.to_numpy().astype("int64")
     keys = text_keys([normalise(text) for text in rows["query"]])
-    held = hold_out(keys, labels, 0.12, 2024, "bench", lend_single_rows=True)
+    held = hold_out(keys, labels, 0.12, 2024 + number, "bench", lend_single_rows=True)
     # A class must keep a training row to be known at all: of those that lent their only row, the text stands in.
     gone = rows[held & ~rows["standard_question"].isin(rows["standard_question"][~held])]
     own = pd.DataFrame({"query": gone["standard_question"], "standard_question": gone["standard_question"]})
