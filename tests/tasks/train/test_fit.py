@@ -16,7 +16,11 @@ KINDS = {
     "softmax_all": {"kind": "softmax_all"},
     "softmax": {"kind": "softmax", "gamma": 10.0},
     "softmax_target": {"kind": "softmax_target", "gamma": 1.0},
+    "soft_target": {"kind": "soft_target", "gamma": 10.0, "target": 0.97},
+    "softmax_log_q": {"kind": "softmax", "log_q": True, "gamma": 10.0},
+    "in_batch": {"kind": "in_batch", "gamma": 10.0},
 }
+OWN_TEXTS_OFF = {"own_texts": False}
 
 
 def fit_of(folder, settings, name="refit/0"):
@@ -52,7 +56,7 @@ def test_every_loss_falls_with_every_tower_and_finds_the_right_answers(prepared,
 
 def test_the_loss_without_dropout_is_that_of_the_vectors_served(prepared, small):
     """Softmax over the first epoch's negatives, computed anew from the vectors."""
-    fit = trained(prepared, small(loss=KINDS["softmax"]))
+    fit = trained(prepared, small(loss=KINDS["softmax"], training=OWN_TEXTS_OFF))
     queries, classes = fit.encode(fit.prepared.queries)[0], fit.class_vectors()[0]
     candidates = np.hstack([fit.prepared.labels[:, None], fit.prepared.negatives(0)])
     logits = 10.0 * np.einsum("no,nco->nc", queries, classes[candidates]).astype(np.float64)
@@ -173,7 +177,7 @@ def test_draws_of_negatives_cycle(prepared):
 
 def test_the_spread_is_the_deviation_of_whole_batches_over_the_mean(prepared, small):
     """With next to no learning rate and rows in the order of the file it is computed by hand; a rest is left out."""
-    training = {"batch_size": 16, "learning_rate": 1e-9, "feature_dropout": 0.0, "vector_dropout": 0.0}
+    training = {"batch_size": 16, "learning_rate": 1e-9, "feature_dropout": 0.0, "vector_dropout": 0.0} | OWN_TEXTS_OFF
     fit = fit_of(prepared, small(loss=KINDS["softmax"], training=training, split={"shuffle": False}))
     queries, classes = fit.encode(fit.prepared.queries)[0], fit.class_vectors()[0]
     candidates = np.hstack([fit.prepared.labels[:, None], fit.prepared.negatives(0)])
