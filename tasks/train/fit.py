@@ -191,35 +191,43 @@ class Fit:
             needed: (U,) which classes these are, increasing.
             places: the right one first.
         """
-        loss = self.loss
-        if loss.kind == "in_batch":
-            return self._loss_in_batch(torch.bmm(queries, classes.transpose(1, 2)), needed, places[:, 0])
-        cosines = (queries.unsqueeze(2) * classes[:, torch.from_numpy(places)]).sum(-1)  # (S, n, 1 + J)
-        negatives = places.shape[1] - 1
-        if loss.kind == "softmax" and loss.log_q:
-            weights = torch.full((1 + negatives,), math.log((len(self.prepared.classes) - 1) / negatives))
-            weights[0] = 0.0
-            adjustment = self._adjustment[torch.from_numpy(needed[places])]
-            return losses.corrected_softmax(cosines, loss.gamma, weights, loss.label_smoothing, adjustment)
+        loss, negatives = self.loss, places.shape[1] - 1
+        if self._shares_candidates:
+            return self._loss_shared(torch.bmm(queries, classes.transpose(1, 2)), needed, places)
+        candidates = classes.index_select(1, torch.from_numpy(places.ravel())).view(len(classes), *places.shape, -1)
+        cosines = (queries.unsqueeze(2) * candidates).sum(-1)  # (S, n, 1 + J)
         if loss.kind == "softmax":
             return losses.softmax(cosines, loss.gamma)
         if loss.kind == "soft_target":
             return losses.soft_target(cosines, loss.gamma, target_of(loss, negatives))
         return losses.softmax_target(cosines, loss.gamma, target_of(loss, negatives))
 
-    def _loss_in_batch(self, cosines: Tensor, needed: NDArray[np.int64], right: NDArray[np.int64]) -> Tensor:
-        """Return the loss of (S, n, U) cosines with every standard question of the batch, the right ones at `right`."""
-        batch, balance = len(right), self.settings.training.class_balance
-        present = log_presence(self._class_rows[needed], self._shares[needed], batch, len(self.rows), balance)
+    @property
+    def _shares_candidates(self) -> bool:
+        """Whether each row is held against all the standard questions of its batch, not its own negatives alone."""
+        return self.loss.kind == "in_batch" or (self.loss.kind == "softmax" and self.loss.log_q)
+
+    def _loss_shared(self, cosines: Tensor, needed: NDArray[np.int64], places: NDArray[np.int64]) -> Tensor:
+        """Return the loss of (S, n, U) cosines with every standard question of the batch.
+
+        Each weighs one over how often it was to be expected there: it was drawn as a negative n J times in
+        K - 1 (all rows' draws serve every row, which costs no further encoding), or stands there by its rows.
+        """
+        right, batch = places[:, 0], len(places)
+        if self.loss.kind == "in_batch":
+            rows, shares = self._class_rows[needed], self._shares[needed]
+            weights = -log_presence(rows, shares, batch, len(self.rows), self.settings.training.class_balance)
+        else:
+            draws = np.bincount(places[:, 1:].ravel(), minlength=len(needed))
+            with np.errstate(divide="ignore"):  # a class that is only the right one of others was not drawn
+                weights = np.log(draws) + math.log((len(self.prepared.classes) - 1) / draws.sum())
         barred = (self._forbidden[needed[right]][:, :, None] == needed).any(axis=1)  # itself and near-duplicates
-        weights = np.where(barred, -np.inf, -present)
-        weights = np.concatenate([np.zeros((batch, 1)), weights], axis=1).astype(np.float32)
-        places = np.concatenate([right[:, None], np.tile(np.arange(len(needed)), (batch, 1))], axis=1)
-        cosines = cosines.gather(2, torch.from_numpy(places).expand(len(cosines), -1, -1))  # (S, n, 1 + U)
-        adjustment = self._adjustment[torch.from_numpy(needed[places])]
-        return losses.corrected_softmax(
-            cosines, self.loss.gamma, torch.from_numpy(weights), self.loss.label_smoothing, adjustment
-        )
+        first = np.zeros((batch, 1))
+        log_weights = torch.from_numpy(np.hstack([first, np.where(barred, -np.inf, weights)]).astype(np.float32))
+        order = np.hstack([right[:, None], np.tile(np.arange(len(needed)), (batch, 1))])
+        cosines = cosines.gather(2, torch.from_numpy(order).expand(len(cosines), -1, -1))  # (S, n, 1 + U)
+        adjustment = self._adjustment[torch.from_numpy(needed[order])]
+        return losses.corrected_softmax(cosines, self.loss.gamma, log_weights, self.loss.label_smoothing, adjustment)
 
     def _own_leaf(self, rows: Tensor | None) -> Tensor:
         weight = self.own.weight if rows is None else self.own.weight[rows]
@@ -279,8 +287,8 @@ class Fit:
         classes = torch.from_numpy(self.class_vectors())
         candidates = self._candidates(0)
         size = _BLOCK
-        if self.loss.kind == "in_batch":
-            size = self.settings.training.batch_size  # its candidates are those of a batch
+        if self._shares_candidates:
+            size = self.settings.training.batch_size
         elif candidates is not None:
             size = max(1, 5 * _BLOCK // candidates.shape[1])  # many negatives of many rows would not fit in memory
         total = 0.0
