@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validat
 
 Severity = Literal["critical", "warning", "info"]
 
+EXACT_CLASSES = 20_000  # above, loss.kind = auto samples: see tests/benchmarks/losses.py
+SAMPLED_NEGATIVES = 64  # the fewest that then come within a point of exact softmax
+
 
 def _require_every_field(schema: dict[str, Any]) -> None:
     # A form, a deployment or an API call hands over a whole settings object. Were fields optional
@@ -157,7 +160,10 @@ class Split(Section):
 class Negatives(Section):
     """The wrong standard questions drawn for every training row."""
 
-    per_row: int = Field(default=4, ge=1, le=1024, description="Negatives per row and epoch (the article's 1:k).")
+    per_row: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
+        default="auto",
+        description="Negatives per row and epoch (the article's 1:k); auto: 4, or what loss.kind = auto found to do.",
+    )
     sampler: Literal["random", "first_n"] = Field(
         default="random", description="random: uniform; first_n: always the same first n (the article's mistake)."
     )
@@ -198,19 +204,28 @@ class Model(Section):
 class Loss(Section):
     """The training objective."""
 
-    kind: Literal["softmax_all", "softmax", "softmax_target"] = Field(
-        default="softmax_all",
-        description="softmax_all: exact, every standard question a candidate; softmax: over the drawn negatives; "
-        "softmax_target: the article's, (p+ - target)^2 over the drawn negatives.",
+    kind: Literal["auto", "softmax_all", "softmax", "softmax_target", "soft_target", "in_batch"] = Field(
+        default="auto",
+        description=f"auto: softmax_all up to {EXACT_CLASSES} standard questions, softmax above; softmax_all: exact, "
+        "every standard question a candidate; softmax: over the drawn negatives; softmax_target: the article's, "
+        "(p+ - target)^2 over the drawn negatives; soft_target: cross-entropy with p* = target over the drawn "
+        "negatives; in_batch: over the standard questions of the batch's other rows.",
     )
     gamma: float = Field(default=20.0, gt=0, le=1000, description="Smoothing factor of the softmax (1 / temperature).")
     target: float | None = Field(
         default=None,
         gt=0,
         le=1,
-        description="softmax_target: aim of p+; empty: 1 / (1 + k e^-gamma), 0.4046 at k=4, gamma=1.",
+        description="softmax_target and soft_target: aim of p+; empty: 1 / (1 + k e^-gamma), 0.4046 at k=4, gamma=1.",
     )
-    label_smoothing: float = Field(default=0.05, ge=0, lt=1, description="softmax_all: mass spread over all classes.")
+    log_q: bool = Field(
+        default=False,
+        description="softmax: weigh the drawn negatives as all that were not drawn, so that the loss estimates "
+        "softmax_all (the logQ correction; in_batch always does).",
+    )
+    label_smoothing: float = Field(
+        default=0.05, ge=0, lt=1, description="softmax_all and its estimates: mass spread over all classes."
+    )
     unreachable: Literal["refuse", "warn"] = Field(
         default="refuse",
         description="What to do where the target is out of reach by geometry; warn: train all the same.",
@@ -219,7 +234,7 @@ class Loss(Section):
         default=0.3,
         ge=0,
         le=2,
-        description="softmax_all: logit adjustment by the class prior (Menon et al. 2020); 0: none.",
+        description="softmax_all and its estimates: logit adjustment by the class prior (Menon et al. 2020); 0: none.",
     )
 
 
@@ -228,7 +243,7 @@ class Training(Section):
 
     own_texts: bool = Field(
         default=True,
-        description="softmax_all: train on each standard question's own text as a query of its class, too.",
+        description="Train on each standard question's own text as a query of its class, too.",
     )
     epochs: int = Field(default=12, ge=1, le=10_000, description="Longest training, in epochs.")
     batch_size: int = Field(default=256, ge=2, le=65_536, description="Rows per step.")
@@ -238,6 +253,13 @@ class Training(Section):
     feature_dropout: float = Field(default=0.4, ge=0, lt=1, description="Share of a query's features dropped per step.")
     vector_dropout: float = Field(
         default=0.3, ge=0, lt=1, description="Share of a vector's dimensions dropped per step."
+    )
+    class_balance: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="0: every row once an epoch; above: rows drawn with replacement, a class of n rows n^(1 - this) "
+        "times as often as one of one row; 1: every class equally often.",
     )
     choose: bool = Field(
         default=True, description="Choose what is open on the validation cut, then refit on all training rows."
@@ -294,6 +316,30 @@ class CorpusSettings(Section):
     seed: int = Field(
         default=13, ge=0, lt=2**63, description="Seeds the split, the shuffle, the negatives and the weights."
     )
+
+    def loss_for(self, classes: int) -> Loss:
+        """Return the loss as it is trained on so many standard questions: "auto" settled."""
+        if self.loss.kind != "auto":
+            return self.loss
+        if classes <= EXACT_CLASSES:
+            return self.loss.model_copy(update={"kind": "softmax_all"})
+        return self.loss.model_copy(update={"kind": "softmax", "log_q": True})
+
+    def negatives_for(self, classes: int) -> int:
+        """Return how many negatives are drawn per row and epoch: "auto" settled."""
+        if self.negatives.per_row != "auto":
+            return self.negatives.per_row
+        sampled = self.loss.kind == "auto" and classes > EXACT_CLASSES
+        return SAMPLED_NEGATIVES if sampled else 4
+
+    @model_validator(mode="after")
+    def _meant(self) -> Self:
+        if self.loss.kind == "in_batch" and not self.split.shuffle:
+            raise ValueError(
+                "loss.kind = 'in_batch' takes the batch's other standard questions as wrong answers, and in rows "
+                "ordered by standard question there are none: set split.shuffle = true, or another loss.kind"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -159,7 +159,7 @@ def _words_table(words: Vocabulary) -> pa.Table:
 def _write_negatives(folder: Path, train: pa.Table, forbidden: NDArray[np.int64], settings: CorpusSettings) -> None:
     folder.mkdir()
     row_ids, labels = train["row_id"].to_numpy(), train["class_id"].to_numpy().astype(np.int64)
-    per_row = settings.negatives.per_row
+    per_row = settings.negatives_for(len(forbidden))
     for epoch in range(settings.negatives.epochs_drawn):
         drawn = draw_negatives(row_ids, labels, forbidden, per_row, epoch, settings.seed, settings.negatives.sampler)
         lists = pa.FixedSizeListArray.from_arrays(pa.array(drawn.ravel()), per_row)
@@ -199,7 +199,7 @@ def _facts(
         official_test=official,
         features=len(vocabulary.features),
         words=len(words.features),
-        negatives_per_row=settings.negatives.per_row,
+        negatives_per_row=settings.negatives_for(len(classes)),
         epochs_drawn=settings.negatives.epochs_drawn,
         tokeniser=TOKENISER,
         warnings=warnings,

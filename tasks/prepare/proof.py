@@ -30,7 +30,8 @@ def prove(ingested: Path, prepared: Path, settings: CorpusSettings) -> tuple[dic
         ProofBroken: an expectation is not met: a fault of this program.
     """
     statistics = _statistics(ingested, prepared, settings)
-    outcomes, suite = check_profile(statistics, _rules(settings), f"{settings.name}-prepared")
+    per_row = settings.negatives_for(pq.read_metadata(prepared / "classes.parquet").num_rows)
+    outcomes, suite = check_profile(statistics, _rules(per_row), f"{settings.name}-prepared")
     broken = [outcome for outcome in outcomes if not outcome.success]
     if broken:
         lines = [
@@ -93,7 +94,7 @@ def _negatives_statistics(
         "negatives_most": max(counts, default=None),
         "negatives_misplaced": misplaced,
         "negatives_of_own_class_or_near_duplicate": barred,
-        "negatives_z": _distribution_z(drawn, labels, forbidden, settings.negatives.per_row * len(files))
+        "negatives_z": _distribution_z(drawn, labels, forbidden, settings.negatives_for(classes) * len(files))
         if settings.negatives.sampler == "random"
         else None,
     }
@@ -120,9 +121,7 @@ def _distribution_z(
     return float(((chi / freedom) ** (1 / 3) - (1 - spread)) / spread**0.5)
 
 
-def _rules(settings: CorpusSettings) -> list[Rule]:
-    k = settings.negatives.per_row
-
+def _rules(k: int) -> list[Rule]:
     def exactly(statistic: str, value: float, description: str) -> Rule:
         return Rule(statistic, statistic, value, value, "critical", description, "report it")
 

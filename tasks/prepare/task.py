@@ -21,6 +21,7 @@ def prepare(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun, val
         "ingested": ingested.manifest.key,
         "outcome": validated.manifest.facts["outcome"],
         **corpus.model_dump(include={"text", "split", "negatives", "seed", "name"}),
+        "per_row": corpus.negatives_for(ingested.manifest.facts["classes"]),  # of "auto", the loss has a say in it
     }
     if corpus.text.user_dictionary and Path(corpus.text.user_dictionary).is_file():  # its words, not its name alone
         inputs["dictionary"] = hash_file(Path(corpus.text.user_dictionary))

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from tasks.prepare.negatives import forbidden_classes
 from tasks.prepare.vocabulary import Rows
 
 
@@ -56,6 +57,11 @@ class Prepared:
         column = pq.read_table(file, columns=["negatives"])["negatives"].combine_chunks()
         drawn: NDArray[np.int64] = column.flatten().to_numpy().reshape(len(column), -1).astype(np.int64)
         return drawn
+
+    def forbidden(self) -> NDArray[np.int64]:
+        """Return (K, width) the classes each class never opposes: see `forbidden_classes`."""
+        column = pq.read_table(self.folder / "classes.parquet", columns=["near_duplicates"])["near_duplicates"]
+        return forbidden_classes(column.to_pylist())
 
 
 def read_prepared(folder: Path) -> Prepared:

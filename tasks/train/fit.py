@@ -4,6 +4,8 @@ Every random number of an epoch comes from (seed, name, epoch), so that a traini
 checkpoint takes the same steps as one that was never interrupted.
 """
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,13 +14,16 @@ from torch.nn import functional as F
 
 from schemas.settings import CorpusSettings
 from tasks.prepare.hashing import keys
+from tasks.prepare.negatives import draw_negatives
 from tasks.train import losses
+from tasks.train.batches import class_shares, draw_order, log_presence
 from tasks.train.data import Prepared, Texts
 from tasks.train.reachability import target_of
 from tasks.train.towers import Bags, Sequences, Sizes, Table, make_tower
 
 _TEXT_EVERY = 8  # steps between two passes through all standard questions' texts: same recall, half the time
 _BLOCK = 4096  # texts encoded at once outside training
+_OWN_TEXT = 2**62  # what the row ids of standard questions' own texts begin at
 _TINY = 1e-6
 
 
@@ -38,9 +43,10 @@ class Fit:
             epochs: length of the learning-rate schedule; training may end before.
         """
         self.prepared, self.settings, self.name, self.epochs = prepared, settings, name, epochs
+        self.loss = settings.loss_for(len(prepared.classes))
         self.epochs_done = 0
         self.rows, self._queries, self._labels = rows, prepared.queries, prepared.labels
-        if settings.training.own_texts and settings.loss.kind == "softmax_all":
+        if settings.training.own_texts:
             own = np.arange(len(prepared.classes))
             self.rows = np.concatenate([rows, len(prepared.labels) + own])
             self._queries = prepared.queries.followed_by(prepared.classes)
@@ -51,9 +57,11 @@ class Fit:
         self.own = Table(settings.model.towers, classes, self.tower.size, None)
         self._dense = list(self.tower.parameters())
         self._squares = [torch.full_like(parameter, 1e-10) for parameter in self._dense]
-        seen = np.maximum(1.0, np.bincount(self._labels[self.rows], minlength=classes))
-        strength = settings.loss.prior_strength
-        self._adjustment = torch.from_numpy((strength * np.log(seen / seen.sum())).astype(np.float32))
+        self._class_rows = np.bincount(self._labels[self.rows], minlength=classes)
+        prior = class_shares(np.maximum(1, self._class_rows), settings.training.class_balance)
+        self._adjustment = torch.from_numpy((self.loss.prior_strength * np.log(prior)).astype(np.float32))
+        self._shares = class_shares(self._class_rows, settings.training.class_balance)
+        self._forbidden = prepared.forbidden()
         self._all_classes: Bags | Sequences | None = None
 
     @property
@@ -70,16 +78,16 @@ class Fit:
         number, size = self.epochs_done, self.settings.training.batch_size
         random = np.random.default_rng(self._seed("epoch", number))
         generator = torch.Generator().manual_seed(self._seed("dropout", number))
-        order = random.permutation(len(self.rows)) if self.settings.split.shuffle else np.arange(len(self.rows))
-        sampled = self.settings.loss.kind != "softmax_all"
-        negatives = self.prepared.negatives(number) if sampled else None
+        balance = self.settings.training.class_balance
+        order = draw_order(self._labels[self.rows], balance, self.settings.split.shuffle, random)
+        candidates = self._candidates(number)
         steps = -(-len(order) // size)
         batch_losses = np.empty(steps)
         for step in range(steps):
             rows = self.rows[order[step * size : (step + 1) * size]]
             rate = self.settings.training.learning_rate * (1 - (number * steps + step) / (self.epochs * steps))
-            if negatives is not None:
-                batch_losses[step] = self._step_sampled(rows, negatives[rows], rate, random, generator)
+            if candidates is not None:
+                batch_losses[step] = self._step_some(rows, candidates[rows], rate, random, generator)
             else:
                 flush = step % _TEXT_EVERY == _TEXT_EVERY - 1 or step == steps - 1
                 batch_losses[step] = self._step_all(rows, step % _TEXT_EVERY == 0, flush, rate, random, generator)
@@ -118,16 +126,38 @@ class Fit:
             self._all_classes.step(rate)
         return loss.item()
 
-    def _step_sampled(
+    def _candidates(self, epoch: int) -> NDArray[np.int64] | None:
+        """Return (rows, 1 + J) the right class of each row and its negatives; None: all classes are candidates.
+
+        Standard questions' own texts have no negatives on disk; theirs are drawn here, by the same counters.
+        """
+        if self.loss.kind == "softmax_all":
+            return None
+        right = self._labels[:, None]
+        if self.loss.kind == "in_batch":
+            return right
+        negatives = self.prepared.negatives(epoch)
+        own = self._labels[len(negatives) :]
+        drawn = draw_negatives(
+            _OWN_TEXT + own,
+            own,
+            self._forbidden,
+            negatives.shape[1],
+            epoch % self.prepared.epochs_drawn,
+            self.settings.seed,
+            self.settings.negatives.sampler,
+        )
+        return np.concatenate([right, np.concatenate([negatives, drawn])], axis=1)
+
+    def _step_some(
         self,
         rows: NDArray[np.int64],
-        negatives: NDArray[np.int64],
+        candidates: NDArray[np.int64],
         rate: float,
         random: np.random.Generator,
         generator: torch.Generator,
     ) -> float:
-        """Loss over the drawn negatives: only the batch's standard questions are encoded."""
-        candidates = np.concatenate([self._labels[rows, None], negatives], axis=1)
+        """Loss over some candidates: only the batch's standard questions are encoded."""
         needed, places = np.unique(candidates, return_inverse=True)
         dropout = self.settings.training.feature_dropout
         queries = self.tower.embed(self._queries.take(rows), dropout, random)
@@ -135,23 +165,69 @@ class Fit:
         shift = np.arange(self.own.towers)[:, None] * self.own.rows
         own_rows = torch.from_numpy((needed[None] + shift).ravel())
         own = self._own_leaf(own_rows)
-        c = self._unit(classes, own)[:, torch.from_numpy(places.reshape(candidates.shape))]  # (S, batch, 1 + k, o)
-        loss = self._loss_sampled((self._drop(self._unit(queries), generator).unsqueeze(2) * c).sum(-1))
+        loss = self._loss_some(
+            self._drop(self._unit(queries), generator),
+            self._unit(classes, own),
+            needed,
+            places.reshape(candidates.shape),
+        )
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._update(queries, own, own_rows, rate)
         classes.step(rate)
         return loss.item()
 
     def _loss_all(self, cosines: Tensor, rows: NDArray[np.int64]) -> Tensor:
-        loss = self.settings.loss
         labels = torch.from_numpy(self._labels[rows])
-        return losses.softmax_all(cosines, labels, loss.gamma, loss.label_smoothing, self._adjustment)
+        return losses.softmax_all(cosines, labels, self.loss.gamma, self.loss.label_smoothing, self._adjustment)
 
-    def _loss_sampled(self, cosines: Tensor) -> Tensor:
-        loss = self.settings.loss
+    def _loss_some(
+        self, queries: Tensor, classes: Tensor, needed: NDArray[np.int64], places: NDArray[np.int64]
+    ) -> Tensor:
+        """Return the loss of (S, n, o) queries whose candidates are at `places` (n, 1 + J) of (S, U, o) `classes`.
+
+        Args:
+            queries: of unit length, perhaps with dropout.
+            classes: of unit length.
+            needed: (U,) which classes these are, increasing.
+            places: the right one first.
+        """
+        loss, negatives = self.loss, places.shape[1] - 1
+        if self._shares_candidates:
+            return self._loss_shared(torch.bmm(queries, classes.transpose(1, 2)), needed, places)
+        candidates = classes.index_select(1, torch.from_numpy(places.ravel())).view(len(classes), *places.shape, -1)
+        cosines = (queries.unsqueeze(2) * candidates).sum(-1)  # (S, n, 1 + J)
         if loss.kind == "softmax":
             return losses.softmax(cosines, loss.gamma)
-        return losses.softmax_target(cosines, loss.gamma, target_of(loss, cosines.shape[-1] - 1))
+        if loss.kind == "soft_target":
+            return losses.soft_target(cosines, loss.gamma, target_of(loss, negatives))
+        return losses.softmax_target(cosines, loss.gamma, target_of(loss, negatives))
+
+    @property
+    def _shares_candidates(self) -> bool:
+        """Whether each row is held against all the standard questions of its batch, not its own negatives alone."""
+        return self.loss.kind == "in_batch" or (self.loss.kind == "softmax" and self.loss.log_q)
+
+    def _loss_shared(self, cosines: Tensor, needed: NDArray[np.int64], places: NDArray[np.int64]) -> Tensor:
+        """Return the loss of (S, n, U) cosines with every standard question of the batch.
+
+        Each weighs one over how often it was to be expected there: it was drawn as a negative n J times in
+        K - 1 (all rows' draws serve every row, which costs no further encoding), or stands there by its rows.
+        """
+        right, batch = places[:, 0], len(places)
+        if self.loss.kind == "in_batch":
+            rows, shares = self._class_rows[needed], self._shares[needed]
+            weights = -log_presence(rows, shares, batch, len(self.rows), self.settings.training.class_balance)
+        else:
+            draws = np.bincount(places[:, 1:].ravel(), minlength=len(needed))
+            with np.errstate(divide="ignore"):  # a class that is only the right one of others was not drawn
+                weights = np.log(draws) + math.log((len(self.prepared.classes) - 1) / draws.sum())
+        barred = (self._forbidden[needed[right]][:, :, None] == needed).any(axis=1)  # itself and near-duplicates
+        first = np.zeros((batch, 1))
+        log_weights = torch.from_numpy(np.hstack([first, np.where(barred, -np.inf, weights)]).astype(np.float32))
+        order = np.hstack([right[:, None], np.tile(np.arange(len(needed)), (batch, 1))])
+        cosines = cosines.gather(2, torch.from_numpy(order).expand(len(cosines), -1, -1))  # (S, n, 1 + U)
+        adjustment = self._adjustment[torch.from_numpy(needed[order])]
+        return losses.corrected_softmax(cosines, self.loss.gamma, log_weights, self.loss.label_smoothing, adjustment)
 
     def _own_leaf(self, rows: Tensor | None) -> Tensor:
         weight = self.own.weight if rows is None else self.own.weight[rows]
@@ -209,16 +285,21 @@ class Fit:
     def loss_without_dropout(self) -> float:
         """Return the mean loss over the training rows as they are served: what the verdict judges."""
         classes = torch.from_numpy(self.class_vectors())
+        candidates = self._candidates(0)
+        size = _BLOCK
+        if self._shares_candidates:
+            size = self.settings.training.batch_size
+        elif candidates is not None:
+            size = max(1, 5 * _BLOCK // candidates.shape[1])  # many negatives of many rows would not fit in memory
         total = 0.0
-        negatives = self.prepared.negatives(0) if self.settings.loss.kind != "softmax_all" else None
-        for start in range(0, len(self.rows), _BLOCK):
-            rows = self.rows[start : start + _BLOCK]
+        for start in range(0, len(self.rows), size):
+            rows = self.rows[start : start + size]
             queries = torch.from_numpy(self.encode(self._queries.take(rows)))
-            if negatives is None:
+            if candidates is None:
                 loss = self._loss_all(torch.bmm(queries, classes.transpose(1, 2)), rows)
             else:
-                candidates = np.concatenate([self._labels[rows, None], negatives[rows]], axis=1)
-                loss = self._loss_sampled((queries.unsqueeze(2) * classes[:, torch.from_numpy(candidates)]).sum(-1))
+                needed, places = np.unique(candidates[rows], return_inverse=True)
+                loss = self._loss_some(queries, classes[:, needed], needed, places.reshape(len(rows), -1))
             total += loss.item() * len(rows)
         return total / len(self.rows)
 

@@ -24,6 +24,46 @@ def softmax(cosines: Tensor, gamma: float) -> Tensor:
     return -F.log_softmax(gamma * cosines, dim=-1)[..., 0].mean()
 
 
+def corrected_softmax(
+    cosines: Tensor, gamma: float, log_weights: Tensor, smoothing: float = 0.0, adjustment: Tensor | None = None
+) -> Tensor:
+    """Estimate of `softmax_all` from some of the candidates: each stands for all that its sampling passed over.
+
+    A candidate that is sampled with an expected count of q weighs 1/q in the sum of the softmax, so that
+    the sum's expectation is that over all classes (Bengio and Senecal 2008, "Adaptive Importance Sampling
+    to Accelerate Training of a Neural Probabilistic Language Model", section III; with in-batch candidates:
+    Yi et al. 2019, "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations", section 4).
+    With every class a candidate of weight 1 it is `softmax_all`.
+
+    Args:
+        cosines: (..., 1 + J), the right candidate first.
+        gamma: > 0.
+        log_weights: broadcast to `cosines`: -log q; 0 for the right one, -inf for one that does not count.
+        smoothing: as in `softmax_all`; the mean over all classes is estimated by the same weights.
+        adjustment: as in `softmax_all`, of each candidate, broadcast to `cosines`.
+    """
+    logits = gamma * cosines if adjustment is None else gamma * cosines + adjustment
+    loss = torch.logsumexp(logits + log_weights, dim=-1) - (1 - smoothing) * logits[..., 0]
+    if smoothing:
+        loss = loss - smoothing * (F.softmax(log_weights, dim=-1) * logits).sum(dim=-1)
+    return loss.mean()
+
+
+def soft_target(cosines: Tensor, gamma: float, target: float) -> Tensor:
+    """Cross-entropy against (target, (1 - target)/J, ...): minimal where p+ is `target` and the wrong ones are equal.
+
+    Label smoothing (Szegedy et al. 2016, section 7) by (1 - target) (1 + J) / J: 0.74 at J = 4 and the target of
+    0.4046 that a gap of 1 reaches. Its floor is the entropy of the target.
+
+    Args:
+        cosines: (..., 1 + J), the right candidate first.
+        gamma: > 0.
+        target: aim of p+, in (0, 1].
+    """
+    logs = F.log_softmax(gamma * cosines, dim=-1)
+    return -(target * logs[..., 0] + (1 - target) * logs[..., 1:].mean(dim=-1)).mean()
+
+
 def softmax_target(cosines: Tensor, gamma: float, target: float) -> Tensor:
     """Squared distance of the right candidate's softmax output from `target`: the article's cure.
 

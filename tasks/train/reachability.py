@@ -25,11 +25,14 @@ def assess(loss: Loss, negatives: int, classes: int) -> Reachability:
     """
     gap = loss.gamma * (1 + 1 / (classes - 1))  # of logits
     ideal = 0.0
-    if loss.kind == "softmax_all":
+    if estimates_softmax_all(loss):
         floor, first = _softmax_all(gap, classes, loss.label_smoothing), math.log(classes)
         ideal = _softmax_all(math.inf, classes, loss.label_smoothing)  # the entropy of the smoothed target
     elif loss.kind == "softmax":
         floor, first = math.log1p(negatives * math.exp(-gap)), math.log(1 + negatives)
+    elif loss.kind == "soft_target":
+        floor, first = _soft_target(gap, negatives, target_of(loss, negatives)), math.log(1 + negatives)
+        ideal = _soft_target(math.inf, negatives, target_of(loss, negatives))  # the entropy of the target
     else:
         best, target = 1 / (1 + negatives * math.exp(-gap)), target_of(loss, negatives)
         floor, first = max(0.0, target - best) ** 2, (target - 1 / (1 + negatives)) ** 2
@@ -37,8 +40,21 @@ def assess(loss: Loss, negatives: int, classes: int) -> Reachability:
     return Reachability(floor=floor, first=first, reachable_fall=fall, advice=_advice(loss, negatives, classes, fall))
 
 
+def estimates_softmax_all(loss: Loss) -> bool:
+    """Say whether the loss is the softmax over all standard questions, or an estimate of it from some."""
+    return loss.kind in ("softmax_all", "in_batch") or (loss.kind == "softmax" and loss.log_q)
+
+
+def _soft_target(gap: float, negatives: int, target: float) -> float:
+    """Cross-entropy against (target, (1 - target)/J, ...) where s+ exceeds J equal s- by the best gap within reach."""
+    z = min(gap, math.log(negatives * target / (1 - target)) if target < 1 else math.inf)
+    if math.isinf(z):
+        return 0.0
+    return math.log1p(negatives * math.exp(-z)) + (1 - target) * z
+
+
 def target_of(loss: Loss, negatives: int) -> float:
-    """Return the target of softmax_target: as set, else the one a gap of 1 reaches."""
+    """Return the target of softmax_target and soft_target: as set, else the one a gap of 1 reaches."""
     return loss.target if loss.target is not None else reachable_target(negatives, loss.gamma)
 
 
@@ -55,9 +71,9 @@ def _softmax_all(gap: float, classes: int, smoothing: float) -> float:
 def _advice(loss: Loss, negatives: int, classes: int, fall: float) -> str:
     if fall >= _ENOUGH:
         return ""
-    opponents = classes - 1 if loss.kind == "softmax_all" else negatives
+    opponents = classes - 1 if estimates_softmax_all(loss) else negatives
     fitting = math.ceil(math.log(opponents / 0.01))  # gamma at which p+ reaches 0.99 with a gap of 1
-    if loss.kind == "softmax_all":
+    if estimates_softmax_all(loss):
         return (
             f"loss.gamma = {loss.gamma:g} over {classes} standard questions lets the loss go {fall:.0%} of its way at "
             f"most; set loss.gamma = {fitting}"

@@ -40,10 +40,14 @@ def train_candidate(
         SettingsError: the target of the loss cannot be reached, and `loss.unreachable` is "refuse".
     """
     prepared = read_prepared(prepared_folder)
-    reach = assess(settings.loss, settings.negatives.per_row, len(prepared.classes))
-    if reach.advice and settings.loss.unreachable == "refuse":
+    classes = len(prepared.classes)
+    loss, negatives = settings.loss_for(classes), settings.negatives_for(classes)
+    reach = assess(loss, negatives, classes)
+    if reach.advice and loss.unreachable == "refuse":
         raise SettingsError(f"{reach.advice}; or set loss.unreachable = 'warn' to train all the same")
     chosen, chosen_epochs = _choose(prepared, settings, partial, on_epoch)
+    if settings.loss.kind == "auto":
+        chosen |= {"loss": loss.kind} | ({"negatives": negatives} if loss.kind == "softmax" else {})
     rows = np.arange(len(prepared.labels))
     with Ensemble(prepared, rows, settings, "refit", settings.training.epochs) as ensemble:
         _run(ensemble, int(chosen["epochs"]), partial / "refit.safetensors", settings, on_epoch)
@@ -64,7 +68,7 @@ def train_candidate(
             epochs=chosen_epochs + ensemble.done,
             chosen=chosen,
             validation_recall_at_10=max((e.recall_at_10 or 0 for e in chosen_epochs), default=None),
-            negatives_used=settings.loss.kind != "softmax_all",
+            negatives_used=loss.kind not in ("softmax_all", "in_batch"),
             reachability=reach,
             convergence=verdict,
         )

@@ -32,7 +32,7 @@ def test_a_toml_may_leave_out_what_it_does_not_change():
     settings = parse(model={"hidden": [64]})
 
     assert settings.model.hidden == [64]
-    assert settings.negatives.per_row == 4
+    assert settings.negatives.epochs_drawn == 4
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,7 @@ def test_an_unknown_key_is_refused_where_it_stands(raw, where):
     ("section", "key", "wrong", "right"),
     [
         ("negatives", "per_row", 0, 1),
+        ("negatives", "per_row", "some", "auto"),
         ("negatives", "epochs_drawn", 0, 1),
         ("negatives", "near_duplicate", 1.1, 1.0),
         ("negatives", "sampler", "hard", "first_n"),
@@ -74,6 +75,7 @@ def test_an_unknown_key_is_refused_where_it_stands(raw, where):
         ("training", "batch_size", 1, 2),
         ("training", "learning_rate", 0.0, 0.1),
         ("training", "feature_dropout", 1.0, 0.0),
+        ("training", "class_balance", 1.1, 1.0),
         ("training", "threads", 0, 1),
         ("training", "checkpoint_seconds", -1, 0),
         ("text", "max_characters", 7, 8),

@@ -1,5 +1,6 @@
 """One group of towers in training on the toy corpus."""
 
+import math
 import shutil
 
 import numpy as np
@@ -16,7 +17,11 @@ KINDS = {
     "softmax_all": {"kind": "softmax_all"},
     "softmax": {"kind": "softmax", "gamma": 10.0},
     "softmax_target": {"kind": "softmax_target", "gamma": 1.0},
+    "soft_target": {"kind": "soft_target", "gamma": 10.0, "target": 0.97},
+    "softmax_log_q": {"kind": "softmax", "log_q": True, "gamma": 10.0},
+    "in_batch": {"kind": "in_batch", "gamma": 10.0},
 }
+OWN_TEXTS_OFF = {"own_texts": False}
 
 
 def fit_of(folder, settings, name="refit/0"):
@@ -52,7 +57,7 @@ def test_every_loss_falls_with_every_tower_and_finds_the_right_answers(prepared,
 
 def test_the_loss_without_dropout_is_that_of_the_vectors_served(prepared, small):
     """Softmax over the first epoch's negatives, computed anew from the vectors."""
-    fit = trained(prepared, small(loss=KINDS["softmax"]))
+    fit = trained(prepared, small(loss=KINDS["softmax"], training=OWN_TEXTS_OFF))
     queries, classes = fit.encode(fit.prepared.queries)[0], fit.class_vectors()[0]
     candidates = np.hstack([fit.prepared.labels[:, None], fit.prepared.negatives(0)])
     logits = 10.0 * np.einsum("no,nco->nc", queries, classes[candidates]).astype(np.float64)
@@ -81,6 +86,7 @@ def test_vectors_have_unit_length(prepared, small):
         {"training": {"feature_dropout": 0.0}},
         {"training": {"vector_dropout": 0.0}},
         {"training": {"own_texts": False}},
+        {"training": {"class_balance": 0.5}},
         {"loss": {"gamma": 10.0}},
         {"loss": {"label_smoothing": 0.0}},
         {"loss": {"prior_strength": 0.0}},
@@ -109,6 +115,110 @@ def test_settings_of_the_articles_loss_change_what_is_learnt(prepared, small, ch
     other = trained(prepared, small(loss=KINDS["softmax_target"] | change)).class_vectors()
 
     assert not np.allclose(base, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["softmax_log_q", "in_batch"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"loss": {"label_smoothing": 0.0}},
+        {"loss": {"prior_strength": 0.0}},
+        {"training": {"own_texts": False}},
+        {"training": {"class_balance": 0.5}},
+    ],
+    ids=str,
+)
+def test_estimates_of_the_exact_softmax_heed_its_settings(prepared, small, kind, change):
+    """Label smoothing, logit adjustment, own texts and balance carry over."""
+    merged = {"loss": KINDS[kind]} | {
+        section: KINDS[kind] | values if section == "loss" else values for section, values in change.items()
+    }
+    base, other = (trained(prepared, small(**sections)).class_vectors() for sections in ({"loss": KINDS[kind]}, merged))
+
+    assert not np.allclose(base, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "softmax_target", "soft_target"])
+def test_sampled_losses_train_on_own_texts(prepared, small, kind):
+    """Their negatives are drawn as those of rows are."""
+    loss = {"loss": KINDS[kind]}
+    base, other = (trained(prepared, small(**loss, training=t)).class_vectors() for t in ({}, OWN_TEXTS_OFF))
+
+    assert not np.allclose(base, other, atol=1e-5)
+
+
+def with_near_duplicates(folder, home, near):
+    """Copy the prepared files and say which classes nearly equal which."""
+    copy = shutil.copytree(folder, home / "near")
+    table = pq.read_table(copy / "classes.parquet")
+    column = pa.array([near.get(number, []) for number in range(len(table))], type=pa.list_(pa.int32()))
+    place = table.column_names.index("near_duplicates")
+    pq.write_table(table.set_column(place, table.field(place), column), copy / "classes.parquet")
+    return copy
+
+
+def by_hand(fit, log_weights):
+    """Return the loss of all rows as one batch, with (rows, K) log weights; -inf at the right class, which has 0."""
+    queries, classes = fit.encode(fit.prepared.queries)[0], fit.class_vectors()[0]
+    logits = 10.0 * (queries @ classes.T).astype(np.float64)
+    rows = np.arange(len(logits))
+    right = logits[rows, fit.prepared.labels]
+    return np.log(np.exp(right) + np.exp(logits + log_weights).sum(axis=1)) - right
+
+
+def barred(fit, near):
+    """Return (rows, K): -inf for a row's own class and its near-duplicates, 0 elsewhere."""
+    table = np.zeros((12, 12))
+    table[np.arange(12), np.arange(12)] = -np.inf
+    for own, others in near.items():
+        table[own, others] = -np.inf
+    return table[fit.prepared.labels]
+
+
+PLAIN = {"label_smoothing": 0.0, "prior_strength": 0.0}
+
+
+@pytest.mark.parametrize("near", [{}, {0: [3], 3: [0]}], ids=["distinct", "near-duplicates"])
+def test_a_batch_of_all_rows_holds_all_classes(prepared, small, tmp_path, near):
+    """Each is then there for sure: the exact softmax, but for near-duplicates, which never oppose."""
+    folder = with_near_duplicates(prepared, tmp_path, near)
+    training = OWN_TEXTS_OFF | {"batch_size": 1000}
+    fit = trained(folder, small(loss=KINDS["in_batch"] | PLAIN, training=training))
+    exact = trained(folder, small(loss={"kind": "softmax_all", "gamma": 10.0} | PLAIN, training=training), epochs=0)
+
+    assert fit.loss_without_dropout() == pytest.approx(by_hand(fit, barred(fit, near)).mean(), rel=1e-5)
+    if not near:
+        fresh = trained(folder, small(loss=KINDS["in_batch"] | PLAIN, training=training), epochs=0)
+        assert fresh.loss_without_dropout() == pytest.approx(exact.loss_without_dropout(), rel=1e-6)
+
+
+def test_in_smaller_batches_a_class_weighs_one_over_its_chance_to_be_there(prepared, small):
+    """Batches of 16 in the order of the file, by hand."""
+    fit = trained(prepared, small(loss=KINDS["in_batch"] | PLAIN, training=OWN_TEXTS_OFF))
+    labels, own = fit.prepared.labels, barred(fit, {})
+    count, sizes = len(labels), np.bincount(labels)
+    costs = []
+    for start in range(0, count, 16):
+        rows = np.arange(start, min(start + 16, count))
+        absent = [math.comb(count - 1 - n, len(rows) - 1) / math.comb(count - 1, len(rows) - 1) for n in sizes]
+        weights = np.where(np.isin(np.arange(12), labels[rows]), -np.log1p(-np.array(absent)), -np.inf)
+        costs.append(by_hand(fit, own + weights)[rows])
+
+    assert fit.loss_without_dropout() == pytest.approx(np.concatenate(costs).mean(), rel=1e-5)
+
+
+def test_with_log_q_the_draws_of_a_batch_serve_all_its_rows(prepared, small):
+    """A class drawn m times of n weighs m (K - 1) / n, in batches of 16, by hand; not for the rows of its own."""
+    fit = trained(prepared, small(loss=KINDS["softmax_log_q"] | PLAIN, training=OWN_TEXTS_OFF))
+    negatives, own = fit.prepared.negatives(0), barred(fit, {})
+    costs = []
+    for start in range(0, len(negatives), 16):
+        rows = np.arange(start, min(start + 16, len(negatives)))
+        with np.errstate(divide="ignore"):
+            weights = np.log(np.bincount(negatives[rows].ravel(), minlength=12) * 11 / negatives[rows].size)
+        costs.append(by_hand(fit, own + weights)[rows])
+
+    assert fit.loss_without_dropout() == pytest.approx(np.concatenate(costs).mean(), rel=1e-5)
 
 
 def test_another_group_starts_elsewhere(prepared, small):
@@ -152,9 +262,9 @@ def with_negatives(folder, home, change):
     return copy
 
 
-@pytest.mark.parametrize(("kind", "used"), [("softmax", True), ("softmax_target", True), ("softmax_all", False)])
+@pytest.mark.parametrize(("kind", "used"), [(kind, kind not in ("softmax_all", "in_batch")) for kind in KINDS])
 def test_sampled_losses_learn_from_the_negatives_on_disk(prepared, small, tmp_path, kind, used):
-    """Other files, another model; the exact softmax does not look at them."""
+    """Other files, another model; the exact softmax and the one in a batch do not look at them."""
     other = with_negatives(prepared, tmp_path, lambda drawn, labels: (labels[:, None] + 1 + np.arange(4)) % 12)
     settings = small(loss=KINDS[kind])
 
@@ -173,7 +283,7 @@ def test_draws_of_negatives_cycle(prepared):
 
 def test_the_spread_is_the_deviation_of_whole_batches_over_the_mean(prepared, small):
     """With next to no learning rate and rows in the order of the file it is computed by hand; a rest is left out."""
-    training = {"batch_size": 16, "learning_rate": 1e-9, "feature_dropout": 0.0, "vector_dropout": 0.0}
+    training = {"batch_size": 16, "learning_rate": 1e-9, "feature_dropout": 0.0, "vector_dropout": 0.0} | OWN_TEXTS_OFF
     fit = fit_of(prepared, small(loss=KINDS["softmax"], training=training, split={"shuffle": False}))
     queries, classes = fit.encode(fit.prepared.queries)[0], fit.class_vectors()[0]
     candidates = np.hstack([fit.prepared.labels[:, None], fit.prepared.negatives(0)])

@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tasks.train.losses import reachable_target, softmax, softmax_all, softmax_target
+from tasks.train.losses import (
+    corrected_softmax,
+    reachable_target,
+    soft_target,
+    softmax,
+    softmax_all,
+    softmax_target,
+)
 
 # The article's four rows: similarities, and the softmax it prints for them.
 ARTICLE = [
@@ -134,3 +141,92 @@ def test_an_adjustment_asks_small_classes_for_a_margin():
 
     assert softmax_all(equal, torch.tensor([0]), 1.0, 0.0, PRIOR).item() == pytest.approx(-math.log(0.4))
     assert softmax_all(equal, torch.tensor([5]), 1.0, 0.0, PRIOR).item() == pytest.approx(-math.log(0.1))
+
+
+@pytest.mark.parametrize("target", [0.4, 0.9, 1.0])
+def test_a_soft_target_is_torchs_cross_entropy_with_probabilities(target):
+    """Against (target, (1 - target)/5, ...), value and gradient."""
+    mine, theirs = (COSINES.clone().requires_grad_() for _ in range(2))
+    wanted = torch.full_like(COSINES, (1 - target) / 5)
+    wanted[..., 0] = target
+    expected = F.cross_entropy((3.0 * theirs).flatten(0, 1), wanted.flatten(0, 1))
+    expected.backward()
+
+    loss = soft_target(mine, 3.0, target)
+    loss.backward()
+
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(mine.grad, theirs.grad)
+
+
+def test_a_soft_target_is_met_by_what_it_was_derived_from():
+    """The right cosine 1 and four orthogonal negatives: the loss is the entropy, and its gradient is zero."""
+    cosines = torch.tensor([[1.0, 0, 0, 0, 0]], dtype=torch.float64, requires_grad=True)
+    target = reachable_target(4, 1.0)
+
+    loss = soft_target(cosines, 1.0, target)
+    loss.backward()
+
+    assert loss.item() == pytest.approx(-target * math.log(target) - (1 - target) * math.log((1 - target) / 4))
+    assert cosines.grad.abs().max() < 1e-8
+
+
+def right_first(matrix, labels):
+    """Return (..., K) with the right class first and the others in order, of a (..., K) matrix per row."""
+    classes = torch.arange(matrix.shape[-1])
+    order = torch.stack([torch.cat([label[None], classes[classes != label]]) for label in labels])
+    return matrix.gather(-1, order.expand(matrix.shape))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("adjusted", [False, True])
+def test_with_every_class_a_candidate_the_corrected_softmax_is_the_exact_one(smoothing, adjusted):
+    """Value and gradient, with label smoothing and logit adjustment."""
+    mine, theirs = (COSINES.clone().requires_grad_() for _ in range(2))
+    adjustment = right_first(PRIOR.expand(4, 6), LABELS) if adjusted else None
+    exact = softmax_all(theirs, LABELS, 4.0, smoothing, PRIOR if adjusted else None)
+    exact.backward()
+
+    loss = corrected_softmax(right_first(mine, LABELS), 4.0, torch.zeros(6), smoothing, adjustment)
+    loss.backward()
+
+    torch.testing.assert_close(loss, exact)
+    torch.testing.assert_close(mine.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("negatives", [1, 2, 4])
+def test_where_all_negatives_are_alike_a_sample_of_any_size_gives_the_exact_loss(negatives, smoothing):
+    """With (K - 1)/J as their weight; without it, the loss would be that of 1 + J classes."""
+    cosines = torch.full((1, 1, 9), 0.1, dtype=torch.float64)
+    cosines[..., 0] = 0.8
+    exact = softmax_all(cosines, torch.tensor([0]), 5.0, smoothing)
+    weights = torch.tensor([0.0] + [math.log(8 / negatives)] * negatives, dtype=torch.float64)
+
+    assert corrected_softmax(cosines[..., : 1 + negatives], 5.0, weights, smoothing).item() == pytest.approx(
+        exact.item()
+    )
+
+
+def test_the_weights_make_the_sum_of_the_softmax_unbiased():
+    """Over every draw of two of five negatives with replacement, its mean is the sum over all classes."""
+    logits = 3.0 * COSINES[0, 0]
+    weights = torch.tensor([0.0, *[math.log(5 / 2)] * 2])
+    draws = [torch.tensor([0, 1 + a, 1 + b]) for a in range(5) for b in range(5)]
+    # e^(loss + right logit) is that sum
+    sums = [corrected_softmax(logits[draw], 1.0, weights).add(logits[0]).exp().item() for draw in draws]
+
+    assert sum(sums) / 25 == pytest.approx(logits.exp().sum().item())
+
+
+def test_a_candidate_of_weight_zero_does_not_count():
+    """Neither in the softmax nor in the smoothing; no gradient, and nothing becomes not-a-number."""
+    cosines = COSINES.clone().requires_grad_()
+    weights = torch.zeros(6).index_fill(0, torch.tensor([2, 5]), -math.inf)
+
+    loss = corrected_softmax(cosines, 3.0, weights, 0.1)
+    loss.backward()
+
+    torch.testing.assert_close(loss, corrected_softmax(COSINES[..., [0, 1, 3, 4]], 3.0, torch.zeros(4), 0.1))
+    assert (cosines.grad[..., [2, 5]] == 0).all()
+    assert cosines.grad.isfinite().all()

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from schemas.errors import SettingsError
 from schemas.settings import Loss
-from tasks.train.losses import reachable_target, softmax, softmax_all, softmax_target
+from tasks.train.losses import corrected_softmax, reachable_target, soft_target, softmax, softmax_all, softmax_target
 from tasks.train.reachability import assess, target_of
 from tasks.train.training import train_candidate
 from tests.tasks.prepare.toy import prepare_rows, toy_settings
@@ -50,8 +50,13 @@ def best_on_the_sphere(loss, negatives, classes):
         if loss.kind == "softmax_all":
             return softmax_all(cosines[None], torch.arange(classes), loss.gamma, loss.label_smoothing)
         drawn = cosines[torch.arange(classes)[:, None, None], candidates]
+        if loss.kind == "softmax" and loss.log_q:
+            weights = torch.tensor([0.0] + [math.log((classes - 1) / negatives)] * negatives)
+            return corrected_softmax(drawn, loss.gamma, weights, loss.label_smoothing)
         if loss.kind == "softmax":
             return softmax(drawn, loss.gamma)
+        if loss.kind == "soft_target":
+            return soft_target(drawn, loss.gamma, target_of(loss, negatives))
         return softmax_target(drawn, loss.gamma, target_of(loss, negatives))
 
     def closure():
@@ -73,6 +78,9 @@ def best_on_the_sphere(loss, negatives, classes):
         Loss(kind="softmax_target", gamma=1.0, target=1.0),
         Loss(kind="softmax_target", gamma=2.0, target=0.95),
         Loss(kind="softmax_target", gamma=1.0),
+        Loss(kind="soft_target", gamma=1.0),
+        Loss(kind="soft_target", gamma=2.0, target=0.95),
+        Loss(kind="softmax", gamma=3.0, log_q=True),
         Loss(kind="softmax_all", gamma=1.0, label_smoothing=0.0),
         Loss(kind="softmax_all", gamma=3.0, label_smoothing=0.05),
         Loss(kind="softmax_all", gamma=20.0, label_smoothing=0.2),
@@ -118,7 +126,23 @@ def test_the_target_moves_with_negatives_and_gamma_unless_given():
     assert target_of(Loss(kind="softmax_target", gamma=1.0, target=0.3), 9) == 0.3
 
 
-@pytest.mark.parametrize("kind", ["softmax", "softmax_target", "softmax_all"])
+def test_an_estimate_of_the_exact_softmax_is_judged_as_that():
+    """With logQ, and in a batch: neither floor nor first value depends on how many candidates there were."""
+    exact = assess(Loss(kind="softmax_all", gamma=3.0), 4, 100)
+
+    for estimate in (Loss(kind="softmax", log_q=True, gamma=3.0), Loss(kind="in_batch", gamma=3.0)):
+        assert assess(estimate, 4, 100) == assess(estimate, 64, 100) == exact
+
+
+def test_the_floor_of_a_soft_target_is_its_entropy_where_it_can_be_reached():
+    """Target (0.4, 4 times 0.15): its entropy is left, and the way down to it is the whole way."""
+    reach = assess(Loss(kind="soft_target", gamma=1.0, target=0.4), 4, 1000)
+
+    assert reach.floor == pytest.approx(-0.4 * math.log(0.4) - 0.6 * math.log(0.15))
+    assert (reach.first, reach.reachable_fall) == (pytest.approx(math.log(5)), pytest.approx(1.0))
+
+
+@pytest.mark.parametrize("kind", ["softmax", "softmax_target", "soft_target", "softmax_all"])
 def test_the_defaults_of_each_loss_can_be_reached(kind):
     """No advice for settings that are fine."""
     assert assess(Loss(kind=kind), 4, 1000).advice == ""
@@ -162,7 +186,8 @@ def test_an_unreachable_target_is_refused_before_the_first_step(tmp_path):
 def test_an_unreachable_target_is_trained_where_the_settings_say_so(tmp_path):
     """The article's experiment: it runs, and the verdict carries the advice."""
     settings = toy_settings(
-        loss={"kind": "softmax", "gamma": 1.0, "unreachable": "warn"}, training={"epochs": 1, "choose": False}
+        loss={"kind": "softmax", "gamma": 1.0, "unreachable": "warn"},
+        training={"epochs": 1, "choose": False, "own_texts": False},
     )
     prepared = prepare_rows(tmp_path, settings)
     (tmp_path / "out").mkdir()
