@@ -77,9 +77,9 @@ class Text(Section):
         le=2,
         description="Exponent of the idf: 1 plain tf-idf, 0 none; rare features weigh less below 1.",
     )
-    pair_weight: float = Field(default=0.4, ge=0, le=10, description="Weight of word pairs in texts with Chinese.")
+    pair_weight: float = Field(default=0.25, ge=0, le=10, description="Weight of word pairs in texts with Chinese.")
     longest_ngram_weight: float = Field(
-        default=0.3, ge=0, le=10, description="Weight of the longest character n-grams of texts with Chinese."
+        default=0.2, ge=0, le=10, description="Weight of the longest character n-grams of texts with Chinese."
     )
     min_texts: int = Field(default=2, ge=1, description="Texts a feature must stand in to be kept, in texts.")
     max_characters: int = Field(
@@ -236,6 +236,12 @@ class Loss(Section):
         le=2,
         description="softmax_all and its estimates: logit adjustment by the class prior (Menon et al. 2020); 0: none.",
     )
+    margin: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="softmax_all and its estimates: the right cosine must win by so much (additive margin); 0: none.",
+    )
 
 
 class Training(Section):
@@ -250,7 +256,7 @@ class Training(Section):
     learning_rate: float = Field(
         default=0.02, gt=0, le=100, description="Adagrad step size at the start; decays linearly."
     )
-    feature_dropout: float = Field(default=0.4, ge=0, lt=1, description="Share of a query's features dropped per step.")
+    feature_dropout: float = Field(default=0.3, ge=0, lt=1, description="Share of a query's features dropped per step.")
     vector_dropout: float = Field(
         default=0.3, ge=0, lt=1, description="Share of a vector's dimensions dropped per step."
     )

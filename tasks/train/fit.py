@@ -177,8 +177,8 @@ class Fit:
         return loss.item()
 
     def _loss_all(self, cosines: Tensor, rows: NDArray[np.int64]) -> Tensor:
-        labels = torch.from_numpy(self._labels[rows])
-        return losses.softmax_all(cosines, labels, self.loss.gamma, self.loss.label_smoothing, self._adjustment)
+        labels, loss = torch.from_numpy(self._labels[rows]), self.loss
+        return losses.softmax_all(cosines, labels, loss.gamma, loss.label_smoothing, self._adjustment, loss.margin)
 
     def _loss_some(
         self, queries: Tensor, classes: Tensor, needed: NDArray[np.int64], places: NDArray[np.int64]
@@ -227,7 +227,9 @@ class Fit:
         order = np.hstack([right[:, None], np.tile(np.arange(len(needed)), (batch, 1))])
         cosines = cosines.gather(2, torch.from_numpy(order).expand(len(cosines), -1, -1))  # (S, n, 1 + U)
         adjustment = self._adjustment[torch.from_numpy(needed[order])]
-        return losses.corrected_softmax(cosines, self.loss.gamma, log_weights, self.loss.label_smoothing, adjustment)
+        return losses.corrected_softmax(
+            cosines, self.loss.gamma, log_weights, self.loss.label_smoothing, adjustment, self.loss.margin
+        )
 
     def _own_leaf(self, rows: Tensor | None) -> Tensor:
         weight = self.own.weight if rows is None else self.own.weight[rows]

@@ -25,7 +25,12 @@ def softmax(cosines: Tensor, gamma: float) -> Tensor:
 
 
 def corrected_softmax(
-    cosines: Tensor, gamma: float, log_weights: Tensor, smoothing: float = 0.0, adjustment: Tensor | None = None
+    cosines: Tensor,
+    gamma: float,
+    log_weights: Tensor,
+    smoothing: float = 0.0,
+    adjustment: Tensor | None = None,
+    margin: float = 0.0,
 ) -> Tensor:
     """Estimate of `softmax_all` from some of the candidates: each stands for all that its sampling passed over.
 
@@ -41,8 +46,11 @@ def corrected_softmax(
         log_weights: broadcast to `cosines`: -log q; 0 for the right one, -inf for one that does not count.
         smoothing: as in `softmax_all`; the mean over all classes is estimated by the same weights.
         adjustment: as in `softmax_all`, of each candidate, broadcast to `cosines`.
+        margin: as in `softmax_all`.
     """
     logits = gamma * cosines if adjustment is None else gamma * cosines + adjustment
+    if margin:
+        logits = torch.cat([logits[..., :1] - gamma * margin, logits[..., 1:]], dim=-1)
     loss = torch.logsumexp(logits + log_weights, dim=-1) - (1 - smoothing) * logits[..., 0]
     if smoothing:
         loss = loss - smoothing * (F.softmax(log_weights, dim=-1) * logits).sum(dim=-1)
@@ -79,9 +87,14 @@ def softmax_target(cosines: Tensor, gamma: float, target: float) -> Tensor:
 
 
 def softmax_all(
-    cosines: Tensor, labels: Tensor, gamma: float, smoothing: float = 0.0, adjustment: Tensor | None = None
+    cosines: Tensor,
+    labels: Tensor,
+    gamma: float,
+    smoothing: float = 0.0,
+    adjustment: Tensor | None = None,
+    margin: float = 0.0,
 ) -> Tensor:
-    """Exact softmax cross-entropy over all K standard questions, with label smoothing and logit adjustment.
+    """Exact softmax cross-entropy over all K standard questions, with label smoothing, logit adjustment and margin.
 
     Args:
         cosines: (towers, batch, K).
@@ -90,8 +103,10 @@ def softmax_all(
         smoothing: share of the target spread evenly over all K classes (Szegedy et al. 2016, section 7).
         adjustment: (K,) added to the logits while training, strength * log prior (Menon et al. 2020,
             "Long-tail learning via logit adjustment", eq. 10): a small class must win by a margin.
+        margin: taken off the right cosine while training, so that every class must win by it (Wang et al. 2018,
+            "Additive Margin Softmax for Face Verification", eq. 6).
     """
-    value: Tensor = _SoftmaxAll.apply(cosines, labels, gamma, smoothing, adjustment)  # type: ignore[no-untyped-call]
+    value: Tensor = _SoftmaxAll.apply(cosines, labels, gamma, smoothing, adjustment, margin)  # type: ignore[no-untyped-call]
     return value
 
 
@@ -106,11 +121,14 @@ class _SoftmaxAll(torch.autograd.Function):
         gamma: float,
         smoothing: float,
         adjustment: Tensor | None,
+        margin: float,
     ) -> Tensor:
         towers, batch, classes = cosines.shape
         logits = gamma * cosines if adjustment is None else torch.add(adjustment, cosines, alpha=gamma)
-        logs = F.log_softmax(logits, dim=2)
         right = labels.view(1, batch, 1).expand(towers, batch, 1)
+        if margin:
+            logits.scatter_add_(2, right, logits.new_full((towers, batch, 1), -gamma * margin))
+        logs = F.log_softmax(logits, dim=2)
         loss = -(1 - smoothing) * logs.gather(2, right).mean() - smoothing * logs.mean()
         gradient = logs.exp_().sub_(smoothing / classes)
         gradient.scatter_add_(2, right, torch.full((towers, batch, 1), smoothing - 1, dtype=logs.dtype))
@@ -118,9 +136,9 @@ class _SoftmaxAll(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ANN401 - as above
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None, None, None]:  # noqa: ANN401 - as above
         (gradient,) = ctx.saved_tensors
-        return gradient * upstream[0], None, None, None, None
+        return gradient * upstream[0], None, None, None, None, None
 
 
 def reachable_target(negatives: int, gamma: float, gap: float = 1.0) -> float:

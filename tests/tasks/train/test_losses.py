@@ -143,6 +143,24 @@ def test_an_adjustment_asks_small_classes_for_a_margin():
     assert softmax_all(equal, torch.tensor([5]), 1.0, 0.0, PRIOR).item() == pytest.approx(-math.log(0.1))
 
 
+def test_a_margin_is_taken_off_the_right_cosine():
+    """Value and gradient are those of cosines from which it was taken beforehand; the estimate does the same."""
+    mine, theirs, estimated = (COSINES.clone().requires_grad_() for _ in range(3))
+    taken = theirs - 0.2 * F.one_hot(LABELS, 6)
+    expected = F.cross_entropy((4.0 * taken + PRIOR).flatten(0, 1), LABELS.repeat(3), label_smoothing=0.1)
+    expected.backward()
+
+    loss = softmax_all(mine, LABELS, 4.0, 0.1, PRIOR, margin=0.2)
+    loss.backward()
+    adjustment = right_first(PRIOR.expand(4, 6), LABELS)
+    estimate = corrected_softmax(right_first(estimated, LABELS), 4.0, torch.zeros(6), 0.1, adjustment, margin=0.2)
+    estimate.backward()
+
+    for value, gradient in ((loss, mine.grad), (estimate, estimated.grad)):
+        torch.testing.assert_close(value, expected)
+        torch.testing.assert_close(gradient, theirs.grad)
+
+
 @pytest.mark.parametrize("target", [0.4, 0.9, 1.0])
 def test_a_soft_target_is_torchs_cross_entropy_with_probabilities(target):
     """Against (target, (1 - target)/5, ...), value and gradient."""
