@@ -96,6 +96,7 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
         for part in reversed(key.strip().split(".")):
             nested = {part: nested}
         merged = merge(merged, nested)
+    _find_encoder(merged, Path.cwd())
     return merged
 
 
@@ -129,7 +130,17 @@ def _read_toml(file: Path) -> dict[str, Any]:
     text = raw.get("text")
     if isinstance(text, dict) and isinstance(text.get("user_dictionary"), str):
         text["user_dictionary"] = absolute(text["user_dictionary"], file.parent)
+    _find_encoder(raw, file.parent)
     return raw
+
+
+def _find_encoder(raw: Mapping[str, Any], base: Path) -> None:
+    """Make the path of a local encoder absolute; what is no folder is a name at the hub, or told of by train."""
+    model = raw.get("model")
+    if isinstance(model, dict) and isinstance(model.get("encoder"), str):
+        folder = Path(absolute(model["encoder"], base))
+        if folder.is_dir():
+            model["encoder"] = str(folder)
 
 
 def _remembered(name: str) -> dict[str, Any]:

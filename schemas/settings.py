@@ -179,10 +179,27 @@ class Negatives(Section):
 class Model(Section):
     """The towers."""
 
-    tower: Literal["bag", "lstm"] = Field(
-        default="bag", description="bag: weighted n-grams; lstm: the article's DSSM-LSTM."
+    tower: Literal["bag", "lstm", "pretrained"] = Field(
+        default="bag",
+        description="bag: weighted n-grams; lstm: the article's DSSM-LSTM; pretrained: a Hugging Face encoder.",
     )
-    embedding: int = Field(default=64, ge=2, le=4096, description="Embedding size: the article's 'input layer'.")
+    encoder: str | None = Field(
+        default=None,
+        min_length=1,
+        description="pretrained: local folder, or name at the Hugging Face hub (name@commit: no newer one).",
+    )
+    pooling: Literal["mean", "cls"] = Field(
+        default="mean", description="pretrained: a text's vector is the mean of its tokens' states, or the first's."
+    )
+    max_tokens: int = Field(
+        default=64,
+        ge=4,
+        le=8192,
+        description="pretrained: a longer text is cut here, in tokens, special ones included.",
+    )
+    embedding: int = Field(
+        default=64, ge=2, le=4096, description="bag, lstm: embedding size, the article's 'input layer'."
+    )
     hidden: list[Annotated[int, Field(ge=1, le=8192)]] = Field(
         default_factory=list,
         max_length=8,
@@ -196,9 +213,32 @@ class Model(Section):
         default=8,
         ge=1,
         le=32,
-        description="Towers of different seeds trained side by side; their cosines are averaged.",
+        description="Towers of different seeds trained side by side; their cosines are averaged. pretrained: 1.",
     )
     class_vectors: bool = Field(default=True, description="Add a small learned vector to each standard question's.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_encoder(cls, data: Any) -> Any:  # noqa: ANN401 - raw input of any shape
+        """Several copies of one encoder would start alike: the default of `towers` is for those that start random."""
+        if isinstance(data, dict) and data.get("tower") == "pretrained":
+            return {"towers": 1, **data}
+        return data
+
+    @model_validator(mode="after")
+    def _encoder_fits_tower(self) -> Self:
+        if self.tower == "pretrained" and self.encoder is None:
+            raise ValueError(
+                "tower 'pretrained' needs model.encoder: a local folder, or a name at the Hugging Face hub"
+            )
+        if self.tower == "pretrained" and self.towers != 1:
+            raise ValueError(f"tower 'pretrained' is one encoder: set model.towers = 1 (it is {self.towers})")
+        if self.tower != "pretrained" and self.encoder is not None:
+            raise ValueError(
+                f"model.encoder is for tower 'pretrained', and the tower is {self.tower!r}: set model.tower = "
+                "'pretrained', or leave model.encoder empty"
+            )
+        return self
 
 
 class Loss(Section):
@@ -256,7 +296,16 @@ class Training(Section):
     learning_rate: float = Field(
         default=0.02, gt=0, le=100, description="Adagrad step size at the start; decays linearly."
     )
-    feature_dropout: float = Field(default=0.3, ge=0, lt=1, description="Share of a query's features dropped per step.")
+    encoder_learning_rate: float = Field(
+        default=5e-5,
+        gt=0,
+        le=1,
+        description="pretrained: AdamW step size of the encoder at its peak, after a tenth of the steps; the rest "
+        "of the tower has learning_rate.",
+    )
+    feature_dropout: float = Field(
+        default=0.3, ge=0, lt=1, description="bag, lstm: share of a query's features dropped per step."
+    )
     vector_dropout: float = Field(
         default=0.3, ge=0, lt=1, description="Share of a vector's dimensions dropped per step."
     )

@@ -60,12 +60,16 @@ _PREFECT_HOME = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give Prefect a home of its own before anything imports it: it reads and makes files there at import."""
+    """Give Prefect and the hub's library homes of their own before anything imports them: they read them at import.
+
+    No test asks the hub; what is in the cache is what a test laid there.
+    """
     from flows.environment import set_environment
 
     for name in [name for name in os.environ if name.startswith(("PREFECT_", "DSSM_"))]:
         del os.environ[name]
     config.stash[_PREFECT_HOME] = os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="dssm-tests-")
+    os.environ |= {"HF_HOME": f"{os.environ['PREFECT_HOME']}/huggingface", "HF_HUB_OFFLINE": "1"}
     set_environment()
 
 

@@ -11,7 +11,7 @@ import pytest
 from schemas.workspace import CHECKOUT, STEPS
 
 OURS = ("schemas", "tasks", "flows")
-HEAVY = ("torch", "prefect", "great_expectations", "pandas", "pyarrow", "scipy", "jieba", "matplotlib")
+HEAVY = ("torch", "transformers", "prefect", "great_expectations", "pandas", "pyarrow", "scipy", "jieba", "matplotlib")
 FILES = sorted(file for package in OURS for file in (CHECKOUT / package).rglob("*.py"))
 
 

@@ -4,7 +4,8 @@
     retriever = Retriever.live("bank")
     retriever.search(["怎么提前还款"], top=10)
 
-Imports neither Prefect nor (for the bag tower) torch. A `Retriever` may be used from several threads.
+Imports neither Prefect nor (for the bag tower) torch, and asks nobody over a network. A `Retriever` may be used from
+several threads.
 """
 
 import json
@@ -21,13 +22,14 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from schemas.errors import NothingLive, PipelineError, StaleFile
+from schemas.errors import NothingLive, PipelineError, SettingsError, StaleFile
 from schemas.workspace import default_home
 from tasks.evaluate.metrics import ranking
 from tasks.ingest.normalise import NORMALISER, normalise
 from tasks.prepare.features import TOKENISER, Tokeniser
 from tasks.prepare.vocabulary import Rows, Vocabulary
 from tasks.train.candidate import FORMAT, ModelCard, read_arrays, read_card
+from tasks.train.data import Texts
 
 _LOGGER = logging.getLogger("dssm.retriever")
 _BLOCK = 1024  # queries scored at once
@@ -62,7 +64,8 @@ class Model:
         """Load a candidate or a published version from `folder`.
 
         Raises:
-            StaleFile: it was made by another tokeniser, normaliser or format than this code has.
+            StaleFile: it was made by another tokeniser, normaliser or format than this code has, or is damaged.
+            SettingsError: it needs an extra that is not installed.
         """
         self.version = folder.name
         self.card = read_card(folder)
@@ -74,8 +77,7 @@ class Model:
         self.rows: NDArray[np.int64] = table["rows"].to_numpy()
         classes = arrays["classes"]
         self._classes = np.ascontiguousarray(classes.reshape(len(classes), -1).T / np.float32(classes.shape[1]))
-        tower = BagEncoder if self.card.model.tower == "bag" else LstmEncoder
-        self.encoder: Encoder = tower(self.card, arrays, folder)
+        self.encoder = _ENCODERS[self.card.model.tower](self.card, arrays, folder)
 
     def scores(self, queries: Sequence[str]) -> NDArray[np.float32]:
         """Return (n, K) scores of all standard questions."""
@@ -278,3 +280,37 @@ class LstmEncoder:
                 for table, lstm in zip(self._embeddings, self._lstms, strict=True)
             ]
         return apply_layers(self._card, self._arrays, torch.stack(states, dim=1).numpy())
+
+
+class PretrainedEncoder:
+    """The pretrained tower, from the files of its own folder; imports torch and transformers."""
+
+    def __init__(self, card: ModelCard, arrays: dict[str, NDArray[np.float32]], folder: Path) -> None:
+        from tasks.train import pretrained
+
+        self._card, self._arrays = card, arrays
+        pretrained.load_transformers()  # not to have it is no fault of the folder
+        try:
+            self._tokenise = pretrained.Tokeniser(card.model)
+            self._encoder = pretrained.Encoder(card.model, self._tokenise.size)
+        except SettingsError as error:
+            raise StaleFile(f"{folder} is damaged: {error}; run the corpus again") from error
+
+    def read(self, texts: Sequence[str]) -> Texts:
+        """Return the texts' tokens."""
+        return self._tokenise(texts)
+
+    def read_prepared(self, table: pa.Table) -> Texts:
+        """Return the tokens of the queries: prepare does not know them."""
+        return self._tokenise(table["query"].to_pylist())
+
+    def vectors(self, read: Texts) -> NDArray[np.float32]:
+        """Return (n, 1, o): the encoder's pooled states through the layers."""
+        return apply_layers(self._card, self._arrays, self._encoder.vectors(read)[:, None])
+
+
+_ENCODERS: dict[str, Callable[[ModelCard, dict[str, NDArray[np.float32]], Path], Encoder]] = {
+    "bag": BagEncoder,
+    "lstm": LstmEncoder,
+    "pretrained": PretrainedEncoder,
+}

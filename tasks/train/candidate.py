@@ -2,7 +2,8 @@
 
 model.json                  how texts become features and vectors, and what each file is
 model.safetensors           embeddings, layers, vectors of the standard questions
-vocabulary.parquet          features and idf (bag), or words.parquet (lstm)
+vocabulary.parquet          features and idf (bag), or words.parquet (lstm), or
+encoder/                    configuration, weights and tokeniser of the fine-tuned encoder (pretrained)
 standard_questions.parquet  id, text and training rows of each class, in the order of the vectors
 user_dictionary.txt         only where one was given
 """
@@ -23,6 +24,8 @@ from tasks.prepare.features import TOKENISER
 
 FORMAT = 1
 DICTIONARY = "user_dictionary.txt"
+ENCODER = "encoder"
+_TABLES = {"bag": "vocabulary.parquet", "lstm": "words.parquet"}
 
 
 class ModelCard(BaseModel):
@@ -46,35 +49,41 @@ def write_candidate(
     prepared: Path,
     arrays: dict[str, NDArray[np.float32]],
 ) -> None:
-    """Write a complete candidate into `folder`, which exists and is empty.
+    """Write a complete candidate into `folder`, which exists and holds nothing but a pretrained encoder.
 
     Args:
         folder: where to.
         card: becomes model.json; a user dictionary is copied beside it, and the path in it made relative.
         prepared: folder of prepare; vocabulary and standard questions are taken from it.
         arrays: "embeddings" (V, S, d), stored in half precision, which no recall has been seen to notice;
-            "classes" (K, S, o), of unit length per tower; the layers, by name.
+            "classes" (K, S, o), of unit length per tower; the layers, by name. pretrained: no embeddings.
     """
     if card.text.user_dictionary:
         shutil.copyfile(card.text.user_dictionary, folder / DICTIONARY)
         card = card.model_copy(update={"text": card.text.model_copy(update={"user_dictionary": DICTIONARY})})
-    table = "vocabulary.parquet" if card.model.tower == "bag" else "words.parquet"
-    shutil.copyfile(prepared / table, folder / table)
+    if card.model.encoder:
+        card = card.model_copy(update={"model": card.model.model_copy(update={"encoder": ENCODER})})
+    if table := _TABLES.get(card.model.tower):
+        shutil.copyfile(prepared / table, folder / table)
     classes = pq.read_table(prepared / "classes.parquet", columns=["id", "standard_question", "rows"])
     pq.write_table(classes, folder / "standard_questions.parquet", compression="zstd")
     stored = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    stored["embeddings"] = stored["embeddings"].astype(np.float16)
+    if "embeddings" in stored:
+        stored["embeddings"] = stored["embeddings"].astype(np.float16)
     # Not save_file: it makes the file unreadable for other users.
     (folder / "model.safetensors").write_bytes(save(stored))
     write_atomically(folder / "model.json", card.model_dump_json(indent=1).encode())
 
 
 def read_card(folder: Path) -> ModelCard:
-    """Read model.json, with the path of a user dictionary made absolute."""
+    """Read model.json, with the paths of a user dictionary and of an encoder made absolute."""
     card = ModelCard.model_validate_json((folder / "model.json").read_bytes())
     if card.text.user_dictionary:
         text = card.text.model_copy(update={"user_dictionary": str((folder / DICTIONARY).resolve())})
         card = card.model_copy(update={"text": text})
+    if card.model.encoder:
+        model = card.model.model_copy(update={"encoder": str((folder / ENCODER).resolve())})
+        card = card.model_copy(update={"model": model})
     return card
 
 

@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from schemas.settings import Model
 from tasks.prepare.negatives import forbidden_classes
 from tasks.prepare.vocabulary import Rows
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Some texts: as tf-idf bags and as sequences of words."""
+    """Some texts: as tf-idf bags and as sequences of words, or of a pretrained encoder's tokens alone."""
 
     bags: sp.csr_matrix  # (texts, V) float32
     words: NDArray[np.int32]  # all words, one text after the other
@@ -49,7 +50,7 @@ class Prepared:
     folder: Path
     epochs_drawn: int
     vocabulary: int  # rows of the n-gram table
-    words: int  # rows of the word table
+    words: int  # rows of the word table; or tokens that the pretrained encoder knows
 
     def negatives(self, epoch: int) -> NDArray[np.int64]:
         """Return (rows, k) the negatives of `epoch` (from 0), in the order of the rows; draws cycle."""
@@ -64,20 +65,40 @@ class Prepared:
         return forbidden_classes(column.to_pylist())
 
 
-def read_prepared(folder: Path) -> Prepared:
-    """Read the files of prepare; the negatives stay on disk until an epoch asks for them."""
-    train = pq.read_table(folder / "train.parquet", columns=["class_id", "validation", "features", "weights", "words"])
-    classes = pq.read_table(folder / "classes.parquet", columns=["features", "weights", "words"])
-    vocabulary = pq.read_metadata(folder / "vocabulary.parquet").num_rows
+def read_prepared(folder: Path, model: Model | None = None) -> Prepared:
+    """Read the files of prepare; the negatives stay on disk until an epoch asks for them.
+
+    Args:
+        folder: of prepare.
+        model: a pretrained encoder has its own tokens, which are cut here, once.
+
+    Raises:
+        SettingsError: the encoder has no tokeniser.
+    """
+    pretrained = model is not None and model.tower == "pretrained"
+    cut = ["features", "weights", "words"]
+    train = pq.read_table(
+        folder / "train.parquet", columns=["class_id", "validation", *(["query"] if pretrained else cut)]
+    )
+    classes = pq.read_table(folder / "classes.parquet", columns=["standard_norm"] if pretrained else cut)
+    vocabulary, words = (pq.read_metadata(folder / f"{name}.parquet").num_rows for name in ("vocabulary", "words"))
+    if model is not None and pretrained:
+        from tasks.train.pretrained import Tokeniser  # which brings torch, and is built on this module
+
+        tokenise = Tokeniser(model)
+        queries, own = tokenise(train["query"].to_pylist()), tokenise(classes["standard_norm"].to_pylist())
+        words = tokenise.size
+    else:
+        queries, own = _texts(train, vocabulary), _texts(classes, vocabulary)
     return Prepared(
-        queries=_texts(train, vocabulary),
+        queries=queries,
         labels=train["class_id"].to_numpy().astype(np.int64),
         validation=train["validation"].combine_chunks().to_numpy(zero_copy_only=False),
-        classes=_texts(classes, vocabulary),
+        classes=own,
         folder=folder,
         epochs_drawn=len(list((folder / "negatives").glob("epoch-*.parquet"))),
         vocabulary=vocabulary,
-        words=pq.read_metadata(folder / "words.parquet").num_rows,
+        words=words,
     )
 
 

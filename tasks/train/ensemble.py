@@ -21,6 +21,7 @@ from schemas.settings import CorpusSettings
 from schemas.training import Epoch
 from tasks.train.data import Prepared, Texts
 from tasks.train.fit import Fit
+from tasks.train.pretrained import PretrainedTower
 
 Phase = Literal["choose", "refit"]
 
@@ -34,7 +35,8 @@ class Ensemble:
         self, prepared: Prepared, rows: NDArray[np.int64], settings: CorpusSettings, phase: Phase, epochs: int
     ) -> None:
         """Start fresh; the arguments are those of `Fit`."""
-        torch.set_num_threads(1)
+        # Of a pretrained encoder there is one, whose kernels are large: the threads work inside them.
+        torch.set_num_threads(settings.training.threads if settings.model.tower == "pretrained" else 1)
         self.done: list[Epoch] = []
         towers = settings.model.towers
         sizes = [min(_GROUP, towers - start) for start in range(0, towers, _GROUP)]
@@ -76,18 +78,23 @@ class Ensemble:
         return float(self._shares @ list(self._pool.map(Fit.loss_without_dropout, self.groups)))
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Return embeddings (V, S, d), class vectors (K, S, o) and the layers of all towers, by name."""
-        tables = [fit.tower.table for fit in self.groups]
-        embeddings = [table.weight.view(table.towers, table.rows, -1).numpy() for table in tables]
-        arrays = {
-            "embeddings": np.concatenate(embeddings).transpose(1, 0, 2),
-            "classes": self.class_vectors().transpose(1, 0, 2),
-        }
+        """Return embeddings (V, S, d) if any, class vectors (K, S, o) and the layers of all towers, by name."""
+        arrays = {"classes": self.class_vectors().transpose(1, 0, 2)}
+        tables = [fit.tower.table for fit in self.groups if not isinstance(fit.tower, PretrainedTower)]
+        if tables:
+            embeddings = [table.weight.view(table.towers, table.rows, -1).numpy() for table in tables]
+            arrays["embeddings"] = np.concatenate(embeddings).transpose(1, 0, 2)
         for name, parts in _by_name([fit.tower.layers.state_dict() for fit in self.groups]).items():
             arrays[f"layers.{name}"] = np.concatenate(parts)
         for name, parts in _by_name([s for fit in self.groups for s in fit.tower.recurrent_states()]).items():
             arrays[f"lstm.{name}"] = np.stack(parts)
         return arrays
+
+    def write_encoder(self, folder: Path) -> None:
+        """Write the fine-tuned encoder of a pretrained tower into `folder`; nothing where there is none."""
+        for fit in self.groups:
+            if isinstance(fit.tower, PretrainedTower):
+                fit.tower.write(folder)
 
     def parameters(self) -> int:
         """Return the number of trained numbers."""

@@ -19,7 +19,7 @@ from tasks.train import losses
 from tasks.train.batches import class_shares, draw_order, log_presence
 from tasks.train.data import Prepared, Texts
 from tasks.train.reachability import target_of
-from tasks.train.towers import Bags, Sequences, Sizes, Table, make_tower
+from tasks.train.towers import Embedded, Sizes, Table, make_tower
 
 _TEXT_EVERY = 8  # steps between two passes through all standard questions' texts: same recall, half the time
 _BLOCK = 4096  # texts encoded at once outside training
@@ -62,14 +62,14 @@ class Fit:
         self._adjustment = torch.from_numpy((self.loss.prior_strength * np.log(prior)).astype(np.float32))
         self._shares = class_shares(self._class_rows, settings.training.class_balance)
         self._forbidden = prepared.forbidden()
-        self._all_classes: Bags | Sequences | None = None
+        self._all_classes: Embedded | None = None
 
     @property
     def parameters(self) -> int:
         """Number of trained numbers."""
         dense = sum(parameter.numel() for parameter in self._dense)
         own = self.own.weight.numel() if self.settings.model.class_vectors else 0
-        return dense + own + self.tower.table.weight.numel()
+        return dense + own + sum(tensor.numel() for tensor in self.tower.outside().values())
 
     # --- training
 
@@ -82,6 +82,9 @@ class Fit:
         order = draw_order(self._labels[self.rows], balance, self.settings.split.shuffle, random)
         candidates = self._candidates(number)
         steps = -(-len(order) // size)
+        every = _TEXT_EVERY
+        if self.settings.model.tower == "pretrained":  # standard questions then cost no more than the queries
+            every = max(every, -(-len(self.prepared.classes) // size))
         batch_losses = np.empty(steps)
         for step in range(steps):
             rows = self.rows[order[step * size : (step + 1) * size]]
@@ -89,8 +92,10 @@ class Fit:
             if candidates is not None:
                 batch_losses[step] = self._step_some(rows, candidates[rows], rate, random, generator)
             else:
-                flush = step % _TEXT_EVERY == _TEXT_EVERY - 1 or step == steps - 1
-                batch_losses[step] = self._step_all(rows, step % _TEXT_EVERY == 0, flush, rate, random, generator)
+                flush = step % every == every - 1 or step == steps - 1
+                batch_losses[step] = self._step_all(rows, step % every == 0, flush, rate, random, generator)
+            training = self.settings.training
+            self.tower.finish_step(rate / training.learning_rate, training.encoder_learning_rate)
         sizes = np.full(steps, size)
         sizes[-1] = len(order) - size * (steps - 1)
         mean = float(np.average(batch_losses, weights=sizes))
@@ -236,7 +241,7 @@ class Fit:
         leaf = weight.view(self.own.towers, -1, self.tower.size)
         return leaf.detach().requires_grad_(self.settings.model.class_vectors)
 
-    def _unit(self, embedded: Bags | Sequences, own: Tensor | None = None) -> Tensor:
+    def _unit(self, embedded: Embedded, own: Tensor | None = None) -> Tensor:
         vectors = self.tower(embedded)
         return F.normalize(vectors if own is None else vectors + own, dim=2, eps=_TINY)
 
@@ -247,7 +252,7 @@ class Fit:
         keep = torch.rand(vectors.shape, generator=generator) >= share
         return vectors * keep / (1 - share)
 
-    def _update(self, queries: Bags | Sequences, own: Tensor, own_rows: Tensor, rate: float) -> None:
+    def _update(self, queries: Embedded, own: Tensor, own_rows: Tensor, rate: float) -> None:
         queries.step(rate)
         if own.grad is not None:
             self.own.update(own_rows, own.grad.flatten(0, 1), rate)
@@ -275,7 +280,7 @@ class Fit:
         vectors: NDArray[np.float32] = F.normalize(texts + own, dim=2, eps=_TINY).numpy()
         return vectors
 
-    def _blocks(self, texts: Texts) -> "list[Bags | Sequences]":
+    def _blocks(self, texts: Texts) -> list[Embedded]:
         random = np.random.default_rng(0)  # without dropout nothing is drawn from it that matters
         starts = range(0, max(1, len(texts)), _BLOCK)
         return [
@@ -308,8 +313,8 @@ class Fit:
     def state(self) -> dict[str, Tensor]:
         """Return every tensor that training changes, not copied: what a checkpoint holds."""
         state = {
-            "table": self.tower.table.weight,
-            "table.squares": self.tower.table.squares,
+            **self.tower.outside(),
+            **self.tower.outside_state(),
             "own": self.own.weight,
             "own.squares": self.own.squares,
         }

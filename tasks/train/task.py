@@ -14,16 +14,22 @@ from schemas.settings import CorpusSettings
 from schemas.training import Epoch, TrainingReport
 from schemas.workspace import Workspace
 from tasks.steps import Made, StepRun, run_step
+from tasks.train.pretrained import identify, pin
 from tasks.train.training import OnEpoch, train_candidate
 
 
 @task(task_run_name="train-{corpus.name}")
 def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun) -> StepRun:
     """Train on the prepared files; an interrupted training of the same inputs is taken up where it stopped."""
+    if corpus.model.encoder:
+        pinned = corpus.model.model_copy(update={"encoder": pin(corpus.model.encoder)})
+        corpus = corpus.model_copy(update={"model": pinned})
     inputs = {
         "prepared": prepared.manifest.key,
         **corpus.model_dump(include={"model", "loss", "training"}),
     }
+    if corpus.model.encoder:  # what it is, not where it lies
+        inputs["model"]["encoder"] = identify(corpus.model.encoder)
 
     def make(folder: Path, partial: Path) -> Made:
         with _progress(corpus.name) as on_epoch:

@@ -1,9 +1,10 @@
 """The towers: text in, vector out; several towers of different seeds side by side as one batched model.
 
-`bag` sums the embeddings of a text's weighted n-grams; `lstm` is the article's DSSM-LSTM over words.
-Both keep their embeddings outside autograd: a batch touches a few thousand rows of the table, and
-only those are gathered, given a gradient and updated (row-wise Adagrad), which makes a step several
-times faster than a dense optimiser. What follows the embeddings (hidden layers, the LSTM) is plain torch.
+`bag` sums the embeddings of a text's weighted n-grams; `lstm` is the article's DSSM-LSTM over words; for
+`pretrained` see `tasks.train.pretrained`. The first two keep their embeddings outside autograd: a batch
+touches a few thousand rows of the table, and only those are gathered, given a gradient and updated (row-wise
+Adagrad), which makes a step several times faster than a dense optimiser. What follows the embeddings (hidden
+layers, the LSTM) is plain torch.
 
 Shapes: S towers, n texts, V rows of the table, d the embedding size, o the size of a tower's vector.
 """
@@ -12,6 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -22,13 +24,16 @@ from torch.nn import functional as F
 from schemas.settings import Model
 from tasks.train.data import Texts
 
+if TYPE_CHECKING:  # it is built on this module
+    from tasks.train.pretrained import PretrainedTower
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "relu": F.relu,
     "gelu": F.gelu,
     "none": lambda x: x,
 }
-_INITIAL_SCALE = 0.1  # standard deviation of fresh embeddings
+INITIAL_SCALE = 0.1  # standard deviation of fresh embeddings
 _LENGTHS, _LEAST_TEXTS = 8, 32  # groups of similar length an LSTM reads: half the steps are padding otherwise
 _TINY = 1e-10
 
@@ -46,7 +51,7 @@ class Table:
         if generator is None:
             self.weight = torch.zeros(towers * rows, size)
         else:
-            self.weight = torch.randn(towers * rows, size, generator=generator).mul_(_INITIAL_SCALE)
+            self.weight = torch.randn(towers * rows, size, generator=generator).mul_(INITIAL_SCALE)
         self.squares = torch.full((towers * rows,), _TINY)
 
     def update(self, rows: Tensor, gradient: Tensor, rate: float) -> None:
@@ -55,6 +60,18 @@ class Table:
         squares += torch.linalg.vector_norm(gradient, dim=1).square_().div_(gradient.shape[1])
         self.squares.index_copy_(0, rows, squares)
         self.weight.index_add_(0, rows, gradient.mul_(squares.rsqrt_().mul_(-rate).unsqueeze(1)))
+
+
+class Embedded(Protocol):
+    """What a tower makes of texts: `leaf` collects a gradient, over several backward passes if need be."""
+
+    leaf: Tensor
+
+    def draw(self, dropout: float, random: np.random.Generator) -> None:
+        """Compute `leaf` anew, under a fresh dropout."""
+
+    def step(self, rate: float) -> None:
+        """Hand the gradient of `leaf` on to the weights it came from."""
 
 
 class Bags:
@@ -168,12 +185,30 @@ class Layers(nn.Module):
         return x
 
 
-class BagTower(nn.Module):
-    """The default tower: a weighted bag of n-grams, hidden layers if any."""
+class TableTower(nn.Module):
+    """What the towers with a table of embeddings share."""
 
     def __init__(self, model: Model, rows: int, generator: torch.Generator) -> None:
         super().__init__()
         self.table = Table(model.towers, rows, model.embedding, generator)
+
+    def finish_step(self, left: float, peak: float) -> None:
+        """Do nothing: the table is updated at once."""
+
+    def outside(self) -> dict[str, Tensor]:
+        """Return what is trained beside `parameters`: the table."""
+        return {"table": self.table.weight}
+
+    def outside_state(self) -> dict[str, Tensor]:
+        """Return the state of its optimiser."""
+        return {"table.squares": self.table.squares}
+
+
+class BagTower(TableTower):
+    """The default tower: a weighted bag of n-grams, hidden layers if any."""
+
+    def __init__(self, model: Model, rows: int, generator: torch.Generator) -> None:
+        super().__init__(model, rows, generator)
         self.layers = Layers(model, model.embedding, model.hidden, generator)
         self.size = self.layers.size
 
@@ -191,15 +226,14 @@ class BagTower(nn.Module):
         return []
 
 
-class LstmTower(nn.Module):
+class LstmTower(TableTower):
     """The article's DSSM-LSTM: words, an LSTM, its last state; further hidden layers if any.
 
     Palangi et al. 2016, "Deep Sentence Embedding Using Long Short-Term Memory Networks", section III.
     """
 
     def __init__(self, model: Model, rows: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.table = Table(model.towers, rows, model.embedding, generator)
+        super().__init__(model, rows, generator)
         state = model.hidden[0] if model.hidden else model.embedding
         self.lstms = nn.ModuleList(nn.LSTM(model.embedding, state, batch_first=True) for _ in range(model.towers))
         for parameter in self.lstms.parameters():
@@ -244,8 +278,16 @@ class Sizes:
     words: int
 
 
-def make_tower(model: Model, sizes: Sizes, generator: torch.Generator) -> BagTower | LstmTower:
-    """Return a fresh tower as the settings say."""
+def make_tower(model: Model, sizes: Sizes, generator: torch.Generator) -> "BagTower | LstmTower | PretrainedTower":
+    """Return a fresh tower as the settings say.
+
+    Raises:
+        SettingsError: the pretrained encoder cannot be used.
+    """
+    if model.tower == "pretrained":
+        from tasks.train.pretrained import PretrainedTower
+
+        return PretrainedTower(model, generator)
     if model.tower == "lstm":
         return LstmTower(model, sizes.words, generator)
     return BagTower(model, sizes.vocabulary, generator)

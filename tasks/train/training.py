@@ -12,7 +12,7 @@ from schemas.errors import SettingsError
 from schemas.manifest import canonical_json, write_atomically
 from schemas.settings import CorpusSettings
 from schemas.training import Epoch, TrainingReport
-from tasks.train.candidate import ModelCard, write_candidate
+from tasks.train.candidate import ENCODER, ModelCard, write_candidate
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
 from tasks.train.ensemble import Ensemble
@@ -37,9 +37,10 @@ def train_candidate(
         on_epoch: called after every epoch.
 
     Raises:
-        SettingsError: the target of the loss cannot be reached, and `loss.unreachable` is "refuse".
+        SettingsError: the target of the loss cannot be reached, and `loss.unreachable` is "refuse"; or the pretrained
+            encoder cannot be used.
     """
-    prepared = read_prepared(prepared_folder)
+    prepared = read_prepared(prepared_folder, settings.model)
     classes = len(prepared.classes)
     loss, negatives = settings.loss_for(classes), settings.negatives_for(classes)
     reach = assess(loss, negatives, classes)
@@ -73,6 +74,7 @@ def train_candidate(
             convergence=verdict,
         )
     (folder / "candidate").mkdir()
+    ensemble.write_encoder(folder / "candidate" / ENCODER)
     card = ModelCard(
         corpus=settings.name,
         text=settings.text,

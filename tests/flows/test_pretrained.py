@@ -1,0 +1,58 @@
+"""A fine-tuned encoder through the whole pipeline: `dssm run`, what is live, and when it is trained anew."""
+
+import json
+import shutil
+
+import pytest
+
+from tasks.evaluate.retriever import Retriever
+from tests.conftest import PAIRS, TOY, fast_words, make_settings, write_table
+from tests.tasks.train.tiny_bert import write_bert
+
+TEXTS = [text for pair in PAIRS for text in pair]
+TINY = {"model__tower": "pretrained", "publish__below_baseline": 1.0}
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    """Folder of a tiny BERT that knows the toy corpus's characters."""
+    return write_bert(tmp_path_factory.mktemp("bert") / "bert", TEXTS)
+
+
+def test_dssm_run_publishes_it_and_dssm_query_needs_neither_folder_nor_hub(command, bert):
+    """From a folder named as the working directory has it, which is then deleted."""
+    write_table(command.folder / "train.csv", PAIRS)
+    folder = shutil.copytree(bert, command.folder / "bert")
+    changes = {**TINY, "model__encoder": "bert", "training__encoder_learning_rate": 3e-3, "training__epochs": 10}
+
+    ran = command("run", "bank", "--source", "train.csv", *fast_words(**changes), "--json")
+    shutil.rmtree(folder)
+    asked = command("query", "bank", "我要退票", "--top", "3", "--json")
+
+    assert ran.code == 0, ran.err
+    result = json.loads(ran.out)
+    assert (result["status"], result["classes"]) == ("published", len(TOY))
+    assert result["recall_at_10"] > 10.5 / len(TOY)  # chance: 10 / 12
+    version = command.home / "models" / "bank" / result["version"]
+    manifest = json.loads((version / "manifest.json").read_text("utf-8"))
+    assert {"encoder/config.json", "encoder/model.safetensors", "encoder/tokenizer.json"} < set(manifest["files"])
+    assert f"the encoder {folder} fine-tuned" in (version / "README.md").read_text("utf-8")
+    assert asked.code == 0, asked.err
+    assert len(json.loads(asked.out)["results"]) == 3
+    assert "Traceback" not in ran.err + asked.err
+
+
+def test_another_encoder_is_trained_anew_and_a_moved_one_is_not(flow, toy_csv, bert, tmp_path):
+    """Its bytes decide, not its path."""
+    copy = shutil.copytree(bert, tmp_path / "copy")
+    first = flow(make_settings(toy_csv, model__encoder=str(bert), **TINY))
+
+    moved = flow(make_settings(toy_csv, model__encoder=str(copy), **TINY))
+    write_bert(copy, TEXTS, seed=1)
+    other = flow(make_settings(toy_csv, model__encoder=str(copy), publish__below_live=1.0, **TINY))
+
+    assert (first.status, moved.status, other.status) == ("published", "unchanged", "published")
+    assert "train" in moved.reused
+    assert "train" not in other.reused
+    assert "prepare" in other.reused
+    assert Retriever.live("toy").search(["我要退票"], top=3)[0]
