@@ -27,6 +27,7 @@ from prefect.utilities.callables import parameter_schema
 
 from flows.deployments import TAG, Change, Deployment, compare
 from flows.environment import DEFAULTS
+from flows.late_runs import skip_late_runs
 from schemas.errors import MachineFault, SettingsError
 
 TRAINING_LIMIT = "dssm-training"  # how many trainings run at a time, in all; a person changes it in the UI
@@ -224,9 +225,11 @@ def _as_description(client: SyncPrefectClient, found: DeploymentResponse) -> Dep
 
 def serve(deployments: Sequence[Deployment]) -> None:
     """Start the runs of these deployments when they are due, each in a process of its own, until interrupted."""
-    runner = Runner(name="dssm", pause_on_shutdown=False)
     with get_client(sync_client=True) as client:
-        for one in deployments:
-            # `add_deployment` would register it once more, in its own way: schedules merged, a paused one set going.
-            runner._deployment_registry.register_deployment(client.read_deployment_by_name(one.key).id, one.name)
+        ids = {client.read_deployment_by_name(one.key).id: one.name for one in deployments}
+    skip_late_runs(list(ids))
+    runner = Runner(name="dssm", pause_on_shutdown=False)
+    for deployment, name in ids.items():
+        # `add_deployment` would register it once more, in its own way: schedules merged, a paused one set going.
+        runner._deployment_registry.register_deployment(deployment, name)
     asyncio.run(runner.start())
