@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test lint format bench-recall clean
+.PHONY: help run serve test test-ops lint format bench-recall clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -11,11 +11,17 @@ help: ## what there is
 run: .venv/ready ## set up, then train, measure and publish the bundled corpora C, A, B
 	$(BIN)/dssm run c a b
 
+serve: .venv/ready ## a Prefect server with every corpus on its schedule, until Ctrl-C
+	$(BIN)/dssm serve
+
 test: .venv/ready-dev ## linter, type checker and all tests (under 10 minutes on two cores)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+test-ops: .venv/ready-dev ## schedules, late runs, approval, cancelling: against real servers and a real clock (minutes)
+	$(BIN)/pytest -m ops tests/ops
 
 format: .venv/ready-dev ## bring the code into form
 	$(BIN)/ruff format .

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -261,6 +262,106 @@ def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: boo
         return 0
     _show_study(done, folder)
     return 0
+
+
+@cli.command()
+def serve() -> int:
+    """Run every corpus of data/corpora at its time: a Prefect server (unless one answers) and all deployments.
+
+    \b
+    dssm serve                                     until Ctrl-C, which ends everything it started
+    PREFECT_API_URL=http://127.0.0.1:4201/api dssm serve
+
+    A TOML that cannot be meant is named, and the other corpora are served; what the server has of that corpus stays,
+    but none of its runs starts before the TOML is mended and `dssm serve` started again. After an outage the newest
+    late run of a corpus is made up for, older ones are skipped. What a person pauses in the UI stays paused. How many
+    corpora train at a time (one) is the concurrency limit dssm-training of the UI.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):  # of a service manager, of a closed terminal: as Ctrl-C
+        signal.signal(number, lambda *_: sys.exit(0))
+    deployments, broken = _describe(None)
+    if not deployments:
+        raise SettingsError("\n".join(broken.values()) or "no corpus to serve: add data/corpora/NAME.toml")
+    from flows.serving import apply, use_server
+    from flows.serving import serve as serve_deployments
+
+    with use_server(start=True) as server:
+        where = f"started at {server.ui}, log in {server.log}" if server.log else f"already answers at {server.ui}"
+        _print(f"Prefect server: {where}")
+        _show_changes(apply(deployments, broken), done=True)
+        _print(f"open {server.ui}/deployments; Ctrl-C ends it")
+        serve_deployments(deployments)
+    return 0
+
+
+@cli.command()
+@click.option("--pool", metavar="NAME", help="Compare with deployments of this work pool, not with served ones.")
+def plan(pool: str | None) -> int:
+    """Show what `dssm deploy` (or `dssm serve`) would create, change and remove; nothing is done.
+
+    Exit codes: 0, or 2 where a TOML cannot be meant.
+    """
+    deployments, broken = _describe(pool)
+    from flows.deployments import compare
+    from flows.serving import answers, read_deployments, server_address, use_server
+
+    found = []
+    if answers(server_address()):
+        with use_server(start=False):
+            found = read_deployments()
+    else:
+        _complain(f"no Prefect server answers at {server_address()}: compared with an empty one")
+    _show_changes(compare(deployments, found, broken), done=False)
+    return 2 if broken else 0
+
+
+@cli.command()
+@click.option("--pool", metavar="NAME", help="Work pool whose workers run them: process, docker or kubernetes.")
+def deploy(pool: str | None) -> int:
+    """Register every corpus of data/corpora as a deployment, and remove those whose TOML, or schedule, is gone.
+
+    \b
+    prefect work-pool create nightly --type process
+    dssm deploy --pool nightly
+    prefect worker start --pool nightly
+
+    Paths in the settings are absolute and DSSM_HOME is that of this command: a container sees the same folders under
+    the same names. Without --pool the runs wait for `dssm serve`, which registers by itself.
+
+    Exit codes: 0; 2 where a TOML cannot be meant (it is named, the others are registered); 3 no server answers.
+    """
+    deployments, broken = _describe(pool)
+    from flows.serving import apply, use_server
+
+    with use_server(start=False) as server:
+        _show_changes(apply(deployments, broken), done=True)
+        _print(f"open {server.ui}/deployments")
+    return 2 if broken else 0
+
+
+def _describe(pool: str | None) -> tuple[Any, dict[str, str]]:
+    """Return the deployments of every sound TOML, and what is wrong with the others."""
+    from flows.environment import set_environment
+
+    set_environment()
+    from flows.deployments import describe, load_corpora
+
+    corpora, broken = load_corpora()
+    return describe(corpora, pool), broken
+
+
+def _show_changes(changes: Any, done: bool) -> None:  # noqa: ANN401 - of flows.deployments.Change, imported late
+    """Print a line per deployment; what is wrong with a TOML goes to standard error."""
+    verbs = {"create": "created", "change": "changed", "remove": "removed", "keep": "unchanged"}
+    for change in changes:
+        if change.action == "broken":
+            _complain(f"{change.key} is left as it was: {change.details[0]}")
+            continue
+        verb = verbs[change.action] if done or change.action == "keep" else change.action
+        lines = change.details if change.action == "change" else []
+        _print(f"{verb:>9}  {change.key}" + ("" if lines or not change.details else f"  {'; '.join(change.details)}"))
+        for line in lines:
+            _print(f"{'':>11}{line}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -5,7 +5,8 @@ import os
 
 from flows.faults import as_fault
 
-_DEFAULTS = {
+#: Of every process of ours, and of the runs that a worker starts.
+DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
@@ -26,7 +27,7 @@ class _NoTracebackOfFaults(logging.Filter):
 
 def set_environment() -> None:
     """Set defaults; what the user has set stays. Call it before anything imports Prefect."""
-    for name, value in _DEFAULTS.items():
+    for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     logging.getLogger("great_expectations").setLevel(logging.WARNING)  # tells of every temporary folder
     for logger in ("prefect.flow_runs", "prefect.task_runs"):

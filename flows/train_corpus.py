@@ -2,10 +2,13 @@
 
 import secrets
 from datetime import UTC, datetime
+from typing import Any
 
 from prefect import State, flow
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
+from flows.late_runs import as_skipped, find_newer_due
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
@@ -18,13 +21,15 @@ from tasks.validate.task import validate
 
 
 @flow(name="train-corpus", flow_run_name="{corpus.name}")
-def train_corpus(corpus: CorpusSettings) -> State[RunResult]:
+def train_corpus(corpus: CorpusSettings) -> State[Any]:
     """Train, measure and publish the retrieval model of one corpus.
 
     The steps hand each other folders and hashes, never frames or tensors; each is re-used where its
     inputs, its settings and the code are those of an earlier run.
     """
-    run = Workspace.of(corpus.name, new_run())
+    run = workspace_of_run(corpus.name)
+    if not run.root.exists() and (newer := find_newer_due()):
+        return as_skipped(newer)
 
     ingested = ingest(corpus, run)
     validated = validate(corpus, run, ingested)
@@ -57,9 +62,17 @@ def check_corpus(corpus: CorpusSettings) -> RunResult:
     )
 
 
-def new_run() -> str:
+def workspace_of_run(corpus: str) -> Workspace:
+    """Return the folders of Prefect's run: new ones, or where it began when it is resumed or retried."""
+    suffix = (flow_run.get_id() or secrets.token_hex(6))[-6:]
+    workspace = Workspace.of(corpus, new_run(suffix))
+    begun = sorted(workspace.runs.glob(f"*-{suffix}"))
+    return Workspace.of(corpus, begun[-1].name) if begun else workspace
+
+
+def new_run(suffix: str | None = None) -> str:
     """Return a fresh run id; ids sort by time."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{suffix or secrets.token_hex(3)}"
 
 
 def as_state(result: RunResult) -> State[RunResult]:

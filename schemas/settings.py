@@ -4,9 +4,12 @@ One TOML file is the whole truth about a corpus. It is parsed once into a frozen
 nothing else in the project reads a file or an environment variable to decide what to do.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from cronsim import CronSim, CronSimError
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 Severity = Literal["critical", "warning", "info"]
 
@@ -348,8 +351,32 @@ class Publishing(Section):
 class Schedule(Section):
     """When the deployment runs."""
 
-    cron: str = Field(default="0 2 * * *", description="Cron of the nightly run.")
+    cron: str = Field(
+        default="nightly",
+        description="Cron of the run, five fields; 'nightly': a time between 2 and 6 o'clock that no other corpus has "
+        "(dssm plan tells it); 'never': a person starts it.",
+    )
     timezone: str = Field(default="Asia/Shanghai", description="IANA time zone of the cron.")
+
+    @field_validator("cron")
+    @classmethod
+    def _can_come_true(cls, cron: str) -> str:
+        if cron in ("nightly", "never"):
+            return cron
+        try:
+            next(CronSim(cron, datetime.now(UTC)))
+        except (CronSimError, StopIteration) as error:
+            raise ValueError("no cron: write five fields, e.g. '30 2 * * *', or 'nightly', or 'never'") from error
+        return cron
+
+    @field_validator("timezone")
+    @classmethod
+    def _exists(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (KeyError, OSError, ValueError) as error:
+            raise ValueError("no IANA time zone, such as Asia/Shanghai or UTC") from error
+        return timezone
 
 
 class CorpusSettings(Section):

@@ -387,7 +387,18 @@ print(json.dumps({key: value for key, value in os.environ.items() if before.get(
 
 def test_help_lists_every_command(tmp_path):
     """The contract's commands that are there; each answers to --help."""
-    for words in ([], ["run"], ["check"], ["query"], ["models"], ["rollback"], ["approve"]):
+    for words in (
+        [],
+        ["run"],
+        ["check"],
+        ["query"],
+        ["models"],
+        ["rollback"],
+        ["approve"],
+        ["serve"],
+        ["plan"],
+        ["deploy"],
+    ):
         done = subprocess.run(
             [sys.executable, "-m", "flows.cli", *words, "--help"],
             cwd=tmp_path,

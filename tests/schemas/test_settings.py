@@ -185,3 +185,23 @@ def test_the_committed_corpora_are_valid(corpus):
 
     assert settings.name == corpus
     assert settings.source.path == f"bundled:{corpus}"
+
+
+@pytest.mark.parametrize("cron", ["every day", "61 2 * * *", "0 2 * *", "0 0 31 2 *", ""])
+def test_a_cron_that_never_comes_is_refused(cron):
+    """At once, by the command line and the form alike, not by a server at night."""
+    with pytest.raises(ValidationError, match="no cron"):
+        parse(schedule={"cron": cron})
+
+
+@pytest.mark.parametrize("cron", ["nightly", "never", "*/10 * * * *", "30 2 * * mon-fri"])
+def test_crons_that_can_be_meant(cron):
+    """Five fields, or a word."""
+    assert parse(schedule={"cron": cron}).schedule.cron == cron
+
+
+@pytest.mark.parametrize("timezone", ["Asia/Shangai", "", "../etc/passwd"])
+def test_an_unknown_time_zone_is_refused(timezone):
+    """Shanghai is the default, not the answer to a typo."""
+    with pytest.raises(ValidationError, match="IANA time zone"):
+        parse(schedule={"timezone": timezone})

@@ -1,0 +1,64 @@
+"""What to do with runs that an outage left behind: make up for the newest of a deployment, skip the others."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.context import FlowRunContext
+from prefect.states import Cancelled
+
+
+def skip_late_runs(deployments: Sequence[UUID]) -> int:
+    """Skip all runs of each deployment that are overdue, but the newest; return how many that were."""
+    skipped = 0
+    with get_client(sync_client=True) as client:
+        for deployment in deployments:
+            due = _read_due(client, deployment)
+            for run in due[:-1]:
+                client.set_flow_run_state(run.id, as_skipped(due[-1]), force=True)
+            skipped += len(due[:-1])
+    return skipped
+
+
+def find_newer_due() -> FlowRun | None:
+    """Return a scheduled run of this run's deployment that is newer and due as well; a person's run has none."""
+    context = FlowRunContext.get()
+    this = context.flow_run if context else None
+    if not this or not this.auto_scheduled or not this.deployment_id or not this.expected_start_time:
+        return None
+    with get_client(sync_client=True) as client:
+        due = _read_due(client, this.deployment_id)
+    newer = [run for run in due if run.expected_start_time and run.expected_start_time > this.expected_start_time]
+    return newer[-1] if newer else None
+
+
+def as_skipped(newer: FlowRun) -> State[None]:
+    """Return the state of a run that another one replaces."""
+    return Cancelled(
+        name="Skipped", message=f"late: the run of {newer.expected_start_time:%Y-%m-%d %H:%M %Z} replaces it"
+    )
+
+
+def _read_due(client: SyncPrefectClient, deployment: UUID) -> list[FlowRun]:
+    """Return the runs that a schedule made, that are due and have not started, oldest first."""
+    runs = client.read_flow_runs(
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment])),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+            expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
+        ),
+        sort=FlowRunSort.EXPECTED_START_TIME_DESC,  # one answer holds 200: the newest
+    )
+    scheduled = [(run.expected_start_time, run) for run in runs if run.auto_scheduled and run.expected_start_time]
+    return [run for _, run in sorted(scheduled, key=lambda pair: pair[0])]

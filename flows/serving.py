@@ -1,0 +1,235 @@
+"""Deployments carried out: a Prefect server found or started, told of the deployments, their runs started on time."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate, GlobalConcurrencyLimitCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
+from prefect.runner import Runner
+from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+from prefect.utilities.callables import parameter_schema
+
+from flows.deployments import TAG, Change, Deployment, compare
+from flows.environment import DEFAULTS
+from flows.late_runs import skip_late_runs
+from schemas.errors import MachineFault, SettingsError
+
+TRAINING_LIMIT = "dssm-training"  # how many trainings run at a time, in all; a person changes it in the UI
+_STARTUP_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Prefect server that answers."""
+
+    api: str  # its address, ends in /api
+    log: Path | None = None  # of one that was started here
+
+    @property
+    def ui(self) -> str:
+        """The address to open."""
+        return self.api.removesuffix("/api")
+
+
+def server_address() -> str:
+    """Return the API's address: PREFECT_API_URL (or the profile's), else Prefect's default place on this machine."""
+    api = get_current_settings().server.api
+    return str(PREFECT_API_URL.value() or f"http://{api.host}:{api.port}/api").rstrip("/")
+
+
+@contextmanager
+def use_server(start: bool) -> Iterator[Server]:
+    """Lend the Prefect server; one that is started here ends with the block, one that answered before stays.
+
+    Raises:
+        MachineFault: none answers, and none could be started there.
+    """
+    api = server_address()
+    if answers(api):
+        with temporary_settings({PREFECT_API_URL: api}):
+            yield Server(api)
+        return
+    host, port = urlsplit(api).hostname or "", urlsplit(api).port or 80
+    if not start or not _is_here(host):
+        raise MachineFault(
+            f"no Prefect server answers at {api}. Start one (dssm serve, or prefect server start), "
+            "or name another: PREFECT_API_URL=http://HOST:4200/api"
+        )
+    if _is_taken(host, port):
+        raise MachineFault(
+            f"port {port} of {host} is taken by something that is no Prefect server. End it, or take another port: "
+            f"PREFECT_API_URL=http://{host}:{port + 1}/api dssm serve"
+        )
+    with _started(host, port, api) as log, temporary_settings({PREFECT_API_URL: api}):
+        yield Server(api, log)
+
+
+def answers(api: str) -> bool:
+    """Say whether a Prefect server answers at this address."""
+    try:
+        health = httpx.get(f"{api}/health", timeout=5)
+    except httpx.HTTPError:
+        return False
+    return health.status_code == 200 and health.text.strip() == "true"
+
+
+def _is_here(host: str) -> bool:
+    return host in ("localhost", "0.0.0.0", "::1") or host.startswith("127.")
+
+
+def _is_taken(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return probe.connect_ex((host, port)) == 0
+
+
+@contextmanager
+def _started(host: str, port: int, api: str) -> Iterator[Path]:
+    log = Path(get_current_settings().home) / "dssm-server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    words = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
+    environment = os.environ | {"PREFECT_API_URL": api}
+    with log.open("wb") as stream:
+        # A session of its own: Ctrl-C reaches the runs first, and they still find the server to tell it how they ended.
+        process = subprocess.Popen(words, stdout=stream, stderr=stream, env=environment, start_new_session=True)
+    try:
+        until = time.monotonic() + _STARTUP_SECONDS
+        while not answers(api):
+            if process.poll() is not None or time.monotonic() > until:
+                tail = log.read_text("utf-8", "replace")[-1000:].strip()
+                raise MachineFault(f"the Prefect server could not be started at {api}; {log} ends in\n{tail}")
+            time.sleep(0.3)
+        yield log
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def read_deployments() -> list[Deployment]:
+    """Return what the server has of ours."""
+    with get_client(sync_client=True) as client:
+        return [_as_description(client, found) for found in _read_ours(client)]
+
+
+def apply(wanted: Sequence[Deployment], broken: dict[str, str]) -> list[Change]:
+    """Make the server's deployments those that are wanted; return what was done.
+
+    What a person paused in the UI stays paused; so does the number of trainings at a time, once it is there.
+
+    Raises:
+        SettingsError: there is no such work pool.
+    """
+    with get_client(sync_client=True) as client:
+        found = {one.key: (one, raw) for raw in _read_ours(client) for one in [_as_description(client, raw)]}
+        changes = compare(wanted, [one for one, _ in found.values()], broken)
+        for one in wanted:
+            _register(client, one, *found.get(one.key, (None, None)))
+        for change in changes:
+            if change.action == "remove":
+                client.delete_deployment(found[change.key][1].id)
+        try:
+            client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=TRAINING_LIMIT, limit=1))
+        except ObjectAlreadyExists:
+            pass
+    return changes
+
+
+def _register(
+    client: SyncPrefectClient, one: Deployment, old: Deployment | None, raw: DeploymentResponse | None
+) -> None:
+    """Create or replace one deployment, its schedules included: what is not described any more is gone."""
+    if old and raw and old.pool and not one.pool:
+        client.delete_deployment(raw.id)  # Prefect cannot take one out of its pool
+    module, _, function = one.entrypoint.rpartition(".")
+    flow = getattr(import_module(module), function)
+    active = all(schedule.active for schedule in raw.schedules) if raw else True
+    try:
+        client.create_deployment(
+            flow_id=client.create_flow_from_name(one.flow),
+            name=one.name,
+            entrypoint=one.entrypoint,
+            schedules=[DeploymentScheduleCreate(schedule=_as_schedule(cron), active=active) for cron in one.crons],
+            concurrency_limit=1,
+            parameters=one.parameters,
+            parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
+            enforce_parameter_schema=True,
+            description=one.description,
+            tags=one.tags,
+            work_pool_name=one.pool,
+            job_variables={"env": DEFAULTS | {"DSSM_HOME": one.home}},
+        )
+    except ObjectNotFound as error:
+        raise SettingsError(_no_pool(one.pool)) from error
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code == 404:
+            raise SettingsError(_no_pool(one.pool)) from error
+        raise
+
+
+def _no_pool(pool: str | None) -> str:
+    return f"no work pool {pool!r}; create it (prefect work-pool create {pool} --type process); prefect work-pool ls"
+
+
+def _as_schedule(cron: str) -> CronSchedule:
+    expression, _, timezone = cron.rpartition(", ")
+    return CronSchedule(cron=expression, timezone=timezone)
+
+
+def _read_ours(client: SyncPrefectClient) -> list[DeploymentResponse]:
+    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+    page = 200
+    found: list[DeploymentResponse] = []
+    while len(batch := client.read_deployments(deployment_filter=ours, limit=page, offset=len(found))) == page:
+        found += batch
+    return found + batch
+
+
+def _as_description(client: SyncPrefectClient, found: DeploymentResponse) -> Deployment:
+    crons = [
+        f"{one.schedule.cron}, {one.schedule.timezone}" if isinstance(one.schedule, CronSchedule) else str(one.schedule)
+        for one in found.schedules
+    ]
+    environment: dict[str, Any] = (found.job_variables or {}).get("env", {})
+    return Deployment(
+        flow=client.read_flow(found.flow_id).name,
+        name=found.name,
+        entrypoint=found.entrypoint or "",
+        crons=crons,
+        parameters=found.parameters,
+        tags=found.tags,
+        description=found.description or "",
+        home=environment.get("DSSM_HOME", ""),
+        pool=found.work_pool_name,
+    )
+
+
+def serve(deployments: Sequence[Deployment]) -> None:
+    """Start the runs of these deployments when they are due, each in a process of its own, until interrupted."""
+    with get_client(sync_client=True) as client:
+        ids = {client.read_deployment_by_name(one.key).id: one.name for one in deployments}
+    skip_late_runs(list(ids))
+    runner = Runner(name="dssm", pause_on_shutdown=False)
+    for deployment, name in ids.items():
+        # `add_deployment` would register it once more, in its own way: schedules merged, a paused one set going.
+        runner._deployment_registry.register_deployment(deployment, name)
+    asyncio.run(runner.start())
