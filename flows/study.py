@@ -50,6 +50,7 @@ RECIPE: dict[str, Any] = {
         "gamma": 1.0,
         "target": None,  # 1 / (1 + 4 / e) = 0.4046
         "unreachable": "warn",
+        "log_q": False,
         "label_smoothing": 0.0,
         "prior_strength": 0.0,
     },

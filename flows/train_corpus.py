@@ -12,7 +12,7 @@ from flows.late_runs import as_skipped, find_newer_due
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
-from tasks.evaluate.task import evaluate
+from tasks.evaluate.task import evaluate, mine
 from tasks.ingest.task import ingest
 from tasks.prepare.task import prepare
 from tasks.publish.task import publish
@@ -33,7 +33,8 @@ def train_corpus(corpus: CorpusSettings) -> State[Any]:
 
     ingested = ingest(corpus, run)
     validated = validate(corpus, run, ingested)
-    prepared = prepare(corpus, run, ingested, validated)
+    mined = mine(corpus, run, ingested) if corpus.negatives.mined_from else None
+    prepared = prepare(corpus, run, ingested, validated, mined)
     trained = train(corpus, run, prepared)
     steps = {"ingest": ingested, "validate": validated, "prepare": prepared, "train": trained}
     evaluated = evaluate(corpus, run, steps)

@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 Severity = Literal["critical", "warning", "info"]
 
 EXACT_CLASSES = 20_000  # above, loss.kind = auto samples: see tests/benchmarks/losses.py
-SAMPLED_NEGATIVES = 64  # the fewest that then come within a point of exact softmax
 
 
 def _require_every_field(schema: dict[str, Any]) -> None:
@@ -163,10 +162,7 @@ class Split(Section):
 class Negatives(Section):
     """The wrong standard questions drawn for every training row."""
 
-    per_row: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
-        default="auto",
-        description="Negatives per row and epoch (the article's 1:k); auto: 4, or what loss.kind = auto found to do.",
-    )
+    per_row: int = Field(default=4, ge=1, le=1024, description="Negatives per row and epoch (the article's 1:k).")
     sampler: Literal["random", "first_n"] = Field(
         default="random", description="random: uniform; first_n: always the same first n (the article's mistake)."
     )
@@ -177,6 +173,12 @@ class Negatives(Section):
         le=1,
         description="Standard questions this similar (Jaccard of character pairs) never oppose.",
     )
+    mined_from: str | None = Field(
+        default=None,
+        description="Published version of this corpus to mine hard negatives from: what it ranks highest but wrong; "
+        "empty: none. For losses over the drawn negatives alone: softmax_all sees every standard question.",
+    )
+    mined_per_row: int = Field(default=1, ge=1, le=1024, description="How many of per_row are mined, where any are.")
 
 
 class Model(Section):
@@ -262,9 +264,9 @@ class Loss(Section):
         description="softmax_target and soft_target: aim of p+; empty: 1 / (1 + k e^-gamma), 0.4046 at k=4, gamma=1.",
     )
     log_q: bool = Field(
-        default=False,
-        description="softmax: weigh the drawn negatives as all that were not drawn, so that the loss estimates "
-        "softmax_all (the logQ correction; in_batch always does).",
+        default=True,
+        description="softmax: the draws of a batch serve all its rows, each weighted as what was not drawn, so that "
+        "the loss estimates softmax_all (the logQ correction); off: the plain loss of DSSM, a row's own negatives.",
     )
     label_smoothing: float = Field(
         default=0.05, ge=0, lt=1, description="softmax_all and its estimates: mass spread over all classes."
@@ -403,16 +405,7 @@ class CorpusSettings(Section):
         """Return the loss as it is trained on so many standard questions: "auto" settled."""
         if self.loss.kind != "auto":
             return self.loss
-        if classes <= EXACT_CLASSES:
-            return self.loss.model_copy(update={"kind": "softmax_all"})
-        return self.loss.model_copy(update={"kind": "softmax", "log_q": True})
-
-    def negatives_for(self, classes: int) -> int:
-        """Return how many negatives are drawn per row and epoch: "auto" settled."""
-        if self.negatives.per_row != "auto":
-            return self.negatives.per_row
-        sampled = self.loss.kind == "auto" and classes > EXACT_CLASSES
-        return SAMPLED_NEGATIVES if sampled else 4
+        return self.loss.model_copy(update={"kind": "softmax_all" if classes <= EXACT_CLASSES else "softmax"})
 
     @model_validator(mode="after")
     def _meant(self) -> Self:
@@ -421,7 +414,25 @@ class CorpusSettings(Section):
                 "loss.kind = 'in_batch' takes the batch's other standard questions as wrong answers, and in rows "
                 "ordered by standard question there are none: set split.shuffle = true, or another loss.kind"
             )
+        if self.negatives.mined_from:
+            self._check_mined()
         return self
+
+    def _check_mined(self) -> None:
+        drawn_alone = self.loss.kind in ("softmax_target", "soft_target") or (
+            self.loss.kind == "softmax" and not self.loss.log_q
+        )
+        if not drawn_alone:
+            raise ValueError(
+                f"negatives.mined_from has no use with loss.kind = {self.loss.kind!r}"
+                f"{' and loss.log_q = true, which takes the drawn for uniform' * (self.loss.kind == 'softmax')}: set "
+                "loss.kind = 'softmax' with loss.log_q = false, 'softmax_target' or 'soft_target', or leave it empty"
+            )
+        if self.negatives.mined_per_row > self.negatives.per_row:
+            raise ValueError(
+                f"negatives.mined_per_row = {self.negatives.mined_per_row} is more than negatives.per_row = "
+                f"{self.negatives.per_row}, of which they are a part: lower the one or raise the other"
+            )
 
     @model_validator(mode="before")
     @classmethod

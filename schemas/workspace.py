@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-STEPS = ("ingest", "validate", "prepare", "train", "evaluate", "publish")
+STEPS = ("ingest", "validate", "mine", "prepare", "train", "evaluate", "publish")
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 

@@ -1,4 +1,7 @@
-"""The door of evaluate: measure the candidate beside baselines and the live version, write the report."""
+"""The door of evaluate: measure the candidate beside baselines and the live version, write the report.
+
+Also mines hard negatives with an earlier version, which prepare, before it in the corridor, cannot load itself.
+"""
 
 import time
 from collections.abc import Mapping
@@ -12,12 +15,13 @@ from safetensors import SafetensorError
 
 from schemas.errors import StaleFile
 from schemas.evaluation import Comparison, Evaluation
-from schemas.manifest import write_atomically
+from schemas.manifest import hash_file, write_atomically
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.validation import Verdict
 from schemas.workspace import Workspace, artifact_key
 from tasks.evaluate.candidate import compare_with_live, evaluate_files, locate
+from tasks.evaluate.mining import find_version, mine_negatives
 from tasks.evaluate.plots import plot_loss, to_data_uri
 from tasks.evaluate.report import render_report, summarise
 from tasks.evaluate.retriever import Model, live_version
@@ -45,6 +49,22 @@ def evaluate(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, S
     _write_report(corpus, workspace, steps, evaluation, training, comparison, time.monotonic() - began)
     _show(corpus, evaluation, training, comparison)
     get_run_logger().info("%s: %s", corpus.name, summarise(evaluation))
+    return step
+
+
+@task(task_run_name="mine-{corpus.name}")
+def mine(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) -> StepRun:
+    """Write what the version of `negatives.mined_from` ranks highest but wrong, for prepare to draw from."""
+    version = find_version(workspace.models, str(corpus.negatives.mined_from))
+    inputs = {"ingested": ingested.manifest.key, "version": hash_file(version / "manifest.json")}
+
+    def make(folder: Path, _: Path) -> Made:
+        return Made({"rows": mine_negatives(version, ingested.folder, folder / "mined.parquet")}, [])
+
+    step = run_step(workspace, "mine", inputs, make)
+    get_run_logger().info(
+        "%s: hard negatives of %d rows from version %s", corpus.name, step.manifest.facts["rows"], version.name
+    )
     return step
 
 

@@ -14,7 +14,13 @@ from schemas.settings import CorpusSettings
 from schemas.tables import CLASSES, TEST, TRAIN, WORDS, negatives_schema
 from tasks.prepare.features import TOKENISER, UNKNOWN_WORD, cut_texts
 from tasks.prepare.hashing import keys, text_keys
-from tasks.prepare.negatives import draw_negatives, forbidden_classes, near_duplicates
+from tasks.prepare.negatives import (
+    allowed_candidates,
+    draw_negatives,
+    forbidden_classes,
+    near_duplicates,
+    put_mined,
+)
 from tasks.prepare.split import hold_out
 from tasks.prepare.vocabulary import Rows, Vocabulary
 
@@ -28,7 +34,9 @@ class Sides:
     overlap: int
 
 
-def prepare_corpus(ingested: Path, folder: Path, settings: CorpusSettings, processes: int = 1) -> PreparedFacts:
+def prepare_corpus(
+    ingested: Path, folder: Path, settings: CorpusSettings, processes: int = 1, mined: Path | None = None
+) -> PreparedFacts:
     """Write train, test, classes, vocabulary, words and negatives of a corpus into `folder`.
 
     Args:
@@ -36,6 +44,7 @@ def prepare_corpus(ingested: Path, folder: Path, settings: CorpusSettings, proce
         folder: an existing folder.
         settings: of the corpus; text, split, negatives and seed are read.
         processes: for the tokeniser; the bytes do not depend on it.
+        mined: file of `mine_negatives`, where the settings want mined negatives.
     """
     standard = pq.read_table(ingested / "standard_questions.parquet")
     sides = _split(ingested, standard, settings)
@@ -55,7 +64,9 @@ def prepare_corpus(ingested: Path, folder: Path, settings: CorpusSettings, proce
     duplicates = near_duplicates(class_texts, settings.negatives.near_duplicate)
     classes = _classes_table(standard, train, cut[len(texts) :], vocabulary, words, duplicates)
     _write(folder / "classes.parquet", classes)
-    _write_negatives(folder / "negatives", train, forbidden_classes(duplicates), settings)
+    forbidden = forbidden_classes(duplicates)
+    candidates = _mined_candidates(mined, train, standard, forbidden) if mined else None
+    _write_negatives(folder / "negatives", train, forbidden, candidates, settings)
     return _facts(settings, train, sides, classes, vocabulary, words)
 
 
@@ -156,12 +167,34 @@ def _words_table(words: Vocabulary) -> pa.Table:
     return pa.table([[UNKNOWN_WORD, *words.features], [0, *words.texts.tolist()]], schema=WORDS)
 
 
-def _write_negatives(folder: Path, train: pa.Table, forbidden: NDArray[np.int64], settings: CorpusSettings) -> None:
+def _mined_candidates(
+    file: Path, train: pa.Table, standard: pa.Table, forbidden: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return (rows, depth) class ids of what was mined for each training row and may oppose it, then -1."""
+    mined = pq.read_table(file)
+    places = pc.index_in(train["row_id"].combine_chunks(), mined["row_id"].combine_chunks())
+    texts = mined["standard_questions"].combine_chunks().take(places)
+    lengths = texts.value_lengths().to_numpy()
+    table = np.full((len(texts), max(1, lengths.max(initial=0))), -1, dtype=np.int64)
+    classes = pc.index_in(texts.flatten(), standard["standard_question"].combine_chunks())  # null: no longer there
+    table[np.arange(table.shape[1]) < lengths[:, None]] = pc.fill_null(classes, -1).to_numpy()
+    return allowed_candidates(table, train["class_id"].to_numpy().astype(np.int64), forbidden)
+
+
+def _write_negatives(
+    folder: Path,
+    train: pa.Table,
+    forbidden: NDArray[np.int64],
+    mined: NDArray[np.int64] | None,
+    settings: CorpusSettings,
+) -> None:
     folder.mkdir()
     row_ids, labels = train["row_id"].to_numpy(), train["class_id"].to_numpy().astype(np.int64)
-    per_row = settings.negatives_for(len(forbidden))
+    per_row = settings.negatives.per_row
     for epoch in range(settings.negatives.epochs_drawn):
         drawn = draw_negatives(row_ids, labels, forbidden, per_row, epoch, settings.seed, settings.negatives.sampler)
+        if mined is not None:
+            drawn = put_mined(drawn, mined, row_ids, settings.negatives.mined_per_row, epoch, settings.seed)
         lists = pa.FixedSizeListArray.from_arrays(pa.array(drawn.ravel()), per_row)
         table = pa.table([train["row_id"], train["class_id"], lists], schema=negatives_schema(per_row))
         _write(folder / f"epoch-{epoch:03d}.parquet", table)
@@ -199,7 +232,7 @@ def _facts(
         official_test=official,
         features=len(vocabulary.features),
         words=len(words.features),
-        negatives_per_row=settings.negatives_for(len(classes)),
+        negatives_per_row=settings.negatives.per_row,
         epochs_drawn=settings.negatives.epochs_drawn,
         tokeniser=TOKENISER,
         warnings=warnings,

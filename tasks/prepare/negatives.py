@@ -87,3 +87,47 @@ def draw_negatives(
         drawn = drawn + (drawn >= barred[:, column, None])
     negatives: NDArray[np.int32] = drawn.astype(np.int32)
     return negatives
+
+
+def allowed_candidates(
+    mined: NDArray[np.int64], labels: NDArray[np.int64], forbidden: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return (rows, depth) of `mined` what each row may oppose, in order, then -1.
+
+    Args:
+        mined: (rows, depth) class ids, -1 for none.
+        labels: (rows,) the right class of each row.
+        forbidden: (K, width) of `forbidden_classes`.
+    """
+    barred = (mined[:, :, None] == forbidden[labels][:, None, :]).any(axis=2) | (mined < 0)
+    order = np.argsort(barred, axis=1, kind="stable")
+    return np.take_along_axis(np.where(barred, -1, mined), order, axis=1)
+
+
+def put_mined(
+    negatives: NDArray[np.int32],
+    candidates: NDArray[np.int64],
+    row_ids: NDArray[np.int64],
+    count: int,
+    epoch: int,
+    seed: int,
+) -> NDArray[np.int32]:
+    """Return `negatives` with the last `count` of each row drawn anew, uniformly from its candidates.
+
+    A row without any keeps what it has.
+
+    Args:
+        negatives: (rows, per_row) of `draw_negatives`.
+        candidates: (rows, depth) of `allowed_candidates`.
+        row_ids: (rows,) ids that the draw is keyed on.
+        count: at most per_row.
+        epoch: which draw, from 0.
+        seed: seed of the draw.
+    """
+    choices = (candidates >= 0).sum(axis=1)
+    random = keys(seed, "mined", row_ids[:, None], epoch, np.arange(count)[None, :])
+    places = (((random >> np.uint64(32)) * choices[:, None].astype(np.uint64)) >> np.uint64(32)).astype(np.int64)
+    drawn = np.take_along_axis(candidates, places, axis=1)
+    result = negatives.copy()
+    result[:, -count:] = np.where(choices[:, None] > 0, drawn, negatives[:, -count:])
+    return result

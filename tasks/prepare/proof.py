@@ -30,8 +30,7 @@ def prove(ingested: Path, prepared: Path, settings: CorpusSettings) -> tuple[dic
         ProofBroken: an expectation is not met: a fault of this program.
     """
     statistics = _statistics(ingested, prepared, settings)
-    per_row = settings.negatives_for(pq.read_metadata(prepared / "classes.parquet").num_rows)
-    outcomes, suite = check_profile(statistics, _rules(per_row), f"{settings.name}-prepared")
+    outcomes, suite = check_profile(statistics, _rules(settings), f"{settings.name}-prepared")
     broken = [outcome for outcome in outcomes if not outcome.success]
     if broken:
         lines = [
@@ -75,6 +74,8 @@ def _negatives_statistics(
     settings: CorpusSettings,
 ) -> dict[str, float | None]:
     classes = len(forbidden)
+    mined = settings.negatives.mined_per_row if settings.negatives.mined_from else 0  # the last ones: not uniform
+    uniform = settings.negatives.per_row - mined
     drawn = np.zeros(classes, dtype=np.int64)
     counts: list[int] = []
     misplaced = barred = 0
@@ -86,7 +87,7 @@ def _negatives_statistics(
         in_place = table["row_id"].to_numpy()[:common] == train["row_id"].to_numpy()[:common]
         misplaced += max(len(table), len(train)) - int(in_place.sum())
         negatives = lists.flatten().to_numpy().reshape(len(table), -1)[:common]
-        drawn += np.bincount(negatives.ravel(), minlength=classes)
+        drawn += np.bincount(negatives[:, : max(0, negatives.shape[1] - mined)].ravel(), minlength=classes)
         barred += sum(int((negatives == column[:, None]).sum()) for column in forbidden[labels[:common]].T)
     return {
         "epochs_lost": abs(settings.negatives.epochs_drawn - len(files)),
@@ -94,7 +95,7 @@ def _negatives_statistics(
         "negatives_most": max(counts, default=None),
         "negatives_misplaced": misplaced,
         "negatives_of_own_class_or_near_duplicate": barred,
-        "negatives_z": _distribution_z(drawn, labels, forbidden, settings.negatives_for(classes) * len(files))
+        "negatives_z": _distribution_z(drawn, labels, forbidden, uniform * len(files))
         if settings.negatives.sampler == "random"
         else None,
     }
@@ -121,7 +122,9 @@ def _distribution_z(
     return float(((chi / freedom) ** (1 / 3) - (1 - spread)) / spread**0.5)
 
 
-def _rules(k: int) -> list[Rule]:
+def _rules(settings: CorpusSettings) -> list[Rule]:
+    k = settings.negatives.per_row
+
     def exactly(statistic: str, value: float, description: str) -> Rule:
         return Rule(statistic, statistic, value, value, "critical", description, "report it")
 

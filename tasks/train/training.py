@@ -42,13 +42,13 @@ def train_candidate(
     """
     prepared = read_prepared(prepared_folder, settings.model)
     classes = len(prepared.classes)
-    loss, negatives = settings.loss_for(classes), settings.negatives_for(classes)
-    reach = assess(loss, negatives, classes)
+    loss = settings.loss_for(classes)
+    reach = assess(loss, settings.negatives.per_row, classes)
     if reach.advice and loss.unreachable == "refuse":
         raise SettingsError(f"{reach.advice}; or set loss.unreachable = 'warn' to train all the same")
     chosen, chosen_epochs = _choose(prepared, settings, partial, on_epoch)
     if settings.loss.kind == "auto":
-        chosen |= {"loss": loss.kind} | ({"negatives": negatives} if loss.kind == "softmax" else {})
+        chosen["loss"] = loss.kind
     rows = np.arange(len(prepared.labels))
     with Ensemble(prepared, rows, settings, "refit", settings.training.epochs) as ensemble:
         _run(ensemble, int(chosen["epochs"]), partial / "refit.safetensors", settings, on_epoch)

@@ -85,7 +85,7 @@ def _prepare(folder: Path, settings: CorpusSettings, classes: int, rows: int) ->
     labels = random.integers(classes, size=rows)
     nothing = pa.array([[]] * classes, type=pa.list_(pa.int32()))
     pq.write_table(pa.table({"near_duplicates": nothing}), folder / "classes.parquet")
-    per_row = settings.negatives_for(classes)
+    per_row = settings.negatives.per_row
     drawn = draw_negatives(np.arange(rows), labels, np.arange(classes)[:, None], per_row, 0, 1)
     (folder / "negatives").mkdir()
     lists = pa.FixedSizeListArray.from_arrays(pa.array(drawn.ravel()), per_row)

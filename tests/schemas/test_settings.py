@@ -1,12 +1,13 @@
 """Settings of a corpus: bounds, completeness, round trips."""
 
 import json
+import re
 import tomllib
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from schemas.settings import CorpusSettings
+from schemas.settings import EXACT_CLASSES, CorpusSettings
 from schemas.workspace import CHECKOUT
 
 FILL = {"fill_defaults": True}
@@ -32,7 +33,7 @@ def test_a_toml_may_leave_out_what_it_does_not_change():
     settings = parse(model={"hidden": [64]})
 
     assert settings.model.hidden == [64]
-    assert settings.negatives.epochs_drawn == 4
+    assert settings.negatives.per_row == 4
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,6 @@ def test_an_unknown_key_is_refused_where_it_stands(raw, where):
     ("section", "key", "wrong", "right"),
     [
         ("negatives", "per_row", 0, 1),
-        ("negatives", "per_row", "some", "auto"),
         ("negatives", "epochs_drawn", 0, 1),
         ("negatives", "near_duplicate", 1.1, 1.0),
         ("negatives", "sampler", "hard", "first_n"),
@@ -102,6 +102,43 @@ def test_a_text_needs_some_kind_of_feature():
     with pytest.raises(ValidationError, match="switch on words, bigrams or character n-grams"):
         parse(text=off)
     parse(text=off | {"bigrams": True})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": {"kind": "in_batch"}, "split": {"shuffle": False}}, "set split.shuffle = true"),
+        ({"negatives": {"mined_from": "v1"}}, "no use with loss.kind = 'auto': set loss.kind = 'softmax'"),
+        ({"negatives": {"mined_from": "v1"}, "loss": {"kind": "softmax_all"}}, "no use with loss.kind = 'softmax_all'"),
+        ({"negatives": {"mined_from": "v1"}, "loss": {"kind": "softmax"}}, "loss.log_q = true, which takes"),
+        (
+            {"negatives": {"mined_from": "v1", "mined_per_row": 5}, "loss": {"kind": "soft_target"}},
+            "mined_per_row = 5 is more than negatives.per_row = 4",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(changes, message):
+    """With what to set instead."""
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        parse(**changes)
+
+
+@pytest.mark.parametrize(
+    "loss", [{"kind": "softmax", "log_q": False}, {"kind": "softmax_target"}, {"kind": "soft_target"}]
+)
+def test_mined_negatives_go_with_losses_over_the_drawn_ones(loss):
+    """All of per_row may be mined."""
+    assert parse(negatives={"mined_from": "v1", "mined_per_row": 4}, loss=loss).negatives.mined_from == "v1"
+
+
+def test_the_loss_is_exact_up_to_a_number_of_standard_questions():
+    """Above it is sampled; what is set is kept."""
+    settings = parse(loss={"gamma": 12.0})
+
+    assert settings.loss.kind == "auto"
+    assert settings.loss_for(EXACT_CLASSES) == settings.loss.model_copy(update={"kind": "softmax_all"})
+    assert settings.loss_for(EXACT_CLASSES + 1) == settings.loss.model_copy(update={"kind": "softmax"})
+    assert parse(loss={"kind": "in_batch"}).loss_for(10**6).kind == "in_batch"
 
 
 @pytest.mark.parametrize("name", ["A", "1a", "a b", "a/b", "", "a.b", "_a", "a" * 65])

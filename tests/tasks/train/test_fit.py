@@ -15,7 +15,7 @@ from tasks.train.fit import Fit
 
 KINDS = {
     "softmax_all": {"kind": "softmax_all"},
-    "softmax": {"kind": "softmax", "gamma": 10.0},
+    "softmax": {"kind": "softmax", "log_q": False, "gamma": 10.0},
     "softmax_target": {"kind": "softmax_target", "gamma": 1.0},
     "soft_target": {"kind": "soft_target", "gamma": 10.0, "target": 0.97},
     "softmax_log_q": {"kind": "softmax", "log_q": True, "gamma": 10.0},

@@ -15,7 +15,7 @@ from tasks.train.reachability import assess, target_of
 from tasks.train.training import train_candidate
 from tests.tasks.prepare.toy import prepare_rows, toy_settings
 
-ARTICLE = Loss(kind="softmax", gamma=1.0)
+ARTICLE = Loss(kind="softmax", log_q=False, gamma=1.0)
 
 
 @pytest.mark.parametrize(("classes", "fall"), [(300, 0.439), (396, 0.439), (983, 0.438), (1035, 0.438)])
@@ -73,8 +73,8 @@ def best_on_the_sphere(loss, negatives, classes):
 @pytest.mark.parametrize(
     "loss",
     [
-        Loss(kind="softmax", gamma=1.0),
-        Loss(kind="softmax", gamma=5.0),
+        Loss(kind="softmax", log_q=False, gamma=1.0),
+        Loss(kind="softmax", log_q=False, gamma=5.0),
         Loss(kind="softmax_target", gamma=1.0, target=1.0),
         Loss(kind="softmax_target", gamma=2.0, target=0.95),
         Loss(kind="softmax_target", gamma=1.0),
@@ -95,7 +95,9 @@ def test_the_floor_is_what_free_vectors_on_the_sphere_reach(loss, classes):
 
 
 @pytest.mark.parametrize(
-    "loss", [Loss(kind="softmax", gamma=2.0), Loss(kind="softmax_target", gamma=1.0, target=0.7)], ids=lambda o: o.kind
+    "loss",
+    [Loss(kind="softmax", log_q=False, gamma=2.0), Loss(kind="softmax_target", gamma=1.0, target=0.7)],
+    ids=lambda o: o.kind,
 )
 def test_floor_and_first_value_move_with_the_number_of_negatives(loss):
     """More negatives start higher and end higher."""
@@ -153,7 +155,11 @@ def test_the_defaults_of_each_loss_can_be_reached(kind):
 @pytest.mark.parametrize("target", [None, 1.0])
 def test_what_is_advised_is_then_accepted(negatives, gamma, target):
     """Every value that the message names, set as it is written."""
-    loss = Loss(kind="softmax_target", gamma=gamma, target=target) if target else Loss(kind="softmax", gamma=gamma)
+    loss = (
+        Loss(kind="softmax_target", gamma=gamma, target=target)
+        if target
+        else Loss(kind="softmax", log_q=False, gamma=gamma)
+    )
     advice = assess(loss, negatives, 400).advice
 
     assert f"{negatives} negatives" in advice
@@ -186,7 +192,7 @@ def test_an_unreachable_target_is_refused_before_the_first_step(tmp_path):
 def test_an_unreachable_target_is_trained_where_the_settings_say_so(tmp_path):
     """The article's experiment: it runs, and the verdict carries the advice."""
     settings = toy_settings(
-        loss={"kind": "softmax", "gamma": 1.0, "unreachable": "warn"},
+        loss={"kind": "softmax", "log_q": False, "gamma": 1.0, "unreachable": "warn"},
         training={"epochs": 1, "choose": False, "own_texts": False},
     )
     prepared = prepare_rows(tmp_path, settings)

@@ -99,6 +99,17 @@ def test_only_a_clearly_better_earlier_epoch_ends_the_training_early():
     assert best_stop(np.array([low, noise + np.eye(1, 100, 50)[0], np.roll(noise, 20)])) == 3  # better by one row
 
 
+def test_many_standard_questions_are_sampled(train, small, monkeypatch):
+    """Above the bound the same defaults train on the negatives of the file, and the report says so."""
+    monkeypatch.setattr("schemas.settings.EXACT_CLASSES", 11)
+
+    report = train(small())[0]
+
+    assert (report.chosen["loss"], report.negatives_used) == ("softmax", True)
+    assert report.reachability.first == pytest.approx(np.log(12))
+    assert report.convergence.reducible_fall > 0.3
+
+
 @pytest.mark.parametrize(
     ("kind", "used"), [({"kind": "softmax_all"}, False), ({"kind": "softmax", "gamma": 10.0}, True)]
 )
