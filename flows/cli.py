@@ -229,7 +229,26 @@ def approve(corpus: str) -> int:
     with locked(folder):
         manifest = approve_version(folder)
     _print(f"{corpus}: version {manifest.version} is live (recall@10 {manifest.recall_at_10:.3f})")
+    _announce_approved(folder, manifest)
     return 0
+
+
+def _announce_approved(folder: Path, manifest: Any) -> None:  # noqa: ANN401 - VersionManifest, imported late
+    """Tell Prefect, where a server answers, that a version went live: others wait for that event."""
+    from flows.environment import set_environment
+
+    set_environment()
+    from flows.announcements import announce, send_message
+    from flows.serving import answers, server_address, use_server
+
+    file = folder / manifest.version / "settings.json"
+    settings = json.loads(file.read_bytes()) if file.exists() else {}
+    figures = {name: getattr(manifest, name) for name in ("version", "run", "recall_at_1", "recall_at_10", "test_rows")}
+    if answers(server_address()):
+        with use_server(start=False):
+            result = RunResult(status="published", corpus=manifest.corpus, **figures)
+            announce(result, settings.get("publish", {}).get("on_published"))
+    send_message(f"{manifest.corpus}: Published", f"version {manifest.version}, approved")
 
 
 @cli.command()

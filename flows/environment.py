@@ -10,6 +10,9 @@ DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    # A server that is started again still knows who held a place, and frees that of a run that is gone; in memory
+    # (Prefect's default) it would be taken for ever, and the corpus never run again.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     "RAY_USAGE_STATS_ENABLED": "0",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "dssm",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 s on a busy machine; Prefect's default is 20

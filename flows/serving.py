@@ -30,7 +30,6 @@ from flows.environment import DEFAULTS
 from flows.late_runs import skip_late_runs
 from schemas.errors import MachineFault, SettingsError
 
-TRAINING_LIMIT = "dssm-training"  # how many trainings run at a time, in all; a person changes it in the UI
 _STARTUP_SECONDS = 120
 
 
@@ -139,6 +138,8 @@ def apply(wanted: Sequence[Deployment], broken: dict[str, str]) -> list[Change]:
     Raises:
         SettingsError: there is no such work pool.
     """
+    from tasks.train.task import TRAINING_LIMIT  # here, because `dssm plan` and `dssm approve` need no torch
+
     with get_client(sync_client=True) as client:
         found = {one.key: (one, raw) for raw in _read_ours(client) for one in [_as_description(client, raw)]}
         changes = compare(wanted, [one for one, _ in found.values()], broken)

@@ -8,6 +8,8 @@ from prefect import State, flow
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
+from flows.announcements import announce, message_end
+from flows.approval import ask, find_waiting
 from flows.late_runs import as_skipped, find_newer_due
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
@@ -20,7 +22,13 @@ from tasks.train.task import train
 from tasks.validate.task import validate
 
 
-@flow(name="train-corpus", flow_run_name="{corpus.name}")
+@flow(
+    name="train-corpus",
+    flow_run_name="{corpus.name}",
+    on_completion=[message_end],
+    on_failure=[message_end],
+    on_crashed=[message_end],
+)
 def train_corpus(corpus: CorpusSettings) -> State[Any]:
     """Train, measure and publish the retrieval model of one corpus.
 
@@ -31,14 +39,19 @@ def train_corpus(corpus: CorpusSettings) -> State[Any]:
     if not run.root.exists() and (newer := find_newer_due()):
         return as_skipped(newer)
 
-    ingested = ingest(corpus, run)
-    validated = validate(corpus, run, ingested)
-    mined = mine(corpus, run, ingested) if corpus.negatives.mined_from else None
-    prepared = prepare(corpus, run, ingested, validated, mined)
-    trained = train(corpus, run, prepared)
-    steps = {"ingest": ingested, "validate": validated, "prepare": prepared, "train": trained}
-    evaluated = evaluate(corpus, run, steps)
-    result = publish(corpus, run, steps | {"evaluate": evaluated})
+    waiting = find_waiting(run)
+    if not (result := waiting):
+        ingested = ingest(corpus, run)
+        validated = validate(corpus, run, ingested)
+        mined = mine(corpus, run, ingested) if corpus.negatives.mined_from else None
+        prepared = prepare(corpus, run, ingested, validated, mined)
+        trained = train(corpus, run, prepared)
+        steps = {"ingest": ingested, "validate": validated, "prepare": prepared, "train": trained}
+        evaluated = evaluate(corpus, run, steps)
+        result = publish(corpus, run, steps | {"evaluate": evaluated})
+    if result.status == "awaiting_approval":
+        result = ask(corpus, run, result, asked=waiting is not None)
+    announce(result, corpus.publish.on_published)
     return as_state(result)
 
 
@@ -80,4 +93,6 @@ def as_state(result: RunResult) -> State[RunResult]:
     """Return the flow's end as the UI shows it: a hold-back is red, has a name of its own, and its reasons."""
     if result.status == "held":
         return Failed(name="HeldBack", message="; ".join(result.reasons), data=result)
-    return Completed(name=result.status.replace("_", " ").title().replace(" ", ""), data=result)
+    name = result.status.replace("_", " ").title().replace(" ", "")
+    recall = "" if result.recall_at_10 is None else f", recall@10 {result.recall_at_10:.3f}"
+    return Completed(name=name, message=f"version {result.version}{recall}; report: {result.report}", data=result)

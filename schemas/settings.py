@@ -345,7 +345,16 @@ class Publishing(Section):
         le=1,
         description="With a live version: recall@10 may lie this far below it, on the same rows.",
     )
-    approval: bool = Field(default=False, description="Wait for a person (dssm approve) before going live.")
+    approval: bool = Field(
+        default=False,
+        description="Wait for a person before going live: a deployment's run suspends until its form is answered; "
+        "of one started on the command line, dssm approve.",
+    )
+    on_published: str | None = Field(
+        default=None,
+        pattern=r"^[^/]+/[^/]+$",
+        description="Deployment to start when a version has gone live, as 'flow/deployment'; empty: none.",
+    )
     keep_versions: int = Field(default=10, ge=2, le=10_000, description="Versions kept; the live one always is.")
     keep_runs: int = Field(default=10, ge=2, le=10_000, description="Runs whose files are kept.")
 

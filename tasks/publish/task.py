@@ -77,7 +77,11 @@ def _decide(
         return "unchanged", live.version, []
     taken_back = [one.version for one in live.withdrawn if one.candidate == digest]
     if taken_back:
-        return "held", None, [f"this very model was rolled back as version {taken_back[-1]}; change data or settings"]
+        return (
+            "held",
+            None,
+            [f"this very model was declined or rolled back as version {taken_back[-1]}; change data or settings"],
+        )
     if corpus.publish.approval and live.pending in same:
         return "awaiting_approval", live.pending, []
     comparison_file = workspace.root / "comparison.json"

@@ -156,6 +156,15 @@ def approve(models: Path) -> VersionManifest:
     return manifest
 
 
+def decline(models: Path) -> Live:
+    """Withdraw the pending version: the same candidate never waits, or goes live, again."""
+    live = read_live(models)
+    if live.pending is None:
+        raise NothingLive(f"no version of corpus {models.name!r} waits for approval; see dssm models {models.name}")
+    declined = Withdrawn(version=live.pending, candidate=_candidate_of(models, live.pending))
+    return _point(models, live.model_copy(update={"pending": None, "withdrawn": [*live.withdrawn, declined]}))
+
+
 def roll_back(models: Path, to: str | None = None) -> VersionManifest:
     """Withdraw the live version and return to the one live before it, or to `to`.
 

@@ -2,11 +2,15 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from prefect import task
+from prefect.client.orchestration import get_client
+from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_API_URL
 from rich.console import Console
 from rich.progress import Progress
 
@@ -16,6 +20,8 @@ from schemas.workspace import Workspace
 from tasks.steps import Made, StepRun, run_step
 from tasks.train.pretrained import identify, pin
 from tasks.train.training import OnEpoch, train_candidate
+
+TRAINING_LIMIT = "dssm-training"  # how many trainings run at a time, in all
 
 
 @task(task_run_name="train-{corpus.name}")
@@ -32,7 +38,7 @@ def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun) -> St
         inputs["model"]["encoder"] = identify(corpus.model.encoder)
 
     def make(folder: Path, partial: Path) -> Made:
-        with _progress(corpus.name) as on_epoch:
+        with _in_turn(), _progress(corpus.name) as on_epoch:
             report = train_candidate(prepared.folder, folder, partial, corpus, on_epoch)
         verdict = report.convergence
         return Made({"converged": verdict.converged}, [] if verdict.converged else [f"training: {verdict.sentence}"])
@@ -43,6 +49,21 @@ def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun) -> St
     say = get_run_logger().info if verdict.converged else get_run_logger().warning
     say("%s: %s Chosen: %s.", corpus.name, verdict.sentence, report.chosen)
     return step
+
+
+def _in_turn() -> AbstractContextManager[None]:
+    """Wait while as many trainings run as the server's limit allows; `dssm serve` and `dssm deploy` make it.
+
+    A killed training frees its place within two minutes: its lease is not renewed. A run without a server never waits.
+    """
+    if not PREFECT_API_URL.value():
+        return nullcontext()
+    try:
+        with get_client(sync_client=True) as client:
+            client.read_global_concurrency_limit_by_name(TRAINING_LIMIT)
+    except ObjectNotFound:
+        return nullcontext()
+    return concurrency(TRAINING_LIMIT, lease_duration=60)
 
 
 @contextmanager

@@ -6,8 +6,9 @@ import signal
 import subprocess
 import threading
 
-from flows.serving import TRAINING_LIMIT, answers
+from flows.serving import answers
 from schemas.settings import CorpusSettings
+from tasks.train.task import TRAINING_LIMIT
 
 
 def test_a_corpus_trains_at_its_time_and_everything_ends_with_ctrl_c(machine):

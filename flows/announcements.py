@@ -1,0 +1,65 @@
+"""Tell others how a run ended: Prefect events, the next deployment, a message to people. None of it fails the run."""
+
+import logging
+import os
+from typing import Any
+
+from prefect import Flow
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.deployments import run_deployment
+from prefect.events import emit_event
+from prefect.settings import PREFECT_UI_URL
+
+from schemas.run import RunResult
+
+_LOGGER = logging.getLogger("dssm.announcements")
+_EVENTS = {"published": "model.published", "held": "candidate.held"}
+_WORTH_A_MESSAGE = {"Published", "HeldBack", "AwaitingApproval"}
+
+
+def announce(result: RunResult, on_published: str | None) -> None:
+    """Emit the event `model.published` or `candidate.held`, and start the deployment that `on_published` names."""
+    if result.status not in _EVENTS:
+        return
+    resource = {"prefect.resource.id": f"dssm.corpus.{result.corpus}", "prefect.resource.name": result.corpus}
+    emit_event(_EVENTS[result.status], resource=resource, payload=result.model_dump(mode="json"))
+    if result.status == "published" and on_published:
+        _start(on_published, f"{result.corpus}-{result.version}-{result.run}")
+
+
+def _start(deployment: str, once: str) -> None:
+    """Start a deployment without waiting for it; a second call with the same `once` starts nothing."""
+    try:
+        run_deployment(deployment, timeout=0, as_subflow=False, idempotency_key=once)
+    except Exception as error:  # whatever is wrong with a deployment of others: the model is live
+        _LOGGER.error(
+            "publish.on_published = %r was not started: %s. The model is live all the same; prefect deployment ls "
+            "lists what can be named",
+            deployment,
+            error,
+        )
+
+
+def message_end(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Hook of a flow's end: a message where it failed, crashed, held back, published or waits for a person."""
+    if state.is_failed() or state.is_crashed() or state.name in _WORTH_A_MESSAGE:
+        link = f"\n{PREFECT_UI_URL.value()}/runs/flow-run/{flow_run.id}" if PREFECT_UI_URL.value() else ""
+        send_message(f"{flow_run.name}: {state.name}", f"{state.message or ''}{link}")
+
+
+def send_message(title: str, body: str) -> None:
+    """Send a message to the Apprise addresses of DSSM_NOTIFY, separated by white space; none: no message.
+
+    They stand in the environment, not in the settings: they hold passwords, and every run records its settings.
+    """
+    addresses = os.environ.get("DSSM_NOTIFY", "").split()
+    if not addresses:
+        return
+    from apprise import Apprise  # half a second that only those pay who use it
+
+    sender = Apprise()
+    known = [sender.add(address) for address in addresses]
+    if not all(known) or not sender.notify(title=title, body=body):
+        wrong = [number for number, good in enumerate(known, 1) if not good]
+        what = f"address {wrong[0]} is none that Apprise knows" if wrong else "an address did not take the message"
+        _LOGGER.error("message %r was not sent to all of the %d addresses in DSSM_NOTIFY: %s", title, len(known), what)

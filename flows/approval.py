@@ -1,0 +1,86 @@
+"""A version that waits for a person: a deployment's run suspends, with the report in the form that resumes it."""
+
+from prefect.flow_runs import suspend_flow_run
+from prefect.input import RunInput
+from prefect.runtime import deployment
+from pydantic import Field, ValidationError
+
+from flows.announcements import send_message
+from schemas.evaluation import Comparison
+from schemas.manifest import write_atomically
+from schemas.run import RunResult, Status
+from schemas.settings import CorpusSettings
+from schemas.workspace import Workspace
+from tasks.publish.versions import approve, decline, locked, read_live, read_versions
+
+
+class Approval(RunInput):
+    """The form."""
+
+    go_live: bool = Field(
+        description="Yes: this version answers from now on. No: it is withdrawn, and the same data and settings "
+        "do not ask again."
+    )
+    remark: str = Field(default="", description="Stands in the run's result.")
+
+
+def find_waiting(workspace: Workspace) -> RunResult | None:
+    """Return the result of a run that is resumed after it was suspended for approval; None of any other run."""
+    try:
+        result = RunResult.model_validate_json((workspace.root / "run.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return result if result.status == "awaiting_approval" else None
+
+
+def ask(corpus: CorpusSettings, workspace: Workspace, result: RunResult, asked: bool) -> RunResult:
+    """Suspend a deployment's run until a person answers, and return what came of it.
+
+    A run of the command line waits for `dssm approve`, and returns at once; so does a run whose very version an
+    earlier run has asked about.
+    """
+    made_by = {manifest.version: manifest.run for manifest in read_versions(workspace.models)}
+    if not deployment.get_id() or made_by.get(result.version or "") != workspace.run:
+        return result
+    if not asked:
+        send_message(f"{corpus.name}: awaits approval", f"version {result.version}; report: {result.report}")
+    report = describe_candidate(workspace, result)
+    answer = suspend_flow_run(wait_for_input=Approval.with_initial_data(description=report))
+    status, reasons = _carry_out(answer, workspace, result.version or "")
+    result = result.model_copy(update={"status": status, "reasons": reasons})
+    write_atomically(workspace.root / "run.json", result.model_dump_json(indent=1).encode())
+    return result
+
+
+def _carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[Status, list[str]]:
+    """Do what the person said, if it can still be done: nights may have passed."""
+    remark = f": {answer.remark}" if answer.remark else ""
+    with locked(workspace.models):
+        live = read_live(workspace.models)
+        if live.version == version and answer.go_live:
+            return "unchanged", []  # approved on the command line meanwhile
+        if live.version == version:
+            return "held", [f"declined{remark}, but live since; take it back with dssm rollback {workspace.corpus}"]
+        if live.pending != version:
+            return "held", [f"version {version} no longer waits: {live.pending or live.version} took its place"]
+        if answer.go_live:
+            approve(workspace.models)
+            return "published", []
+        decline(workspace.models)
+        return "held", [f"declined{remark}"]
+
+
+def describe_candidate(workspace: Workspace, result: RunResult) -> str:
+    """Return what a person should know before she answers, as Markdown."""
+    rows = [("this version", result.recall_at_1, result.recall_at_10)]
+    if (file := workspace.root / "comparison.json").exists():
+        comparison = Comparison.model_validate_json(file.read_bytes())
+        rows.append(("live now", comparison.live.recall_at_1.value, comparison.live.recall_at_10.value))
+    rows += [(name, one["recall_at_1"], one["recall_at_10"]) for name, one in result.baselines.items()]
+    table = "\n".join(f"| {name} | {first or 0:.3f} | {tenth or 0:.3f} |" for name, first, tenth in rows)
+    warnings = "\n".join(f"- {warning}" for warning in result.warnings) or "- none"
+    return (
+        f"**Version {result.version} of corpus {result.corpus}**, trained on {result.rows} rows of {result.classes} "
+        f"standard questions, measured on {result.test_rows} held-out queries:\n\n"
+        f"| | recall@1 | recall@10 |\n|---|---|---|\n{table}\n\nWarnings:\n{warnings}\n\nReport: `{result.report}`"
+    )

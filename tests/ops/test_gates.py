@@ -1,0 +1,134 @@
+"""Approval by a form, events, the next deployment and messages, through a served deployment."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+
+import pytest
+from prefect.client.schemas.objects import FlowRun
+from prefect.events.actions import RunDeployment
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+from tests.ops.conftest import Machine
+
+
+@pytest.fixture
+def messages() -> Iterator[tuple[str, list[str]]]:
+    """An Apprise address of this machine, and the titles of the messages that came."""
+    titles: list[str] = []
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            titles.append(f"{said['title']} | {said['message']}")
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    yield f"json://127.0.0.1:{httpd.server_port}", titles
+    httpd.shutdown()
+
+
+def add_followers(machine: Machine) -> None:
+    """Two deployments of others: one that on_published names, one that the event starts."""
+    with machine.client() as client:
+        flow = client.create_flow_from_name("reload-bot")
+        client.create_deployment(flow, "named", entrypoint="nowhere.reload")
+        by_event = client.create_deployment(flow, "by-event", entrypoint="nowhere.reload")
+        trigger = EventTrigger(
+            expect={"model.published"},
+            match={"prefect.resource.id": "dssm.corpus.bank"},
+            posture=Posture.Reactive,
+            threshold=1,
+        )
+        action = RunDeployment(source="selected", deployment_id=by_event)
+        client.create_automation(AutomationCore(name="reload the bot", trigger=trigger, actions=[action]))
+
+
+def followed(machine: Machine) -> list[str]:
+    """Return the deployments of others that were started, by name."""
+    with machine.client() as client:
+        names = {one.id: one.name for one in client.read_deployments()}
+    return sorted(n for run in machine.runs() if (n := names[run.deployment_id]) in ("named", "by-event"))
+
+
+def events(machine: Machine, name: str) -> list[dict]:
+    """Return the events of one name."""
+    with machine.client() as client:
+        answer = client.request("POST", "/events/filter", json={"filter": {"event": {"name": [name]}}})
+    return answer.json()["events"]
+
+
+def suspended(machine: Machine, run: FlowRun) -> bool:
+    with machine.client() as client:
+        return client.read_flow_run(run.id).state_name == "Suspended"
+
+
+def answer(machine: Machine, run: FlowRun, **form: object) -> FlowRun:
+    """Fill in the form, and return the run when it has ended."""
+    with machine.client() as client:
+        client.resume_flow_run(run.id, run_input=form)
+    return machine.ended(run)
+
+
+def live(machine: Machine) -> dict:
+    return json.loads((machine.home / "models" / "bank" / "live.json").read_text())
+
+
+def test_a_person_decides_in_the_form_and_others_are_told(machine, messages):
+    """Approved: live, event, next deployment. Declined: held, and never asked again. Each with a message."""
+    address, titles = messages
+    machine.write_toml(
+        "bank", 'publish.approval = true\npublish.on_published = "reload-bot/named"\npublish.below_live = 1'
+    )
+    with machine.serving(DSSM_NOTIFY=address):
+        add_followers(machine)
+        first = machine.run_now("train-corpus/bank")
+        machine.wait(lambda: suspended(machine, first), 90)
+        version = live(machine)["pending"]
+        with machine.client() as client:
+            state = client.read_flow_run(first.id).state
+            report = client.read_flow_run_input(first.id, state.state_details.run_input_keyset["description"])
+        assert "| this version | " in report
+        assert "| tfidf | " in report
+        assert version in report
+        assert titles == [t for t in titles if t.startswith("bank: awaits approval | ")]
+        again = machine.ended(machine.run_now("train-corpus/bank"))
+        assert again.state_name == "AwaitingApproval", "one question at a time about one version"
+
+        published = answer(machine, first, go_live=True)
+        assert (published.state_name, live(machine)["version"]) == ("Published", version)
+        assert len(list((machine.home / "runs" / "bank").iterdir())) == 2, "a resumed run goes on in its folder"
+        machine.wait(lambda: followed(machine) == ["by-event", "named"], 30)
+        assert [e["payload"]["version"] for e in events(machine, "model.published")] == [version]
+
+        second = machine.run_now("train-corpus/bank", seed=8)
+        machine.wait(lambda: suspended(machine, second), 90)
+        declined = answer(machine, second, go_live=False, remark="not on a Friday")
+        assert (declined.state_name, declined.state.type.value) == ("HeldBack", "FAILED")
+        assert "declined: not on a Friday" in declined.state.message
+        assert live(machine)["version"] == version
+        same = machine.ended(machine.run_now("train-corpus/bank", seed=8))
+        assert "declined or rolled back" in same.state.message, "the same inputs do not ask again"
+        assert same.run_count == 1, "nothing retries a hold-back"
+        machine.wait(lambda: len(events(machine, "candidate.held")) == 2, 30)
+
+        third = machine.run_now("train-corpus/bank", seed=9)
+        machine.wait(lambda: suspended(machine, third), 90)
+        approved = machine.dssm("approve", "bank", DSSM_NOTIFY=address)
+        assert approved.code == 0, approved.err
+        machine.wait(lambda: followed(machine) == ["by-event", "by-event", "named", "named"], 30)
+        assert answer(machine, third, go_live=True).state_name == "Unchanged"
+
+        gone = machine.ended(machine.run_now("train-corpus/bank", source__path=str(machine.folder / "nosuch.csv")))
+        assert gone.state_name == "Failed"
+        expected = ["awaits approval", "AwaitingApproval", "Published", "awaits approval", "HeldBack", "HeldBack"]
+        expected += ["awaits approval", "Published", "Failed"]
+        machine.wait(lambda: len(titles) >= len(expected), 20)
+        assert [title.split(" | ")[0] for title in titles] == [f"bank: {end}" for end in expected]
+        assert "nosuch.csv" in titles[-1]
