@@ -271,9 +271,10 @@ class Loss(Section):
     label_smoothing: float = Field(
         default=0.05, ge=0, lt=1, description="softmax_all and its estimates: mass spread over all classes."
     )
-    unreachable: Literal["refuse", "warn"] = Field(
+    unreachable: Literal["refuse", "warn", "auto"] = Field(
         default="refuse",
-        description="What to do where the target is out of reach by geometry; warn: train all the same.",
+        description="What to do where the target is out of reach by geometry; warn: train all the same; auto: correct "
+        "the target, or else gamma, to the value that can be reached, and say so.",
     )
     prior_strength: float = Field(
         default=0.3,

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Cause = Literal["none", "ordered data", "unreachable target", "collapse", "too few steps", "noisy labels"]
+Cause = Literal["none", "unreachable target", "ordered data", "noisy labels", "too few steps", "collapse", "unknown"]
 
 
 class Epoch(BaseModel):
@@ -25,10 +25,11 @@ class Reachability(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    floor: float  # lowest loss any placement of the vectors can have
+    floor: float  # no placement of the vectors has a lower loss; reached where classes have equally many rows
     first: float  # loss of a fresh model: all cosines equal
     reachable_fall: float  # (first - floor) / (first - what an unbounded gap would give)
     advice: str  # empty when the target can be reached
+    corrected: str = ""  # what loss.unreachable = "auto" changed, and why
 
 
 class Convergence(BaseModel):
@@ -40,10 +41,14 @@ class Convergence(BaseModel):
     cause: Cause
     sentence: str  # one line for a person
     loss_fall: float  # (first - last) / first
-    reducible_fall: float  # (first - last) / (first - floor): 0.9 works, 0.95 is good (the article)
+    reducible_fall: float  # (first - last) / (first - floor), at most 1: 0.9 works, 0.95 is good (the article)
     oscillation: float  # batch_loss_spread of the last epoch
     effective_rank: float  # of the class vectors: exp of the entropy of their singular values
-    tail_cosine: float | None  # mean cosine between small classes' vectors; None: fewer than two
+    mean_cosine: float | None  # between class vectors; None: fewer than two
+    tail_cosine: float | None  # between small classes' vectors; None: fewer than two
+    batch_variety: float  # standard questions in a batch over those in one of shuffled rows: 0 ordered, 1 shuffled
+    mislabelled: float | None  # least share of rows labelled at random, from their texts; None: all classes of one row
+    training_recall_at_1: float  # of a sample of the training rows
 
 
 class TrainingReport(BaseModel):

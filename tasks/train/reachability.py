@@ -1,43 +1,74 @@
-"""What a loss can reach at best, from its settings alone: checked before the first step. Pure.
+"""What a loss can reach at best, from its settings and the rows of each class: checked before the first step. Pure.
 
-K unit vectors have a mean pairwise cosine of at least -1/(K-1), so over balanced classes and random
-negatives the gap between the right cosine and the wrong ones is at most 1 + 1/(K-1) on average,
-whatever the texts. A target beyond what that gap gives is not merely missed: it collapses the space
-and sacrifices small classes.
+Let D = s+ - mean s- be the gap of a row, s- over all wrong standard questions alike. For unit vectors its
+mean over the rows is at most `largest_gap`: 1 + 1/(K-1) over balanced classes, more where few classes
+hold most rows and the many small ones stand opposite to them. Every loss here is bounded from below by a
+function of the gap alone (the wrong cosines may as well be equal: Jensen), so that function's lower convex
+envelope at the largest mean gap is a floor, whatever texts and vectors. A target beyond what the gap gives
+is not merely missed: it collapses the space and sacrifices small classes.
+
+What the floor does not know: near-duplicate standard questions never oppose each other, and a row may
+fit the few negatives that were drawn for it; by both a loss can come to lie below it by some thousandths.
 """
 
 import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from schemas.settings import Loss
 from schemas.training import Reachability
+from tasks.train.batches import class_shares
 from tasks.train.losses import reachable_target
 
 _ENOUGH = 0.9  # the article: a fall of 90 % of the loss is the first sign of a working model
+_STEPS = 401  # of the searches below: the floor moves in the fifth digit beyond
+
+_Floats = NDArray[np.float64]
 
 
-def assess(loss: Loss, negatives: int, classes: int) -> Reachability:
+def assess(
+    loss: Loss, negatives: int, classes: int | NDArray[np.int64], first_n: bool = False, balance: float = 0.0
+) -> Reachability:
     """Return floor and first value of the loss, and what to change where the target lies beyond the floor.
 
     Args:
-        loss: the settings.
-        negatives: J, drawn per row; not used by softmax_all.
-        classes: K, at least 2.
+        loss: the settings, "auto" settled.
+        negatives: J, drawn per row; not used by softmax_all and its estimates.
+        classes: K, at least 2, of equally many rows; or (K,) the rows of each.
+        first_n: a row's negatives are always the first J other classes.
+        balance: of the batches; the logit adjustment follows it.
     """
-    gap = loss.gamma * (1 + 1 / (classes - 1))  # of logits
-    ideal = 0.0
+    rows = np.ones(classes, dtype=np.int64) if isinstance(classes, int) else classes
+    shares, opponents, lean, first = rows / rows.sum(), negatives, 0.0, math.log1p(negatives)
     if estimates_softmax_all(loss):
-        floor, first = _softmax_all(gap, classes, loss.label_smoothing), math.log(classes)
-        ideal = _softmax_all(math.inf, classes, loss.label_smoothing)  # the entropy of the smoothed target
-    elif loss.kind == "softmax":
-        floor, first = math.log1p(negatives * math.exp(-gap)), math.log(1 + negatives)
-    elif loss.kind == "soft_target":
-        floor, first = _soft_target(gap, negatives, target_of(loss, negatives)), math.log(1 + negatives)
-        ideal = _soft_target(math.inf, negatives, target_of(loss, negatives))  # the entropy of the target
+        opponents = len(rows) - 1
+        logs = loss.prior_strength * np.log(class_shares(np.maximum(1, rows), balance))
+        margin, held_back = loss.gamma * loss.margin, loss.label_smoothing
+        frequent = float(shares @ logs)
+        lean = (frequent - logs.mean()) * len(rows) / opponents - margin  # what is added to a row's gap of logits
+        first = float(shares @ np.log(np.exp(logs).sum() - np.exp(logs) * -math.expm1(-margin)))
+        first -= (1 - held_back) * (frequent - margin) + held_back * (logs.mean() - margin / len(rows))
+    cost = _cost(loss, opponents, lean)
+    if loss.kind == "softmax_target":
+        first = float((target_of(loss, negatives) - 1 / (1 + negatives)) ** 2)
+    if first_n and not estimates_softmax_all(loss) and negatives < len(rows) - 1:
+        inner = shares[: negatives + 1]  # these oppose each other; the rest can stand opposite to all of them
+        held = float(inner.sum())
+        floor = (1 - held) * _envelope(cost, 2.0) + (held and held * _envelope(cost, largest_gap(inner / held)))
     else:
-        best, target = 1 / (1 + negatives * math.exp(-gap)), target_of(loss, negatives)
-        floor, first = max(0.0, target - best) ** 2, (target - 1 / (1 + negatives)) ** 2
+        floor = _envelope(cost, largest_gap(shares))
+    ideal = float(cost(np.array([np.inf]))[0])
     fall = (first - floor) / (first - ideal) if first > ideal else 0.0
-    return Reachability(floor=floor, first=first, reachable_fall=fall, advice=_advice(loss, negatives, classes, fall))
+    return Reachability(floor=floor, first=first, reachable_fall=fall, advice=_advice(loss, negatives, len(rows), fall))
+
+
+def find_reachable(loss: Loss, negatives: int, classes: int) -> tuple[str, float]:
+    """Return the setting of the loss, target or else gamma, and the value that `assess` advises first."""
+    if loss.kind in ("softmax_target", "soft_target"):
+        return "target", float(f"{reachable_target(negatives, loss.gamma):.6g}")
+    return "gamma", float(math.ceil(math.log((classes - 1 if estimates_softmax_all(loss) else negatives) / 0.01)))
 
 
 def estimates_softmax_all(loss: Loss) -> bool:
@@ -45,46 +76,82 @@ def estimates_softmax_all(loss: Loss) -> bool:
     return loss.kind in ("softmax_all", "in_batch") or (loss.kind == "softmax" and loss.log_q)
 
 
-def _soft_target(gap: float, negatives: int, target: float) -> float:
-    """Cross-entropy against (target, (1 - target)/J, ...) where s+ exceeds J equal s- by the best gap within reach."""
-    z = min(gap, math.log(negatives * target / (1 - target)) if target < 1 else math.inf)
-    if math.isinf(z):
-        return 0.0
-    return math.log1p(negatives * math.exp(-z)) + (1 - target) * z
-
-
 def target_of(loss: Loss, negatives: int) -> float:
     """Return the target of softmax_target and soft_target: as set, else the one a gap of 1 reaches."""
     return loss.target if loss.target is not None else reachable_target(negatives, loss.gamma)
 
 
-def _softmax_all(gap: float, classes: int, smoothing: float) -> float:
-    """Cross-entropy against (1 - e + e/K, e/K, ...) at the best gap within reach; its free minimum is the entropy."""
-    right = 1 - smoothing + smoothing / classes
-    wanted = math.log(right / (smoothing / classes)) if smoothing else math.inf
-    z = min(gap, wanted)
-    if math.isinf(z):
-        return 0.0
-    return z + math.log1p((classes - 1) * math.exp(-z)) - right * z
+def largest_gap(shares: _Floats) -> float:
+    """Return the largest mean over rows of s+ - mean s- that unit vectors can have.
+
+    With m = |mean class vector| and h_k = |class vector k - their mean|, a row's best gap is h_k K/(K-1), where
+    1 - m <= h_k <= 1 + m and the mean of h^2 is 1 - m^2. Under these the mean over rows is largest at
+    h_k = clip(c share_k, 1 - m, 1 + m): found by a search over m, c by bisection. Balanced: m = 0, h = 1.
+
+    Args:
+        shares: (K,) of the rows, each class's.
+    """
+    scale = len(shares) / (len(shares) - 1)
+    sizes, counts = np.unique(shares, return_counts=True)
+    if len(sizes) == 1:
+        return scale
+    m = np.linspace(0, 1, _STEPS)[:, None]
+    low, high = np.zeros_like(m), np.full_like(m, 2 / sizes[sizes > 0].min())
+    for _ in range(60):
+        middle = (low + high) / 2
+        h = np.clip(middle * sizes, 1 - m, 1 + m)  # (m, sizes)
+        small = (h**2 @ counts)[:, None] < (1 - m**2) * len(shares)
+        low, high = np.where(small, middle, low), np.where(small, high, middle)
+    return min(2.0, scale * float((np.clip(high * sizes, 1 - m, 1 + m) @ (counts * sizes)).max()))
+
+
+def _right(loss: Loss, opponents: int) -> float:
+    """Return what a cross-entropy wants of p+, the rest spread evenly over the opponents."""
+    if estimates_softmax_all(loss):
+        return 1 - loss.label_smoothing * opponents / (1 + opponents)
+    return target_of(loss, opponents) if loss.kind == "soft_target" else 1.0
+
+
+def _cost(loss: Loss, opponents: int, lean: float) -> Callable[[_Floats], _Floats]:
+    """Return the least loss as a function of the gap, decreasing: where more is not wanted it stays level."""
+    if loss.kind == "softmax_target":
+        target = target_of(loss, opponents)
+        return lambda gap: np.maximum(0, target - 1 / (1 + opponents * np.exp(-loss.gamma * gap))) ** 2
+    right = _right(loss, opponents)
+    wanted = math.log(opponents * right / (1 - right)) if right < 1 else math.inf
+
+    def cross_entropy(gap: _Floats) -> _Floats:
+        z = np.minimum(loss.gamma * gap + lean, wanted)  # of logits
+        rest: _Floats = np.log1p(opponents * np.exp(-z))
+        return rest + (1 - right) * z if right < 1 else rest
+
+    return cross_entropy
+
+
+def _envelope(cost: Callable[[_Floats], _Floats], gap: float) -> float:
+    """Return the lower convex envelope of a decreasing cost over [0, 2] at `gap`: the least mean at this mean gap.
+
+    No query need have a gap below 0: it may look away from the mean.
+    """
+    below, above = np.linspace(0, gap, _STEPS)[:-1, None], np.linspace(gap, 2, _STEPS)[1:]
+    here = float(cost(np.array([gap]))[0])
+    if gap >= 2:
+        return here
+    chords = (cost(below) * (above - gap) + cost(above) * (gap - below)) / (above - below)
+    return min(here, float(chords.min()))
 
 
 def _advice(loss: Loss, negatives: int, classes: int, fall: float) -> str:
     if fall >= _ENOUGH:
         return ""
-    opponents = classes - 1 if estimates_softmax_all(loss) else negatives
-    fitting = math.ceil(math.log(opponents / 0.01))  # gamma at which p+ reaches 0.99 with a gap of 1
-    if estimates_softmax_all(loss):
-        return (
-            f"loss.gamma = {loss.gamma:g} over {classes} standard questions lets the loss go {fall:.0%} of its way at "
-            f"most; set loss.gamma = {fitting}"
-        )
-    if loss.kind == "softmax":
-        return (
-            f"loss.gamma = {loss.gamma:g} with {negatives} negatives lets the loss fall by {fall:.0%} at most; "
-            f"set loss.gamma = {fitting}, or loss.kind = 'softmax_target'"
-        )
+    over = f"over {classes} standard questions" if estimates_softmax_all(loss) else f"with {negatives} negatives"
+    most = f"the loss can go {fall:.0%} of its way at most"
+    name, value = find_reachable(loss, negatives, classes)
+    if name == "gamma":
+        other = ", or loss.kind = 'softmax_target'" if loss.kind == "softmax" and not loss.log_q else ""
+        return f"loss.gamma = {loss.gamma:g} {over} is too small: {most}; set loss.gamma = {value:g}{other}"
+    fitting = math.ceil(math.log(negatives / 0.01))
     return (
-        f"loss.target = {target_of(loss, negatives):g} is out of reach at gamma {loss.gamma:g} with {negatives} "
-        f"negatives: the loss can fall by {fall:.0%} at most; set loss.target = "
-        f"{reachable_target(negatives, loss.gamma):.6g} (or leave it empty), or loss.gamma = {fitting}"
+        f"loss.target = {target_of(loss, negatives):g} is out of reach at gamma {loss.gamma:g} {over}: {most}; "
+        f"set loss.target = {value:g} (or leave it empty), or loss.gamma = {fitting}"
     )

@@ -40,8 +40,10 @@ def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun) -> St
     def make(folder: Path, partial: Path) -> Made:
         with _in_turn(), _progress(corpus.name) as on_epoch:
             report = train_candidate(prepared.folder, folder, partial, corpus, on_epoch)
-        verdict = report.convergence
-        return Made({"converged": verdict.converged}, [] if verdict.converged else [f"training: {verdict.sentence}"])
+        verdict, corrected = report.convergence, report.reachability.corrected
+        warnings = [corrected] if corrected else []
+        warnings += [] if verdict.converged else [verdict.sentence]
+        return Made({"converged": verdict.converged}, [f"training: {warning}" for warning in warnings])
 
     step = run_step(workspace, "train", inputs, make)
     report = TrainingReport.model_validate_json((step.folder / "training.json").read_bytes())

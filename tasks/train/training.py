@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 
 from schemas.errors import SettingsError
 from schemas.manifest import canonical_json, write_atomically
-from schemas.settings import CorpusSettings
-from schemas.training import Epoch, TrainingReport
+from schemas.settings import CorpusSettings, Loss
+from schemas.training import Epoch, Reachability, TrainingReport
 from tasks.train.candidate import ENCODER, ModelCard, write_candidate
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
 from tasks.train.ensemble import Ensemble
-from tasks.train.reachability import assess
+from tasks.train.reachability import assess, find_reachable
 
 _CHOOSING_TOWERS = 2  # enough to see when to stop
 _BLOCK = 2048  # queries ranked at once
+_SAMPLE = 512  # training rows ranked for the verdict
 
 OnEpoch = Callable[[Epoch, int], None]  # the record, and the most epochs the phase can have
 
@@ -42,25 +43,36 @@ def train_candidate(
     """
     prepared = read_prepared(prepared_folder, settings.model)
     classes = len(prepared.classes)
-    loss = settings.loss_for(classes)
-    reach = assess(loss, settings.negatives.per_row, classes)
+    loss, negatives = settings.loss_for(classes), settings.negatives.per_row
+    settled: dict[str, float | int | str] = {"loss": loss.kind} if settings.loss.kind == "auto" else {}
+    class_rows = np.bincount(prepared.labels, minlength=classes) + settings.training.own_texts
+    reach = _assess(loss, negatives, class_rows, settings)
     if reach.advice and loss.unreachable == "refuse":
-        raise SettingsError(f"{reach.advice}; or set loss.unreachable = 'warn' to train all the same")
+        raise SettingsError(
+            f"{reach.advice}; or set loss.unreachable = 'auto' to have it corrected, 'warn' to train all the same"
+        )
+    if reach.advice and loss.unreachable == "auto":
+        name, value = find_reachable(loss, negatives, classes)
+        settled[f"loss.{name}"] = value
+        corrected = f"{reach.advice}. By loss.unreachable = 'auto' it was trained with loss.{name} = {value:g}"
+        loss = loss.model_copy(update={name: value})
+        settings = settings.model_copy(update={"loss": loss})
+        reach = _assess(loss, negatives, class_rows, settings).model_copy(update={"corrected": corrected})
     chosen, chosen_epochs = _choose(prepared, settings, partial, on_epoch)
-    if settings.loss.kind == "auto":
-        chosen["loss"] = loss.kind
+    chosen |= settled
     rows = np.arange(len(prepared.labels))
     with Ensemble(prepared, rows, settings, "refit", settings.training.epochs) as ensemble:
         _run(ensemble, int(chosen["epochs"]), partial / "refit.safetensors", settings, on_epoch)
         arrays = ensemble.arrays()
-        class_rows = np.bincount(prepared.labels, minlength=len(prepared.classes))
+        sample = np.unique(np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.int64))
         verdict = judge(
             ensemble.done,
             ensemble.loss_without_dropout(),
+            float((_ranks(ensemble, prepared, sample) == 0).mean()),
             reach,
             arrays["classes"].transpose(1, 0, 2),
-            class_rows,
-            ordered=not settings.split.shuffle,
+            prepared,
+            settings,
         )
         report = TrainingReport(
             rows=len(rows),
@@ -85,6 +97,11 @@ def train_candidate(
     write_candidate(folder / "candidate", card, prepared_folder, arrays)
     write_atomically(folder / "training.json", report.model_dump_json(indent=1).encode())
     return report
+
+
+def _assess(loss: Loss, negatives: int, class_rows: NDArray[np.int64], settings: CorpusSettings) -> Reachability:
+    first_n = settings.negatives.sampler == "first_n"
+    return assess(loss, negatives, class_rows, first_n, settings.training.class_balance)
 
 
 def _choose(
