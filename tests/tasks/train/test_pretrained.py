@@ -95,17 +95,18 @@ def test_every_loss_teaches_the_encoder(prepared, tiny, loss):
     assert (scores.argmax(axis=1) == fit.prepared.labels).mean() > 0.75  # chance: 1 in 12
 
 
-@pytest.mark.parametrize("parts", ["one part", "many parts", "moved since"])
-def test_gradients_are_those_of_one_pass_through_all_texts(bert, tiny, monkeypatch, parts):
+@pytest.mark.parametrize("case", ["one part", "many parts", "too many to keep", "moved since"])
+def test_gradients_are_those_of_one_pass_through_all_texts(bert, tiny, monkeypatch, case):
     """However the texts are split, the weights get what torch finds for the whole, under dropout; also when late."""
-    if parts == "many parts":
-        monkeypatch.setattr("tasks.train.pretrained._TOKENS", 30)
+    monkeypatch.setattr("tasks.train.pretrained._PART", 1024 if case == "one part" else 30)
+    monkeypatch.setattr("tasks.train.pretrained._KEPT", 30 if case == "too many to keep" else 4096)
     model = tiny().model
     tower, tokenise = tower_of(model)
     texts = tokenise(["退票", "怎么改签", "我要行李发票选座积分", "", "会员"])
     random = np.random.default_rng(5)
     encodings = Encodings(tower.encoder, texts, random)
-    if parts == "moved since":
+    assert (encodings._kept is None) == (case == "too many to keep")
+    if case == "moved since":
         tower.encoder.steps += 1
     target = torch.linspace(-1, 1, 5 * 16).view(1, 5, 16)
 
@@ -118,7 +119,7 @@ def test_gradients_are_those_of_one_pass_through_all_texts(bert, tiny, monkeypat
     for part, seed in zip(encodings._parts, encodings._seeds, strict=True):
         vectors[torch.from_numpy(part)] = tower.encoder.encode(texts.take(part), seed)
     (vectors * target[0]).sum().backward()
-    assert len(encodings._parts) == (2 if parts == "many parts" else 1)
+    assert len(encodings._parts) == (1 if case == "one part" else 2)
     torch.testing.assert_close(encodings.leaf[0], vectors)
     for name, gradient in found.items():
         torch.testing.assert_close(gradient, tower._weights[name].grad, msg=name)
