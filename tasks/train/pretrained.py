@@ -30,7 +30,8 @@ from tasks.train.towers import INITIAL_SCALE, Layers
 
 DEVICE = torch.device("cpu")  # where encoders run; all else of a training stays with the processor
 
-_TOKENS = 4096  # tokens sent through at once, padding included: 2 to 3 GB of activations for a BERT of base size
+_PART = 1024  # tokens sent through at once, padding included: in larger parts short texts are mostly padding
+_KEPT = 4096  # tokens whose activations are kept for the gradient, 2 to 3 GB in a BERT of base size; else two passes
 _WARM_UP = 0.1  # share of the steps until the peak of the learning rate (Devlin et al. 2019, appendix A.2)
 _WEIGHT_DECAY = 0.01  # likewise; not of biases and norms
 _MOST_GRADIENT = 1.0  # longest gradient of a step
@@ -228,23 +229,22 @@ class Encodings:
         lengths = np.diff(texts.offsets)
         order = np.argsort(-lengths, kind="stable")  # of similar length: else half the work is padding
         self._parts: list[NDArray[np.int64]] = []
-        start = 0
+        self._padded = start = 0  # tokens, padding included
         while start < len(order):
-            size = max(1, _TOKENS // max(1, int(lengths[order[start]])))
-            self._parts.append(order[start : start + size])
-            start += size
+            longest = max(1, int(lengths[order[start]]))
+            self._parts.append(order[start : start + max(1, _PART // longest)])
+            self._padded += longest * len(self._parts[-1])
+            start += len(self._parts[-1])
         self.draw(0.0, random)
 
     def draw(self, dropout: float, random: np.random.Generator) -> None:
         """Compute `leaf` anew; with gradient switched on, under a fresh draw of the encoder's own dropout."""
         learning = torch.is_grad_enabled()
         self._seeds = [int(random.integers(2**63)) if learning else None for _ in self._parts]
-        self._at, self._kept = self._encoder.steps, None
-        vectors = []
-        with torch.set_grad_enabled(learning and len(self._parts) == 1):
+        keep = learning and self._padded <= _KEPT
+        with torch.set_grad_enabled(keep):
             vectors = [self._encode(number) for number in range(len(self._parts))]
-        if learning and len(vectors) == 1:
-            self._kept = vectors[0]  # small enough to keep what its gradient needs
+        self._at, self._kept = self._encoder.steps, vectors if keep else None
         back = torch.from_numpy(np.argsort(np.concatenate([np.zeros(0, dtype=np.int64), *self._parts])))
         joined = torch.cat(vectors).detach() if vectors else torch.zeros(0, self._encoder.size)
         self.leaf = joined[back].unsqueeze(0).requires_grad_()
@@ -253,12 +253,10 @@ class Encodings:
         """Send the gradient that `leaf` collected on to the encoder; `PretrainedTower.finish_step` then moves it."""
         if self.leaf.grad is None:
             return
+        kept, self._kept = self._kept if self._at == self._encoder.steps else None, None
         for number, part in enumerate(self._parts):
-            vectors = self._kept if self._at == self._encoder.steps else None
-            if vectors is None:
-                vectors = self._encode(number)
+            vectors = kept[number] if kept else self._encode(number)
             vectors.backward(self.leaf.grad[0, torch.from_numpy(part)])  # type: ignore[no-untyped-call]
-        self._kept = None
 
     def _encode(self, number: int) -> Tensor:
         return self._encoder.encode(self._texts.take(self._parts[number]), self._seeds[number])

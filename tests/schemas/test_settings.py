@@ -74,6 +74,7 @@ def test_an_unknown_key_is_refused_where_it_stands(raw, where):
         ("training", "epochs", 0, 1),
         ("training", "batch_size", 1, 2),
         ("training", "learning_rate", 0.0, 0.1),
+        ("training", "encoder_learning_rate", 0.0, 1e-6),
         ("training", "feature_dropout", 1.0, 0.0),
         ("training", "class_balance", 1.1, 1.0),
         ("training", "threads", 0, 1),
@@ -93,6 +94,40 @@ def test_bounds_refuse_what_lies_just_outside(section, key, wrong, right):
     assert error.value.errors()[0]["loc"][0] == section
 
     parse(**{section: {key: right}})
+
+
+def pretrained(**model):
+    """Read settings of a pretrained tower."""
+    return parse(model={"tower": "pretrained", "encoder": "org/name"} | model)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"encoder": None}, "tower 'pretrained' needs model.encoder: a local folder, or a name"),
+        ({"encoder": ""}, "at least 1 character"),
+        ({"tower": "bag"}, "the tower is 'bag': set model.tower = 'pretrained', or leave model.encoder empty"),
+        ({"towers": 2}, r"set model.towers = 1 \(it is 2\)"),
+        ({"pooling": "max"}, "'mean' or 'cls'"),
+        ({"max_tokens": 3}, "greater than or equal to 4"),
+        ({"max_tokens": 8193}, "less than or equal to 8192"),
+    ],
+    ids=str,
+)
+def test_a_pretrained_tower_is_one_encoder_that_is_named(model, message):
+    """Each message says what to set."""
+    with pytest.raises(ValidationError, match=message):
+        pretrained(**model)
+
+
+def test_a_pretrained_tower_is_alone_by_default():
+    """The others are eight; whoever hands over a whole object must still say so."""
+    assert pretrained().model.towers == 1
+    assert parse().model.towers == 8
+    raw = pretrained().model_dump(mode="json")
+    del raw["model"]["towers"]
+    with pytest.raises(ValidationError, match=r"missing, e\.g\. model\.towers"):
+        CorpusSettings.model_validate(raw)
 
 
 def test_a_text_needs_some_kind_of_feature():
