@@ -41,33 +41,49 @@ def cli() -> None:
 @click.option("--query-column", metavar="NAME", help="Column of the queries; found by common names otherwise.")
 @click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
 @click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting, e.g. model.hidden=[64].")
+@click.option("--processes", default=1, show_default=True, type=click.IntRange(1), help="With --all: at a time.")
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
-def run(corpora: Sequence[str], every: bool, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
+def run(corpora: Sequence[str], every: bool, processes: int, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
     """Ingest, validate, prepare, train, evaluate and publish CORPUS.
 
     \b
     dssm run a                                     settings from data/corpora/a.toml
     dssm run a --set model.hidden=[64]             one of them changed
     dssm run bank --source train.csv --test-source test.csv
-    dssm run --all                                 every corpus, one after the other
+    dssm run --all --processes 2                   every corpus in a process of its own, two at a time
 
     Exit codes: 0 published, unchanged or awaiting approval; 1 held back by a gate; 2 bad usage, settings or
     data; 3 a fault of the machine or of ours; 130 interrupted.
     """
-    from flows.corpora import find_tomls
-
     if every == bool(corpora):
         raise click.UsageError("name a corpus, or give --all")
-    names = list(find_tomls()) if every else list(corpora)
-    if len(names) > 1 and (source["source"] or source["test_source"]):
-        raise click.UsageError("--source and --test-source go with one corpus")
-    results = [_run_one(name, source) for name in names]
+    if (every or len(corpora) > 1) and any(value for key, value in source.items() if key != "pairs"):
+        raise click.UsageError("--source and what describes it go with one corpus")
+    results = _run_all(processes, source["pairs"]) if every else [_run_one(name, source) for name in corpora]
     if as_json:
-        one = results[0].model_dump() if len(results) == 1 else {"runs": [r.model_dump() for r in results]}
+        one = results[0].model_dump() if len(corpora) == 1 else {"runs": [r.model_dump() for r in results]}
         _print(json.dumps(one, ensure_ascii=False))
     else:
         _show_results(results)
     return max(EXIT_CODES[result.status] for result in results)
+
+
+def _run_all(processes: int, pairs: Sequence[str]) -> list[RunResult]:
+    """Run every corpus in a process of its own, as the flow train-all; return the best first."""
+    from flows.corpora import find_tomls, parse_overrides
+    from flows.environment import set_environment
+
+    parse_overrides(pairs)  # a typo costs no process
+    if not find_tomls():
+        raise SettingsError("no corpus to run: add data/corpora/NAME.toml")
+    set_environment()
+    from flows.train_all import rank, train_all
+
+    state = train_all(processes=processes, settings=list(pairs), return_state=True)
+    outcome: Any = state.result(raise_on_failure=False)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return rank(outcome)
 
 
 def _run_one(name: str, source: dict[str, Any]) -> RunResult:

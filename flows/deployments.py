@@ -61,10 +61,26 @@ def load_corpora() -> tuple[list[CorpusSettings], dict[str, str]]:
 
 
 def describe(corpora: Sequence[CorpusSettings], pool: str | None = None) -> list[Deployment]:
-    """Return the deployments of these corpora, served or run by the workers of a pool."""
+    """Return the deployments of these corpora, and the one that a person starts for all of them.
+
+    Args:
+        corpora: whose TOML is sound.
+        pool: of the workers that run them; None: they are served.
+    """
     home = str(default_home())
     crons = stagger(corpora)
-    return [
+    every = Deployment(
+        flow="train-all",
+        name="all",
+        entrypoint="flows.train_all.train_all",
+        crons=[],
+        parameters={"corpora": [], "processes": 1, "settings": []},
+        tags=[TAG],
+        description="Run every corpus of data/corpora, each in a process of its own, and rank them in one table.",
+        home=home,
+        pool=pool,
+    )
+    ours = [
         Deployment(
             flow="train-corpus",
             name=corpus.name,
@@ -78,6 +94,7 @@ def describe(corpora: Sequence[CorpusSettings], pool: str | None = None) -> list
         )
         for corpus in corpora
     ]
+    return [every, *ours] if ours else []
 
 
 def stagger(corpora: Sequence[CorpusSettings]) -> dict[str, str | None]:

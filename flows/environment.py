@@ -14,6 +14,7 @@ DEFAULTS = {
     # (Prefect's default) it would be taken for ever, and the corpus never run again.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; see flows.serving: a run without a heartbeat has crashed
     "PREFECT_LOGGING_EXTRA_LOGGERS": "dssm",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 s on a busy machine; Prefect's default is 20
 }

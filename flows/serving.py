@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, GlobalConcurrencyLimitCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
@@ -31,6 +35,9 @@ from flows.late_runs import skip_late_runs
 from schemas.errors import MachineFault, SettingsError
 
 _STARTUP_SECONDS = 120
+_CRASHED_AUTOMATION = "dssm: a run without a heartbeat has crashed"
+_SILENCE = timedelta(seconds=120)
+_FLOWS = ["train-corpus", "train-all", "check-corpus", "study"]
 
 
 @dataclass(frozen=True)
@@ -152,7 +159,36 @@ def apply(wanted: Sequence[Deployment], broken: dict[str, str]) -> list[Change]:
             client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=TRAINING_LIMIT, limit=1))
         except ObjectAlreadyExists:
             pass
+        if not client.read_automations_by_name(_CRASHED_AUTOMATION):
+            client.create_automation(_mark_crashed())
     return changes
+
+
+def _mark_crashed() -> AutomationCore:
+    """Return the automation that marks a run as crashed when its process was killed and nobody saw it.
+
+    Any event of a run satisfies it, not only a heartbeat: our final states have names of their own (HeldBack).
+    """
+    return AutomationCore(
+        name=_CRASHED_AUTOMATION,
+        description=f"No sign of life for {_SILENCE.seconds} s (a run tells it every 30 s): its process is gone.",
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.*"},
+            match={"prefect.resource.id": "prefect.flow-run.*"},
+            match_related={"prefect.resource.role": "flow", "prefect.resource.name": _FLOWS},
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=_SILENCE,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                message="its process is gone; start it again: what is finished is not repeated",
+            )
+        ],
+    )
 
 
 def _register(

@@ -6,11 +6,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from prefect import task
-from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
-from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
-from prefect.settings import PREFECT_API_URL
+from prefect.runtime import deployment
 from rich.console import Console
 from rich.progress import Progress
 
@@ -21,7 +19,7 @@ from tasks.steps import Made, StepRun, run_step
 from tasks.train.pretrained import identify, pin
 from tasks.train.training import OnEpoch, train_candidate
 
-TRAINING_LIMIT = "dssm-training"  # how many trainings run at a time, in all
+TRAINING_LIMIT = "dssm-training"  # how many deployments train at a time, in all; dssm serve and dssm deploy make it
 
 
 @task(task_run_name="train-{corpus.name}")
@@ -38,7 +36,7 @@ def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun) -> St
         inputs["model"]["encoder"] = identify(corpus.model.encoder)
 
     def make(folder: Path, partial: Path) -> Made:
-        with _in_turn(), _progress(corpus.name) as on_epoch:
+        with in_turn(), _progress(corpus.name) as on_epoch:
             report = train_candidate(prepared.folder, folder, partial, corpus, on_epoch)
         verdict, corrected = report.convergence, report.reachability.corrected
         warnings = [corrected] if corrected else []
@@ -53,19 +51,12 @@ def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun) -> St
     return step
 
 
-def _in_turn() -> AbstractContextManager[None]:
-    """Wait while as many trainings run as the server's limit allows; `dssm serve` and `dssm deploy` make it.
+def in_turn() -> AbstractContextManager[None]:
+    """Wait while as many deployments train as the server's limit allows; one a person started by hand never waits.
 
-    A killed training frees its place within two minutes: its lease is not renewed. A run without a server never waits.
+    A killed training frees its place within two minutes: its lease is no longer renewed.
     """
-    if not PREFECT_API_URL.value():
-        return nullcontext()
-    try:
-        with get_client(sync_client=True) as client:
-            client.read_global_concurrency_limit_by_name(TRAINING_LIMIT)
-    except ObjectNotFound:
-        return nullcontext()
-    return concurrency(TRAINING_LIMIT, lease_duration=60)
+    return concurrency(TRAINING_LIMIT, lease_duration=60) if deployment.get_id() else nullcontext()
 
 
 @contextmanager

@@ -248,6 +248,27 @@ def test_bad_corpora_are_rejected_one_by_one_and_say_why(tmp_path, server_url):
     assert list(command.home.glob("runs/quarantine/*/ingest.rejected/quarantine.parquet"))
 
 
+def test_all_corpora_run_in_processes_and_one_failure_stops_no_other(tmp_path, server_url):
+    """The best stands first; each has a process and a run of its own; the worst of them is the exit code."""
+    command = make_command(tmp_path, server_url)
+    write_table(command.folder / "good.csv", PAIRS)
+    (command.home / "corpora").mkdir()
+    for name, file in {"a": "good.csv", "b": "nosuch.csv", "c": "good.csv"}.items():
+        (command.home / "corpora" / f"{name}.toml").write_text(f'[source]\npath = "{command.folder / file}"\n', "utf-8")
+    changes = fast_words()
+    ended = command("run", "--all", "--processes", "2", *changes, "--json")
+
+    assert ended.code == 2, ended.err
+    runs = {run["corpus"]: run for run in json.loads(ended.out)["runs"]}
+    assert [runs[name]["status"] for name in "abc"] == ["published", "rejected", "published"]
+    assert list(runs)[-1] == "b", "those without a recall stand last"
+    assert "nosuch.csv does not exist" in runs["b"]["error"]
+    assert runs["a"]["recall_at_10"] == runs["c"]["recall_at_10"], "--set holds for all"
+    table = command("run", "--all", *changes)
+    assert [line.split("│")[1:3] for line in table.out.splitlines() if "unchanged" in line]
+    assert table.out.count("unchanged") == 2
+
+
 def test_checking_a_file_needs_no_name(dssm, bank_twice):
     """The one line for a person, and its warnings; nothing is trained."""
     ended = dssm("check", "--source", "train.csv")

@@ -145,6 +145,17 @@ class Machine:
 
             return self.wait(look, seconds)
 
+    def processes(self) -> list[str]:
+        """The processes that belong to this machine, whoever started them: they have its DSSM_HOME."""
+        mark, found = f"DSSM_HOME={self.home}".encode(), []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (process / "environ").read_bytes():
+                    found.append(f"{process.name} {(process / 'cmdline').read_bytes().decode().replace(chr(0), ' ')}")
+            except OSError:
+                continue  # it has just ended
+        return found
+
     def overdue(self, run: FlowRun) -> bool:
         """Say whether a run is past its time."""
         return run.expected_start_time is not None and run.expected_start_time < datetime.now(UTC)

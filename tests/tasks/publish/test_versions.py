@@ -10,6 +10,7 @@ from schemas.live import Live
 from schemas.manifest import hash_file
 from tasks.publish.versions import (
     approve,
+    decline,
     go_live,
     hash_candidate,
     is_whole,
@@ -159,6 +160,19 @@ def test_a_pending_version_goes_live_when_approved(models, candidates, published
     assert approve(models) == new
     live = read_live(models)
     assert (live.version, live.pending, live.history[-1].why) == (new.version, None, "approved")
+
+
+def test_a_declined_version_waits_no_longer_and_is_withdrawn(models, candidates, published):
+    """The live one stays; there is nothing left to approve or to decline."""
+    old, waiting = published("one"), add(models, candidates("two"))
+    wait_for_approval(models, waiting)
+    after = decline(models)
+
+    assert (after.version, after.pending) == (old.version, None)
+    assert after.withdrawn[-1].candidate == waiting.candidate
+    for again in (approve, decline):
+        with pytest.raises(NothingLive, match="waits for approval"):
+            again(models)
 
 
 def test_a_newer_pending_version_replaces_the_older(models, candidates):

@@ -1,0 +1,75 @@
+"""Runs that are killed, cancelled, or wait for each other."""
+
+import os
+import signal
+
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Cancelling
+
+from tests.conftest import DSSM
+from tests.ops.conftest import Machine
+
+LONG = "training.epochs = 10000\ntraining.checkpoint_seconds = 0"
+
+
+def training(machine: Machine, corpus: str = "bank") -> bool:
+    """Say whether a training has begun."""
+    return bool(list(machine.home.glob(f"partial/{corpus}/train-*/*")))
+
+
+def cancel(machine: Machine, run: FlowRun) -> FlowRun:
+    """Cancel a run as the UI does, and return it when it has ended."""
+    with machine.client() as client:
+        client.set_flow_run_state(run.id, Cancelling())
+    return machine.ended(run)
+
+
+def of_runs(machine: Machine) -> list[str]:
+    """Return the processes of runs: those of the server and of `dssm serve` aside."""
+    return [line for line in machine.processes() if "prefect.engine" in line or "flows.cli run" in line]
+
+
+def test_cancelling_ends_every_process_and_the_next_in_turn_trains(machine):
+    """One training at a time; the flow of all corpora takes its children with it, and a killed one frees its place."""
+    machine.write_toml("bank", LONG)
+    machine.write_toml("other")
+    with machine.serving():
+        first = machine.run_now("train-corpus/bank")
+        machine.wait(lambda: training(machine), 90)
+        second = machine.run_now("train-corpus/other")
+        machine.wait(lambda: list(machine.home.glob("runs/other/*/prepare")), 90)
+        assert cancel(machine, first).state_name == "Cancelled"
+        assert machine.ended(second).state_name == "Published", "it waited, and then trained"
+        machine.wait(lambda: not of_runs(machine), 20)
+
+        machine.write_toml("other", LONG)
+        with machine.client() as client:
+            every = client.read_deployment_by_name("train-all/all")
+            parameters = every.parameters | {"corpora": ["other"]}
+            parent = client.create_flow_run_from_deployment(every.id, parameters=parameters)
+        machine.wait(lambda: training(machine, "other"), 90)
+        assert len(of_runs(machine)) == 2, "the flow of all, and the corpus in a process of its own"
+        assert cancel(machine, parent).state_name == "Cancelled"
+        machine.wait(lambda: not of_runs(machine), 40)
+        machine.wait(lambda: all(run.state.is_final() for run in machine.runs("other")), 40)
+
+
+def test_a_killed_process_is_a_crashed_run(machine):
+    """Nobody saw the end of one that a person started by hand: the silence of its heartbeat tells."""
+    machine.write_toml("bank", LONG)
+    with machine.server():
+        assert machine.dssm("deploy").code == 0
+        process = machine.start(*DSSM, "run", "bank")
+        machine.wait(lambda: training(machine), 90)
+        (run,) = machine.runs("bank")
+        assert run.state_name == "Running"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        crashed = machine.ended(run, 240)
+        assert crashed.state_name == "Crashed"
+        assert "what is finished is not repeated" in crashed.state.message
+
+        machine.write_toml("bank")
+        assert machine.dssm("run", "bank").code == 0
+        (done,) = [one for one in machine.runs("bank") if one.id != run.id]
+        assert done.state_name == "Published"
