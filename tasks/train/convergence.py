@@ -27,6 +27,7 @@ _BARELY, _UNSETTLED = (
     0.12,
     0.9,
 )  # of the reducible loss, while training. Sound: 0.18 to 1; a 200th of the rate: up to 0.10
+_LARGE_RATE = 1  # Adagrad: a bag bears 100, hidden layers 1
 _COLLAPSED = 0.9  # mean cosine. Sound: up to 0.67, LSTMs that learn slowly up to 0.79; collapsed: 0.93 to 0.96
 _PAIRS_OF = 5  # classes that a mean cosine is worth something of: two may well be twins
 _FLAT, _FLAT_OF = (
@@ -84,10 +85,10 @@ def judge(
         good = " (good)" if found.reducible_fall >= _GOOD else ""
         said = f"Converged: the reducible loss fell by {found.reducible_fall:.0%}{good}; effective rank "
         return found.model_copy(update={"sentence": f"{said}{found.effective_rank:.0f}."})
-    (cause, why), *others = reasons
-    also = f" Also: {', '.join(other for other, _ in others)}." if others else ""
-    said = f"Not converged, {cause}: the reducible loss fell by {found.reducible_fall:.0%}; {why}.{also}"
-    return found.model_copy(update={"converged": False, "cause": cause, "sentence": said})
+    moved = f"fell by {found.reducible_fall:.0%}" if found.reducible_fall >= 0 else "did not fall"
+    said = ". Also ".join(f"{cause}: {why}" for cause, why in reasons)
+    sentence = f"Not converged (the reducible loss {moved}), {said}."
+    return found.model_copy(update={"converged": False, "cause": reasons[0][0], "sentence": sentence})
 
 
 def _reasons_of_data(found: Convergence, reach: Reachability, settings: CorpusSettings) -> Iterator[_Reason]:
@@ -124,10 +125,12 @@ def _reasons_of_training(
     whole = reach.first - reach.floor
     losses = [epoch.loss for epoch in epochs]
     if len(losses) <= _FEW:
-        unfinished = fall < _GOOD and still_falling(losses)
+        unfinished = not cut_short and fall < _GOOD and still_falling(losses)
     else:
-        barely = fall < _UNSETTLED and losses[0] - losses[-1] < _BARELY * whole
-        unfinished = not learnt and (barely or (fall < _GOOD and still_falling(losses)))
+        slow = settings.training.learning_rate <= _LARGE_RATE
+        barely = slow and fall < _UNSETTLED and losses[0] - losses[-1] < _BARELY * whole
+        falling = not cut_short and fall < _GOOD and still_falling(losses)
+        unfinished = not learnt and (barely or falling)
     works = fall >= _WORKS or (learnt and fall >= _HALF)
     crowds = [
         cosine
@@ -138,8 +141,8 @@ def _reasons_of_training(
         if cosine is not None and size >= _PAIRS_OF
     ]
     crowded, flat = max(crowds, default=0.0), found.effective_rank < _FLAT * min(len(class_rows), _FLAT_OF)
-    if unfinished and not cut_short:
-        yield "too few steps", f"it was still falling after {len(epochs)} epoch(s); set {_more_steps(settings)}"
+    if unfinished:
+        yield "too few steps", f"{len(epochs)} epoch(s) did not let it run out; set {_more_steps(settings)}"
     elif crowded > _COLLAPSED or (flat and not works):
         yield (
             "collapse",
@@ -174,7 +177,7 @@ def _remedy(settings: CorpusSettings, classes: int) -> str:
         return f"model.hidden = {[max(64, size) for size in model.hidden]}"
     if model.embedding < narrow:
         return f"model.embedding = {Model().embedding}"
-    if settings.training.learning_rate > 1:
+    if settings.training.learning_rate > _LARGE_RATE:
         return f"training.learning_rate = {Training().learning_rate:g}"
     if loss.gamma > 2 * usual.gamma:
         return f"loss.gamma = {usual.gamma:g}"
