@@ -48,7 +48,11 @@ def training(cause: Cause = "none", sentence: str = "Converged.") -> TrainingRep
         reducible_fall=0.9,
         oscillation=0.1,
         effective_rank=8,
+        mean_cosine=0.1,
         tail_cosine=None,
+        batch_variety=1.0,
+        mislabelled=0.0,
+        training_recall_at_1=0.97,
     )
     return TrainingReport(
         rows=1234,

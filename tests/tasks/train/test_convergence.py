@@ -52,7 +52,7 @@ def train(tmp_path_factory):
             for section, values in change.items():
                 sections[section] = sections.get(section, {}) | values
         settings = toy_settings(**sections)
-        key = str([corpus, settings.split, settings.negatives])
+        key = str([corpus, settings.source, settings.split, settings.negatives])
         if key not in folders:
             pairs = make_pairs(**corpus) if isinstance(corpus, dict) else corpus
             folders[key] = prepare_rows(tmp_path_factory.mktemp("corpus"), settings, pairs)
@@ -118,7 +118,7 @@ PLANTED = [
     ("too few steps", LARGE_CLASSES, [LSTM, {"training": {"learning_rate": 0.001}}]),
     ("too few steps", ZIPF, [LSTM, {"training": {"epochs": 2}}]),
     ("collapse", SPARSE, [ONE, {"loss": {"label_smoothing": 0.9}, "training": {"choose": False}}]),
-    ("collapse", EVEN, [ONE, {"loss": {"label_smoothing": 0.9}, "training": {"choose": False}}]),
+    ("collapse", EVEN, [ONE, {"loss": {"label_smoothing": 0.97}, "training": {"choose": False}}]),
     ("collapse", ZIPF, [{"model": {"towers": 1, "embedding": 2}}]),
     ("unknown", ZIPF, [HIDDEN, {"training": {"learning_rate": 100.0}}]),
 ]
@@ -247,7 +247,7 @@ def test_the_share_of_random_labels_is_estimated_from_the_texts(noise):
 
     found = share_mislabelled(texts, sparse.csr_matrix((20, 200), dtype=np.float32), given)
 
-    assert found == pytest.approx(max(0.0, noise - 0.08), abs=0.07)
+    assert found == pytest.approx(max(0.0, noise - 0.08), abs=0.1)
 
 
 def test_without_a_second_row_of_any_class_nothing_is_known_of_labels():
