@@ -86,7 +86,7 @@ def render_report(
             comparison=comparison,
             seconds=facts.pop("seconds", {}),
             facts=facts,
-            loss=settings.loss.kind,
+            loss=settings.loss_for(training.classes).kind,
             headline=summarise(evaluation),
             pills=list(_list_pills(evaluation, training, verdict, comparison)),
             locations=locations or {},

@@ -143,6 +143,10 @@ def test_a_text_needs_some_kind_of_feature():
     ("changes", "message"),
     [
         ({"loss": {"kind": "in_batch"}, "split": {"shuffle": False}}, "set split.shuffle = true"),
+        (
+            {"loss": {"kind": "softmax"}, "negatives": {"sampler": "first_n"}},
+            "set loss.log_q = false, or negatives.sampler = 'random'",
+        ),
         ({"negatives": {"mined_from": "v1"}}, "no use with loss.kind = 'auto': set loss.kind = 'softmax'"),
         ({"negatives": {"mined_from": "v1"}, "loss": {"kind": "softmax_all"}}, "no use with loss.kind = 'softmax_all'"),
         ({"negatives": {"mined_from": "v1"}, "loss": {"kind": "softmax"}}, "loss.log_q = true, which takes"),
