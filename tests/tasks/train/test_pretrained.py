@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -305,6 +306,17 @@ def test_a_damaged_version_is_told_apart_from_wrong_settings(prepared, tiny, tmp
 
     with pytest.raises(StaleFile, match=r"candidate is damaged: .*encoder"):
         Model(candidate)
+
+
+def test_threads_are_answered_alike(tiny):
+    """A tokeniser that is set anew for every call may be used by one thread at a time."""
+    tower, tokenise = tower_of(tiny().model)
+    expected = tower.encoder.vectors(tokenise(TEXTS))
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: tower.encoder.vectors(tokenise(TEXTS)), range(40)))
+
+    assert all(np.array_equal(vectors, expected) for vectors in found)
 
 
 # --- interruptions
