@@ -14,6 +14,9 @@ from schemas.workspace import CHECKOUT
 from tasks.train.training import best_stop, train_candidate
 from tests.tasks.prepare.toy import file_bytes, prepare_rows
 
+# The loss of equal cosines over 12 standard questions at gamma 20 and margin 0.1, but for the adjustment by the prior.
+_EQUAL = np.log(11 + np.exp(-2)) + 2 * (0.95 + 0.05 / 12)
+
 
 class Ended(Exception):
     """Stands for whatever ends a training."""
@@ -106,7 +109,7 @@ def test_many_standard_questions_are_sampled(train, small, monkeypatch):
     report = train(small())[0]
 
     assert (report.chosen["loss"], report.negatives_used) == ("softmax", True)
-    assert report.reachability.first == pytest.approx(np.log(12))
+    assert report.reachability.first == pytest.approx(_EQUAL, abs=2e-3)
     assert report.convergence.reducible_fall > 0.3
 
 
@@ -127,7 +130,7 @@ def test_the_report_judges_what_was_trained(train, small):
 
     assert report.convergence.converged
     assert (report.rows, report.classes) == (rows, 12)
-    assert report.reachability.first == pytest.approx(np.log(12))
+    assert report.reachability.first == pytest.approx(_EQUAL, abs=2e-3)
     assert 8 < report.convergence.effective_rank <= 12
 
 
@@ -149,7 +152,7 @@ def test_rows_too_few_to_hold_any_out_are_trained_all_the_same(train, small, tmp
     assert phases(train(settings, folder)[2])["choose"] == []
 
 
-@pytest.mark.parametrize("stop", [("choose", 3), ("choose", 6), ("refit", 1), ("refit", 4)], ids=str)
+@pytest.mark.parametrize("stop", [("choose", 3), ("choose", 6), ("refit", 1), ("refit", 2)], ids=str)
 def test_a_training_that_stopped_is_taken_up_where_it_was(train, small, stop):
     """No epoch before the last checkpoint is trained again, and the bytes are those of an unbroken run."""
     settings = small(training={"checkpoint_seconds": 0})
