@@ -13,6 +13,7 @@ DEFAULTS = {
     # A server that is started again still knows who held a place, and frees that of a run that is gone; in memory
     # (Prefect's default) it would be taken for ever, and the corpus never run again.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # a command that is no run has no log there
     "RAY_USAGE_STATS_ENABLED": "0",
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; see flows.serving: a run without a heartbeat has crashed
     "PREFECT_LOGGING_EXTRA_LOGGERS": "dssm",

@@ -1,0 +1,58 @@
+"""Messages to people: what is sent, and that nothing of it can fail a run."""
+
+import http.server
+import json
+import threading
+
+from flows.announcements import send_message
+from tests.conftest import make_settings
+
+
+def test_a_message_reaches_every_address(monkeypatch):
+    """Any that Apprise knows; here a web hook."""
+    received = []
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    monkeypatch.setenv("DSSM_NOTIFY", f"json://127.0.0.1:{httpd.server_port} json://127.0.0.1:{httpd.server_port}/two")
+    send_message("bank: HeldBack", "recall@10 0.61 is below 0.72")
+    httpd.shutdown()
+
+    assert [(one["title"], one["message"]) for one in received] == [
+        ("bank: HeldBack", "recall@10 0.61 is below 0.72")
+    ] * 2
+
+
+def test_an_address_that_takes_no_message_is_logged_without_its_password(monkeypatch, caplog):
+    """The run goes on; the log names what to mend, and no secret."""
+    monkeypatch.setenv("DSSM_NOTIFY", "json://me:secret@127.0.0.1:9 nosuch://secret")
+    send_message("bank: Published", "")
+
+    assert "address 2 is none that Apprise knows" in caplog.text
+    assert "DSSM_NOTIFY" in caplog.text
+    assert "secret" not in "".join(record.getMessage() for record in caplog.records if record.name.startswith("dssm"))
+
+
+def test_no_address_is_no_message(monkeypatch, caplog):
+    """And no complaint."""
+    monkeypatch.delenv("DSSM_NOTIFY", raising=False)
+    send_message("bank: Published", "")
+    assert not caplog.records
+
+
+def test_a_deployment_that_is_not_there_does_not_undo_a_publication(flow, toy_csv, caplog):
+    """publish.on_published names nothing: the model is live, the log says what was not started."""
+    result = flow(make_settings(toy_csv, publish__on_published="reload-bot/nosuch"))
+
+    assert result.status == "published"
+    assert "'reload-bot/nosuch' was not started" in caplog.text
+    assert "The model is live all the same" in caplog.text
