@@ -1,5 +1,7 @@
 """Texts to words and features."""
 
+import jieba
+import numpy as np
 import pytest
 
 from schemas.errors import SettingsError
@@ -18,6 +20,17 @@ def only(**switches):
 def test_chinese_is_cut_by_jieba():
     """Words of its dictionary; punctuation is none."""
     assert Tokeniser(Text()).words("怎么提前还款，麻烦吗?") == ["怎么", "提前", "还款", "麻烦", "吗"]
+
+
+def test_chinese_is_cut_as_jieba_does_word_for_word():
+    """On strings of words, lone characters, rare ones, letters and digits in any order."""
+    original = jieba.Tokenizer()
+    original.initialize()
+    random = np.random.default_rng(0)
+    pieces = [*"的了在是我有人退票机改签龘㐀", *original.FREQ, "abc", "A4", "138-0013", " ", "，", "%", "c++"]
+    for _ in range(2000):
+        text = "".join(pieces[n] for n in random.integers(len(pieces), size=random.integers(1, 12)))
+        assert list(features._jieba(None).cut(text, HMM=False)) == list(original.cut(text, HMM=False)), text
 
 
 def test_other_text_is_cut_into_letters_and_digits():
