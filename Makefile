@@ -18,7 +18,7 @@ test: .venv/ready-dev ## linter, type checker and all tests (under 10 minutes on
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 test-ops: .venv/ready-dev ## schedules, late runs, approval, cancelling: against real servers and a real clock (minutes)
 	$(BIN)/pytest -m ops tests/ops
