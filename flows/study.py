@@ -44,6 +44,7 @@ RECIPE: dict[str, Any] = {
         "output": None,
         "towers": 1,
         "class_vectors": False,
+        "exemplars": 0,
     },
     "loss": {
         "kind": "softmax_target",

@@ -221,6 +221,19 @@ class Model(Section):
         description="Towers of different seeds trained side by side; their cosines are averaged. pretrained: 1.",
     )
     class_vectors: bool = Field(default=True, description="Add a small learned vector to each standard question's.")
+    exemplars: int = Field(
+        default=32,
+        ge=0,
+        le=1000,
+        description="Training queries kept in the model per standard question, at most; the first standard questions "
+        "found are scored by how near these lie, too. 0: none.",
+    )
+    exemplar_weight: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of the kept queries in that score; empty: chosen on the validation cut, 0 included.",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -57,7 +57,7 @@ def evaluate_files(prepared_folder: Path, candidate: Path, folder: Path, setting
         row_ids=prepared.train["row_id"].to_numpy(),
         queries=prepared.train["query"].to_pylist(),
         class_ids=prepared.train["class_id"].to_numpy(),
-        scores=lambda rows: model.scores_of(read(prepared.train.slice(rows.start, rows.stop - rows.start))),
+        scores=lambda rows: model.cosines_of(read(prepared.train.slice(rows.start, rows.stop - rows.start))),
     )
     classes = Classes(
         texts=prepared.classes["standard_question"].to_pylist(),

@@ -30,6 +30,7 @@ from tasks.prepare.features import TOKENISER, Tokeniser
 from tasks.prepare.vocabulary import Rows, Vocabulary
 from tasks.train.candidate import FORMAT, ModelCard, read_arrays, read_card
 from tasks.train.data import Texts
+from tasks.train.exemplars import Exemplars
 
 _LOGGER = logging.getLogger("dssm.retriever")
 _BLOCK = 1024  # queries scored at once
@@ -37,7 +38,10 @@ _BLOCK = 1024  # queries scored at once
 
 @dataclass(frozen=True)
 class Hit:
-    """One standard question found, with its score: the mean cosine over the towers, in [-1, 1]."""
+    """One standard question found, with its score, at most 1.
+
+    The mean cosine over the towers, mixed with how near the training queries kept of it lie.
+    """
 
     standard_question: str
     score: float
@@ -75,21 +79,32 @@ class Model:
         self.standard_questions: list[str] = table["standard_question"].to_pylist()
         self.ids: list[str] = table["id"].to_pylist()
         self.rows: NDArray[np.int64] = table["rows"].to_numpy()
-        classes = arrays["classes"]
+        classes: NDArray[np.float32] = arrays["classes"]
         self._classes = np.ascontiguousarray(classes.reshape(len(classes), -1).T / np.float32(classes.shape[1]))
         self.encoder = _ENCODERS[self.card.model.tower](self.card, arrays, folder)
+        self._exemplars: Exemplars | None = None
+        if self.card.exemplar_weight:
+            self._exemplars = Exemplars.of(arrays["exemplars"], arrays["exemplar_starts"])
 
     def scores(self, queries: Sequence[str]) -> NDArray[np.float32]:
-        """Return (n, K) scores of all standard questions."""
-        return self.scores_of(self.encoder.read([normalise(query) for query in queries]))
+        """Return (n, K) scores of all standard questions: what a search goes by."""
+        vectors = self._vectors(self.encoder.read([normalise(query) for query in queries]))
+        cosines: NDArray[np.float32] = vectors @ self._classes
+        if self._exemplars is None:
+            return cosines
+        return self._exemplars.mix(cosines, vectors, self.card.exemplar_weight)
 
-    def scores_of(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - the encoder's own form
-        """Return (n, K) scores of what the encoder has read."""
+    def cosines_of(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - the encoder's own form
+        """Return (n, K) cosines of what the encoder has read, whatever queries are kept: they may be these."""
+        cosines: NDArray[np.float32] = self._vectors(read) @ self._classes
+        return cosines
+
+    def _vectors(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - as above
+        """Return (n, S * o) vectors, of unit length per tower."""
         vectors = self.encoder.vectors(read)
         lengths = np.sqrt(np.einsum("nso,nso->ns", vectors, vectors))[:, :, None]
-        vectors = vectors / np.maximum(lengths, np.float32(1e-9))
-        scores: NDArray[np.float32] = vectors.reshape(len(vectors), self._classes.shape[0]) @ self._classes
-        return scores
+        unit: NDArray[np.float32] = (vectors / np.maximum(lengths, np.float32(1e-9))).reshape(len(vectors), -1)
+        return unit
 
     def search(self, queries: Sequence[str], top: int = 10) -> list[list[Hit]]:
         """Return the `top` standard questions of each query, best first; none for an empty query."""

@@ -1,7 +1,7 @@
 """The final form of a trained model: a folder that names its tokeniser and holds no pickle. Free of torch.
 
 model.json                  how texts become features and vectors, and what each file is
-model.safetensors           embeddings, layers, vectors of the standard questions
+model.safetensors           embeddings, layers, vectors of the standard questions and of the training queries kept
 vocabulary.parquet          features and idf (bag), or words.parquet (lstm), or
 encoder/                    configuration, weights and tokeniser of the fine-tuned encoder (pretrained)
 standard_questions.parquet  id, text and training rows of each class, in the order of the vectors
@@ -10,6 +10,7 @@ user_dictionary.txt         only where one was given
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -41,13 +42,14 @@ class ModelCard(BaseModel):
     model: Model
     classes: int
     features: int
+    exemplar_weight: float = 0.0  # of the kept queries in a score
 
 
 def write_candidate(
     folder: Path,
     card: ModelCard,
     prepared: Path,
-    arrays: dict[str, NDArray[np.float32]],
+    arrays: dict[str, NDArray[Any]],
 ) -> None:
     """Write a complete candidate into `folder`, which exists and holds nothing but a pretrained encoder.
 
@@ -57,6 +59,7 @@ def write_candidate(
         prepared: folder of prepare; vocabulary and standard questions are taken from it.
         arrays: "embeddings" (V, S, d), stored in half precision, which no recall has been seen to notice;
             "classes" (K, S, o), of unit length per tower; the layers, by name. pretrained: no embeddings.
+            "exemplars" (N, S, o), stored in half precision, too, and "exemplar_starts" (K + 1,), where any are kept.
     """
     if card.text.user_dictionary:
         shutil.copyfile(card.text.user_dictionary, folder / DICTIONARY)
@@ -68,8 +71,8 @@ def write_candidate(
     classes = pq.read_table(prepared / "classes.parquet", columns=["id", "standard_question", "rows"])
     pq.write_table(classes, folder / "standard_questions.parquet", compression="zstd")
     stored = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    if "embeddings" in stored:
-        stored["embeddings"] = stored["embeddings"].astype(np.float16)
+    for name in {"embeddings", "exemplars"} & stored.keys():
+        stored[name] = stored[name].astype(np.float16)
     # Not save_file: it makes the file unreadable for other users.
     (folder / "model.safetensors").write_bytes(save(stored))
     write_atomically(folder / "model.json", card.model_dump_json(indent=1).encode())
@@ -87,7 +90,7 @@ def read_card(folder: Path) -> ModelCard:
     return card
 
 
-def read_arrays(folder: Path) -> dict[str, NDArray[np.float32]]:
+def read_arrays(folder: Path) -> dict[str, NDArray[Any]]:
     """Read model.safetensors."""
-    arrays: dict[str, NDArray[np.float32]] = load_file(folder / "model.safetensors")
+    arrays: dict[str, NDArray[Any]] = load_file(folder / "model.safetensors")
     return arrays

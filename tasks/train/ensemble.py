@@ -9,7 +9,7 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ class Ensemble:
         # Of a pretrained encoder there is one, whose kernels are large: the threads work inside them.
         torch.set_num_threads(settings.training.threads if settings.model.tower == "pretrained" else 1)
         self.done: list[Epoch] = []
-        towers = settings.model.towers
+        towers = self.towers = settings.model.towers
         sizes = [min(_GROUP, towers - start) for start in range(0, towers, _GROUP)]
         self.groups = [
             Fit(prepared, rows, _with_towers(settings, size), f"{phase}/{number}", epochs)
@@ -77,9 +77,9 @@ class Ensemble:
         """Return the mean loss over the training rows as they are served: what the verdict judges."""
         return float(self._shares @ list(self._pool.map(Fit.loss_without_dropout, self.groups)))
 
-    def arrays(self) -> dict[str, NDArray[np.float32]]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
         """Return embeddings (V, S, d) if any, class vectors (K, S, o) and the layers of all towers, by name."""
-        arrays = {"classes": self.class_vectors().transpose(1, 0, 2)}
+        arrays: dict[str, NDArray[Any]] = {"classes": self.class_vectors().transpose(1, 0, 2)}
         tables = [fit.tower.table for fit in self.groups if not isinstance(fit.tower, PretrainedTower)]
         if tables:
             embeddings = [table.weight.view(table.towers, table.rows, -1).numpy() for table in tables]

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,14 @@ from tasks.train.candidate import ENCODER, ModelCard, write_candidate
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
 from tasks.train.ensemble import Ensemble
+from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, Exemplars, keep_exemplars
 from tasks.train.reachability import assess, find_reachable
 
 _CHOOSING_TOWERS = 2  # enough to see when to stop
 _BLOCK = 2048  # queries ranked at once
 _SAMPLE = 512  # training rows ranked for the verdict
 
+T = TypeVar("T")
 OnEpoch = Callable[[Epoch, int], None]  # the record, and the most epochs the phase can have
 
 
@@ -64,6 +67,12 @@ def train_candidate(
     with Ensemble(prepared, rows, settings, "refit", settings.training.epochs) as ensemble:
         _run(ensemble, int(chosen["epochs"]), partial / "refit.safetensors", settings, on_epoch)
         arrays = ensemble.arrays()
+        per_class = settings.model.exemplars if chosen["exemplar_weight"] else 0
+        kept = keep_exemplars(ensemble, prepared, rows, per_class)
+        if kept is None:
+            chosen["exemplar_weight"] = 0.0
+        else:
+            arrays |= {"exemplars": kept[0], "exemplar_starts": kept[1]}
         sample = np.unique(np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.int64))
         verdict = judge(
             ensemble.done,
@@ -93,6 +102,7 @@ def train_candidate(
         model=settings.model,
         classes=report.classes,
         features=prepared.vocabulary if settings.model.tower == "bag" else prepared.words,
+        exemplar_weight=float(chosen["exemplar_weight"]),
     )
     write_candidate(folder / "candidate", card, prepared_folder, arrays)
     write_atomically(folder / "training.json", report.model_dump_json(indent=1).encode())
@@ -114,7 +124,7 @@ def _choose(
     """
     held = np.flatnonzero(prepared.validation)
     if not settings.training.choose or len(held) in (0, len(prepared.labels)):
-        return {"epochs": settings.training.epochs}, []
+        return {"epochs": settings.training.epochs, "exemplar_weight": _weight_or(settings, DEFAULT_WEIGHT)}, []
     finished = partial / "chosen.json"
     if finished.exists():
         stored = json.loads(finished.read_bytes())
@@ -126,30 +136,80 @@ def _choose(
 
         def measure(epoch: Epoch, most: int) -> None:
             ranks = _ranks(ensemble, prepared, held)
-            score = (1 / (ranks + 1) + (ranks < 10)) / 2  # of the first place and of the first ten
             ensemble.done[-1] = epoch.model_copy(
-                update={"recall_at_10": float((ranks < 10).mean()), "validation_scores": score.tolist()}
+                update={"recall_at_10": float((ranks < 10).mean()), "validation_scores": _score(ranks).tolist()}
             )
             on_epoch(ensemble.done[-1], most)
 
         _run(ensemble, settings.training.epochs, partial / "choose.safetensors", settings, measure)
         stop = best_stop(np.array([epoch.validation_scores for epoch in ensemble.done]))
-        chosen: dict[str, float | int | str] = {"epochs": stop}
+        weight = _weight_or(settings, None)
+        if weight is None:
+            weight = _choose_weight(ensemble, prepared, rows, held, settings.model.exemplars)
+        chosen: dict[str, float | int | str] = {"epochs": stop, "exemplar_weight": weight}
         done = [epoch.model_copy(update={"validation_scores": None}) for epoch in ensemble.done]
         stored = {"chosen": chosen, "epochs": [epoch.model_dump() for epoch in done]}
         write_atomically(finished, canonical_json(stored))
         return chosen, done
 
 
+def _score(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return what a choice goes by, for each row: the first place and the first ten."""
+    return (1 / (ranks + 1) + (ranks < 10)) / 2
+
+
+def _weight_or(settings: CorpusSettings, otherwise: T) -> float | T:
+    """Return the weight of the exemplars as the settings have it; `otherwise` where they leave it open."""
+    if not settings.model.exemplars:
+        return 0.0
+    return otherwise if settings.model.exemplar_weight is None else settings.model.exemplar_weight
+
+
+def _choose_weight(
+    ensemble: Ensemble, prepared: Prepared, rows: NDArray[np.int64], held: NDArray[np.int64], per_class: int
+) -> float:
+    """Return the weight of the exemplars that does best on the validation rows.
+
+    The usual one, unless another beats it by more than the standard error of their paired difference.
+    """
+    kept = keep_exemplars(ensemble, prepared, rows, per_class)
+    if kept is None:
+        return 0.0
+    exemplars, classes = Exemplars.of(*kept), _flat(ensemble.class_vectors())
+    scores: dict[float, list[NDArray[np.float64]]] = {weight: [] for weight in WEIGHTS}
+    for start in range(0, len(held), _BLOCK):
+        block = held[start : start + _BLOCK]
+        queries = _flat(ensemble.encode(prepared.queries.take(block)))
+        cosines = queries @ classes.T / np.float32(ensemble.towers)
+        for weight, found in scores.items():
+            mixed = exemplars.mix(cosines, queries, weight)
+            found.append(_score(_places(mixed, prepared.labels[block])))
+    table = np.array([np.concatenate(found) for found in scores.values()])
+    return WEIGHTS[clearly_best(table, WEIGHTS.index(DEFAULT_WEIGHT))]
+
+
+def _flat(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (n, S * o) of (S, n, o)."""
+    return vectors.transpose(1, 0, 2).reshape(vectors.shape[1], -1)
+
+
+def clearly_best(scores: NDArray[np.float64], usual: int) -> int:
+    """Return which of (choices, rows) scores to take: the usual one, unless the best clearly beats it.
+
+    Clearly: by more than the standard error of their paired difference.
+    """
+    best = int(scores.mean(axis=1).argmax())
+    difference = scores[best] - scores[usual]
+    error = difference.std() / np.sqrt(difference.size)
+    return best if difference.mean() > error else usual
+
+
 def best_stop(scores: NDArray[np.float64]) -> int:
     """Return after how many epochs to stop, from the (epochs, rows) scores of the validation rows.
 
-    The last epoch, unless the best one beats it by more than the standard error of their paired difference.
+    The last one, unless another is clearly better.
     """
-    best = int(scores.mean(axis=1).argmax())
-    difference = scores[best] - scores[-1]
-    error = difference.std() / np.sqrt(difference.size)
-    return best + 1 if difference.mean() > error else len(scores)
+    return clearly_best(scores, len(scores) - 1) + 1
 
 
 def _run(ensemble: Ensemble, epochs: int, checkpoint: Path, settings: CorpusSettings, on_epoch: OnEpoch) -> None:
@@ -172,6 +232,12 @@ def _ranks(ensemble: Ensemble, prepared: Prepared, rows: NDArray[np.int64]) -> N
         block = rows[start : start + _BLOCK]
         queries = ensemble.encode(prepared.queries.take(block))
         scores = np.einsum("sno,sko->nk", queries, classes, optimize=True)
-        right = scores[np.arange(len(block)), prepared.labels[block]]
-        ranks.append((scores > right[:, None]).sum(axis=1))
+        ranks.append(_places(scores, prepared.labels[block]))
     return np.concatenate(ranks)
+
+
+def _places(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many standard questions have a higher score than the right one."""
+    right = scores[np.arange(len(labels)), labels]
+    places: NDArray[np.int64] = (scores > right[:, None]).sum(axis=1)
+    return places

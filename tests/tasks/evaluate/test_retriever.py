@@ -112,9 +112,9 @@ def test_scores_are_those_of_the_towers_in_training(tmp_path, model):
     served = Model(folder)
 
     np.testing.assert_allclose(served.scores(rows["query"].to_pylist()), expected, atol=2e-5)
-    np.testing.assert_allclose(served.scores_of(served.encoder.read_prepared(rows)), expected, atol=2e-5)
+    np.testing.assert_allclose(served.cosines_of(served.encoder.read_prepared(rows)), expected, atol=2e-5)
     part = rows.slice(7, 5)
-    np.testing.assert_allclose(served.scores_of(served.encoder.read_prepared(part)), expected[7:12], atol=2e-5)
+    np.testing.assert_allclose(served.cosines_of(served.encoder.read_prepared(part)), expected[7:12], atol=2e-5)
     assert expected.std() > 0.01  # not all alike, which would make the comparison empty
     assert (served.rows == np.bincount(data.labels, minlength=12)).all()
 

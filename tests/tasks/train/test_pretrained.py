@@ -18,6 +18,7 @@ import torch
 from schemas.errors import SettingsError, StaleFile
 from schemas.workspace import CHECKOUT
 from tasks.evaluate.retriever import Model
+from tasks.ingest.normalise import normalise
 from tasks.train.data import read_prepared
 from tasks.train.ensemble import Ensemble
 from tasks.train.fit import Fit
@@ -252,8 +253,9 @@ def test_scores_are_those_of_the_tower_in_training(prepared, tiny, bert, tmp_pat
     served = Model(out / "candidate")
 
     expected = np.einsum("sno,sko->nk", kept["queries"], kept["classes"])
-    np.testing.assert_allclose(served.scores(rows["query"].to_pylist()), expected, atol=1e-5)
-    np.testing.assert_allclose(served.scores_of(served.encoder.read_prepared(rows)), expected, atol=1e-5)
+    read = served.encoder.read([normalise(query) for query in rows["query"].to_pylist()])
+    np.testing.assert_allclose(served.cosines_of(read), expected, atol=1e-5)
+    np.testing.assert_allclose(served.cosines_of(served.encoder.read_prepared(rows)), expected, atol=1e-5)
     assert expected.std() > 0.01
     assert served.search(["签证怎么办", ""], top=3)[1] == []
     assert report.parameters > 5000

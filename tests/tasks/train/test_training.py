@@ -65,7 +65,10 @@ def test_without_a_choice_all_epochs_are_trained_on_all_rows(train, small):
 
     assert phases(told) == {"choose": [], "refit": [1, 2, 3]}
     assert [most for _, most in told] == [3, 3, 3]
-    assert (report.chosen, report.validation_recall_at_10) == ({"epochs": 3, "loss": "softmax_all"}, None)
+    assert (report.chosen, report.validation_recall_at_10) == (
+        {"epochs": 3, "exemplar_weight": 0.5, "loss": "softmax_all"},
+        None,
+    )
 
 
 def test_validation_rows_are_not_trained_on_while_choosing(train, small, prepared, tmp_path):

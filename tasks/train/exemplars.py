@@ -1,0 +1,123 @@
+"""Training queries that a model keeps beside the vectors of its standard questions. Pure, free of torch.
+
+A standard question's vector is one point; what customers ask of it is often several. So the first
+standard questions by cosine are scored anew, by how near some of their own training queries lie: a
+mixture of a parametric model with its nearest neighbours, as in Khandelwal et al. 2020, "Generalization
+through Memorization: Nearest Neighbor Language Models", section 2.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.train.data import Prepared, Texts
+
+DEFAULT_WEIGHT = 0.5
+WEIGHTS = (0.0, 0.25, DEFAULT_WEIGHT, 0.75)  # what the validation cut chooses from
+_FIRST = 32  # standard questions scored anew; 20, 50 and all of them gave the same recall
+_MOST = 50_000  # kept queries in all: a hundred megabytes in memory, fifty on disk
+_SHARPNESS = 20.0  # of the softened maximum over a standard question's queries
+_COUNT_DISCOUNT = 0.4  # 0: many queries count for more, as a prior does; 1: their number does not matter
+
+
+class Source(Protocol):
+    """What has learned to read texts: `tasks.train.ensemble.Ensemble`."""
+
+    def encode(self, texts: Texts) -> NDArray[np.float32]:
+        """Return (S, n, o) vectors of unit length per tower."""
+
+    def class_vectors(self) -> NDArray[np.float32]:
+        """Return (S, K, o) vectors of all standard questions, of unit length per tower."""
+
+
+@dataclass(frozen=True)
+class Exemplars:
+    """Kept queries, at least one of every standard question, standard question after standard question."""
+
+    vectors: NDArray[np.float32]  # (N, S * o), scaled so that a dot product with a query is the mean cosine
+    starts: NDArray[np.int64]  # (K + 1,) where those of each standard question begin
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.floating], starts: NDArray[np.int64]) -> Self:
+        """Take (N, S, o) vectors of unit length per tower."""
+        scaled = vectors.reshape(len(vectors), -1).astype(np.float32) / np.float32(vectors.shape[1])
+        return cls(scaled, starts)
+
+    def mix(self, cosines: NDArray[np.float32], queries: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
+        """Return (n, K) scores: the first standard questions mixed with their kept queries, the others behind them.
+
+        A query without any known feature keeps its cosines, which are 0.
+
+        Args:
+            cosines: (n, K) of the queries with the standard questions.
+            queries: (n, S * o), of unit length per tower.
+            weight: of the kept queries, from 0 to 1.
+        """
+        scores, share = cosines.copy(), np.float32(weight)
+        known = np.flatnonzero(queries.any(axis=1))
+        if not weight or not len(known):
+            return scores
+        first, near = self._nearness(cosines[known], queries[known])
+        mixture = (1 - share) * np.take_along_axis(cosines[known], first, axis=1) + share * near
+        others = cosines[known]
+        np.put_along_axis(others, first, np.float32(-np.inf), axis=1)
+        ahead = others.max(axis=1) - mixture.min(axis=1)  # -inf: there are no others
+        others -= np.maximum(ahead + np.float32(1e-5), 0)[:, None]  # more than rounding takes back
+        np.put_along_axis(others, first, mixture, axis=1)
+        scores[known] = others
+        return scores
+
+    def _nearness(
+        self, cosines: NDArray[np.float32], queries: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return (n, F) the first standard questions of each query, and how near their kept queries lie, at most 1.
+
+        A softened maximum: log of the sum of e^(sharpness * (cosine - 1)), less a share of the log of their number.
+        """
+        places = min(_FIRST, cosines.shape[1])
+        first = np.argpartition(-cosines, places - 1, axis=1)[:, :places]
+        counts = np.diff(self.starts)
+        sums = np.empty(first.shape, dtype=np.float32)
+        for query, classes, row in zip(queries, first, sums, strict=True):
+            lengths = counts[classes]
+            ends = np.cumsum(lengths)
+            kept = np.repeat(self.starts[classes] - (ends - lengths), lengths) + np.arange(ends[-1])
+            nearness = np.exp(np.float32(_SHARPNESS) * (self.vectors[kept] @ query - 1))
+            row[:] = np.add.reduceat(nearness, ends - lengths)
+        bonus = np.float32(1 - _COUNT_DISCOUNT) * np.log(np.float32(counts.max()))
+        discount = np.float32(_COUNT_DISCOUNT) * np.log(counts[first]).astype(np.float32)
+        return first, 1 + (np.log(sums) - discount - bonus) / np.float32(_SHARPNESS)
+
+
+def keep_exemplars(
+    source: Source, prepared: Prepared, rows: NDArray[np.int64], per_class: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+    """Return (N, S, o) vectors of the queries to keep and (K + 1) where each standard question's begin.
+
+    None where nothing is to be kept, or there are more standard questions than queries that may be kept in all.
+    Of each standard question the first rows are kept, in their shuffled order; one without rows has its own vector.
+
+    Args:
+        source: encodes them.
+        prepared: the data.
+        rows: numbers of the rows it was trained on.
+        per_class: rows to keep of each standard question, at most.
+    """
+    classes, labels = len(prepared.classes), prepared.labels[rows]
+    most = min(per_class, _MOST // max(1, classes))
+    if not most:
+        return None
+    counts = np.bincount(labels, minlength=classes)
+    bare = np.flatnonzero(counts == 0)
+    owners = np.concatenate([labels, bare])
+    counts[bare] = 1
+    order = np.argsort(owners, kind="stable")
+    kept = order[np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts) < most]
+    is_row = kept < len(rows)
+    own = source.class_vectors().transpose(1, 0, 2)[owners[kept[~is_row]]]
+    vectors = np.empty((len(kept), *own.shape[1:]), dtype=np.float32)
+    vectors[is_row] = source.encode(prepared.queries.take(rows[kept[is_row]])).transpose(1, 0, 2)
+    vectors[~is_row] = own
+    return vectors, np.concatenate([[0], np.cumsum(np.minimum(counts, most))])
