@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run serve test test-ops lint format bench-recall clean
+.PHONY: help run serve test test-ops format bench-recall bench-speed clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ SEEDS ?= 3
 bench-recall: .venv/ready .venv-peers/ready ## recall and time against what a user would pick instead (SPLIT=validation: without test.csv)
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tests.benchmarks.recall $(CORPORA) --split $(SPLIT) --seeds $(SEEDS) \
 	    --peers $(PEERS) --peers-python .venv-peers/bin/python --out data/bench/recall-$(SPLIT).jsonl
+
+bench-speed: .venv/ready .venv-peers/ready ## seconds against what a user would pick instead, and of one query
+	OMP_NUM_THREADS=2 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tests.benchmarks.speed $(CORPORA) \
+	    --peers $(PEERS) --peers-python .venv-peers/bin/python
 
 # The peers' packages never meet ours.
 .venv-peers/ready: constraints.txt

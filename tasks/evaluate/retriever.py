@@ -11,7 +11,7 @@ several threads.
 import json
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from schemas.errors import NothingLive, PipelineError, SettingsError, StaleFile
 from schemas.workspace import default_home
 from tasks.evaluate.metrics import ranking
+from tasks.evaluate.nearest import Nearest
 from tasks.ingest.normalise import NORMALISER, normalise
 from tasks.prepare.features import TOKENISER, Tokeniser
 from tasks.prepare.vocabulary import Rows, Vocabulary
@@ -34,6 +35,7 @@ from tasks.train.exemplars import Exemplars
 
 _LOGGER = logging.getLogger("dssm.retriever")
 _BLOCK = 1024  # queries scored at once
+_MANY = 20_000  # standard questions; above, a product with all of them costs more than ruling most of them out
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,20 @@ class Model:
         self.ids: list[str] = table["id"].to_pylist()
         self.rows: NDArray[np.int64] = table["rows"].to_numpy()
         classes: NDArray[np.float32] = arrays["classes"]
-        self._classes = np.ascontiguousarray(classes.reshape(len(classes), -1).T / np.float32(classes.shape[1]))
+        self.class_vectors: NDArray[np.float32] = classes.reshape(len(classes), -1) / np.float32(classes.shape[1])
         self.encoder = _ENCODERS[self.card.model.tower](self.card, arrays, folder)
         self._exemplars: Exemplars | None = None
         if self.card.exemplar_weight:
             self._exemplars = Exemplars.of(arrays["exemplars"], arrays["exemplar_starts"])
+        many = len(classes) > _MANY and self._exemplars is None
+        self._nearest = Nearest(self.class_vectors) if many else None
+        self._classes = self.class_vectors.T if many else np.ascontiguousarray(self.class_vectors.T)
 
     def scores(self, queries: Sequence[str]) -> NDArray[np.float32]:
         """Return (n, K) scores of all standard questions: what a search goes by."""
-        vectors = self._vectors(self.encoder.read([normalise(query) for query in queries]))
+        return self._scores(self.vectors_of(self.encoder.read([normalise(query) for query in queries])))
+
+    def _scores(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         cosines: NDArray[np.float32] = vectors @ self._classes
         if self._exemplars is None:
             return cosines
@@ -96,10 +103,10 @@ class Model:
 
     def cosines_of(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - the encoder's own form
         """Return (n, K) cosines of what the encoder has read, whatever queries are kept: they may be these."""
-        cosines: NDArray[np.float32] = self._vectors(read) @ self._classes
+        cosines: NDArray[np.float32] = self.vectors_of(read) @ self._classes
         return cosines
 
-    def _vectors(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - as above
+    def vectors_of(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - as above
         """Return (n, S * o) vectors, of unit length per tower."""
         vectors = self.encoder.vectors(read)
         lengths = np.sqrt(np.einsum("nso,nso->ns", vectors, vectors))[:, :, None]
@@ -110,12 +117,23 @@ class Model:
         """Return the `top` standard questions of each query, best first; none for an empty query."""
         found: list[list[Hit]] = []
         for start in range(0, len(queries), _BLOCK):
-            block = queries[start : start + _BLOCK]
-            scores = self.scores(block)
-            for query, row, order in zip(block, scores, ranking(scores, top), strict=True):
-                hits = [Hit(self.standard_questions[n], float(row[n]), self.ids[n]) for n in order]
-                found.append(hits if normalise(query) else [])
+            block = [normalise(query) for query in queries[start : start + _BLOCK]]
+            for query, (ids, scores) in zip(block, self._best(block, top), strict=True):
+                hits = [
+                    Hit(self.standard_questions[n], float(s), self.ids[n]) for n, s in zip(ids, scores, strict=True)
+                ]
+                found.append(hits if query else [])
         return found
+
+    def _best(self, normalised: Sequence[str], top: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield the ids of the `top` standard questions of each query, best first, and their scores."""
+        vectors = self.vectors_of(self.encoder.read(normalised))
+        if self._nearest:
+            yield from (self._nearest.search(vector, top) for vector in vectors)
+            return
+        scores = self._scores(vectors)
+        for row, ids in zip(scores, ranking(scores, top), strict=True):
+            yield ids, row[ids]
 
 
 class Retriever:

@@ -45,8 +45,8 @@ def main() -> None:
             if not (folder / "train.csv").exists():
                 sys.exit(f"skipped: no {folder / 'train.csv'}")
             data = folder if arguments.split == "test" else cut(folder, Path(scratch) / "cut" / folder.name)
-            new = [_ours(data, Path(scratch), arguments.seeds, arguments.set)]
-            new += _peers(data, arguments.peers, arguments.peers_python) if arguments.peers else []
+            new = [measure_ours(data, Path(scratch), arguments.seeds, arguments.set)]
+            new += measure_peers(data, arguments.peers, arguments.peers_python) if arguments.peers else []
             for row in new:
                 print(json.dumps(row, ensure_ascii=False), file=sys.stderr, flush=True)  # noqa: T201 - progress
             rows += new
@@ -74,7 +74,8 @@ def cut(folder: Path, target: Path, number: int = 0) -> Path:
     return target
 
 
-def _ours(folder: Path, scratch: Path, seeds: int, overrides: list[str]) -> dict[str, object]:
+def measure_ours(folder: Path, scratch: Path, seeds: int, overrides: list[str]) -> dict[str, object]:
+    """Return the figures of `dssm run`, mean over the seeds; its homes stay below `scratch`."""
     runs = []
     for seed in range(1, seeds + 1):
         home = Path(scratch) / f"home-{folder.name}-{seed}"
@@ -123,8 +124,10 @@ def _check_queries(folder: Path, environment: dict[str, str], result: dict[str, 
             sys.exit(f"{folder.name}: dssm query gives recall@{k} {mean(hits)}, dssm run {result[f'recall_at_{k}']}")
 
 
-def _peers(folder: Path, peers: Path, python: str) -> list[dict[str, object]]:
-    done = subprocess.run([python, str(peers), str(folder), "--json"], capture_output=True, text=True, check=True)
+def measure_peers(folder: Path, peers: Path, python: str, names: str | None = None) -> list[dict[str, object]]:
+    """Return what peers.py measures, of all peers or of those named, separated by commas."""
+    command = [python, str(peers), str(folder), "--json", *(["--peers", names] if names else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 

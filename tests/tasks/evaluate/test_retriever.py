@@ -13,12 +13,14 @@ import pytest
 
 from schemas.errors import NothingLive, StaleFile
 from schemas.workspace import CHECKOUT
+from tasks.evaluate import retriever
 from tasks.evaluate.retriever import Model, Retriever, live_version
 from tasks.prepare.features import TOKENISER
 from tasks.publish.versions import add_version, go_live, roll_back
 from tasks.train.candidate import ModelCard, write_candidate
 from tasks.train.data import read_prepared
 from tasks.train.ensemble import Ensemble
+from tasks.train.exemplars import Exemplars
 from tests.tasks.prepare.toy import PAIRS, prepare_rows, toy_settings
 
 QUERIES = ["怎么退票", "  我要改签？", "ＷiFi 行李", "", "！？", "zzz", *(query for query, _ in PAIRS[:20])]
@@ -142,6 +144,19 @@ def test_batches_and_single_queries_are_answered_alike(tmp_path, tower):
     for hits, single in zip(together, (alone * 50)[:1100], strict=True):
         assert [hit.standard_question for hit in hits] == [hit.standard_question for hit in single]
         assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in single], abs=1e-5)
+
+
+def test_among_very_many_standard_questions_the_same_are_found(candidate, monkeypatch):
+    """Above a number of them, most are ruled out unread."""
+    queries = ["我要退票", "", "改签流程", "没有这样的词 xyz"]
+    monkeypatch.setattr(Exemplars, "of", lambda *_: None)  # so many cannot be kept
+    few = Model(candidate).search(queries, top=5)
+    monkeypatch.setattr(retriever, "_MANY", 1)
+    many = Model(candidate).search(queries, top=5)
+
+    assert [[hit.id for hit in hits] for hits in many] == [[hit.id for hit in hits] for hits in few]
+    scores = [[hit.score for hit in hits] for hits in few]
+    assert [hit.score for hits in many for hit in hits] == pytest.approx(np.concatenate(scores), abs=1e-6)
 
 
 def test_a_trained_model_finds_what_was_asked(candidate):

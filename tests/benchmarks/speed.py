@@ -1,0 +1,155 @@
+"""Time against what a user would pick instead: every ratio from one run, on validation cuts of the training files.
+
+    python -m tests.benchmarks.speed FOLDER... --peers PEERS.py --peers-python PYTHON [--runs 3]
+
+1. From raw text to a fitted model: seconds of ingest, prepare and train of `dssm run --json` (the whole default:
+   choosing, then the refit) against the seconds peers.py gives its own; imports are left out of both.
+2. Encoding raw queries in a batch: ours against sentence-transformers' static `encode`, which is handed the features
+   of our own tokeniser, whose time counts for both.
+3. One query through the `Retriever`, on one thread: over the corpus's standard questions, and over 100,000.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tasks.evaluate.nearest import Nearest
+from tasks.evaluate.retriever import Model, Retriever
+from tasks.ingest.normalise import normalise
+from tests.benchmarks.recall import cut, measure_ours, measure_peers
+
+_STEPS = ("ingest", "prepare", "train")
+_ALLOWED = {"sentence-transformers": 1.0, "fasttext": 3.0}  # times the peer's seconds
+_MANY = 100_000
+_QUERIES = 400
+
+
+def main() -> None:
+    """Measure and print three Markdown tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--peers", type=Path, required=True)
+    parser.add_argument("--peers-python", required=True, help="interpreter that has the peers' packages")
+    parser.add_argument("--runs", type=int, default=3, help="of the two short measurements, after a warm-up")
+    arguments = parser.parse_args()
+    for needed in (arguments.peers, *(folder / "train.csv" for folder in arguments.folders)):
+        if not needed.exists():
+            sys.exit(f"skipped: no {needed}")
+    fits, encodings, queries = [], [], []
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        for folder in arguments.folders:
+            data = cut(folder, scratch / "cut" / folder.name)
+            ours = measure_ours(data, scratch, 1, [])
+            peers = measure_peers(data, arguments.peers, arguments.peers_python, ",".join(_ALLOWED))
+            fits += [_compare_fit(folder.name, ours, peer) for peer in peers]
+            retriever = Retriever.live("bench", scratch / f"home-{folder.name}-1")
+            texts = list(dict.fromkeys(pd.read_csv(data / "train.csv")["query"].dropna().astype(str)))
+            encodings.append(_compare_encoding(folder.name, retriever.model, texts, arguments, scratch))
+            queries += _time_queries(folder.name, retriever, texts)
+            print(fits[-len(peers) :], encodings[-1], queries[-2:], file=sys.stderr)  # noqa: T201 - progress
+    for rows in (fits, encodings, queries):
+        print(_table(rows), end="\n\n")  # noqa: T201 - the output of a script
+
+
+def _compare_fit(corpus: str, ours: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
+    seconds = sum(ours[f"seconds[{step}]"] for step in _STEPS)
+    return {
+        "corpus": corpus,
+        "peer": peer["peer"],
+        "its recall@10": f"{peer['recall@10']:.4f}",
+        "ours": f"{ours['recall@10']:.4f}",
+        "its seconds": f"{peer['seconds']:.1f}",
+        "our seconds": f"{seconds:.1f}",
+        "ratio": f"{seconds / peer['seconds']:.2f}",
+        "wanted": f"≤ {_ALLOWED[peer['peer']]:g}, recall ≥ its − 0.003",
+    }
+
+
+def _compare_encoding(
+    corpus: str, model: Model, texts: Sequence[str], arguments: argparse.Namespace, scratch: Path
+) -> dict[str, Any]:
+    encoder: Any = model.encoder
+    tokenise = encoder._tokeniser.features
+    cut_texts = ["\t".join(tokenise(normalise(text))) for text in texts]
+    (scratch / "features").write_text("\n".join(encoder._vocabulary.features), "utf-8")
+    (scratch / "texts").write_text("\n".join(cut_texts), "utf-8")
+    size = model.card.model.embedding * model.card.model.towers
+    words = [Path(__file__).with_name("static_encode.py"), scratch / "features", scratch / "texts", size]
+    ours, tokens = [], []
+    for _ in range(arguments.runs):
+        began = time.perf_counter()
+        vectors = encoder.vectors(encoder.read([normalise(text) for text in texts]))
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=2, keepdims=True), 1e-9)
+        ours.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        for text in texts:
+            tokenise(normalise(text))
+        tokens.append(time.perf_counter() - began)
+    command = [arguments.peers_python, *map(str, words), str(arguments.runs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    theirs = median(tokens) + median(map(float, done.stdout.split()))
+    return {
+        "corpus": corpus,
+        "queries": len(texts),
+        "tokenising": f"{median(tokens):.2f} s",
+        "sentence-transformers": f"{theirs:.2f} s",
+        "ours": f"{median(ours):.2f} s",
+        "times as fast": f"{theirs / median(ours):.2f}",
+        "wanted": "≥ 2",
+    }
+
+
+def _time_queries(corpus: str, retriever: Retriever, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Over the corpus's own standard questions, then with 100,000 vectors mixed from theirs."""
+    model = retriever.model
+    random = np.random.default_rng(0)
+    mixed = model.class_vectors[random.integers(len(model.ids), size=(2, _MANY))].mean(axis=0)
+    mixed += 0.3 * random.standard_normal(mixed.shape) * np.abs(mixed).mean()
+    index = Nearest((mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32))
+
+    def among_many(text: str) -> None:
+        index.search(model.vectors_of(model.encoder.read([normalise(text)]))[0], 10)
+
+    asked = {len(model.ids): lambda text: retriever.search([text]), _MANY: among_many}
+    chosen = [texts[n] for n in random.permutation(len(texts))[:_QUERIES]]
+    return [
+        {"corpus": corpus, "standard questions": count} | _percentiles([_milliseconds(ask, text) for text in chosen])
+        for count, ask in asked.items()
+    ]
+
+
+def _milliseconds(ask: Any, text: str) -> float:
+    began = time.perf_counter()
+    ask(text)
+    return 1000 * (time.perf_counter() - began)
+
+
+def _percentiles(milliseconds: list[float]) -> dict[str, str]:
+    values: NDArray[np.float64] = np.percentile(milliseconds[20:], [50, 99])
+    return {
+        "p50": f"{values[0]:.2f} ms",
+        "p99": f"{values[1]:.2f} ms",
+        "threads": os.environ.get("OMP_NUM_THREADS", ""),
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    heads = list(rows[0])
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    return "\n".join([*lines, *(f"| {' | '.join(str(row[head]) for head in heads)} |" for row in rows)])
+
+
+if __name__ == "__main__":
+    main()

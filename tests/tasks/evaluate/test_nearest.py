@@ -1,0 +1,64 @@
+"""Exact search among many standard questions."""
+
+import numpy as np
+import pytest
+
+from tasks.evaluate.metrics import ranking
+from tasks.evaluate.nearest import Nearest
+
+
+def unit(vectors):
+    """Return vectors of length 1."""
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def clustered(random, count, size, decay):
+    """Return vectors whose directions hold less and less, as trained ones do."""
+    return unit(random.standard_normal((count, size)) * decay ** np.arange(size))
+
+
+@pytest.mark.parametrize("decay", [1.0, 0.98, 0.9], ids=["isotropic", "flat", "steep"])
+@pytest.mark.parametrize("top", [1, 10])
+def test_it_finds_what_a_product_with_all_vectors_finds(decay, top):
+    """Even where the first directions say little, and then everything is scored."""
+    random = np.random.default_rng(0)
+    vectors = clustered(random, 3000, 128, decay)
+    index = Nearest(vectors)
+    for query in [*clustered(random, 20, 128, decay), *vectors[:5]]:
+        scores = vectors @ query
+        ids, found = index.search(query, top)
+
+        assert ids.tolist() == ranking(scores[None], top)[0].tolist()
+        assert found == pytest.approx(scores[ids], abs=1e-6)
+
+
+def test_equal_vectors_come_in_the_order_of_their_ids():
+    """Twins of one standard question: the same fixed order as everywhere."""
+    random = np.random.default_rng(1)
+    vectors = clustered(random, 1000, 64, 0.95)
+    vectors[[3, 500, 999]] = vectors[700]
+
+    assert Nearest(vectors).search(vectors[700], 4)[0].tolist() == [3, 500, 700, 999]
+
+
+def test_more_are_wanted_than_there_are():
+    """All of them, then."""
+    vectors = unit(np.random.default_rng(2).standard_normal((5, 16)))
+
+    ids, scores = Nearest(vectors).search(vectors[0], 10)
+
+    assert sorted(ids) == list(range(5))
+    assert list(scores) == sorted(scores, reverse=True)
+
+
+def test_most_vectors_are_never_read_in_full():
+    """The bound rules them out: spoilt, they change nothing."""
+    random = np.random.default_rng(3)
+    vectors = clustered(random, 3000, 128, 0.95)
+    query = vectors[0]
+    expected = ranking((vectors @ query)[None], 10)[0]
+    index = Nearest(vectors.copy())
+    far = np.argsort(vectors @ query)[:2500]
+    index._vectors[far] = np.nan
+
+    assert index.search(query, 10)[0].tolist() == expected.tolist()
