@@ -25,7 +25,7 @@ from tasks.train.pretrained import PretrainedTower
 
 Phase = Literal["choose", "refit"]
 
-_GROUP = 4  # towers trained as one batched model: fewer make more steps, more leave cores idle
+_GROUP = {"refit": 4, "choose": 1}  # towers trained as one batched model: fewer make more steps, more leave cores idle
 
 
 class Ensemble:
@@ -39,7 +39,7 @@ class Ensemble:
         torch.set_num_threads(settings.training.threads if settings.model.tower == "pretrained" else 1)
         self.done: list[Epoch] = []
         towers = self.towers = settings.model.towers
-        sizes = [min(_GROUP, towers - start) for start in range(0, towers, _GROUP)]
+        sizes = [min(_GROUP[phase], towers - start) for start in range(0, towers, _GROUP[phase])]
         self.groups = [
             Fit(prepared, rows, _with_towers(settings, size), f"{phase}/{number}", epochs)
             for number, size in enumerate(sizes)

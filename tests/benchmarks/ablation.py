@@ -42,6 +42,7 @@ VARIANTS = {
     "one tower": "model.towers=1",
     "two towers": "model.towers=2",
     "sixteen towers": "model.towers=16",
+    "no queries kept": "model.exemplars=0",
     "no vector of a class's own": "model.class_vectors=false",
     "standard questions not trained on": "training.own_texts=false",
     "no dropout of features": "training.feature_dropout=0",
@@ -49,6 +50,7 @@ VARIANTS = {
     "no logit adjustment": "loss.prior_strength=0",
     "logit adjustment in full": "loss.prior_strength=1",
     "no label smoothing": "loss.label_smoothing=0",
+    "no margin": "loss.margin=0",
     "gamma 10": "loss.gamma=10",
     "hidden layer": "model.hidden=[64]",
 }

@@ -56,7 +56,7 @@ def test_a_near_query_brings_its_standard_question_forward():
 
 
 def test_only_the_first_are_scored_anew_and_stay_in_front():
-    """Forty standard questions: 32 by their queries, the other eight behind them in the order of their cosines."""
+    """Forty standard questions: 20 by their queries, the other twenty behind them in the order of their cosines."""
     random = np.random.default_rng(0)
     cosines = random.uniform(-1, 1, size=(5, 40)).astype(np.float32)
     kept = Exemplars.of(unit(*random.normal(size=(40, 4)))[:, None], np.arange(41))
@@ -65,9 +65,9 @@ def test_only_the_first_are_scored_anew_and_stay_in_front():
 
     for before, after in zip(cosines, scores, strict=True):
         old, new = np.argsort(-before), np.argsort(-after, kind="stable")
-        assert set(new[:32]) == set(old[:32])
-        assert new[:32].tolist() != old[:32].tolist()
-        assert new[32:].tolist() == old[32:].tolist()
+        assert set(new[:20]) == set(old[:20])
+        assert new[:20].tolist() != old[:20].tolist()
+        assert new[20:].tolist() == old[20:].tolist()
     assert scores.max() <= 1
 
 
