@@ -11,7 +11,9 @@ from schemas.manifest import write_atomically
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
-from tasks.publish.versions import approve, decline, locked, read_live, read_versions
+from tasks.mirror import change
+from tasks.publish.versions import approve, decline, read_live, read_versions
+from tasks.shelf import keep_files
 
 
 class Approval(RunInput):
@@ -49,13 +51,15 @@ def ask(corpus: CorpusSettings, workspace: Workspace, result: RunResult, asked: 
     status, reasons = _carry_out(answer, workspace, result.version or "")
     result = result.model_copy(update={"status": status, "reasons": reasons})
     write_atomically(workspace.root / "run.json", result.model_dump_json(indent=1).encode())
+    keep_files(workspace, ["run.json"])
     return result
 
 
 def _carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[Status, list[str]]:
     """Do what the person said, if it can still be done: nights may have passed."""
     remark = f": {answer.remark}" if answer.remark else ""
-    with locked(workspace.models):
+
+    def deed() -> tuple[Status, list[str]]:
         live = read_live(workspace.models)
         if live.version == version and answer.go_live:
             return "unchanged", []  # approved on the command line meanwhile
@@ -68,6 +72,8 @@ def _carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[St
             return "published", []
         decline(workspace.models)
         return "held", [f"declined{remark}"]
+
+    return change(workspace.models, deed)
 
 
 def describe_candidate(workspace: Workspace, result: RunResult) -> str:

@@ -225,11 +225,11 @@ def models(corpus: str, as_json: bool) -> int:
 @click.option("--to", metavar="VERSION", help="Go back to this version; the one live before otherwise.")
 def rollback(corpus: str, to: str | None) -> int:
     """Take the live version of CORPUS back; the same inputs never publish it again."""
-    from tasks.publish.versions import locked, roll_back
+    from tasks.mirror import change
+    from tasks.publish.versions import roll_back
 
     folder = _models(corpus)
-    with locked(folder):
-        manifest = roll_back(folder, to)
+    manifest = change(folder, lambda: roll_back(folder, to))
     _print(f"{corpus}: version {manifest.version} is live again (recall@10 {manifest.recall_at_10:.3f})")
     return 0
 
@@ -238,12 +238,11 @@ def rollback(corpus: str, to: str | None) -> int:
 @click.argument("corpus")
 def approve(corpus: str) -> int:
     """Make the version of CORPUS that waits for approval live."""
+    from tasks.mirror import change
     from tasks.publish.versions import approve as approve_version
-    from tasks.publish.versions import locked
 
     folder = _models(corpus)
-    with locked(folder):
-        manifest = approve_version(folder)
+    manifest = change(folder, lambda: approve_version(folder))
     _print(f"{corpus}: version {manifest.version} is live (recall@10 {manifest.recall_at_10:.3f})")
     _announce_approved(folder, manifest)
     return 0
@@ -442,16 +441,16 @@ def _describe_failure(corpus: str, error: Exception) -> RunResult:
 
 def _models(corpus: str) -> Path:
     from flows.corpora import NAME
-    from schemas.workspace import default_home
+    from schemas.workspace import default_home, models_root
+    from tasks.mirror import POINTER, follow, list_corpora
 
     if not NAME.fullmatch(corpus):
         raise SettingsError(f"{corpus!r} is no name of a corpus: lower-case letters, digits, - and _ make one")
-    folder = default_home() / "models" / corpus
-    if not (folder / "live.json").is_file():
-        known = sorted(pointer.parent.name for pointer in folder.parent.glob("*/live.json"))
-        raise SettingsError(
-            f"no model of corpus {corpus!r} yet; there are: {', '.join(known) or 'none'}. Make one: dssm run {corpus}"
-        )
+    folder = models_root(default_home()) / corpus
+    follow(folder)
+    if not (folder / POINTER).is_file():
+        known = ", ".join(list_corpora(default_home())) or "none"
+        raise SettingsError(f"no model of corpus {corpus!r} yet; there are: {known}. Make one: dssm run {corpus}")
     return folder
 
 

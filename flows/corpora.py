@@ -12,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.errors import SettingsError
 from schemas.settings import CorpusSettings
-from schemas.workspace import CHECKOUT, default_home
-from tasks.publish.versions import POINTER, read_live
+from schemas.workspace import CHECKOUT, default_home, models_root
+from tasks.mirror import fetch, follow, list_corpora
+from tasks.publish.versions import read_live
 
 _PATHS = ("path", "test_path", "questions_path")  # of [source]
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
@@ -64,16 +65,11 @@ def load_corpus(name: str, overrides: Mapping[str, Any] | None = None, own_sourc
 
 def _refuse_collision(name: str, tomls: Mapping[str, Path]) -> None:
     """Two names that Prefect cannot tell apart would share their deployment and the history of their artifacts."""
-    for other in sorted({*tomls, *_published()}):
+    for other in sorted({*tomls, *list_corpora(default_home())}):
         if other != name and other.replace("_", "-") == name.replace("_", "-"):
             raise SettingsError(
                 f"corpora {other!r} and {name!r} collide: Prefect maps _ to -; choose another name than {name!r}"
             )
-
-
-def _published() -> list[str]:
-    """Return the names of corpora that have a model, with or without a TOML."""
-    return sorted(pointer.parent.name for pointer in (default_home() / "models").glob(f"*/{POINTER}"))
 
 
 def build_settings(raw: Mapping[str, Any], where: str) -> CorpusSettings:
@@ -144,18 +140,21 @@ def _find_encoder(raw: Mapping[str, Any], base: Path) -> None:
 
 
 def _remembered(name: str) -> dict[str, Any]:
-    models = default_home() / "models" / name
-    live = read_live(models) if NAME.fullmatch(name) else None
+    models = models_root(default_home()) / name
+    live = None
+    if NAME.fullmatch(name):
+        follow(models)
+        live = read_live(models)
     version = live and (live.version or live.pending)
     if not version:
-        known = sorted({*find_tomls(), *_published()})
+        known = sorted({*find_tomls(), *list_corpora(default_home())})
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else "."
         raise SettingsError(
             f"no corpus {name!r}{hint} Known: {', '.join(known) or 'none'}. Add data/corpora/{name}.toml, or give its "
             f"rows: dssm run {name} --source FILE"
         )
-    settings: dict[str, Any] = json.loads((models / version / "settings.json").read_bytes())
+    settings: dict[str, Any] = json.loads((fetch(models, version) / "settings.json").read_bytes())
     return settings
 
 

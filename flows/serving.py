@@ -33,6 +33,7 @@ from flows.deployments import TAG, Change, Deployment, compare
 from flows.environment import DEFAULTS
 from flows.late_runs import skip_late_runs
 from schemas.errors import MachineFault, SettingsError
+from schemas.workspace import store_address
 
 _STARTUP_SECONDS = 120
 _CRASHED_AUTOMATION = "dssm: a run without a heartbeat has crashed"
@@ -199,6 +200,7 @@ def _register(
         client.delete_deployment(raw.id)  # Prefect cannot take one out of its pool
     module, _, function = one.entrypoint.rpartition(".")
     flow = getattr(import_module(module), function)
+    store = {"DSSM_STORE": address} if (address := store_address()) else {}
     active = all(schedule.active for schedule in raw.schedules) if raw else True
     try:
         client.create_deployment(
@@ -213,7 +215,7 @@ def _register(
             description=one.description,
             tags=one.tags,
             work_pool_name=one.pool,
-            job_variables={"env": DEFAULTS | {"DSSM_HOME": one.home}},
+            job_variables={"env": DEFAULTS | {"DSSM_HOME": one.home} | store},
         )
     except ObjectNotFound as error:
         raise SettingsError(_no_pool(one.pool)) from error

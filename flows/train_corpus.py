@@ -18,6 +18,7 @@ from tasks.evaluate.task import evaluate, mine
 from tasks.ingest.task import ingest
 from tasks.prepare.task import prepare
 from tasks.publish.task import publish
+from tasks.shelf import find_run
 from tasks.train.task import train
 from tasks.validate.task import validate
 
@@ -81,7 +82,8 @@ def workspace_of_run(corpus: str) -> Workspace:
     suffix = (flow_run.get_id() or secrets.token_hex(6))[-6:]
     workspace = Workspace.of(corpus, new_run(suffix))
     begun = sorted(workspace.runs.glob(f"*-{suffix}"))
-    return Workspace.of(corpus, begun[-1].name) if begun else workspace
+    name = begun[-1].name if begun else find_run(workspace, f"-{suffix}")
+    return Workspace.of(corpus, name) if name else workspace
 
 
 def new_run(suffix: str | None = None) -> str:

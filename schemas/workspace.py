@@ -1,6 +1,8 @@
 """Where files lie. Everything is below one root, DSSM_HOME; absolute, since workers start anywhere."""
 
+import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +15,27 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 def default_home() -> Path:
     """Return the root of all files: $DSSM_HOME, else `data/` of the checkout."""
     return Path(os.environ.get("DSSM_HOME") or CHECKOUT / "data").resolve()
+
+
+def store_address() -> str | None:
+    """Return the address of the store that workers share instead of a disk, $DSSM_STORE; None: there is none."""
+    return (os.environ.get("DSSM_STORE") or "").strip().rstrip("/") or None
+
+
+def store_server() -> str | None:
+    """Return the address of the server of the store; None: Amazon's."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+
+
+def models_root(home: Path) -> Path:
+    """Return the folder of all models below `home`: with a store, the copy of what that very store holds.
+
+    Each store has a copy of its own, so that what was published elsewhere before is never taken for its contents.
+    """
+    if (address := store_address()) is None:
+        return home / "models"
+    digest = hashlib.sha256(f"{store_server() or ''} {address}".encode()).hexdigest()[:8]
+    return home / "mirror" / f"{re.sub('[^A-Za-z0-9]+', '-', address)}-{digest}" / "models"
 
 
 class Workspace(BaseModel):
@@ -47,7 +70,7 @@ class Workspace(BaseModel):
     @property
     def models(self) -> Path:
         """All versions of the corpus, and live.json."""
-        return self.home / "models" / self.corpus
+        return models_root(self.home) / self.corpus
 
     def step(self, name: str) -> Path:
         """Return the folder of one step of this run; ValueError for a step that does not exist."""

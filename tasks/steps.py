@@ -3,7 +3,8 @@
 A step is keyed by content: the sha256 of its inputs, the settings it reads, and the code. It writes
 into a folder of unfinished work named by that key, so that the next run finds what a killed one left;
 the finished folder is then renamed into the run. A step of an earlier run with the same key is
-hard-linked into this one, so that pruning one run never breaks another.
+hard-linked into this one, so that pruning one run never breaks another. Where machines share a store, a step
+that another one has finished is got from there, and verified likewise.
 """
 
 import fcntl
@@ -25,6 +26,7 @@ from pydantic import ValidationError
 from schemas.errors import CorpusRejected, StaleFile
 from schemas.manifest import StepManifest, canonical_json, hash_json, list_files, sync_folder
 from schemas.workspace import CHECKOUT, Workspace
+from tasks.shelf import fetch_step, keep_folder, keep_step
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,13 @@ def run_step(workspace: Workspace, step: str, inputs: Mapping[str, Any], make: M
         if folder != target:
             _link(folder, target, manifest)
         _LOGGER.info("%s: nothing changed since run %s", step, folder.parent.name)
+        keep_step(workspace, step, manifest, made_now=False)
         return StepRun(target, manifest, time.monotonic() - began, folder.parent.name)
+    if found := fetch_step(workspace, step, key):
+        manifest, run = found
+        _LOGGER.info("%s: nothing changed since run %s, got from the store", step, run)
+        keep_step(workspace, step, manifest, made_now=False)
+        return StepRun(target, manifest, time.monotonic() - began, run)
     with _unfinished(workspace.partial / f"{step}-{key[:16]}") as partial:
         out = partial / "out"
         shutil.rmtree(out, ignore_errors=True)
@@ -85,7 +93,8 @@ def run_step(workspace: Workspace, step: str, inputs: Mapping[str, Any], make: M
             shutil.rmtree(rejected, ignore_errors=True)
             os.replace(out, rejected)
             shutil.rmtree(partial)
-            raise CorpusRejected(f"{error}\nThe rows concerned are listed in {rejected}") from error
+            where = keep_folder(workspace, rejected)
+            raise CorpusRejected(f"{error}\nThe rows concerned are listed in {where}") from error
         StepManifest(step=step, key=key, files=list_files(out), facts=dict(made.facts), warnings=made.warnings).write(
             out
         )
@@ -93,6 +102,7 @@ def run_step(workspace: Workspace, step: str, inputs: Mapping[str, Any], make: M
         shutil.rmtree(target, ignore_errors=True)  # a stale one
         os.replace(out, target)
         sync_folder(target.parent)
+    keep_step(workspace, step, manifest, made_now=True)
     return StepRun(target, manifest, time.monotonic() - began)
 
 

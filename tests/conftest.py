@@ -15,7 +15,9 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ import pytest
 
 from schemas.settings import CorpusSettings
 from schemas.workspace import CHECKOUT
+from tasks.store import Store
 
 # standard question -> queries, as customers type them
 # ruff: noqa: E501 - one class a line
@@ -192,9 +195,7 @@ def fast_words(**changes: Any) -> list[str]:
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real `prefect server` on a free port: with one up, a subprocess need not start its own (10-16 s each)."""
     folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = clean_environment(folder)
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
@@ -215,6 +216,60 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             os.killpg(server.pid, signal.SIGKILL)
 
 
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[str]:
+    """A real S3 server on a free port; yields its address."""
+    port = free_port()
+    with (folder / "s3.log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "tests.s3_server", str(port)], cwd=CHECKOUT, stdout=log, stderr=log
+        )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/moto-api/", server, folder / "s3.log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture(scope="session")
+def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One S3 server for all tests, with the bucket "shared"."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as url:
+        urllib.request.urlopen(urllib.request.Request(f"{url}/shared", method="PUT"))
+        yield url
+
+
+@pytest.fixture
+def store(s3_url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store of this test alone, set as a machine has it set; DSSM_HOME is an empty disk."""
+    return set_store(s3_url, monkeypatch)
+
+
+def set_store(url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Set the variables of a machine, and return the store they name."""
+    address = f"s3://shared/{uuid.uuid4().hex}"
+    variables = {
+        "DSSM_STORE": address,
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "tests",
+        "AWS_SECRET_ACCESS_KEY": "tests",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",  # no machine of Amazon's is asked for credentials
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return Store(address)
+
+
 def clean_environment(folder: Path) -> dict[str, str]:
     """Return this process's environment without its Prefect and DSSM settings, with a Prefect home in `folder`."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "DSSM_"))}
@@ -230,7 +285,7 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path, seconds: flo
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise RuntimeError(f"no Prefect server at {url}:\n{log.read_text()[-2000:]}")
+    raise RuntimeError(f"no server at {url}:\n{log.read_text()[-2000:]}")
 
 
 @pytest.fixture

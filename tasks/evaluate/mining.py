@@ -13,6 +13,7 @@ from schemas.errors import SettingsError
 from schemas.tables import MINED
 from tasks.evaluate.metrics import ranking
 from tasks.evaluate.retriever import Model
+from tasks.mirror import fetch
 
 _DEPTH = 32  # standard questions kept per row, before near-duplicates go
 _BLOCK = 1024  # queries scored at once
@@ -31,7 +32,7 @@ def find_version(models: Path, version: str) -> Path:
             f"negatives.mined_from = {version!r} is no version of corpus {models.name!r}: {listed}; name one of them, "
             "or leave it empty to draw at random only"
         )
-    return models / version
+    return fetch(models, version)
 
 
 def mine_negatives(version: Path, ingested: Path, file: Path) -> int:

@@ -4,8 +4,9 @@
     retriever = Retriever.live("bank")
     retriever.search(["怎么提前还款"], top=10)
 
-Imports neither Prefect nor (for the bag tower) torch, and asks nobody over a network. A `Retriever` may be used from
-several threads.
+Imports neither Prefect nor (for the bag tower) torch, and asks nobody over a network, but for a store (DSSM_STORE): a
+copy of its live version is loaded, and a thread beside the queries looks for a new one every few seconds. A `Retriever`
+may be used from several threads.
 """
 
 import json
@@ -23,10 +24,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from schemas.errors import NothingLive, PipelineError, SettingsError, StaleFile
-from schemas.workspace import default_home
+from schemas.workspace import default_home, models_root
 from tasks.evaluate.metrics import ranking
 from tasks.evaluate.nearest import Nearest
 from tasks.ingest.normalise import NORMALISER, normalise
+from tasks.mirror import Follower, fetch, follow, store_of
 from tasks.prepare.features import TOKENISER, Tokeniser
 from tasks.prepare.vocabulary import Rows, Vocabulary
 from tasks.train.candidate import FORMAT, ModelCard, read_arrays, read_card
@@ -145,14 +147,16 @@ class Retriever:
         Raises:
             NothingLive: no version of the corpus is live.
         """
+        follow(models)
         self._models = models
+        self._follower = Follower(models) if store_of(models) else None
         self._lock = threading.Lock()
         self._seen, self._model = self._load()
 
     @classmethod
     def live(cls, corpus: str, home: Path | None = None) -> Self:
         """Return the retriever of a corpus below `home`, by default $DSSM_HOME or data/ of the checkout."""
-        return cls((home or default_home()) / "models" / corpus)
+        return cls(models_root(home or default_home()) / corpus)
 
     @property
     def model(self) -> Model:
@@ -160,6 +164,8 @@ class Retriever:
 
         One that cannot be loaded is warned about once, and the one in memory goes on answering.
         """
+        if self._follower:
+            self._follower.poll()
         stamp = self._stamp()
         if stamp != self._seen and self._lock.acquire(blocking=False):  # others answer from the old one
             try:
@@ -189,7 +195,7 @@ class Retriever:
                 f"nothing is live for corpus {self._models.name!r} (no {self._models / 'live.json'}); "
                 f"publish a model first: dssm run {self._models.name}"
             )
-        return stamp, Model(self._models / version)
+        return stamp, Model(fetch(self._models, version))
 
     def _stamp(self) -> tuple[int, int] | None:
         try:

@@ -25,6 +25,7 @@ from tasks.evaluate.mining import find_version, mine_negatives
 from tasks.evaluate.plots import plot_loss, to_data_uri
 from tasks.evaluate.report import render_report, summarise
 from tasks.evaluate.retriever import Model, live_version
+from tasks.mirror import fetch, refresh
 from tasks.steps import Made, StepRun, run_step
 
 
@@ -42,7 +43,8 @@ def evaluate(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, S
     step = run_step(workspace, "evaluate", inputs, make)
     evaluation = Evaluation.model_validate_json((step.folder / "evaluation.json").read_bytes())
     comparison = None
-    if (live := live_version(workspace.models)) is not None and _is_readable(workspace.models / live):
+    refresh(workspace.models)
+    if (live := live_version(workspace.models)) is not None and _is_readable(workspace.models, live):
         comparison = compare_with_live(prepared.folder, step.folder / "ranked.parquet", workspace.models / live, corpus)
         write_atomically(workspace.root / "comparison.json", comparison.model_dump_json(indent=1).encode())
     training = TrainingReport.model_validate_json((trained.folder / "training.json").read_bytes())
@@ -55,6 +57,7 @@ def evaluate(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, S
 @task(task_run_name="mine-{corpus.name}")
 def mine(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) -> StepRun:
     """Write what the version of `negatives.mined_from` ranks highest but wrong, for prepare to draw from."""
+    refresh(workspace.models)
     version = find_version(workspace.models, str(corpus.negatives.mined_from))
     inputs = {"ingested": ingested.manifest.key, "version": hash_file(version / "manifest.json")}
 
@@ -68,15 +71,15 @@ def mine(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) -> Ste
     return step
 
 
-def _is_readable(live: Path) -> bool:
-    """Say whether the live version can be measured.
+def _is_readable(models: Path, live: str) -> bool:
+    """Say whether the live version can be measured; with a store, its files are got first.
 
     One that is damaged, or of an older format, must not bar its successor: the baselines are then the bar.
     """
     try:
-        Model(live)
+        Model(fetch(models, live))
     except (StaleFile, OSError, ValueError, KeyError, SafetensorError) as error:
-        get_run_logger().warning("live version %s cannot be read and is not compared: %s", live.name, error)
+        get_run_logger().warning("live version %s cannot be read and is not compared: %s", live, error)
         return False
     return True
 

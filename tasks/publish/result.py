@@ -6,6 +6,7 @@ from schemas.evaluation import Evaluation, Metrics
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
+from tasks.shelf import where
 from tasks.steps import StepRun
 
 _FIGURES = ("recall_at_1", "recall_at_5", "recall_at_10", "mrr", "macro_recall_at_10")
@@ -37,7 +38,7 @@ def summarise_run(
         baselines={name: _figures(metrics) for name, metrics in evaluation.baselines.items()},
         seconds={name: round(value, 3) for name, value in seconds.items()},
         reused=[name for name, step in steps.items() if step.reused_from],
-        report=str(workspace.root / "report.html"),
+        report=where(workspace, "report.html"),
     )
 
 

@@ -1,14 +1,13 @@
 """Versions of a corpus on disk: immutable folders, and the pointer that is replaced last. Pure but for the disk.
 
 A crash at any point leaves the old version live: a version's folder gets its name only when it is
-complete, and live.json is replaced by one rename.
+complete, and live.json is replaced by one rename. Where machines share a store, `tasks.mirror` does the same there;
+call what changes anything inside `change`.
 """
 
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,9 +16,7 @@ from pydantic import ValidationError
 from schemas.errors import NothingLive, SettingsError, StaleFile
 from schemas.live import Live, VersionManifest, WentLive, Withdrawn
 from schemas.manifest import hash_file, hash_json, sync_folder, write_atomically
-
-POINTER = "live.json"
-_MANIFEST = "manifest.json"
+from tasks.mirror import MANIFEST, POINTER, check_stored, claim, fetch, forget, point, share, sweep
 
 
 def hash_candidate(candidate: Path) -> str:
@@ -37,19 +34,7 @@ def read_live(models: Path) -> Live:
 
 def read_versions(models: Path) -> list[VersionManifest]:
     """Return the manifests of all versions, oldest first."""
-    return [VersionManifest.model_validate_json(f.read_bytes()) for f in sorted(models.glob(f"[!.]*/{_MANIFEST}"))]
-
-
-@contextmanager
-def locked(models: Path) -> Iterator[None]:
-    """Let one process at a time change what is live; the operating system frees a dead one's lock."""
-    models.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(models / ".lock", os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    return [VersionManifest.model_validate_json(f.read_bytes()) for f in sorted(models.glob(f"[!.]*/{MANIFEST}"))]
 
 
 def add_version(
@@ -86,15 +71,22 @@ def add_version(
             recall_at_10=recall[1],
             test_rows=recall[2],
         )
-        write_atomically(partial / _MANIFEST, manifest.model_dump_json(indent=1).encode())
-        for path in [*files, _MANIFEST]:
+        write_atomically(partial / MANIFEST, manifest.model_dump_json(indent=1).encode())
+        for path in [*files, MANIFEST]:
             _sync(partial / path)
         os.replace(partial, models / version)
     except BaseException:  # a full disk: what was copied so far must not keep it full
         shutil.rmtree(partial, ignore_errors=True)
         raise
     sync_folder(models)
+    share(models, manifest)
     return manifest
+
+
+def find_named(models: Path, candidate: Path, run: str) -> VersionManifest | None:
+    """Return the version that this very run has already made of the candidate: it was stopped before the pointer."""
+    digest = hash_candidate(candidate)
+    return next((m for m in read_versions(models) if m.run == run and m.candidate == digest), None)
 
 
 def verify_version(models: Path, version: str) -> VersionManifest:
@@ -110,9 +102,11 @@ def verify_version(models: Path, version: str) -> VersionManifest:
         known = ", ".join(list(versions)[-5:]) or "none"
         raise SettingsError(f"corpus {models.name!r} has no version {version!r}; the newest are: {known}")
     manifest = versions[version]
+    fetch(models, version)
     for path, digest in manifest.files.items():
         if not (folder / path).is_file() or hash_file(folder / path) != digest:
             raise StaleFile(f"{folder / path} is gone or was altered since it was published; take another version")
+    check_stored(models, manifest)
     return manifest
 
 
@@ -131,7 +125,7 @@ def go_live(models: Path, manifest: VersionManifest, why: str) -> Live:
     entry = WentLive.model_validate({"version": manifest.version, "at": _now(), "why": why, "run": manifest.run})
     waiting = _candidate_of(models, live.pending) if live.pending else ""
     pending = None if waiting == manifest.candidate else live.pending  # published without waiting any longer
-    return _point(
+    return point(
         models,
         live.model_copy(update={"version": manifest.version, "history": [*live.history, entry], "pending": pending}),
     )
@@ -139,7 +133,7 @@ def go_live(models: Path, manifest: VersionManifest, why: str) -> Live:
 
 def wait_for_approval(models: Path, manifest: VersionManifest) -> Live:
     """Remember a version that a person must approve; one that waited before is replaced."""
-    return _point(models, read_live(models).model_copy(update={"pending": manifest.version}))
+    return point(models, read_live(models).model_copy(update={"pending": manifest.version}))
 
 
 def approve(models: Path) -> VersionManifest:
@@ -162,7 +156,7 @@ def decline(models: Path) -> Live:
     if live.pending is None:
         raise NothingLive(f"no version of corpus {models.name!r} waits for approval; see dssm models {models.name}")
     declined = Withdrawn(version=live.pending, candidate=_candidate_of(models, live.pending))
-    return _point(models, live.model_copy(update={"pending": None, "withdrawn": [*live.withdrawn, declined]}))
+    return point(models, live.model_copy(update={"pending": None, "withdrawn": [*live.withdrawn, declined]}))
 
 
 def roll_back(models: Path, to: str | None = None) -> VersionManifest:
@@ -189,7 +183,7 @@ def roll_back(models: Path, to: str | None = None) -> VersionManifest:
     entry = WentLive(version=target.version, at=_now(), why="rolled back", run=target.run)
     taken_back = Withdrawn(version=live.version, candidate=_candidate_of(models, live.version))
     kept = [one for one in live.withdrawn if one.version != target.version]  # going back to it on purpose
-    _point(
+    point(
         models,
         live.model_copy(
             update={"version": target.version, "history": [*live.history, entry], "withdrawn": [*kept, taken_back]}
@@ -209,21 +203,18 @@ def prune_versions(models: Path, keep: int) -> list[str]:
     protected = (live.version is not None) + (live.pending is not None)
     surplus = versions[: max(0, len(versions) + protected - keep)]
     for version in surplus:
+        forget(models, version)
         doomed = models / f".{version}.deleted"
         os.replace(models / version, doomed)  # no longer a version, whatever happens next
         shutil.rmtree(doomed)
+    sweep(models)
     return surplus
-
-
-def _point(models: Path, live: Live) -> Live:
-    write_atomically(models / POINTER, live.model_dump_json(indent=1).encode())
-    return live
 
 
 def _candidate_of(models: Path, version: str) -> str:
     """Return the hash of a version's candidate; empty where its folder is lost: that must not bar the way back."""
     try:
-        return VersionManifest.model_validate_json((models / version / _MANIFEST).read_bytes()).candidate
+        return VersionManifest.model_validate_json((models / version / MANIFEST).read_bytes()).candidate
     except (OSError, ValidationError):
         return ""
 
@@ -235,12 +226,12 @@ def _sweep(models: Path) -> None:
 
 
 def _files(folder: Path) -> list[str]:
-    return [f.relative_to(folder).as_posix() for f in sorted(folder.rglob("*")) if f.is_file() and f.name != _MANIFEST]
+    return [f.relative_to(folder).as_posix() for f in sorted(folder.rglob("*")) if f.is_file() and f.name != MANIFEST]
 
 
 def _free_name(models: Path, name: str) -> str:
     number, free = 1, name
-    while (models / free).exists():
+    while not claim(models, free):
         number += 1
         free = f"{name}-{number}"
     return free

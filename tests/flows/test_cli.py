@@ -13,7 +13,8 @@ import pytest
 
 from schemas.run import RunResult
 from schemas.workspace import CHECKOUT
-from tasks.publish.versions import add_version, locked, wait_for_approval
+from tasks.mirror import locked
+from tasks.publish.versions import add_version, wait_for_approval
 from tests.conftest import PAIRS, TOY, Command, Ended, fast_words, make_command, write_table
 
 FIGURES = {"recall_at_1", "recall_at_5", "recall_at_10", "mrr", "macro_recall_at_10"}

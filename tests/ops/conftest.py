@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from tests.conftest import DSSM, FAST, PAIRS, Ended, clean_environment, write_table
+from tests.conftest import DSSM, FAST, PAIRS, Ended, clean_environment, free_port, write_table
 
 T = TypeVar("T")
 FAST_TOML = "\n".join(f"{key} = {value}" for key, value in FAST.items())
@@ -159,13 +158,6 @@ class Machine:
     def overdue(self, run: FlowRun) -> bool:
         """Say whether a run is past its time."""
         return run.expected_start_time is not None and run.expected_start_time < datetime.now(UTC)
-
-
-def free_port() -> int:
-    """Return a port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from schemas.live import VersionManifest
-from tasks.publish.versions import add_version, go_live, locked
+from tasks.mirror import locked
+from tasks.publish.versions import add_version, go_live
 
 
 def copy_candidate(candidate: Path, folder: Path, mark: str) -> Path:

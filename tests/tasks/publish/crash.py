@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tasks.publish.versions import approve, go_live, locked, prune_versions, roll_back
+from tasks.mirror import locked
+from tasks.publish.versions import approve, go_live, prune_versions, roll_back
 from tests.tasks.publish.conftest import add
 
 _EVENTS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.copyfile", "shutil.rmtree"}

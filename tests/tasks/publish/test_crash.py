@@ -8,10 +8,10 @@ import pytest
 
 from schemas.workspace import CHECKOUT
 from tasks.evaluate.retriever import Retriever
+from tasks.mirror import locked
 from tasks.publish.versions import (
     go_live,
     is_whole,
-    locked,
     prune_versions,
     read_live,
     read_versions,
@@ -69,7 +69,8 @@ def test_two_processes_at_once_lose_no_entry(models, candidates):
     """Reading, changing and replacing the pointer is one deed under the lock."""
     code = f"""
 from pathlib import Path
-from tasks.publish.versions import go_live, locked
+from tasks.mirror import locked
+from tasks.publish.versions import go_live
 from tests.tasks.publish.conftest import add
 models = Path({str(models)!r})
 for _ in range(10):
@@ -89,7 +90,7 @@ def test_a_dead_process_holds_no_lock(models):
     code = f"""
 import os, signal
 from pathlib import Path
-from tasks.publish.versions import locked
+from tasks.mirror import locked
 with locked(Path({str(models)!r})):
     os.kill(os.getpid(), signal.SIGKILL)
 """

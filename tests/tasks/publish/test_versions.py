@@ -8,13 +8,13 @@ import pytest
 from schemas.errors import NothingLive, SettingsError, StaleFile
 from schemas.live import Live
 from schemas.manifest import hash_file
+from tasks.mirror import locked
 from tasks.publish.versions import (
     approve,
     decline,
     go_live,
     hash_candidate,
     is_whole,
-    locked,
     prune_versions,
     read_live,
     read_versions,
