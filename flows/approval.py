@@ -11,7 +11,7 @@ from schemas.manifest import write_atomically
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
-from tasks.mirror import change
+from tasks.mirror import change, refresh
 from tasks.publish.versions import approve, decline, read_live, read_versions
 from tasks.shelf import keep_files
 
@@ -41,6 +41,7 @@ def ask(corpus: CorpusSettings, workspace: Workspace, result: RunResult, asked: 
     A run of the command line waits for `dssm approve`, and returns at once; so does a run whose very version an
     earlier run has asked about.
     """
+    refresh(workspace.models)
     made_by = {manifest.version: manifest.run for manifest in read_versions(workspace.models)}
     if not deployment.get_id() or made_by.get(result.version or "") != workspace.run:
         return result
