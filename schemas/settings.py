@@ -310,7 +310,9 @@ class Training(Section):
         default=True,
         description="Train on each standard question's own text as a query of its class, too.",
     )
-    epochs: int = Field(default=6, ge=1, le=10_000, description="Longest training, in epochs.")
+    epochs: int = Field(
+        default=6, ge=1, le=10_000, description="Longest training, in epochs; lstm and pretrained want twice as many."
+    )
     batch_size: int = Field(default=256, ge=2, le=65_536, description="Rows per step.")
     learning_rate: float = Field(
         default=0.04, gt=0, le=100, description="Adagrad step size at the start; decays linearly."
