@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run serve test test-ops format bench-recall bench-speed clean
+.PHONY: help run serve test test-ops crash-matrix screenshots format bench-recall bench-speed clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -22,6 +22,12 @@ test: .venv/ready-dev ## linter, type checker and all tests (under 10 minutes on
 
 test-ops: .venv/ready-dev ## schedules, late runs, approval, cancelling: against real servers and a real clock (minutes)
 	$(BIN)/pytest -m ops tests/ops
+
+crash-matrix: .venv/ready-dev ## every step x kill -9 x run again: the same bytes? (about 5 minutes)
+	$(BIN)/python -m tests.ops.crash_matrix
+
+screenshots: .venv/ready-dev ## docs/ui-*.png anew, in Debian's chromium
+	$(BIN)/python -m tests.ops.screenshots
 
 format: .venv/ready-dev ## bring the code into form
 	$(BIN)/ruff format .

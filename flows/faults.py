@@ -20,6 +20,11 @@ def as_fault(error: BaseException) -> PipelineError | None:
             "DSSM_HOME (old runs: runs/<corpus>/) and run the same command again: finished steps are not repeated"
         )
     text = f"{type(error).__name__}: {error}"
+    if "401 Unauthorized" in text:
+        return MachineFault(
+            "the Prefect server wants a password, and not this one: set PREFECT_API_AUTH_STRING to what the server "
+            "was started with as PREFECT_SERVER_API_AUTH_STRING (user:password)"
+        )
     if "Failed to reach API" in text or type(error).__module__.startswith(("httpx", "httpcore")):
         return MachineFault(
             f"the Prefect server does not answer ({error}). Start it (prefect server start), or unset PREFECT_API_URL "

@@ -16,10 +16,17 @@ Severity = Literal["critical", "warning", "info"]
 EXACT_CLASSES = 5_000  # above, sampling costs less than exact softmax and finds as much: tests/benchmarks/losses.py
 
 
-def _require_every_field(schema: dict[str, Any]) -> None:
+_BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+
+
+def _shape_form(schema: dict[str, Any]) -> None:
     # A form, a deployment or an API call hands over a whole settings object. Were fields optional
     # there, one that sends only `{"model": {"hidden": [64]}}` would silently run on our defaults.
     schema["required"] = list(schema.get("properties", {}))
+    for field in schema.get("properties", {}).values():  # the UI shows descriptions, and bounds only once broken
+        bounds = ", ".join(f"{word} {field[key]:g}" for key, word in _BOUNDS.items() if key in field)
+        if bounds:
+            field["description"] = f"{field['description']} {bounds.capitalize()}."
 
 
 class Section(BaseModel):
@@ -31,7 +38,7 @@ class Section(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         serialize_by_alias=True,
-        json_schema_extra=_require_every_field,
+        json_schema_extra=_shape_form,
     )
 
 

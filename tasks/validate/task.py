@@ -33,12 +33,14 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) ->
     verdict = Verdict.model_validate_json((step.folder / "verdict.json").read_bytes())
     create_table_artifact(
         table=[
-            {"rule": f.rule, "severity": f.severity, "what": f.statement, "offenders": f.offenders, "do": f.remedy}
+            {"rule": f.rule, "severity": f.severity, "offenders": f.offenders, "what": f.statement, "do": f.remedy}
             for f in verdict.findings
         ]
-        or [{"rule": "all", "severity": "pass", "what": "every bound holds", "offenders": 0, "do": ""}],
+        or [{"rule": "all", "severity": "pass", "offenders": 0, "what": "every bound holds", "do": ""}],
         key=artifact_key(corpus.name, "validation"),
-        description=f"Validation of {corpus.name}: **{verdict.outcome}**",
+        # the UI wraps no cell of a table: what is to be read stands above it
+        description=f"Validation of {corpus.name}: **{verdict.outcome}**\n"
+        + "".join(f"\n- **{f.rule}**: {f.statement} → {f.remedy}" for f in verdict.findings),
     )
     if verdict.outcome == "fail":
         raise CorpusRejected(

@@ -49,3 +49,10 @@ def test_a_fault_of_ours_is_not_dressed_up(error):
 def test_memory_that_ran_out_names_the_settings_that_need_it():
     """Lowering them is what a person can do."""
     assert "model.towers" in str(as_fault(MemoryError()))
+
+
+def test_a_server_with_a_password_names_the_variable():
+    """As Prefect's client says it; the traceback of a library would bury what is to be set."""
+    error = RuntimeError("Client error '401 Unauthorized' for url 'http://127.0.0.1:4200/api/csrf-token'")
+
+    assert "PREFECT_API_AUTH_STRING" in str(as_fault(error))

@@ -18,6 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from tests.conftest import DSSM, FAST, PAIRS, Ended, clean_environment, free_port, write_table
 
 T = TypeVar("T")
+_PATIENCE = 400  # seconds
 FAST_TOML = "\n".join(f"{key} = {value}" for key, value in FAST.items())
 
 
@@ -72,7 +73,7 @@ class Machine:
         process = self.start(**environment)
         said = self.said()
         try:
-            self.wait(lambda: "Ctrl-C ends it" in self.said()[len(said) :], 120, process)
+            self.wait(lambda: "Ctrl-C ends it" in self.said()[len(said) :], process)
             yield process
         finally:
             if process.poll() is None:
@@ -90,7 +91,7 @@ class Machine:
         try:
             from flows.serving import answers
 
-            self.wait(lambda: answers(self.api), 120, process)
+            self.wait(lambda: answers(self.api), process)
             yield
         finally:
             os.killpg(process.pid, signal.SIGTERM)
@@ -100,14 +101,19 @@ class Machine:
         """What the commands that were started have said so far."""
         return self.log.read_text("utf-8", "replace") if self.log.exists() else ""
 
-    def wait(self, what: Callable[[], T], seconds: float, process: subprocess.Popen[bytes] | None = None) -> T:
-        """Return the first true answer."""
-        until = time.monotonic() + seconds
+    def wait(
+        self,
+        what: Callable[[], T],
+        process: subprocess.Popen[bytes] | None = None,
+        every: float = 0.5,
+    ) -> T:
+        """Return the first true answer, asked for every so many seconds; a busy machine may take minutes."""
+        until = time.monotonic() + _PATIENCE
         while time.monotonic() < until and (process is None or process.poll() is None):
             if answer := what():
                 return answer
-            time.sleep(0.5)
-        raise AssertionError(f"not within {seconds} s, or the process ended:\n{self.said()[-4000:]}")
+            time.sleep(every)
+        raise AssertionError(f"not within {_PATIENCE} s, or the process ended:\n{self.said()[-4000:]}")
 
     @contextmanager
     def client(self) -> Iterator[SyncPrefectClient]:
@@ -134,7 +140,7 @@ class Machine:
                 inner[last] = value
             return client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
 
-    def ended(self, run: FlowRun, seconds: float = 120) -> FlowRun:
+    def ended(self, run: FlowRun) -> FlowRun:
         """Return a run when it has come to an end."""
         with self.client() as client:
 
@@ -142,7 +148,7 @@ class Machine:
                 found = client.read_flow_run(run.id)
                 return found if found.state and found.state.is_final() else None
 
-            return self.wait(look, seconds)
+            return self.wait(look)
 
     def processes(self) -> list[str]:
         """The processes that belong to this machine, whoever started them: they have its DSSM_HOME."""

@@ -89,7 +89,7 @@ def test_a_person_decides_in_the_form_and_others_are_told(machine, messages):
     with machine.serving(DSSM_NOTIFY=address):
         add_followers(machine)
         first = machine.run_now("train-corpus/bank")
-        machine.wait(lambda: suspended(machine, first), 90)
+        machine.wait(lambda: suspended(machine, first))
         version = live(machine)["pending"]
         with machine.client() as client:
             state = client.read_flow_run(first.id).state
@@ -104,11 +104,11 @@ def test_a_person_decides_in_the_form_and_others_are_told(machine, messages):
         published = answer(machine, first, go_live=True)
         assert (published.state_name, live(machine)["version"]) == ("Published", version)
         assert len(list((machine.home / "runs" / "bank").iterdir())) == 2, "a resumed run goes on in its folder"
-        machine.wait(lambda: followed(machine) == ["by-event", "named"], 30)
+        machine.wait(lambda: followed(machine) == ["by-event", "named"])
         assert [e["payload"]["version"] for e in events(machine, "model.published")] == [version]
 
         second = machine.run_now("train-corpus/bank", seed=8)
-        machine.wait(lambda: suspended(machine, second), 90)
+        machine.wait(lambda: suspended(machine, second))
         declined = answer(machine, second, go_live=False, remark="not on a Friday")
         assert (declined.state_name, declined.state.type.value) == ("HeldBack", "FAILED")
         assert "declined: not on a Friday" in declined.state.message
@@ -116,19 +116,19 @@ def test_a_person_decides_in_the_form_and_others_are_told(machine, messages):
         same = machine.ended(machine.run_now("train-corpus/bank", seed=8))
         assert "declined or rolled back" in same.state.message, "the same inputs do not ask again"
         assert same.run_count == 1, "nothing retries a hold-back"
-        machine.wait(lambda: len(events(machine, "candidate.held")) == 2, 30)
+        machine.wait(lambda: len(events(machine, "candidate.held")) == 2)
 
         third = machine.run_now("train-corpus/bank", seed=9)
-        machine.wait(lambda: suspended(machine, third), 90)
+        machine.wait(lambda: suspended(machine, third))
         approved = machine.dssm("approve", "bank", DSSM_NOTIFY=address)
         assert approved.code == 0, approved.err
-        machine.wait(lambda: followed(machine) == ["by-event", "by-event", "named", "named"], 30)
+        machine.wait(lambda: followed(machine) == ["by-event", "by-event", "named", "named"])
         assert answer(machine, third, go_live=True).state_name == "Unchanged"
 
         gone = machine.ended(machine.run_now("train-corpus/bank", source__path=str(machine.folder / "nosuch.csv")))
         assert gone.state_name == "Failed"
         expected = ["awaits approval", "AwaitingApproval", "Published", "awaits approval", "HeldBack", "HeldBack"]
         expected += ["awaits approval", "Published", "Failed"]
-        machine.wait(lambda: len(titles) >= len(expected), 20)
+        machine.wait(lambda: len(titles) >= len(expected))
         assert [title.split(" | ")[0] for title in titles] == [f"bank: {end}" for end in expected]
         assert "nosuch.csv" in titles[-1]

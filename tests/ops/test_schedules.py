@@ -24,8 +24,8 @@ def test_a_corpus_trains_at_its_time_and_everything_ends_with_ctrl_c(machine):
             assert (bank.global_concurrency_limit.limit, bank.tags) == (1, ["dssm", "bank"])
             assert client.read_global_concurrency_limit_by_name(TRAINING_LIMIT).limit == 1
 
-        machine.wait(lambda: len([r for r in machine.runs() if r.auto_scheduled]) >= 3, 30)
-        done = machine.wait(lambda: [r for r in machine.runs("bank") if r.state_name == "Published"], 150)[0]
+        machine.wait(lambda: len([r for r in machine.runs() if r.auto_scheduled]) >= 3)
+        done = machine.wait(lambda: [r for r in machine.runs("bank") if r.state_name == "Published"])[0]
         assert done.auto_scheduled
         assert CorpusSettings.model_validate(done.parameters["corpus"]).name == "bank", "the run records all settings"
         assert (machine.home / "models" / "bank" / "live.json").is_file()
@@ -45,13 +45,13 @@ def test_after_an_outage_only_the_newest_late_run_is_made_up_for(machine):
     machine.write_toml("bank", 'schedule.cron = "* * * * *"')
     with machine.server():
         assert machine.dssm("deploy").code == 0
-        machine.wait(lambda: len([r for r in machine.runs() if machine.overdue(r)]) >= 2, 200)
+        machine.wait(lambda: len([r for r in machine.runs() if machine.overdue(r)]) >= 2)
         machine.write_toml("bank", 'schedule.cron = "* * * * *"\nseed = 7')
         late = [run for run in machine.runs() if machine.overdue(run)]
         with machine.serving():
             assert "already answers" in machine.said()
             for run in late[:-1]:
-                skipped = machine.ended(run, 20)
+                skipped = machine.ended(run)
                 assert (skipped.state_name, skipped.state.type.value) == ("Skipped", "CANCELLED")
                 assert "replaces it" in skipped.state.message
             assert machine.ended(late[-1]).state_name in ("Published", "Skipped")

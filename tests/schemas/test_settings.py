@@ -252,6 +252,18 @@ def test_the_json_schema_requires_every_field():
     assert "validate" in schema["properties"]
 
 
+def test_the_form_tells_the_bounds_of_a_field():
+    """Prefect's UI shows descriptions, and bounds only after they were broken."""
+    sections = CorpusSettings.model_json_schema()["$defs"]
+
+    def told(section, field):
+        return sections[section]["properties"][field]["description"]
+
+    assert told("Model", "embedding").endswith(". At least 2, at most 4096.")
+    assert told("Split", "test_share").endswith(". Above 0, below 0.9.")
+    assert told("Model", "activation") == "After each hidden layer."
+
+
 @pytest.mark.parametrize("corpus", ["a", "b", "c"])
 def test_the_committed_corpora_are_valid(corpus):
     """Each names the corpus of its own file."""

@@ -1,0 +1,57 @@
+"""The screenshots of the documentation: `python -m tests.ops.screenshots` (make screenshots) writes docs/ui-*.png.
+
+A run of the bundled corpus C, served as `dssm serve` does, in headless Chromium.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from selenium.webdriver.common.by import By
+
+from schemas.workspace import CHECKOUT
+from tests.ops.browser import CHROMIUM, DRIVER, MISSING, Browser, browsing
+from tests.ops.conftest import Machine
+
+_DOCS = CHECKOUT / "docs"
+
+
+def main() -> None:
+    """Run corpus C and take them."""
+    if not (CHROMIUM and DRIVER):
+        sys.exit(MISSING)
+    with tempfile.TemporaryDirectory() as folder:
+        machine = Machine(Path(folder))
+        shutil.copytree(CHECKOUT / "data" / "corpora", machine.home / "corpora", dirs_exist_ok=True)
+        with machine.serving():
+            run = machine.ended(machine.run_now("train-corpus/c"))
+            with machine.client() as client:
+                deployment = client.read_deployment_by_name("train-corpus/c").id
+            with browsing(f"http://127.0.0.1:{machine.port}", 1280, 900) as browser:
+                browser.open(f"/runs/flow-run/{run.id}", "Published")
+                browser.find("Artifacts").click()
+                browser.find("c-recall")
+                save(browser, "run")
+                browser.find("c-training").click()
+                browser.wait(By.CSS_SELECTOR, "img[src^='data:image']")
+                save(browser, "training")
+                browser.open("/deployments", "At 03:00 AM every day")
+                save(browser, "deployments")
+                browser.open(f"/deployments/deployment/{deployment}/run", "Parameters")
+                hidden = browser.field("Model", "Hidden")
+                browser.fill(hidden, 32)
+                browser.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", hidden)
+                save(browser, "form")
+
+
+def save(browser: Browser, name: str) -> None:
+    """Take one, when what moves has come to rest."""
+    browser.rest()
+    file = _DOCS / f"ui-{name}.png"
+    browser.driver.save_screenshot(str(file))
+    print(f"{file.relative_to(CHECKOUT)}: {file.stat().st_size / 1000:.0f} kB")  # noqa: T201 - its purpose
+
+
+if __name__ == "__main__":
+    main()
