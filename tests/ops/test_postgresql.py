@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ops.conftest import Machine, free_port
+from tests.conftest import free_port
+from tests.ops.conftest import Machine
 
 _DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name))
 _SEARCH = os.pathsep.join([os.environ.get("PATH", ""), *map(str, reversed(_DEBIAN))])
