@@ -92,6 +92,7 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
         for part in reversed(key.strip().split(".")):
             nested = {part: nested}
         merged = merge(merged, nested)
+    _find_golden(merged, Path.cwd())
     _find_encoder(merged, Path.cwd())
     return merged
 
@@ -123,11 +124,19 @@ def _read_toml(file: Path) -> dict[str, Any]:
                 source[key] = absolute(value, file.parent)
             elif isinstance(value, list):
                 source[key] = [absolute(one, file.parent) if isinstance(one, str) else one for one in value]
+    _find_golden(raw, file.parent)
     text = raw.get("text")
     if isinstance(text, dict) and isinstance(text.get("user_dictionary"), str):
         text["user_dictionary"] = absolute(text["user_dictionary"], file.parent)
     _find_encoder(raw, file.parent)
     return raw
+
+
+def _find_golden(raw: Mapping[str, Any], base: Path) -> None:
+    """Make the path of the golden queries absolute."""
+    publish = raw.get("publish")
+    if isinstance(publish, dict) and isinstance(publish.get("golden_path"), str):
+        publish["golden_path"] = absolute(publish["golden_path"], base)
 
 
 def _find_encoder(raw: Mapping[str, Any], base: Path) -> None:

@@ -15,7 +15,7 @@ from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
 from tasks.evaluate.task import evaluate, mine
-from tasks.ingest.task import ingest
+from tasks.ingest.task import ingest, read_golden
 from tasks.prepare.task import prepare
 from tasks.publish.task import publish
 from tasks.shelf import find_run
@@ -43,12 +43,13 @@ def train_corpus(corpus: CorpusSettings) -> State[Any]:
     waiting = find_waiting(run)
     if not (result := waiting):
         ingested = ingest(corpus, run)
+        golden = read_golden(corpus, run, ingested) if corpus.publish.golden_path else None
         validated = validate(corpus, run, ingested)
         mined = mine(corpus, run, ingested) if corpus.negatives.mined_from else None
         prepared = prepare(corpus, run, ingested, validated, mined)
         trained = train(corpus, run, prepared)
         steps = {"ingest": ingested, "validate": validated, "prepare": prepared, "train": trained}
-        evaluated = evaluate(corpus, run, steps)
+        evaluated = evaluate(corpus, run, steps, golden)
         result = publish(corpus, run, steps | {"evaluate": evaluated})
     if result.status == "awaiting_approval":
         result = ask(corpus, run, result, asked=waiting is not None)
@@ -62,6 +63,8 @@ def check_corpus(corpus: CorpusSettings) -> RunResult:
     run = Workspace.of(corpus.name, new_run())
 
     ingested = ingest(corpus, run)
+    if corpus.publish.golden_path:
+        read_golden(corpus, run, ingested)
     validated = validate(corpus, run, ingested)
     facts = ingested.manifest.facts
     return RunResult(

@@ -1,5 +1,7 @@
 """What evaluate says of a candidate: evaluation.json, without times, paths, run ids or the live version."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -83,12 +85,63 @@ class Evaluation(BaseModel):
     suspects: list[SuspectRow]
 
 
+class Difference(BaseModel):
+    """recall@10 of the candidate minus that of the live version, on the same rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int
+    won: int  # rows that only the candidate finds
+    lost: int  # rows that only the live version finds
+    recall_at_10: Interval  # paired over rows
+    at_most: float  # one-sided upper bound, as sure as publish.confidence asks over all comparisons of one night
+
+
 class Comparison(BaseModel):
     """The candidate beside the live version on the same test rows. Kept out of evaluation.json."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: str  # the live one
-    live: Metrics
+    live: Metrics  # on all test rows, those it was trained on included
     live_by_class_size: dict[str, Metrics] = {}
-    recall_at_10_difference: Interval  # candidate minus live, paired over rows
+    seen_rows: int = 0  # test rows whose query the live version was trained on: they say nothing and are left out below
+    difference: Difference
+    by_class_size: dict[str, Difference] = {}
+
+
+class GoldenMiss(BaseModel):
+    """A golden query whose standard question is not among the first `golden_top` answers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    query: str
+    standard_question: str
+    instead: str  # ranked first; empty: the query has no answer at all
+    place: int | None  # where the right one stands, from 1; None: not among the first ten
+    where: str  # file and line
+
+
+class Golden(BaseModel):
+    """How the candidate answers the queries that must always be right."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    queries: int
+    top: int  # right is among the first so many
+    misses: list[GoldenMiss]
+
+
+Passing = Literal["passed", "warned", "held", "not asked"]
+
+
+class Gate(BaseModel):
+    """One question that a candidate must answer before it goes live."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    outcome: Passing
+    measured: str
+    bound: str  # with the setting that changes it
+    reason: str = ""  # of a warning or a hold-back: one finished sentence, with what to do

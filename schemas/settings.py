@@ -5,11 +5,13 @@ nothing else in the project reads a file or an environment variable to decide wh
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from schemas.training import Cause
 
 Severity = Literal["critical", "warning", "info"]
 
@@ -121,6 +123,24 @@ class CustomExpectation(Section):
     type: str = Field(description="Snake-case name, e.g. 'expect_column_value_lengths_to_be_between'.")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of the expectation.")
     severity: Severity = Field(default="warning", description="critical ends the run; warning and info travel on.")
+
+
+def _number_is_stop(value: Any) -> Any:  # noqa: ANN401 - raw input of any shape
+    return {"stop": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+class _Share(Bound):
+    """A bound on a share of rows."""
+
+    warn: float | None = Field(default=None, ge=0, le=1, description="Beyond this the run goes on with a warning.")
+    stop: float | None = Field(default=None, ge=0, le=1, description="Beyond this the candidate is held back.")
+
+
+Tolerance = Annotated[_Share, BeforeValidator(_number_is_stop)]  # below_live = 0.05 is short for {stop = 0.05}
+
+
+def _tolerance(name: str, **levels: float) -> Any:  # noqa: ANN401 - pydantic's Field is typed Any
+    return Field(default_factory=lambda: _Share(**levels), description=f"Upper bound: {name}, as a share of rows.")
 
 
 def _at_most(name: str, **levels: float) -> Any:  # noqa: ANN401 - pydantic's Field is typed Any
@@ -356,17 +376,35 @@ class Training(Section):
 class Publishing(Section):
     """When a candidate goes live, and how long old versions stay."""
 
-    below_baseline: float = Field(
-        default=0.02,
-        ge=0,
-        le=1,
-        description="Without a live version: recall@10 may lie this far below the best baseline.",
+    below_baseline: Tolerance = _tolerance(
+        "without a live version, how far recall@10 lies below the best baseline", warn=0.0, stop=0.02
     )
-    below_live: float = Field(
-        default=0.01,
-        ge=0,
-        le=1,
-        description="With a live version: recall@10 may lie this far below it, on the same rows.",
+    below_live: Tolerance = _tolerance(
+        "with a live version, how far recall@10 lies below it, on the same rows; counts only where it is no chance",
+        warn=0.0,
+        stop=0.01,
+    )
+    below_live_by_size: Tolerance = _tolerance(
+        "the same among the test rows of each size of class (1-3 training rows, 4-10, 11-50, more)", warn=0.0, stop=0.03
+    )
+    confidence: float = Field(
+        default=0.99,
+        ge=0.5,
+        le=0.9999,
+        description="How sure a loss against the live version must be to hold a candidate back: of 100 nights with as "
+        "good a candidate, at most 100 (1 - this) hold it back, all sizes of class together.",
+    )
+    hold_verdicts: list[Cause] = Field(
+        default_factory=lambda: [cause for cause in get_args(Cause) if cause != "none"],
+        description="Causes of a failed training that hold a candidate back; any other failure is a warning.",
+    )
+    golden_path: str | None = Field(
+        default=None,
+        description="Table of queries that must always find their standard question, columns as in the source; "
+        "one miss holds a candidate back. Empty: none.",
+    )
+    golden_top: int = Field(
+        default=1, ge=1, le=100, description="A golden query is right among the first so many answers."
     )
     approval: bool = Field(
         default=False,

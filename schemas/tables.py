@@ -24,6 +24,15 @@ STANDARD_QUESTIONS = pa.schema(
     metadata={"grain": "one standard question, sorted by text"},
 )
 
+GOLDEN = pa.schema(
+    [
+        pa.field("query", pa.string(), nullable=False),  # as given
+        pa.field("standard_question", pa.string(), nullable=False),  # one of the corpus
+        pa.field("where", pa.string(), nullable=False),  # file and line
+    ],
+    metadata={"grain": "one query that must always find its standard question, in source order"},
+)
+
 QUARANTINE = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),

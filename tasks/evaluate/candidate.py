@@ -13,9 +13,11 @@ from schemas.evaluation import Comparison, Evaluation
 from schemas.manifest import write_atomically
 from schemas.settings import CorpusSettings
 from tasks.evaluate.baselines import TfidfNeighbour, bm25
+from tasks.evaluate.golden import ask_golden
 from tasks.evaluate.measure import Classes, Scorer, TestRows, TrainRows, evaluate_candidate, rank_rows
-from tasks.evaluate.metrics import by_class_size, measure, paired_difference
+from tasks.evaluate.metrics import by_class_size, compare_by_class_size, measure
 from tasks.evaluate.retriever import Model
+from tasks.evaluate.seen import was_trained_on
 from tasks.ingest.normalise import normalise
 from tasks.prepare.features import Tokeniser
 from tasks.prepare.vocabulary import Rows, Vocabulary
@@ -42,14 +44,17 @@ class Prepared:
         return TestRows(self.test["query"].to_pylist(), truth, self.test["in_train"].to_numpy())
 
 
-def evaluate_files(prepared_folder: Path, candidate: Path, folder: Path, settings: CorpusSettings) -> Evaluation:
-    """Measure a candidate and write evaluation.json and ranked.parquet into `folder`.
+def evaluate_files(
+    prepared_folder: Path, candidate: Path, folder: Path, settings: CorpusSettings, golden: Path | None = None
+) -> Evaluation:
+    """Measure a candidate and write evaluation.json and ranked.parquet into `folder`; golden.json, where asked to.
 
     Args:
         prepared_folder: of prepare.
         candidate: folder of the candidate.
         folder: where to.
-        settings: text, name and seed are read.
+        settings: text, name, seed and publish.golden_top are read.
+        golden: golden.parquet of ingest; None: there are no golden queries.
     """
     prepared, model = Prepared.read(prepared_folder), Model(candidate)
     read = model.encoder.read_prepared
@@ -71,18 +76,21 @@ def evaluate_files(prepared_folder: Path, candidate: Path, folder: Path, setting
     top = pa.array(ranked["model"].top.astype(np.int32).tolist(), type=pa.list_(pa.int32()))
     table = pa.table({"row_id": prepared.test["row_id"], "rank": ranked["model"].ranks, "top": top})
     pq.write_table(table, folder / "ranked.parquet", compression="zstd")
+    if golden:
+        answered = ask_golden(model, pq.read_table(golden), settings.publish.golden_top)
+        write_atomically(folder / "golden.json", answered.model_dump_json(indent=1).encode())
     write_atomically(folder / "evaluation.json", evaluation.model_dump_json(indent=1).encode())
     return evaluation
 
 
 def compare_with_live(prepared_folder: Path, ranked: Path, live: Path, settings: CorpusSettings) -> Comparison:
-    """Measure the live version on the candidate's test rows.
+    """Measure the live version on the candidate's test rows, and the difference on those new to it.
 
     Args:
         prepared_folder: of prepare.
         ranked: ranked.parquet of the candidate.
         live: folder of the live version.
-        settings: the seed is read.
+        settings: the seed and publish.confidence are read.
     """
     prepared, model = Prepared.read(prepared_folder), Model(live)
     rows = prepared.test_rows()
@@ -90,11 +98,18 @@ def compare_with_live(prepared_folder: Path, ranked: Path, live: Path, settings:
     truth = np.array([number.get(text, -1) for text in prepared.test["standard_question"].to_pylist()], dtype=np.int64)
     ranks = rank_rows(model, TestRows(rows.queries, truth, rows.in_train), len(number)).ranks
     candidate: NDArray[np.int64] = pq.read_table(ranked, columns=["rank"])["rank"].to_numpy()
+    sizes = prepared.classes["rows"].to_numpy()
+    unseen = ~was_trained_on(live, rows.queries)
+    overall, by_size = compare_by_class_size(
+        candidate[unseen], ranks[unseen], rows.truth[unseen], sizes, settings.publish.confidence, settings.seed
+    )
     return Comparison(
         version=live.name,
         live=measure(ranks, rows.truth, settings.seed),
-        live_by_class_size=by_class_size(ranks, rows.truth, prepared.classes["rows"].to_numpy(), settings.seed),
-        recall_at_10_difference=paired_difference(candidate, ranks, 10, settings.seed),
+        live_by_class_size=by_class_size(ranks, rows.truth, sizes, settings.seed),
+        seen_rows=int(np.count_nonzero(~unseen)),
+        difference=overall,
+        by_class_size=by_size,
     )
 
 

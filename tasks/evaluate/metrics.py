@@ -6,7 +6,7 @@ Every metric is a mean over rows (or over classes), so one function gives them a
 import numpy as np
 import numpy.typing as npt
 
-from schemas.evaluation import Interval, Metrics
+from schemas.evaluation import Difference, Interval, Metrics
 
 Array = npt.NDArray[np.generic]
 Scores = npt.NDArray[np.floating]  # (n, classes), higher is better
@@ -117,6 +117,56 @@ def paired_difference(ranks_a: Ids, ranks_b: Ids, k: int, seed: int) -> Interval
         raise ValueError(f"a and b must be ranks of the same rows, got {ranks_a.shape} and {ranks_b.shape}")
     hits_a, hits_b = ((ranks >= 0) & (ranks < k) for ranks in (ranks_a, ranks_b))
     return mean_with_interval(hits_a.astype(float) - hits_b, seed)
+
+
+def compare_by_class_size(
+    ranks_a: Ids, ranks_b: Ids, truth: Ids, train_rows: Ids, confidence: float, seed: int
+) -> tuple[Difference, dict[str, Difference]]:
+    """Return recall@10 of a minus that of b on all rows, and in each bucket of class size that has rows.
+
+    `at_most` of each is an upper bound that holds for all of them together with `confidence` (Bonferroni): of as
+    many nights with an equal a as 1 / (1 - confidence), one sees any of these bounds below zero.
+
+    Args:
+        ranks_a: Position of the right class per test row, -1: never found, shape (n,).
+        ranks_b: Those of the other.
+        truth: Class id per test row, -1 for unknown, shape (n,).
+        train_rows: Training rows per class, shape (classes,).
+        confidence: Of all bounds together, one-sided.
+        seed: Seeds the resamples.
+    """
+    sizes = np.where(truth < 0, -1, train_rows[truth]) if len(train_rows) else np.full(len(truth), -1)
+    masks = {name: (low <= sizes) & (sizes <= high) for name, (low, high) in BUCKETS.items()}
+    masks = {name: mask for name, mask in masks.items() if mask.any()}
+    level = (1 - confidence) / (1 + len(masks))
+    overall = _difference(ranks_a, ranks_b, level, seed)
+    return overall, {name: _difference(ranks_a[m], ranks_b[m], level, seed) for name, m in masks.items()}
+
+
+def upper_bound(won: int, lost: int, rows: int, level: float, seed: int) -> float:
+    """Return the one-sided upper bound of (won - lost) / rows that a resample exceeds with chance `level`.
+
+    The paired bootstrap over rows, of which each was won, lost or neither. Between equals it lies below zero in about
+    `level` of all cases: at 0.002 in 0.0000 to 0.0026 of them for 100 rows and more, in up to 0.005 for 15 and 40
+    rows of which a fifth differ (20,000 simulated pairs each).
+    """
+    if not rows:
+        return 0.0
+    shares = np.array([won, lost, rows - won - lost]) / rows
+    draws = np.random.default_rng(seed).multinomial(rows, shares, size=10 * RESAMPLES)  # (resamples, 3)
+    return float(np.quantile((draws[:, 0] - draws[:, 1]) / rows, 1 - level))
+
+
+def _difference(ranks_a: Ids, ranks_b: Ids, level: float, seed: int) -> Difference:
+    a, b = ((ranks >= 0) & (ranks < 10) for ranks in (ranks_a, ranks_b))
+    won, lost = int(np.count_nonzero(a & ~b)), int(np.count_nonzero(b & ~a))
+    return Difference(
+        rows=len(a),
+        won=won,
+        lost=lost,
+        recall_at_10=paired_difference(ranks_a, ranks_b, 10, seed),
+        at_most=upper_bound(won, lost, len(a), level, seed),
+    )
 
 
 def mean_with_interval(values: Array, seed: int) -> Interval:

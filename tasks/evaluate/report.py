@@ -6,7 +6,7 @@ template engine, and the page forbids itself scripts and addresses (Content-Secu
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import BaseModel
 
-from schemas.evaluation import Comparison, Evaluation, Metrics
+from schemas.evaluation import Comparison, Evaluation, Gate, Metrics
+from schemas.run import Status
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.validation import Verdict
@@ -28,6 +29,12 @@ MEASURES = {
     "recall_at_10": "recall@10",
     "mrr": "MRR",
     "macro_recall_at_10": "macro recall@10",
+}
+ENDS = {
+    "published": ("good", "Published"),
+    "unchanged": ("good", "Unchanged: it is the live version"),
+    "awaiting_approval": ("warn", "Awaits approval"),
+    "held": ("bad", "Held back"),
 }
 OUTCOMES = {"pass": "Data passed", "warn": "Data passed with warnings", "fail": "Data failed"}
 
@@ -51,6 +58,8 @@ def render_report(
     comparison: Comparison | None = None,
     context: Mapping[str, Any] | None = None,
     locations: Mapping[int, str] | None = None,
+    gates: Sequence[Gate] = (),
+    status: Status | None = None,
 ) -> str:
     """Return the report as one HTML page.
 
@@ -64,6 +73,8 @@ def render_report(
             they are; "seconds" maps steps to the time they took.
         locations: Where training rows stand in the source, e.g. {812: "train.csv:814"}, for the suspect rows;
             a row without one is named by its row id.
+        gates: What each gate of publishing says; none: they were not asked.
+        status: What became of the candidate; None: that is not decided.
     """
     facts = dict(context or {})
     others = {"live": comparison.live} if comparison else {}
@@ -88,7 +99,9 @@ def render_report(
             facts=facts,
             loss=settings.loss_for(training.classes).kind,
             headline=summarise(evaluation),
-            pills=list(_list_pills(evaluation, training, verdict, comparison)),
+            pills=list(_list_pills(evaluation, training, verdict, comparison, status)),
+            gates=gates,
+            status=ENDS.get(status or ""),
             locations=locations or {},
             others=others,
             others_by_size=others_by_size,
@@ -157,14 +170,20 @@ def _show(value: object) -> str:
 
 
 def _list_pills(
-    evaluation: Evaluation, training: TrainingReport, verdict: Verdict, comparison: Comparison | None
+    evaluation: Evaluation,
+    training: TrainingReport,
+    verdict: Verdict,
+    comparison: Comparison | None,
+    status: Status | None,
 ) -> Iterator[tuple[str, str, str]]:
     """Yield (kind, text, section it leads to) of the verdicts, kind being good, warn or bad."""
+    if status in ENDS:
+        yield *ENDS[status], "gates"
     if best := find_best_baseline(evaluation):
         difference = evaluation.model.recall_at_10.value - best[1].recall_at_10.value
         yield _grade(difference), f"{_points(difference)} against the best baseline", "recall"
     if comparison:
-        gain = comparison.recall_at_10_difference
+        gain = comparison.difference.recall_at_10
         yield (
             "bad" if gain.high < 0 else _grade(gain.value),
             f"{_points(gain.value)} against live ({_points(gain.low, unit='')} to {_points(gain.high, unit='')})",

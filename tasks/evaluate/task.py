@@ -1,12 +1,11 @@
-"""The door of evaluate: measure the candidate beside baselines and the live version, write the report.
+"""The door of evaluate: measure the candidate beside baselines and the live version.
 
 Also mines hard negatives with an earlier version, which prepare, before it in the corridor, cannot load itself.
 """
 
-import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -18,28 +17,35 @@ from schemas.evaluation import Comparison, Evaluation
 from schemas.manifest import hash_file, write_atomically
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
-from schemas.validation import Verdict
 from schemas.workspace import Workspace, artifact_key
-from tasks.evaluate.candidate import compare_with_live, evaluate_files, locate
+from tasks.evaluate.candidate import compare_with_live, evaluate_files
 from tasks.evaluate.mining import find_version, mine_negatives
 from tasks.evaluate.plots import plot_loss, to_data_uri
-from tasks.evaluate.report import render_report, summarise
+from tasks.evaluate.report import summarise
 from tasks.evaluate.retriever import Model, live_version
 from tasks.mirror import fetch, refresh
 from tasks.steps import Made, StepRun, run_step
 
 
 @task(task_run_name="evaluate-{corpus.name}")
-def evaluate(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun]) -> StepRun:
-    """Write evaluation.json (re-used where nothing changed), comparison.json and report.html of this run."""
+def evaluate(
+    corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun], golden: StepRun | None = None
+) -> StepRun:
+    """Write evaluation.json and golden.json (re-used where nothing changed), and comparison.json of this run."""
     prepared, trained = steps["prepare"], steps["train"]
-    inputs = {"prepared": prepared.manifest.key, "trained": trained.manifest.key, "corpus": corpus.name}
+    inputs: dict[str, Any] = {
+        "prepared": prepared.manifest.key,
+        "trained": trained.manifest.key,
+        "corpus": corpus.name,
+    }
+    if golden:
+        inputs |= {"golden": golden.manifest.key, "golden_top": corpus.publish.golden_top}
+    asked = golden.folder / "golden.parquet" if golden else None
 
     def make(folder: Path, _: Path) -> Made:
-        evaluate_files(prepared.folder, trained.folder / "candidate", folder, corpus)
+        evaluate_files(prepared.folder, trained.folder / "candidate", folder, corpus, asked)
         return Made({}, [])
 
-    began = time.monotonic()
     step = run_step(workspace, "evaluate", inputs, make)
     evaluation = Evaluation.model_validate_json((step.folder / "evaluation.json").read_bytes())
     comparison = None
@@ -48,7 +54,6 @@ def evaluate(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, S
         comparison = compare_with_live(prepared.folder, step.folder / "ranked.parquet", workspace.models / live, corpus)
         write_atomically(workspace.root / "comparison.json", comparison.model_dump_json(indent=1).encode())
     training = TrainingReport.model_validate_json((trained.folder / "training.json").read_bytes())
-    _write_report(corpus, workspace, steps, evaluation, training, comparison, time.monotonic() - began)
     _show(corpus, evaluation, training, comparison)
     get_run_logger().info("%s: %s", corpus.name, summarise(evaluation))
     return step
@@ -82,27 +87,6 @@ def _is_readable(models: Path, live: str) -> bool:
         get_run_logger().warning("live version %s cannot be read and is not compared: %s", live, error)
         return False
     return True
-
-
-def _write_report(
-    corpus: CorpusSettings,
-    workspace: Workspace,
-    steps: Mapping[str, StepRun],
-    evaluation: Evaluation,
-    training: TrainingReport,
-    comparison: Comparison | None,
-    seconds: float,
-) -> None:
-    verdict = Verdict.model_validate_json((steps["validate"].folder / "verdict.json").read_bytes())
-    context = {
-        "run": workspace.run,
-        "finished": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "seconds": {name: step.seconds for name, step in steps.items()} | {"evaluate": seconds},
-    }
-    suspects = [suspect.row_id for suspect in evaluation.suspects]
-    locations = locate(steps["ingest"].folder / "questions.parquet", suspects)
-    page = render_report(evaluation, training, verdict, corpus, comparison, context, locations)
-    write_atomically(workspace.root / "report.html", page.encode())
 
 
 def _show(

@@ -132,17 +132,18 @@ def fingerprint(source: Source, base: Path, seed: int) -> dict[str, str]:
     files, _ = find_training_files(source, base)
     for address in (source.test_path, source.questions_path):
         files += find_files(address, base) if address else []
-    return {file.name: _digest(file, seed) for file in files}
+    return {file.name: digest(file, seed) for file in files}
 
 
-def _digest(file: InputFile, seed: int) -> str:
+def digest(file: InputFile, seed: int = 0) -> str:
+    """Return the sha256 of a file's bytes as they lie there."""
     if file.bundled:
         return hashlib.sha256(f"{file.path} {seed}".encode()).hexdigest()
-    digest = hashlib.sha256()
+    sha256 = hashlib.sha256()
     with reading(file), file.open_raw() as stream:
         while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+            sha256.update(block)
+    return sha256.hexdigest()
 
 
 def _resolve(address: str, base: Path) -> list[InputFile]:

@@ -1,4 +1,4 @@
-"""The door of ingest: read the source into questions, standard questions and quarantine."""
+"""The door of ingest: read the source into questions, standard questions and quarantine; and the golden queries."""
 
 import errno
 from pathlib import Path
@@ -10,8 +10,9 @@ from prefect.logging import get_run_logger
 from schemas.errors import PipelineError
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
-from tasks.ingest.addresses import fingerprint
+from tasks.ingest.addresses import digest, fingerprint
 from tasks.ingest.corpus import ingest_corpus
+from tasks.ingest.golden import find_golden_files, write_golden
 from tasks.steps import Made, StepRun, run_step
 
 
@@ -41,4 +42,22 @@ def ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun:
         facts["classes"],
         facts["quarantined"] + facts["quarantined_test"],
     )
+    return step
+
+
+@task(task_run_name="golden-{corpus.name}", retries=2, retry_delay_seconds=5, retry_condition_fn=_is_worth_retrying)
+def read_golden(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) -> StepRun:
+    """Read `publish.golden_path`: a mistake in it is better known before the training than after."""
+    files = find_golden_files(str(corpus.publish.golden_path), Path.cwd())
+    inputs = {
+        "files": {file.name: digest(file) for file in files},
+        "source": corpus.source.model_dump(include={"query_column", "question_column", "encoding", "sheet"}),
+        "ingested": ingested.manifest.key,
+    }
+
+    def make(folder: Path, _: Path) -> Made:
+        return Made({"queries": write_golden(files, corpus.source, ingested.folder, folder)}, [])
+
+    step = run_step(workspace, "golden", inputs, make)
+    get_run_logger().info("%s: %d golden queries", corpus.name, step.manifest.facts["queries"])
     return step

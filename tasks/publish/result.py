@@ -20,6 +20,7 @@ def summarise_run(
     status: Status,
     version: str | None,
     reasons: list[str],
+    warnings: list[str],
     seconds: Mapping[str, float],
 ) -> RunResult:
     """Return what `dssm run --json` says of a run that came to its end."""
@@ -33,7 +34,7 @@ def summarise_run(
         test_rows=evaluation.test_rows,
         classes=evaluation.classes,
         quarantined=steps["ingest"].manifest.facts["quarantined"],
-        warnings=[warning for step in steps.values() for warning in step.manifest.warnings],
+        warnings=[warning for step in steps.values() for warning in step.manifest.warnings] + warnings,
         **_figures(evaluation.model),
         baselines={name: _figures(metrics) for name, metrics in evaluation.baselines.items()},
         seconds={name: round(value, 3) for name, value in seconds.items()},

@@ -1,22 +1,23 @@
-"""The door of publish: gates, an immutable version, the live pointer last."""
+"""The door of publish: gates, an immutable version, the live pointer last; then the report of it all."""
 
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from prefect import task
+from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
-from schemas.evaluation import Comparison, Evaluation
+from schemas.evaluation import Gate
 from schemas.manifest import write_atomically
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
-from schemas.training import TrainingReport
-from schemas.validation import Verdict
-from schemas.workspace import Workspace
+from schemas.workspace import Workspace, artifact_key
+from tasks.evaluate.seen import TRAINED_ON, list_trained_on
 from tasks.mirror import change
 from tasks.publish.card import write_card
-from tasks.publish.gates import find_objections
+from tasks.publish.findings import Findings, read_findings, write_report
+from tasks.publish.gates import ask_gates, list_reasons
 from tasks.publish.result import summarise_run
 from tasks.publish.retention import prune_runs
 from tasks.publish.versions import (
@@ -36,67 +37,91 @@ from tasks.steps import StepRun
 
 @task(task_run_name="publish-{corpus.name}")
 def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun]) -> RunResult:
-    """Decide, and change what is live only after everything else is on disk; write run.json."""
+    """Decide, and change what is live only after everything else is on disk; write report.html and run.json."""
     began = time.monotonic()
-    candidate = steps["train"].folder / "candidate"
-    evaluation = Evaluation.model_validate_json((steps["evaluate"].folder / "evaluation.json").read_bytes())
-    training = TrainingReport.model_validate_json((steps["train"].folder / "training.json").read_bytes())
-    verdict = Verdict.model_validate_json((steps["validate"].folder / "verdict.json").read_bytes())
+    found = read_findings(workspace, steps)
+    gates = ask_gates(found.evaluation, found.training, found.verdict, found.comparison, found.golden, corpus.publish)
 
-    def decide_and_publish() -> tuple[Status, str | None, list[str]]:
-        status, version, reasons = _decide(corpus, workspace, candidate, evaluation, training)
+    def decide_and_publish() -> tuple[Status, str | None, list[Gate]]:
+        status, version, asked = _decide(corpus, workspace, steps["train"].folder / "candidate", gates)
+        write_report(corpus, workspace, steps, found, asked, status)
         if version is None and status in ("published", "awaiting_approval"):
-            manifest = find_named(workspace.models, candidate, workspace.run)
-            if manifest is None:
-                extra = {
-                    "README.md": write_card(corpus, evaluation, training, verdict, workspace.run).encode(),
-                    "evaluation.json": (steps["evaluate"].folder / "evaluation.json").read_bytes(),
-                    "settings.json": corpus.model_dump_json(indent=1).encode(),
-                }
-                recall = (evaluation.model.recall_at_1.value, evaluation.model.recall_at_10.value, evaluation.test_rows)
-                manifest = add_version(workspace.models, candidate, extra, corpus.name, workspace.run, recall)
-            version = manifest.version
-            if status == "published":
-                go_live(workspace.models, manifest, "published")
-            else:
-                wait_for_approval(workspace.models, manifest)
-            prune_versions(workspace.models, corpus.publish.keep_versions)
+            version = _add_version(corpus, workspace, steps, found, status)
         prune_runs(workspace, corpus.publish.keep_runs)
-        return status, version, reasons
+        return status, version, asked
 
-    status, version, reasons = change(workspace.models, decide_and_publish)
+    status, version, asked = change(workspace.models, decide_and_publish)
+    reasons = list_reasons(asked, "held") if status == "held" else []
+    warnings = list_reasons(asked, "warned")
+    if status == "unchanged":
+        warnings += [f"the live version would be held back today: {why}" for why in list_reasons(asked, "held")]
     seconds = {name: step.seconds for name, step in steps.items()} | {"publish": time.monotonic() - began}
-    result = summarise_run(corpus, workspace, steps, evaluation, status, version, reasons, seconds)
+    result = summarise_run(corpus, workspace, steps, found.evaluation, status, version, reasons, warnings, seconds)
     write_atomically(workspace.root / "settings.json", corpus.model_dump_json(indent=1).encode())
     write_atomically(workspace.root / "run.json", result.model_dump_json(indent=1).encode())
     keep_files(workspace, ["settings.json", "comparison.json", "report.html", "run.json"])
     prune(workspace, corpus.publish.keep_runs)
-    say = get_run_logger().warning if status == "held" else get_run_logger().info
-    say("%s: %s %s%s", corpus.name, status, version or "", "".join(f"\n  {reason}" for reason in reasons))
+    _show(corpus.name, result, asked)
     return result
 
 
 def _decide(
-    corpus: CorpusSettings, workspace: Workspace, candidate: Path, evaluation: Evaluation, training: TrainingReport
-) -> tuple[Status, str | None, list[str]]:
-    """Return the status, the version it is about, and the reasons of a hold-back."""
+    corpus: CorpusSettings, workspace: Workspace, candidate: Path, gates: list[Gate]
+) -> tuple[Status, str | None, list[Gate]]:
+    """Return the status, the version it is about, and the gates with the one that only the versions can answer."""
     digest = hash_candidate(candidate)
     live = read_live(workspace.models)
     same = [m.version for m in read_versions(workspace.models) if m.candidate == digest]
     if live.version in same and is_whole(workspace.models, live.version):
-        return "unchanged", live.version, []
-    taken_back = [one.version for one in live.withdrawn if one.candidate == digest]
-    if taken_back:
-        return (
-            "held",
-            None,
-            [f"this very model was declined or rolled back as version {taken_back[-1]}; change data or settings"],
+        return "unchanged", live.version, gates
+    if taken_back := [one.version for one in live.withdrawn if one.candidate == digest]:
+        reason = f"this very model was declined or rolled back as version {taken_back[-1]}; change data or settings"
+        gate = Gate(
+            name="Never taken back", outcome="held", measured=f"version {taken_back[-1]}", bound="none", reason=reason
         )
+        return "held", None, [gate]
     if corpus.publish.approval and live.pending in same:
-        return "awaiting_approval", live.pending, []
-    comparison_file = workspace.root / "comparison.json"
-    comparison = Comparison.model_validate_json(comparison_file.read_bytes()) if comparison_file.exists() else None
-    reasons = find_objections(evaluation, training, comparison, corpus.publish)
-    if reasons:
-        return "held", None, reasons
-    return ("awaiting_approval" if corpus.publish.approval else "published"), None, []
+        return "awaiting_approval", live.pending, gates
+    if list_reasons(gates, "held"):
+        return "held", None, gates
+    return ("awaiting_approval" if corpus.publish.approval else "published"), None, gates
+
+
+def _add_version(
+    corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun], found: Findings, status: Status
+) -> str:
+    """Copy the candidate beside the other versions, and point at it as `status` says; return its name."""
+    evaluation, candidate = found.evaluation, steps["train"].folder / "candidate"
+    manifest = find_named(workspace.models, candidate, workspace.run)
+    if manifest is None:
+        extra = {
+            "README.md": write_card(corpus, evaluation, found.training, found.verdict, workspace.run).encode(),
+            "evaluation.json": (steps["evaluate"].folder / "evaluation.json").read_bytes(),
+            "settings.json": corpus.model_dump_json(indent=1).encode(),
+            TRAINED_ON: list_trained_on(steps["prepare"].folder),
+        }
+        recall = (evaluation.model.recall_at_1.value, evaluation.model.recall_at_10.value, evaluation.test_rows)
+        manifest = add_version(workspace.models, candidate, extra, corpus.name, workspace.run, recall)
+    if status == "published":
+        go_live(workspace.models, manifest, "published")
+    else:
+        wait_for_approval(workspace.models, manifest)
+    prune_versions(workspace.models, corpus.publish.keep_versions)
+    return manifest.version
+
+
+def _show(corpus: str, result: RunResult, gates: list[Gate]) -> None:
+    """Leave the gates in the Prefect UI, and the end of the run in its log."""
+    create_table_artifact(
+        table=[
+            {"gate": gate.name, "outcome": gate.outcome, "measured": gate.measured, "bound": gate.bound}
+            for gate in gates
+        ],
+        key=artifact_key(corpus, "gates"),
+        description=f"{corpus}: **{result.status}**" + "".join(f"\n\n{reason}" for reason in result.reasons),
+    )
+    say = get_run_logger().warning if result.status == "held" else get_run_logger().info
+    reasons = "".join(f"\n  {reason}" for reason in result.reasons)
+    say("%s: %s %s%s", corpus, result.status, result.version or "", reasons)
+    for reason in list_reasons(gates, "warned"):
+        get_run_logger().warning("%s: %s", corpus, reason)

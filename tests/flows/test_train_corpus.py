@@ -1,5 +1,6 @@
 """The main path under Prefect's harness: what a run leaves, re-uses, holds back and refuses."""
 
+import html
 import json
 import shutil
 from datetime import UTC, datetime
@@ -16,7 +17,17 @@ from tasks.evaluate.retriever import Retriever
 from tasks.publish.versions import approve, read_live, read_versions, roll_back
 from tests.conftest import PAIRS, TOY, make_settings, write_table
 
+WORSE = {"model__embedding": 2, "training__epochs": 1}
+WHAT = ["validation", "recall", "training", "gates"]
 STEPS = ["ingest", "validate", "prepare", "train", "evaluate"]
+
+
+@pytest.fixture
+def wide(tmp_path):
+    """The toy corpus in five cities."""
+    cities = ["北京", "上海", "广州", "成都", "西安"]
+    pairs = [(city + query, f"{city}：{question}") for city in cities for query, question in PAIRS]
+    return write_table(tmp_path / "wide.csv", pairs)
 
 
 def test_a_first_run_publishes_and_leaves_everything(flow, toy_csv):
@@ -52,7 +63,7 @@ def test_a_run_shows_in_the_ui(flow, toy_csv):
         artifacts = [a for a in client.read_artifacts() if a.created >= began]
         runs = [r for r in client.read_flow_runs() if r.name == "shown_toy"]
         tasks = {r.name for r in client.read_task_runs() if r.flow_run_id == runs[0].id}
-    assert {a.key for a in artifacts} == {"shown-toy-validation", "shown-toy-recall", "shown-toy-training"}
+    assert {a.key for a in artifacts} == {f"shown-toy-{what}" for what in WHAT}
     assert [run.state_name for run in runs] == ["Published"]
     assert tasks == {f"{step}-shown_toy" for step in [*STEPS, "publish"]}
     shown = {a.key: a for a in artifacts}
@@ -107,38 +118,63 @@ def test_an_altered_file_of_an_earlier_run_is_made_again(flow, toy_csv):
     assert second.status == "unchanged"
 
 
-def test_a_candidate_below_the_baselines_is_held_and_the_next_run_says_so_again(flow, toy_csv):
-    """Red in the UI under a name of its own; the same inputs repeat the reason without training again."""
-    worse = make_settings(toy_csv, training__epochs=1, training__learning_rate=1e-4, publish__below_baseline=0)
+def test_a_candidate_below_the_baselines_is_held_and_the_next_run_says_so_again(flow, wide):
+    """Red in the UI under a name of its own; the same inputs repeat the reasons without training again."""
+    worse = make_settings(wide, **WORSE, publish__below_baseline=0, publish__hold_verdicts=["too few steps"])
     state, held = flow.state(worse)
 
     assert (state.name, state.is_failed()) == ("HeldBack", True)
     assert (held.status, held.version) == ("held", None)
     assert "baseline" in held.reasons[0]
+    assert "training: Not converged" in held.reasons[1]
     assert held.reasons[0] in state.message
     assert read_live(flow.models).version is None
     again = flow(worse)
     assert (again.reasons, again.reused) == (held.reasons, STEPS)
 
 
-def test_a_candidate_worse_than_the_live_version_is_held_and_the_live_one_stays(flow, tmp_path):
+def test_a_candidate_worse_than_the_live_version_is_held_and_the_live_one_stays(flow, wide):
     """publish.below_live is the tolerance. With five times the classes, ten guesses are not nearly all of them."""
-    cities = ["北京", "上海", "广州", "成都", "西安"]
-    wide = write_table(
-        tmp_path / "wide.csv", [(c + query, f"{c}：{question}") for c in cities for query, question in PAIRS]
-    )
     first = flow(make_settings(wide))
     pointer = (flow.models / "live.json").read_bytes()
-    worse = {"model__embedding": 2, "training__epochs": 1}
-    state, held = flow.state(make_settings(wide, **worse))
+    state, held = flow.state(make_settings(wide, **WORSE))
 
     assert (state.name, held.status) == ("HeldBack", "held")
     assert first.version in held.reasons[0]
-    assert "publish.below_live" in held.reasons[0]
+    assert "publish.below_live.stop = 0.01" in held.reasons[0]
+    assert any(warning.startswith("training: Not converged") for warning in held.warnings)
     assert (flow.models / "live.json").read_bytes() == pointer
+    report = (flow.run_folder(held) / "report.html").read_text("utf-8")
+    assert "Held back" in report
+    assert held.reasons[0] in html.unescape(report)
 
-    tolerant = flow(make_settings(wide, **worse, publish__below_live=1.0))
+    tolerant = flow(make_settings(wide, **WORSE, publish__below_live=1.0, publish__below_live_by_size=1.0))
     assert tolerant.status == "published"
+
+
+def test_a_golden_query_that_breaks_holds_back_and_is_asked_before_the_training(flow, toy_csv, tmp_path):
+    """A wrong table ends the run at once; a miss is a reason; the file's bytes decide what is asked again."""
+    golden, query, wrong = tmp_path / "golden.csv", PAIRS[0][0], "宠物可以托运吗"
+    settings = make_settings(toy_csv, publish__golden_path=str(golden))
+    write_table(golden, [PAIRS[0], (query + "呢", "怎么退房")])
+    with pytest.raises(SourceError, match=r"golden\.csv:3 “怎么退房”"):
+        flow(settings)
+    assert not list(flow.home.glob("runs/toy/*/train"))
+
+    write_table(golden, [PAIRS[0], (PAIRS[9][0], wrong)])
+    state, held = flow.state(settings)
+    assert (state.name, held.status) == ("HeldBack", "held")
+    assert held.reasons[0].startswith("1 of 2 golden queries do not find their standard question first")
+    assert f"“{PAIRS[9][0]}” ({golden}:3) should find “{wrong}”" in held.reasons[0]
+    assert not (flow.models / "live.json").exists()
+
+    write_table(golden, [PAIRS[0]])
+    good = flow(settings)
+    assert (good.status, good.reused) == ("published", ["ingest", "validate", "prepare", "train"])
+    write_table(golden, [(query, wrong)])
+    unchanged = flow(settings)
+    assert unchanged.status == "unchanged"
+    assert any("would be held back today: 1 of 1 golden" in warning for warning in unchanged.warnings)
 
 
 def test_a_rolled_back_model_is_never_published_again(flow, toy_csv):

@@ -5,7 +5,17 @@ import re
 
 import pytest
 
-from schemas.evaluation import ClassResult, Comparison, ConfusedPair, Evaluation, Interval, Metrics, SuspectRow
+from schemas.evaluation import (
+    ClassResult,
+    Comparison,
+    ConfusedPair,
+    Difference,
+    Evaluation,
+    Gate,
+    Interval,
+    Metrics,
+    SuspectRow,
+)
 from schemas.settings import CorpusSettings
 from schemas.training import Convergence, Epoch, Reachability, TrainingReport
 from schemas.validation import Finding, Verdict
@@ -121,11 +131,16 @@ def settings():
 @pytest.fixture
 def page(evaluation, training, verdict, settings):
     """The report with a live version and facts of the run."""
-    comparison = Comparison(
-        version="v1", live=metrics(0.7), recall_at_10_difference=Interval(value=0.031, low=0.01, high=0.05)
-    )
+    gain = Interval(value=0.031, low=0.01, high=0.05)
+    difference = Difference(rows=160, won=9, lost=3, recall_at_10=gain, at_most=0.06)
+    comparison = Comparison(version="v1", live=metrics(0.7), seen_rows=40, difference=difference)
+    gates = [
+        Gate(name="Live version", outcome="passed", measured="recall@10 +0.0310", bound="holds beyond 0.01 below"),
+        Gate(name="Golden queries", outcome="held", measured="8 of 9 right", bound="all first", reason=HOSTILE),
+    ]
     context = {"version": "v2", "started": "2026-09-29 02:03", "seconds": {"train": 61.34}}
-    return render_report(evaluation, training, verdict, settings, comparison, context, {812: "train.csv:814"})
+    rows = {812: "train.csv:814"}
+    return render_report(evaluation, training, verdict, settings, comparison, context, rows, gates, "held")
 
 
 def test_the_report_says_what_an_operator_asks_for(page):
@@ -145,6 +160,10 @@ def test_the_report_says_what_an_operator_asks_for(page):
         "5 test row(s) repeat a training query",
         "2 test row(s) ask for a standard question the corpus does not have",
         "61.3 s",
+        "counted on the 160 rows whose query it was not trained on",
+        "Held back",
+        "Golden queriesheld8 of 9 rightHeld: ",
+        "Live versionpassedrecall@10 +0.0310holds beyond 0.01 below",
     ):
         assert expected in text
     assert page.count("<svg") == 4
@@ -153,7 +172,7 @@ def test_the_report_says_what_an_operator_asks_for(page):
 def test_hostile_text_stays_text(page):
     """A query is somebody else's input: it is shown, and it can do nothing."""
     assert "<script" not in page
-    assert page.count("&lt;script&gt;alert(&#39;怎么退票&#39;)&lt;/script&gt;") == 2
+    assert page.count("&lt;script&gt;alert(&#39;怎么退票&#39;)&lt;/script&gt;") == 3
     assert "default-src 'none'" in page
 
 

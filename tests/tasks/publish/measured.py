@@ -1,8 +1,11 @@
 """Measurements of a candidate, made by hand."""
 
-from schemas.evaluation import Comparison, Evaluation, Interval, Metrics
+import numpy as np
+
+from schemas.evaluation import Comparison, Difference, Evaluation, Interval, Metrics
 from schemas.training import Cause, Convergence, Reachability, TrainingReport
 from schemas.validation import Finding, Verdict
+from tasks.evaluate.metrics import mean_with_interval, upper_bound
 
 
 def metrics(recall: float, rows: int = 100) -> Metrics:
@@ -32,10 +35,23 @@ def evaluation(recall: float, bm25: float = 0.0, tfidf: float = 0.0, rows: int =
     )
 
 
-def comparison(live: float) -> Comparison:
-    """Return a live version's measurement; the gate reads nothing but its recall@10 and its name."""
-    zero = Interval(value=0, low=0, high=0)
-    return Comparison(version="20260101-000000-abcdef", live=metrics(live), recall_at_10_difference=zero)
+def difference(won: int, lost: int, rows: int = 1000, comparisons: int = 1, confidence: float = 0.99) -> Difference:
+    """Return what is measured where the candidate finds `won` rows that the live version misses, and misses `lost`."""
+    gain = mean_with_interval(np.repeat([1, -1, 0], [won, lost, rows - won - lost]), seed=1)
+    at_most = upper_bound(won, lost, rows, (1 - confidence) / comparisons, seed=1)
+    return Difference(rows=rows, won=won, lost=lost, recall_at_10=gain, at_most=at_most)
+
+
+def comparison(won: int, lost: int, rows: int = 1000, seen: int = 0, **by_size: tuple[int, int, int]) -> Comparison:
+    """Return a comparison with a live version; `by_size` has (won, lost, rows), keys with _ for the dash."""
+    sizes = {name.strip("_").replace("_", "-"): difference(*counts) for name, counts in by_size.items()}
+    return Comparison(
+        version="20260101-000000-abcdef",
+        live=metrics(0.8, rows + seen),
+        seen_rows=seen,
+        difference=difference(won, lost, rows),
+        by_class_size=sizes,
+    )
 
 
 def training(cause: Cause = "none", sentence: str = "Converged.") -> TrainingReport:

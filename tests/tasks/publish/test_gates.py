@@ -1,49 +1,121 @@
 """When a candidate may go live."""
 
+import numpy as np
 import pytest
 
+from schemas.evaluation import Golden, GoldenMiss
 from schemas.settings import Publishing
-from tasks.publish.gates import find_objections
-from tests.tasks.publish.measured import comparison, evaluation, training
+from schemas.validation import Finding
+from tasks.evaluate.metrics import compare_by_class_size
+from tasks.publish.gates import ask_gates, list_reasons
+from tests.tasks.publish.measured import comparison, evaluation, training, verdict
 
-GATES = Publishing(below_baseline=0.02, below_live=0.01)
+GATES = Publishing()
+
+
+def held(measured=None, trained=None, compared=None, golden=None, data=None, **settings):
+    """Return the reasons of a hold-back; what is not given is sound."""
+    return list_reasons(gates(measured, trained, compared, golden, data, **settings), "held")
+
+
+def gates(measured=None, trained=None, compared=None, golden=None, data=None, **settings):
+    """Ask the gates; what is not given is sound."""
+    asked = Publishing.model_validate(settings)
+    return ask_gates(measured or evaluation(0.9), trained or training(), data or verdict(), compared, golden, asked)
 
 
 def test_a_first_candidate_as_good_as_the_best_baseline_may_go_live():
-    """Without a live version, the baselines are the bar."""
-    assert find_objections(evaluation(0.7, bm25=0.7, tfidf=0.6), training(), None, GATES) == []
+    """Without a live version, the baselines are the bar, and the live version is not asked."""
+    asked = gates(evaluation(0.7, bm25=0.7, tfidf=0.6))
+
+    assert {gate.name: gate.outcome for gate in asked} == {
+        "Something was measured": "passed",
+        "Best baseline": "passed",
+        "Live version": "not asked",
+        "Training converged": "passed",
+        "Corpus": "passed",
+        "Golden queries": "not asked",
+    }
 
 
-@pytest.mark.parametrize(("recall", "held"), [(0.69, False), (0.67, True)])
-def test_a_first_candidate_may_lie_below_the_best_baseline_by_the_tolerance(recall, held):
-    """The tolerance is a setting, and a wider one lets the same candidate pass."""
-    reasons = find_objections(evaluation(recall, bm25=0.5, tfidf=0.7), training(), None, GATES)
-
-    assert bool(reasons) == held
-    wide = GATES.model_copy(update={"below_baseline": 0.05})
-    assert find_objections(evaluation(recall, bm25=0.5, tfidf=0.7), training(), None, wide) == []
+@pytest.mark.parametrize(("recall", "outcome"), [(0.71, "passed"), (0.69, "warned"), (0.67, "held")])
+def test_a_first_candidate_may_lie_below_the_best_baseline_by_the_tolerance(recall, outcome):
+    """Two levels, warn and stop; a wider tolerance, given as one number, lets the same candidate pass."""
+    assert gates(evaluation(recall, bm25=0.5, tfidf=0.7))[1].outcome == outcome
+    assert gates(evaluation(recall, bm25=0.5, tfidf=0.7), below_baseline=0.05)[1].outcome == "passed"
 
 
 def test_the_reason_names_the_figures_the_best_baseline_and_the_setting():
     """An operator sees what to compare and what to change."""
-    (reason,) = find_objections(evaluation(0.6, bm25=0.5, tfidf=0.7), training(), None, GATES)
+    (reason,) = held(evaluation(0.6, bm25=0.5, tfidf=0.7))
 
-    for part in ("0.6000", "tfidf", "0.7000", "publish.below_baseline = 0.02"):
+    for part in ("0.6000", "tfidf", "0.7000", "publish.below_baseline.stop = 0.02"):
         assert part in reason
 
 
-@pytest.mark.parametrize(("recall", "held"), [(0.80, False), (0.795, False), (0.78, True)])
-def test_a_later_candidate_is_held_against_the_live_version(recall, held):
+@pytest.mark.parametrize(
+    ("won", "lost", "rows", "outcome"),
+    [
+        (0, 0, 1000, "passed"),
+        (40, 20, 1000, "passed"),  # better
+        (30, 36, 1000, "passed"),  # worse, within the tolerance
+        (0, 9, 1000, "warned"),  # no chance, and within the tolerance
+        (40, 60, 1000, "passed"),  # beyond it, as one night in forty by chance
+        (20, 60, 1000, "held"),
+        (1, 4, 20, "passed"),  # 15 points, of four rows: chance
+        (0, 8, 20, "held"),
+    ],
+)
+def test_a_later_candidate_is_held_where_it_lost_more_than_the_tolerance_and_than_chance(won, lost, rows, outcome):
     """A better baseline does not matter any more: something worse than it may be live already."""
-    reasons = find_objections(evaluation(recall, bm25=0.99), training(), comparison(0.80), GATES)
+    baseline, live = gates(evaluation(0.8, bm25=0.99, rows=rows), compared=comparison(won, lost, rows))[1:3]
 
-    assert bool(reasons) == held
-    assert all("publish.below_live = 0.01" in reason and comparison(0).version in reason for reason in reasons)
+    assert (baseline.outcome, live.outcome) == ("not asked", outcome)
+    if outcome == "held":
+        for part in (f"{lost} lost, {won} won", "publish.below_live.stop = 0.01", comparison(0, 0).version):
+            assert part in live.reason
+
+
+def test_small_classes_are_not_sold_for_large_ones():
+    """Better as a whole, and much worse where a class has few rows: that bucket holds it, by name."""
+    (reason,) = held(compared=comparison(60, 40, 1000, _1_3=(2, 30, 100), _4_10=(58, 10, 900)))
+
+    assert "on the same 100 test rows of standard questions with 1-3 training rows" in reason
+    assert "publish.below_live_by_size.stop = 0.03" in reason
+    assert not held(compared=comparison(60, 40, 1000, _1_3=(2, 30, 100)), below_live_by_size=1)
+
+
+def test_sound_candidates_are_rarely_held():
+    """400 nights of a candidate as good as the live one, four sizes of class and the whole: chance is what it says.
+
+    At a confidence of 0.95 one night in twenty may raise an alarm (24 of 400 did); 65 did where the five comparisons
+    did not share that chance.
+    """
+    random, truth, train_rows = np.random.default_rng(3), np.arange(600) % 40, np.repeat([2, 7, 30, 90], 10)
+    alarms = 0
+    for night in range(400):
+        hard = random.random(600) < 0.2  # rows that either finds or misses, by chance
+        ranks = [np.where(hard & (random.random(600) < 0.5), 99, 0) for _ in range(2)]
+        overall, by_size = compare_by_class_size(*ranks, truth, train_rows, 0.95, night)
+        alarms += any(difference.at_most < 0 for difference in [overall, *by_size.values()])
+
+    assert 4 <= alarms <= 28, alarms
+
+
+def test_rows_that_the_live_version_learnt_by_heart_say_nothing():
+    """Told where some were left out; with most of them gone, the baselines are the bar again."""
+    some = held(compared=comparison(20, 60, 1000, seen=100))
+    most = gates(evaluation(0.5, bm25=0.9), compared=comparison(0, 0, 40, seen=960))
+    every = gates(evaluation(0.9), compared=comparison(0, 0, 0, seen=1000))
+
+    assert "100 more were left out: it was trained on them" in some[0]
+    assert [gate.outcome for gate in most[1:3]] == ["held", "passed"]
+    assert [gate.outcome for gate in every[1:3]] == ["passed", "not asked"]
 
 
 def test_nothing_measured_is_nothing_published():
     """A corpus of one-row classes has no test row of its own."""
-    (reason,) = find_objections(evaluation(0.0, rows=0), training(), None, GATES)
+    (reason,) = held(evaluation(0.0, rows=0))
 
     assert "no test row" in reason
     assert "source.test_path" in reason
@@ -51,20 +123,48 @@ def test_nothing_measured_is_nothing_published():
 
 def test_test_rows_of_another_corpus_measure_nothing():
     """All rows miss for everybody, so no baseline and no live version would hold the candidate back."""
-    (reason,) = find_objections(evaluation(0.0, rows=20, unknown=20), training(), comparison(0.0), GATES)
+    (reason,) = held(evaluation(0.0, rows=20, unknown=20), compared=comparison(0, 0, 20))
 
     assert "none of the 20 test rows" in reason
 
 
-def test_a_collapsed_model_is_held_however_good_its_recall():
-    """The sentence of the verdict is the reason."""
-    collapsed = training("collapse", "All vectors point one way.")
+@pytest.mark.parametrize("cause", ["collapse", "too few steps", "unreachable target", "unknown"])
+def test_a_training_that_failed_holds_and_its_sentence_is_the_reason(cause):
+    """However good the recall; a cause that the settings do not name is a warning."""
+    failed = training(cause, "All vectors point one way.")
+    (reason,) = held(trained=failed)
 
-    assert find_objections(evaluation(0.9), collapsed, None, GATES) == ["training: All vectors point one way."]
+    assert "All vectors point one way." in reason
+    assert f"take '{cause}' out of publish.hold_verdicts" in reason
+    tolerant = gates(trained=failed, hold_verdicts=["noisy labels"])
+    assert list_reasons(tolerant, "warned") == ["training: All vectors point one way."]
+
+
+def test_a_corpus_with_critical_findings_holds():
+    """A run that got so far by any way does not publish."""
+    critical = Finding(rule="damage", severity="critical", statement="", offenders=1, examples=[], remedy="")
+
+    assert held(data=verdict().model_copy(update={"findings": [critical]})) == [
+        "the corpus has critical findings: damage"
+    ]
+    assert held(data=verdict("duplicates")) == []
+
+
+def test_a_golden_query_that_misses_holds_and_says_what_came_instead():
+    """Three examples and the number of all."""
+    misses = [
+        GoldenMiss(query=f"q{n}", standard_question="退票", instead="改签", place=n or None, where=f"golden.csv:{n}")
+        for n in range(5)
+    ]
+    (reason,) = held(golden=Golden(queries=40, top=1, misses=misses))
+
+    assert reason.startswith("5 of 40 golden queries do not find their standard question first: “q0” (golden.csv:0)")
+    assert "should find “退票”, which comes at place 2; “改签” came first" in reason
+    assert "which is not among the first ten" in reason
+    assert "q3" not in reason
+    assert gates(golden=Golden(queries=40, top=3, misses=[]))[-1].measured == "40 of 40 right"
 
 
 def test_every_reason_is_given():
     """One run tells all that is wrong."""
-    collapsed = training("collapse", "All vectors point one way.")
-
-    assert len(find_objections(evaluation(0.1, bm25=0.9), collapsed, None, GATES)) == 2
+    assert len(held(evaluation(0.1, bm25=0.9), training("collapse", "All vectors point one way."))) == 2

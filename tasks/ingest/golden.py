@@ -1,0 +1,110 @@
+"""Golden queries: the owner's table of queries that must always find their standard question.
+
+Nothing is set aside here: one row that cannot be meant ends the run before anything is trained.
+"""
+
+import difflib
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.errors import SourceError
+from schemas.settings import Source
+from schemas.tables import GOLDEN
+from tasks.ingest.addresses import InputFile, find_files
+from tasks.ingest.columns import find_columns
+from tasks.ingest.normalise import normalise
+from tasks.ingest.readers import open_table
+from tasks.ingest.sifting import sift
+
+_EXAMPLES = 3
+
+
+def find_golden_files(address: str, base: Path) -> list[InputFile]:
+    """Return the files of golden queries.
+
+    Raises:
+        SourceError: there is none, or the address is a bundled corpus.
+    """
+    files = find_files(address, base)
+    if bundled := [file.name for file in files if file.bundled]:
+        raise SourceError(f"publish.golden_path is a table of queries of yours, not a bundled corpus ({bundled[0]})")
+    return files
+
+
+def read_golden(files: list[InputFile], source: Source, standard_questions: list[str]) -> pa.Table:
+    """Read golden queries as GOLDEN, each query once.
+
+    Args:
+        files: tables of any format that a source may have.
+        source: names the columns, where the settings name them.
+        standard_questions: of the corpus.
+
+    Raises:
+        SourceError: a file is no table or has no rows; rows are unusable, name a standard question that the corpus
+            does not have, or contradict each other.
+    """
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    asked: dict[str, dict[str, str]] = {}
+    unusable, unknown, torn_between = [], [], []
+    known, usable_classes = set(standard_questions), set[str]()
+    for file in files:
+        find = partial(
+            find_columns, query_column=source.query_column, question_column=source.question_column, name=file.name
+        )
+        # The delimiter in the settings is that of the rows; this table may come from elsewhere.
+        for batch in open_table(file, find, source.model_copy(update={"delimiter": None})).batches:
+            sifted = sift(batch, usable_classes)
+            unusable += [f"{file.name}:{row.line} {row.reason}" for row in sifted.bad]
+            columns = zip(sifted.lines, sifted.queries, sifted.normalised, sifted.classes, strict=True)
+            for line, query, norm, standard in columns:
+                row = {"query": query, "standard_question": standard, "where": f"{file.name}:{line}"}
+                if standard not in known:
+                    unknown.append(f"{row['where']} “{standard}”{_nearest(standard, standard_questions)}")
+                elif (other := asked.setdefault(norm, row))["standard_question"] != standard:
+                    torn_between.append(
+                        f"“{query}” is “{other['standard_question']}” in {other['where']} and “{standard}” in "
+                        f"{row['where']}"
+                    )
+                rows.setdefault((norm, standard), row)
+    name = ", ".join(file.name for file in files)
+    _refuse(name, "row(s) cannot be read", unusable, "correct them")
+    _refuse(
+        name,
+        "golden row(s) name a standard question that the corpus does not have",
+        unknown,
+        "correct them, or bring back those standard questions in the source",
+    )
+    _refuse(name, "golden query(s) have two right answers", torn_between, "keep one of each")
+    if not rows:
+        raise SourceError(f"{name} holds no golden query; fill it in, or leave publish.golden_path empty")
+    return pa.Table.from_pylist(list(rows.values()), GOLDEN)
+
+
+def write_golden(files: list[InputFile], source: Source, ingested: Path, folder: Path) -> int:
+    """Read golden queries and write golden.parquet into `folder`; return how many there are.
+
+    Args:
+        files: of the golden queries.
+        source: names the columns, where the settings name them.
+        ingested: folder of ingest.
+        folder: where to.
+    """
+    known = pq.read_table(ingested / "standard_questions.parquet", columns=["standard_question"])
+    table = read_golden(files, source, known["standard_question"].to_pylist())
+    pq.write_table(table, folder / "golden.parquet", compression="zstd")
+    return len(table)
+
+
+def _refuse(name: str, what: str, rows: list[str], remedy: str) -> None:
+    if rows:
+        more = ", …" if len(rows) > _EXAMPLES else ""
+        raise SourceError(f"{name}: {len(rows)} {what} ({'; '.join(rows[:_EXAMPLES])}{more}). Nothing ran: {remedy}")
+
+
+def _nearest(text: str, known: list[str]) -> str:
+    same = [one for one in known if normalise(one) == normalise(text)]
+    near = same or difflib.get_close_matches(text, known, n=1, cutoff=0.6)
+    return f" (did you mean “{near[0]}”?)" if near else ""
