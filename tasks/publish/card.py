@@ -56,5 +56,5 @@ Retriever.live("{settings.name}").search(["..."], top=10)
 ```
 
 It ranks the standard questions it was trained with, whatever is asked: a query that none of them answers gets
-the nearest all the same. The score is a mean cosine in [-1, 1].
+the nearest all the same. The score, at most 1, is a mean cosine, mixed with how near the training queries kept lie.
 """

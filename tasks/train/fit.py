@@ -121,10 +121,15 @@ class Fit:
             self._all_classes.draw(dropout, random)
         queries = self.tower.embed(self._queries.take(rows), dropout, random)
         own = self._own_leaf(None)
-        cosines = torch.bmm(
-            self._drop(self._unit(queries), generator), self._unit(self._all_classes, own).transpose(1, 2)
+        loss = losses.softmax_all_of(
+            self._drop(self._unit(queries), generator),
+            self._unit(self._all_classes, own),
+            torch.from_numpy(self._labels[rows]),
+            self.loss.gamma,
+            self.loss.label_smoothing,
+            self._adjustment,
+            self.loss.margin,
         )
-        loss = self._loss_all(cosines, rows)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._update(queries, own, torch.arange(len(self.own.weight)), rate)
         if flush:

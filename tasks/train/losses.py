@@ -106,39 +106,68 @@ def softmax_all(
         margin: taken off the right cosine while training, so that every class must win by it (Wang et al. 2018,
             "Additive Margin Softmax for Face Verification", eq. 6).
     """
-    value: Tensor = _SoftmaxAll.apply(cosines, labels, gamma, smoothing, adjustment, margin)  # type: ignore[no-untyped-call]
+    logits = gamma * cosines if adjustment is None else torch.add(adjustment, cosines, alpha=gamma)
+    right = labels.view(1, -1, 1).expand(len(cosines), -1, 1)
+    if margin:
+        logits = logits.scatter_add(2, right, logits.new_full(right.shape, -gamma * margin))
+    logs = F.log_softmax(logits, dim=2)
+    return -(1 - smoothing) * logs.gather(2, right).mean() - smoothing * logs.mean()
+
+
+def softmax_all_of(
+    queries: Tensor,
+    classes: Tensor,
+    labels: Tensor,
+    gamma: float,
+    smoothing: float,
+    adjustment: Tensor,
+    margin: float,
+) -> Tensor:
+    """Return `softmax_all` of the cosines of (towers, batch, o) queries and (towers, K, o) classes of unit length.
+
+    Two thirds of the time: one tower after the other in the same two matrices, which stay in the cache, where
+    autograd would keep four of all towers. The gradient is computed along with the loss.
+    """
+    value: Tensor = _SoftmaxAllOf.apply(queries, classes, labels, gamma, smoothing, adjustment, margin)  # type: ignore[no-untyped-call]
     return value
 
 
-class _SoftmaxAll(torch.autograd.Function):
-    """The loss and its gradient in one pass: this matrix is the largest of a step, and autograd would keep four."""
+class _SoftmaxAllOf(torch.autograd.Function):
+    """The loss and its gradient in one pass."""
 
     @staticmethod
     def forward(
         ctx: Any,  # noqa: ANN401 - torch's context object has no public type
-        cosines: Tensor,
+        queries: Tensor,
+        classes: Tensor,
         labels: Tensor,
         gamma: float,
         smoothing: float,
-        adjustment: Tensor | None,
+        adjustment: Tensor,
         margin: float,
     ) -> Tensor:
-        towers, batch, classes = cosines.shape
-        logits = gamma * cosines if adjustment is None else torch.add(adjustment, cosines, alpha=gamma)
-        right = labels.view(1, batch, 1).expand(towers, batch, 1)
-        if margin:
-            logits.scatter_add_(2, right, logits.new_full((towers, batch, 1), -gamma * margin))
-        logs = F.log_softmax(logits, dim=2)
-        loss = -(1 - smoothing) * logs.gather(2, right).mean() - smoothing * logs.mean()
-        gradient = logs.exp_().sub_(smoothing / classes)
-        gradient.scatter_add_(2, right, torch.full((towers, batch, 1), smoothing - 1, dtype=logs.dtype))
-        ctx.save_for_backward(gradient.mul_(gamma / (towers * batch)))
-        return loss
+        towers, batch, count = len(queries), queries.shape[1], classes.shape[1]
+        of_queries, of_classes = torch.empty_like(queries), torch.empty_like(classes)
+        logits, logs = queries.new_empty(batch, count), queries.new_empty(batch, count)
+        right = labels.view(batch, 1)
+        lost, wanted = queries.new_full((batch, 1), -gamma * margin), queries.new_full((batch, 1), smoothing - 1)
+        loss = queries.new_zeros(())
+        for query, text, of_query, of_text in zip(queries, classes, of_queries, of_classes, strict=True):
+            torch.mm(query, text.t(), out=logits)
+            torch.add(adjustment, logits, alpha=gamma, out=logits).scatter_add_(1, right, lost)
+            torch.log_softmax(logits, 1, out=logs)
+            loss -= (1 - smoothing) * logs.gather(1, right).mean() + smoothing * logs.mean()
+            gradient = logs.exp_().sub_(smoothing / count).scatter_add_(1, right, wanted)
+            torch.mm(gradient, text, out=of_query)
+            torch.mm(gradient.t(), query, out=of_text)
+        scale = gamma / (towers * batch)
+        ctx.save_for_backward(of_queries.mul_(scale), of_classes.mul_(scale))
+        return loss / towers
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None, None, None]:  # noqa: ANN401 - as above
-        (gradient,) = ctx.saved_tensors
-        return gradient * upstream[0], None, None, None, None, None
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - as above
+        of_queries, of_classes = ctx.saved_tensors
+        return of_queries * upstream[0], of_classes * upstream[0], None, None, None, None, None
 
 
 def reachable_target(negatives: int, gamma: float, gap: float = 1.0) -> float:

@@ -12,6 +12,7 @@ from tasks.train.losses import (
     soft_target,
     softmax,
     softmax_all,
+    softmax_all_of,
     softmax_target,
 )
 
@@ -126,6 +127,29 @@ def test_the_gradient_of_softmax_all_is_that_of_finite_differences(smoothing):
     cosines = COSINES.clone().requires_grad_()
 
     assert torch.autograd.gradcheck(lambda x: 3 * softmax_all(x, LABELS, 2.0, smoothing, PRIOR), (cosines,))
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.2])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_from_the_vectors_softmax_all_is_that_of_their_cosines(smoothing, margin):
+    """Value and both gradients, also when the loss is scaled afterwards; and by finite differences."""
+    random = torch.Generator().manual_seed(2)
+    mine = [torch.randn(3, n, 5, generator=random, dtype=torch.float64).requires_grad_() for n in (4, 6)]
+    theirs = [vectors.detach().clone().requires_grad_() for vectors in mine]
+    prior = PRIOR.double()
+
+    def loss_of(queries, classes):
+        return 3 * softmax_all_of(queries, classes, LABELS, 2.0, smoothing, prior, margin)
+
+    expected = 3 * softmax_all(torch.bmm(theirs[0], theirs[1].transpose(1, 2)), LABELS, 2.0, smoothing, prior, margin)
+    expected.backward()
+    loss = loss_of(*mine)
+    loss.backward()
+
+    torch.testing.assert_close(loss, expected)
+    for one, other in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+    assert torch.autograd.gradcheck(loss_of, mine)
 
 
 def test_softmax_all_starts_at_the_log_of_the_classes():
