@@ -177,10 +177,16 @@ def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bo
     """
     if (text is None) == (file is None):
         raise click.UsageError("give one TEXT, or --file FILE")
+    from schemas.errors import NothingLive
     from tasks.evaluate.retriever import Retriever
 
     queries = [text] if text is not None else _read_lines(file or "-")
-    found = Retriever(_models(corpus)).search(queries, top)
+    folder = _models(corpus)
+    try:
+        found = Retriever(folder).search(queries, top)
+    except NothingLive:
+        _known(folder)
+        raise
     for asked, hits in zip(queries, found, strict=True):
         if as_json:
             results = [{"standard_question": hit.standard_question, "score": round(hit.score, 6)} for hit in hits]
@@ -198,9 +204,12 @@ def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bo
 def models(corpus: str, as_json: bool) -> int:
     """List the versions of CORPUS, newest first: recall, when made, and what was live when."""
     from schemas.errors import NothingLive
+    from tasks.mirror import follow
     from tasks.publish.versions import read_live, read_versions
 
     folder = _models(corpus)
+    follow(folder)
+    _known(folder)
     live, versions = read_live(folder), read_versions(folder)
     if not versions:
         raise NothingLive(f"no version of corpus {corpus!r} yet; make one: dssm run {corpus}")
@@ -229,7 +238,7 @@ def rollback(corpus: str, to: str | None) -> int:
     from tasks.publish.versions import roll_back
 
     folder = _models(corpus)
-    manifest = change(folder, lambda: roll_back(folder, to))
+    manifest = change(folder, lambda: roll_back(_known(folder), to))
     _print(f"{corpus}: version {manifest.version} is live again (recall@10 {manifest.recall_at_10:.3f})")
     return 0
 
@@ -242,7 +251,7 @@ def approve(corpus: str) -> int:
     from tasks.publish.versions import approve as approve_version
 
     folder = _models(corpus)
-    manifest = change(folder, lambda: approve_version(folder))
+    manifest = change(folder, lambda: approve_version(_known(folder)))
     _print(f"{corpus}: version {manifest.version} is live (recall@10 {manifest.recall_at_10:.3f})")
     _announce_approved(folder, manifest)
     return 0
@@ -441,16 +450,24 @@ def _describe_failure(corpus: str, error: Exception) -> RunResult:
 
 def _models(corpus: str) -> Path:
     from flows.corpora import NAME
-    from schemas.workspace import default_home, models_root
-    from tasks.mirror import POINTER, follow, list_corpora
+    from schemas.workspace import default_home, models_root, store_address
 
     if not NAME.fullmatch(corpus):
         raise SettingsError(f"{corpus!r} is no name of a corpus: lower-case letters, digits, - and _ make one")
     folder = models_root(default_home()) / corpus
-    follow(folder)
+    return folder if store_address() else _known(folder)  # what a store has is known when it has been asked
+
+
+def _known(folder: Path) -> Path:
+    """Return the folder of a corpus's versions; SettingsError where nothing was ever published."""
+    from schemas.workspace import default_home
+    from tasks.mirror import POINTER, list_corpora
+
     if not (folder / POINTER).is_file():
         known = ", ".join(list_corpora(default_home())) or "none"
-        raise SettingsError(f"no model of corpus {corpus!r} yet; there are: {known}. Make one: dssm run {corpus}")
+        raise SettingsError(
+            f"no model of corpus {folder.name!r} yet; there are: {known}. Make one: dssm run {folder.name}"
+        )
     return folder
 
 

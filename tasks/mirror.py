@@ -215,6 +215,7 @@ class Follower:
             threading.Thread(target=self._look, name=f"follow-{self._models.name}", daemon=True).start()
 
     def _look(self) -> None:
+        tag = self._tag
         try:
             store = store_of(self._models)
             if store and (tag := store.tag(_path(self._models, POINTER)) or "") != self._tag:
@@ -223,6 +224,8 @@ class Follower:
                 self._tag = tag
             self._told = ""
         except (PipelineError, OSError, ValueError) as error:
+            if isinstance(error, StaleFile):  # a harmed version stays one: not got again before the pointer changes
+                self._tag = tag
             if type(error).__name__ != self._told:  # once, not every few seconds
                 _LOGGER.warning("%s: what was live answers on: %s", self._models.name, error)
             self._told = type(error).__name__

@@ -19,6 +19,7 @@ from schemas.workspace import store_address, store_server
 _SCHEMES = ("s3://", "s3a://")
 _IMPOSSIBLE_TAG = f'"{"0" * 32}"'
 _CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+_AT_ONCE = 4  # files, and parts of 50 MB of each that is larger than 100 MB: they pass through memory
 _CONNECTION = {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 2}}
 
 
@@ -120,7 +121,8 @@ class Store:
     def push(self, folder: Path, path: str, files: Sequence[str]) -> None:
         """Put files of a local folder below `path`, in any order."""
         with self._asking() as remote:
-            remote.put([str(folder / file) for file in files], [self._full(f"{path}/{file}") for file in files])
+            here, there = [str(folder / file) for file in files], [self._full(f"{path}/{file}") for file in files]
+            remote.put(here, there, batch_size=_AT_ONCE)
 
     def pull(self, path: str, folder: Path, files: Sequence[str]) -> None:
         """Get objects below `path` into a local folder.
@@ -129,8 +131,9 @@ class Store:
             StaleFile: one is gone.
         """
         with self._asking() as remote:
+            here, there = [str(folder / file) for file in files], [self._full(f"{path}/{file}") for file in files]
             try:
-                remote.get([self._full(f"{path}/{file}") for file in files], [str(folder / file) for file in files])
+                remote.get(there, here, batch_size=_AT_ONCE)
             except FileNotFoundError as error:
                 _refuse_missing_bucket(error)
                 raise StaleFile(f"an object below {self.where(path)} is gone: {error}") from error
@@ -195,7 +198,9 @@ class Store:
 
         try:  # fsspec keeps one per process, and makes another one after a fork
             server = {"endpoint_url": address} if (address := store_server()) else {}
-            return fsspec.filesystem("s3", use_listings_cache=False, config_kwargs=_CONNECTION, **server)
+            return fsspec.filesystem(
+                "s3", use_listings_cache=False, max_concurrency=_AT_ONCE, config_kwargs=_CONNECTION, **server
+            )
         except ImportError as error:
             raise SettingsError(
                 f"DSSM_STORE={self.address} needs s3fs, which is not installed: "
