@@ -202,7 +202,10 @@ def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bo
 @click.argument("corpus")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def models(corpus: str, as_json: bool) -> int:
-    """List the versions of CORPUS, newest first: recall, when made, and what was live when."""
+    """List the versions of CORPUS, and what was live when, by which run and why; newest first.
+
+    What was live stays in that history when its version has been pruned (publish.keep_versions).
+    """
     from schemas.errors import NothingLive
     from tasks.mirror import follow
     from tasks.publish.versions import read_live, read_versions
@@ -214,18 +217,23 @@ def models(corpus: str, as_json: bool) -> int:
     if not versions:
         raise NothingLive(f"no version of corpus {corpus!r} yet; make one: dssm run {corpus}")
     if as_json:
-        _print(
-            json.dumps({"live": live.model_dump(), "versions": [v.model_dump() for v in versions]}, ensure_ascii=False)
-        )
+        found = {"versions": [v.model_dump() for v in versions], "history": [p.model_dump() for p in live.periods()]}
+        _print(json.dumps({"live": live.model_dump(), **found}, ensure_ascii=False))
         return 0
     withdrawn = {one.version for one in live.withdrawn}
+    marks = {live.version: "live", live.pending: "awaits approval"}
     rows = []
     for v in reversed(versions):
-        marks = {live.version: "live", live.pending: "awaits approval"}
         state = marks.get(v.version) or ("withdrawn" if v.version in withdrawn else "")
-        since = "; ".join(f"{e.at} {e.why}" for e in live.history if e.version == v.version)
-        rows.append([v.version, state, f"{v.recall_at_1:.3f}", f"{v.recall_at_10:.3f}", str(v.test_rows), v.run, since])
-    _table(["version", "state", "recall@1", "recall@10", "test rows", "run", "went live"], rows)
+        rows.append([v.version, state, f"{v.recall_at_1:.3f}", f"{v.recall_at_10:.3f}", str(v.test_rows), v.run])
+    _table(["version", "state", "recall@1", "recall@10", "test rows", "made by run"], rows)
+    kept = {v.version for v in versions}
+    told = [
+        [p.since, p.until or "now", p.version + ("" if p.version in kept else " (pruned)"), p.why, p.run or ""]
+        for p in reversed(live.periods())
+    ]
+    if told:
+        _table(["live from", "until", "version", "why", "made by run"], told)
     return 0
 
 

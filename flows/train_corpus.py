@@ -20,6 +20,7 @@ from tasks.prepare.task import prepare
 from tasks.publish.task import publish
 from tasks.shelf import find_run
 from tasks.train.task import train
+from tasks.validate.drift import read_drift
 from tasks.validate.task import validate
 
 
@@ -66,7 +67,7 @@ def check_corpus(corpus: CorpusSettings) -> RunResult:
     if corpus.publish.golden_path:
         read_golden(corpus, run, ingested)
     validated = validate(corpus, run, ingested)
-    facts = ingested.manifest.facts
+    facts, drift = ingested.manifest.facts, read_drift(run.step("drift"))
     return RunResult(
         status="checked",
         corpus=corpus.name,
@@ -75,7 +76,7 @@ def check_corpus(corpus: CorpusSettings) -> RunResult:
         test_rows=facts["test_rows"],
         classes=facts["classes"],
         quarantined=facts["quarantined"],
-        warnings=ingested.manifest.warnings + validated.manifest.warnings,
+        warnings=ingested.manifest.warnings + validated.manifest.warnings + (drift.warnings() if drift else []),
         seconds={"ingest": round(ingested.seconds, 3), "validate": round(validated.seconds, 3)},
     )
 

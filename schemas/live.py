@@ -35,6 +35,26 @@ class Live(BaseModel):
     withdrawn: list[Withdrawn] = []
     pending: str | None = None  # version that waits for a person
 
+    def periods(self) -> list["LivePeriod"]:
+        """Return what was live when, oldest first."""
+        ends = [*(entry.at for entry in self.history[1:]), None]
+        return [
+            LivePeriod(version=entry.version, since=entry.at, until=end, why=entry.why, run=entry.run)
+            for entry, end in zip(self.history, ends, strict=False)
+        ]
+
+
+class LivePeriod(BaseModel):
+    """From when to when a version answered."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str
+    since: str  # ISO 8601, UTC
+    until: str | None  # None: it is live
+    why: str  # it went live
+    run: str | None
+
 
 class VersionManifest(BaseModel):
     """manifest.json of a version: every file's hash, and where it came from."""

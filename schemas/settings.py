@@ -151,6 +151,27 @@ def _at_least(name: str, **levels: float) -> Any:  # noqa: ANN401 - pydantic's F
     return Field(default_factory=lambda: Bound(**levels), description=f"Lower bound: {name}.")
 
 
+class DriftBounds(Section):
+    """How far the corpus may have moved from the one that the live version was trained on.
+
+    A night that adds rows stops nothing: every bound that growth can reach stops only where the corpus more than
+    doubles at once, all of it under one standard question or in new words.
+    """
+
+    max_rows_lost: Bound = _at_most("share of the live version's rows that are gone", warn=0.1, stop=0.5)
+    max_rows_gained: Bound = _at_most("rows added, as a share of the live version's", warn=1)
+    max_classes_removed: Bound = _at_most("share of the live version's standard questions gone", warn=0.05, stop=0.5)
+    max_classes_added: Bound = _at_most("share of the standard questions that are new", warn=0.3)
+    max_classes_renamed: Bound = _at_most("share of the live version's standard questions renamed", warn=0.05)
+    max_rows_moved: Bound = _at_most(
+        "share of rows that would have to change their standard question to be spread as they were (total variation, "
+        "over the standard questions that both have)",
+        warn=0.2,
+        stop=0.5,
+    )
+    max_new_words: Bound = _at_most("share of words in the queries that the live version's had not", warn=0.1, stop=0.5)
+
+
 class Validation(Section):
     """What the corpus must satisfy. Every bound has two levels, warn and stop."""
 
@@ -170,6 +191,7 @@ class Validation(Section):
     max_conflict_share: Bound = _at_most("share of rows whose query stands under several standard questions", warn=0.02)
     max_twin_classes: Bound = _at_most("standard questions equal to another after normalising", warn=0)
     max_order_z: Bound = _at_most("z of order by standard question, before the shuffle", warn=6)
+    drift: DriftBounds = Field(default_factory=DriftBounds, description="Against the live version's corpus.")
     expectations: list[CustomExpectation] = Field(
         default_factory=list, description="Further Great Expectations expectations on the rows."
     )
@@ -417,7 +439,9 @@ class Publishing(Section):
         description="Deployment to start when a version has gone live, as 'flow/deployment'; empty: none.",
     )
     keep_versions: int = Field(default=10, ge=2, le=10_000, description="Versions kept; the live one always is.")
-    keep_runs: int = Field(default=10, ge=2, le=10_000, description="Runs whose files are kept.")
+    keep_runs: int = Field(
+        default=10, ge=2, le=10_000, description="Runs whose files are kept; that of the live version always is."
+    )
 
 
 class Schedule(Section):

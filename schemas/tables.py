@@ -45,6 +45,17 @@ QUARANTINE = pa.schema(
     metadata={"grain": "one unusable row of a source, with the reason"},
 )
 
+CORPUS_PROFILE = pa.schema(
+    [
+        pa.field("kind", pa.dictionary(pa.int8(), pa.string()), nullable=False),  # "class" or "word"
+        pa.field("id", pa.string()),  # of a class
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("count", pa.int64(), nullable=False),  # rows of the class; occurrences of the word in the queries
+        pa.field("queries", pa.list_(pa.int64())),  # of a class: the smallest hashes of its queries, increasing
+    ],
+    metadata={"grain": "one standard question, then one word, each sorted by text"},
+)
+
 TRAIN = pa.schema(
     [
         pa.field("row_id", pa.int64(), nullable=False),

@@ -34,3 +34,39 @@ class Verdict(BaseModel):
     def warnings(self) -> list[str]:
         """Return one line per warning, for the report and `dssm run --json`."""
         return [f"{f.rule}: {f.statement} -> {f.remedy}" for f in self.findings if f.severity == "warning"]
+
+
+class Drift(BaseModel):
+    """How the corpus differs from the one that the live version was trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str  # the live one
+    statistics: dict[str, float | None]
+    added: list[str] = Field(max_length=10)  # examples: standard questions with the most rows first
+    removed: list[str] = Field(max_length=10)
+    renamed: list[str] = Field(max_length=10)  # "old → new"
+    new_words: list[str] = Field(max_length=10)  # most frequent first
+    findings: list[Finding] = []
+
+    def warnings(self) -> list[str]:
+        """Return one line per warning, for the report and `dssm run --json`."""
+        return [f"{f.rule}: {f.statement} -> {f.remedy}" for f in self.findings if f.severity == "warning"]
+
+    def summary(self) -> str:
+        """Return what has changed in one sentence, with examples."""
+        s = {name: value or 0 for name, value in self.statistics.items()}
+        before, now = s["rows_before"], s["rows_now"]
+        rows = f"rows {before:,.0f} → {now:,.0f}" + (f" ({now / before - 1:+.1%})" if before else "")
+        parts = [
+            f"+{s['classes_added']:,.0f} standard questions{_such_as(self.added)}",
+            f"−{s['classes_removed']:,.0f}{_such_as(self.removed)}",
+            f"{s['classes_renamed']:,.0f} renamed{_such_as(self.renamed)}",
+            f"{s['rows_moved_share']:.1%} of the rows moved to other standard questions",
+            f"{s['new_word_share']:.1%} of the words new{_such_as(self.new_words)}",
+        ]
+        return f"Since live version {self.version}: {rows}, {', '.join(parts)}"
+
+
+def _such_as(examples: list[str]) -> str:
+    return f" ({', '.join(f'“{one}”' for one in examples[:3])}{', …' if len(examples) > 3 else ''})" if examples else ""

@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-STEPS = ("ingest", "golden", "validate", "mine", "prepare", "train", "evaluate", "publish")
+STEPS = ("ingest", "golden", "validate", "drift", "mine", "prepare", "train", "evaluate", "publish")
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 

@@ -10,7 +10,7 @@ A step is put there once, however many runs re-use it. Without a store nothing h
 import logging
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -97,17 +97,17 @@ def find_run(workspace: Workspace, suffix: str) -> str | None:
     return found.run
 
 
-def prune(workspace: Workspace, keep: int) -> None:
+def prune(workspace: Workspace, keep: int, spare: Set[str] = frozenset()) -> None:
     """Delete the oldest runs of the corpus beyond `keep`, and every step that no run has any more.
 
-    Never this run, nor one that may still be at work on this machine or another.
+    Never this run or one of `spare`, nor one that may still be at work on this machine or another.
     """
     if (store := open_store()) is None:
         return
     runs, steps = (_group(store, f"{kind}/{workspace.corpus}") for kind in ("runs", "steps"))
     ended = [run for run in sorted(runs) if "run.json" in runs[run] or _is_older(runs[run], _ABANDONED)]
     others = [run for run in ended if run != workspace.run]
-    surplus = others[: max(0, len(others) + 1 - keep)]
+    surplus = [run for run in others if run not in spare][: max(0, len(others) + 1 - keep)]
     held = {name.removesuffix(".json") for run in runs if run not in surplus for name in runs[run]}
     doomed = [f"{_run(workspace, run)}/{name}" for run in surplus for name in runs[run]]
     for step in steps:

@@ -19,7 +19,7 @@ from schemas.evaluation import Comparison, Evaluation, Gate, Metrics
 from schemas.run import Status
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
-from schemas.validation import Verdict
+from schemas.validation import Drift, Verdict
 from tasks.evaluate.plots import plot_class_sizes, plot_loss, plot_recall, plot_recall_by_class_size
 
 NAMES = {"bm25": "BM25", "tfidf": "tf-idf neighbour"}
@@ -60,6 +60,7 @@ def render_report(
     locations: Mapping[int, str] | None = None,
     gates: Sequence[Gate] = (),
     status: Status | None = None,
+    drift: Drift | None = None,
 ) -> str:
     """Return the report as one HTML page.
 
@@ -75,6 +76,7 @@ def render_report(
             a row without one is named by its row id.
         gates: What each gate of publishing says; none: they were not asked.
         status: What became of the candidate; None: that is not decided.
+        drift: How the corpus differs from that of the live version; None: nothing was live.
     """
     facts = dict(context or {})
     others = {"live": comparison.live} if comparison else {}
@@ -94,6 +96,7 @@ def render_report(
             evaluation=evaluation,
             training=training,
             verdict=verdict,
+            drift=drift,
             comparison=comparison,
             seconds=facts.pop("seconds", {}),
             facts=facts,

@@ -13,11 +13,12 @@ from schemas.manifest import write_atomically
 from schemas.run import Status
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
-from schemas.validation import Verdict
+from schemas.validation import Drift, Verdict
 from schemas.workspace import Workspace
 from tasks.evaluate.candidate import locate
 from tasks.evaluate.report import render_report
 from tasks.steps import StepRun
+from tasks.validate.drift import read_drift
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -27,6 +28,7 @@ class Findings:
     """What the steps said."""
 
     verdict: Verdict
+    drift: Drift | None  # None: nothing was live to compare with
     training: TrainingReport
     evaluation: Evaluation
     comparison: Comparison | None  # None: nothing is live
@@ -38,6 +40,7 @@ def read_findings(workspace: Workspace, steps: Mapping[str, StepRun]) -> Finding
     evaluated = steps["evaluate"].folder
     return Findings(
         verdict=Verdict.model_validate_json((steps["validate"].folder / "verdict.json").read_bytes()),
+        drift=read_drift(workspace.step("drift")),
         training=TrainingReport.model_validate_json((steps["train"].folder / "training.json").read_bytes()),
         evaluation=Evaluation.model_validate_json((evaluated / "evaluation.json").read_bytes()),
         comparison=_read_if_there(Comparison, workspace.root / "comparison.json"),
@@ -71,6 +74,7 @@ def write_report(
         locations,
         gates=gates,
         status=status,
+        drift=found.drift,
     )
     write_atomically(workspace.root / "report.html", page.encode())
 

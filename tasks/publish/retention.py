@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import time
+from collections.abc import Set
 from pathlib import Path
 
 from schemas.workspace import Workspace
@@ -11,14 +12,14 @@ from schemas.workspace import Workspace
 _ABANDONED = 14 * 24 * 3600  # unfinished work that nobody took up for so long, in seconds
 
 
-def prune_runs(workspace: Workspace, keep: int) -> list[str]:
+def prune_runs(workspace: Workspace, keep: int, spare: Set[str] = frozenset()) -> list[str]:
     """Delete the oldest runs of the corpus beyond `keep`, and what was abandoned.
 
-    Never this run, nor one that may still be at work: it has no run.json yet, and is not old.
+    Never this run or one of `spare`, nor one that may still be at work: it has no run.json yet, and is not old.
     """
     others = sorted(run for run in workspace.runs.glob("[!.]*/") if run.name != workspace.run)
     runs = [run for run in others if (run / "run.json").exists() or _is_old(run)]
-    surplus = runs[: max(0, len(runs) + 1 - keep)]
+    surplus = [run for run in runs if run.name not in spare][: max(0, len(runs) + 1 - keep)]
     for run in surplus:
         shutil.rmtree(run)
     for folder in workspace.partial.glob("*/"):

@@ -29,10 +29,12 @@ from tasks.publish.versions import (
     prune_versions,
     read_live,
     read_versions,
+    runs_to_spare,
     wait_for_approval,
 )
 from tasks.shelf import keep_files, prune
 from tasks.steps import StepRun
+from tasks.validate.corpus_profile import PROFILE_FILE
 
 
 @task(task_run_name="publish-{corpus.name}")
@@ -47,12 +49,12 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, St
         write_report(corpus, workspace, steps, found, asked, status)
         if version is None and status in ("published", "awaiting_approval"):
             version = _add_version(corpus, workspace, steps, found, status)
-        prune_runs(workspace, corpus.publish.keep_runs)
+        prune_runs(workspace, corpus.publish.keep_runs, runs_to_spare(workspace.models))
         return status, version, asked
 
     status, version, asked = change(workspace.models, decide_and_publish)
     reasons = list_reasons(asked, "held") if status == "held" else []
-    warnings = list_reasons(asked, "warned")
+    warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned")
     if status == "unchanged":
         warnings += [f"the live version would be held back today: {why}" for why in list_reasons(asked, "held")]
     seconds = {name: step.seconds for name, step in steps.items()} | {"publish": time.monotonic() - began}
@@ -60,7 +62,7 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, St
     write_atomically(workspace.root / "settings.json", corpus.model_dump_json(indent=1).encode())
     write_atomically(workspace.root / "run.json", result.model_dump_json(indent=1).encode())
     keep_files(workspace, ["settings.json", "comparison.json", "report.html", "run.json"])
-    prune(workspace, corpus.publish.keep_runs)
+    prune(workspace, corpus.publish.keep_runs, runs_to_spare(workspace.models))
     _show(corpus.name, result, asked)
     return result
 
@@ -99,6 +101,7 @@ def _add_version(
             "evaluation.json": (steps["evaluate"].folder / "evaluation.json").read_bytes(),
             "settings.json": corpus.model_dump_json(indent=1).encode(),
             TRAINED_ON: list_trained_on(steps["prepare"].folder),
+            PROFILE_FILE: (steps["validate"].folder / PROFILE_FILE).read_bytes(),
         }
         recall = (evaluation.model.recall_at_1.value, evaluation.model.recall_at_10.value, evaluation.test_rows)
         manifest = add_version(workspace.models, candidate, extra, corpus.name, workspace.run, recall)
@@ -118,7 +121,9 @@ def _show(corpus: str, result: RunResult, gates: list[Gate]) -> None:
             for gate in gates
         ],
         key=artifact_key(corpus, "gates"),
-        description=f"{corpus}: **{result.status}**" + "".join(f"\n\n{reason}" for reason in result.reasons),
+        # the UI wraps no cell of a table: what is to be read stands above it
+        description=f"{corpus}: **{result.status}**\n"
+        + "".join(f"\n- **{gate.name}**: {gate.reason}" for gate in gates if gate.reason),
     )
     say = get_run_logger().warning if result.status == "held" else get_run_logger().info
     reasons = "".join(f"\n  {reason}" for reason in result.reasons)

@@ -192,6 +192,12 @@ def roll_back(models: Path, to: str | None = None) -> VersionManifest:
     return target
 
 
+def runs_to_spare(models: Path) -> frozenset[str]:
+    """Return the runs that made the live and the pending version: their reports are what a person looks at."""
+    live = read_live(models)
+    return frozenset(m.run for m in read_versions(models) if m.version in (live.version, live.pending))
+
+
 def prune_versions(models: Path, keep: int) -> list[str]:
     """Delete the oldest versions beyond `keep`, never the live or the pending one; return their names.
 

@@ -1,8 +1,9 @@
 """Validate one ingested corpus: profile, bounds, expectations of the owner's own, verdict. Pure but for its files.
 
 Writes `profile.json`, `suite.json` (and `rows_suite.json` where the settings ask for expectations on the
-rows), `findings.parquet` (every offender, up to 10,000 per rule) and `verdict.json`: the same bytes from the
-same input. `data_docs/`, on request, holds Great Expectations' own pages, which carry the time of the run.
+rows), `findings.parquet` (every offender, up to 10,000 per rule), `corpus_profile.parquet` (for drift) and
+`verdict.json`: the same bytes from the same input. `data_docs/`, on request, holds Great Expectations' own
+pages, which carry the time of the run.
 """
 
 import json
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from schemas.settings import Validation
 from schemas.validation import Finding, Verdict
+from tasks.validate.corpus_profile import write_corpus_profile
 from tasks.validate.expectations import RowsOutcome, check_profile, check_rows
 from tasks.validate.profile import (
     OFFENDERS_KEPT,
@@ -69,6 +71,7 @@ def validate_corpus(
     docs = folder / "data_docs" if settings.data_docs else None
     outcomes, suite = check_profile(profile.statistics, bound_rules(settings), corpus, docs)
     _write_json(folder / "suite.json", suite)
+    write_corpus_profile(ingested, folder)
     broken = find_broken_bounds(outcomes, profile, settings)
     rows = int(profile.statistics["rows"] or 0)
     sampled_rows = rows_checked if settings.expectations and rows > rows_checked else None

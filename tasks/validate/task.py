@@ -5,22 +5,28 @@ from pathlib import Path
 from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
+from pydantic import ValidationError
 
-from schemas.errors import CorpusRejected
+from schemas.errors import CorpusRejected, StaleFile
+from schemas.live import Live, VersionManifest
+from schemas.manifest import hash_file
 from schemas.settings import CorpusSettings
-from schemas.validation import Verdict
+from schemas.validation import Drift, Verdict
 from schemas.workspace import Workspace, artifact_key
+from tasks.mirror import MANIFEST, POINTER, fetch, refresh
 from tasks.steps import Made, StepRun, run_step
 from tasks.validate.corpus import validate_corpus
+from tasks.validate.corpus_profile import PROFILE_FILE
+from tasks.validate.drift import check_drift, read_drift
 from tasks.validate.verdict import describe_rejection
 
 
 @task(task_run_name="validate-{corpus.name}")  # no retries: a bad corpus stays bad
 def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) -> StepRun:
-    """Write the verdict on `ingested`; CorpusRejected if it failed."""
+    """Write the verdict on `ingested`, and how it differs from the live version's; CorpusRejected if it failed."""
     inputs = {
         "ingested": ingested.manifest.key,
-        "settings": corpus.validation.model_dump(),
+        "settings": corpus.validation.model_dump(exclude={"drift"}),
         "corpus": corpus.name,
         "seed": corpus.seed,
     }
@@ -31,22 +37,81 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) ->
 
     step = run_step(workspace, "validate", inputs, make)
     verdict = Verdict.model_validate_json((step.folder / "verdict.json").read_bytes())
+    if verdict.outcome == "fail":
+        _show(corpus, verdict, None)
+        raise CorpusRejected(
+            f"{describe_rejection(corpus.name, verdict.findings)}\nThe rows concerned are listed in {step.folder}"
+        )
+    try:
+        drift = _compare(corpus, workspace, step)
+    except CorpusRejected:
+        _show(corpus, verdict, read_drift(workspace.root / "drift.rejected"))
+        raise
+    _show(corpus, verdict, drift)
+    logger = get_run_logger()
+    logger.info("%s: %s", corpus.name, drift.summary() if drift else "nothing live to compare the corpus with")
+    for warning in verdict.warnings() + (drift.warnings() if drift else []):
+        logger.warning("%s: %s", corpus.name, warning)
+    return step
+
+
+def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun) -> Drift | None:
+    """Hold the corpus against the one that the live version was trained on; CorpusRejected if it moved too far.
+
+    A step of its own: the live version changes while corpus and verdict stay as they are.
+    """
+    refresh(workspace.models)
+    if (live := _find_live_profile(workspace.models)) is None:
+        return None
+    inputs = {
+        "validated": step.manifest.key,
+        "live": live.parent.name,
+        "profile": hash_file(live),
+        "bounds": corpus.validation.drift.model_dump(),
+    }
+
+    def make(folder: Path, _: Path) -> Made:
+        now = step.folder / PROFILE_FILE
+        drift = check_drift(live, now, folder, live.parent.name, corpus.validation.drift, corpus.name)
+        return Made({}, drift.warnings())
+
+    return read_drift(run_step(workspace, "drift", inputs, make).folder)
+
+
+def _find_live_profile(models: Path) -> Path | None:
+    """Return what the live version keeps of its corpus; None: nothing is live, or it keeps nothing that is whole.
+
+    A version of before, or a damaged one, must not bar its successor.
+    """
+    try:
+        version = Live.model_validate_json((models / POINTER).read_bytes()).version
+    except FileNotFoundError:
+        return None
+    if version is None:
+        return None
+    try:
+        folder = fetch(models, version)
+        wanted = VersionManifest.model_validate_json((folder / MANIFEST).read_bytes()).files.get(PROFILE_FILE)
+        if wanted == hash_file(folder / PROFILE_FILE):
+            return folder / PROFILE_FILE
+    except (StaleFile, OSError, ValidationError) as error:
+        get_run_logger().warning("live version %s cannot be read: %s", version, error)
+    get_run_logger().warning("live version %s has no profile of its corpus: drift is not measured", version)
+    return None
+
+
+def _show(corpus: CorpusSettings, verdict: Verdict, drift: Drift | None) -> None:
+    """Leave the findings in the Prefect UI."""
+    findings = verdict.findings + (drift.findings if drift else [])
     create_table_artifact(
         table=[
             {"rule": f.rule, "severity": f.severity, "offenders": f.offenders, "what": f.statement, "do": f.remedy}
-            for f in verdict.findings
+            for f in findings
         ]
         or [{"rule": "all", "severity": "pass", "offenders": 0, "what": "every bound holds", "do": ""}],
         key=artifact_key(corpus.name, "validation"),
         # the UI wraps no cell of a table: what is to be read stands above it
         description=f"Validation of {corpus.name}: **{verdict.outcome}**\n"
-        + "".join(f"\n- **{f.rule}**: {f.statement} → {f.remedy}" for f in verdict.findings),
+        + "".join(f"\n- **{f.rule}**: {f.statement} → {f.remedy}" for f in findings)
+        + (f"\n\n{drift.summary()}" if drift else ""),
     )
-    if verdict.outcome == "fail":
-        raise CorpusRejected(
-            f"{describe_rejection(corpus.name, verdict)}\nThe rows concerned are listed in {step.folder}"
-        )
-    logger = get_run_logger()
-    for warning in verdict.warnings():
-        logger.warning("%s: %s", corpus.name, warning)
-    return step

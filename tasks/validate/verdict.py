@@ -1,9 +1,11 @@
 """From broken bounds to findings a corpus owner can act on, and the message of a rejection. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from schemas.settings import Bound, Validation
+from pydantic import BaseModel
+
+from schemas.settings import Validation
 from schemas.validation import Finding, Verdict
 from tasks.validate.expectations import Outcome, RowsOutcome, Rule
 from tasks.validate.profile import Offenders, Profile
@@ -126,21 +128,27 @@ BOUND_RULES = (
 _LEVELS = (("stop", "critical"), ("warn", "warning"))
 
 
-def bound_rules(settings: Validation) -> list[Rule]:
-    """Return a rule for every level of every bound that is set, stop before warn."""
+def bound_rules(settings: BaseModel, told: Sequence[BoundRule] = BOUND_RULES, prefix: str = "validate") -> list[Rule]:
+    """Return a rule for every level of every bound that is set, stop before warn.
+
+    Args:
+        settings: section that has the bounds.
+        told: what each bound limits.
+        prefix: name of the section.
+    """
     return [
         Rule(
-            name=f"validate.{bound_rule.setting}.{level}",
+            name=f"{prefix}.{bound_rule.setting}.{level}",
             statistic=bound_rule.statistic,
             minimum=limit if bound_rule.setting.startswith("min_") else None,
             maximum=None if bound_rule.setting.startswith("min_") else limit,
             severity=severity,  # type: ignore[arg-type] # one of the literals above
-            description=Validation.model_fields[bound_rule.setting].description or "",
+            description=type(settings).model_fields[bound_rule.setting].description or "",
             remedy=bound_rule.remedy,
         )
-        for bound_rule in BOUND_RULES
+        for bound_rule in told
         for level, severity in _LEVELS
-        if (limit := getattr(_bound(settings, bound_rule), level)) is not None
+        if (limit := getattr(getattr(settings, bound_rule.setting), level)) is not None
     ]
 
 
@@ -148,13 +156,30 @@ def find_broken_bounds(outcomes: Iterable[Outcome], profile: Profile, settings: 
     """Return one finding per bound that is broken, at its graver level; a corpus without rows has just one."""
     if not profile.statistics["rows"]:
         return [_no_rows(profile)]
-    by_setting = {f"validate.{bound_rule.setting}": bound_rule for bound_rule in BOUND_RULES}
+    return tell_broken(outcomes, BOUND_RULES, profile.offenders, _words(profile, settings))
+
+
+def tell_broken(
+    outcomes: Iterable[Outcome],
+    told: Sequence[BoundRule],
+    offenders: Mapping[str, Offenders],
+    words: Mapping[str, object],
+) -> list[Broken]:
+    """Return one finding per bound that is broken, at its graver level.
+
+    Args:
+        outcomes: of the rules that `bound_rules` made of `told`.
+        told: what each bound limits, and how a breach is told.
+        offenders: by name of the finding.
+        words: what the statements may speak of.
+    """
+    by_setting = {bound_rule.setting: bound_rule for bound_rule in told}
     broken: dict[str, Broken] = {}
     for outcome in outcomes:
-        bound_rule = by_setting[outcome.rule.name.rpartition(".")[0]]
+        bound_rule = by_setting[outcome.rule.name.split(".")[-2]]
         if not outcome.success and bound_rule.name not in broken:
-            offenders = profile.offenders.get(bound_rule.name, Offenders(0, []))
-            broken[bound_rule.name] = Broken(_finding(bound_rule, outcome, profile, settings), offenders)
+            behind = offenders.get(bound_rule.name, Offenders(0, []))
+            broken[bound_rule.name] = Broken(_finding(bound_rule, outcome, behind, words), behind)
     return list(broken.values())
 
 
@@ -184,10 +209,10 @@ def decide(findings: list[Finding], profile: Profile, sampled_rows: int | None =
     )
 
 
-def describe_rejection(corpus: str, verdict: Verdict) -> str:
+def describe_rejection(corpus: str, findings: list[Finding]) -> str:
     """Return what a rejected corpus suffers from: what, how many, where, examples, and what to do."""
-    critical = [finding for finding in verdict.findings if finding.severity == "critical"]
-    others = [finding for finding in verdict.findings if finding.severity != "critical"]
+    critical = [finding for finding in findings if finding.severity == "critical"]
+    others = [finding for finding in findings if finding.severity != "critical"]
     lines = [f"corpus {corpus!r} is rejected by {len(critical)} critical finding(s); nothing was trained or published"]
     for finding in critical:
         lines.append(f"  {finding.rule}: {finding.statement}")
@@ -199,17 +224,14 @@ def describe_rejection(corpus: str, verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def _finding(bound_rule: BoundRule, outcome: Outcome, profile: Profile, settings: Validation) -> Finding:
-    offenders = profile.offenders.get(bound_rule.name, Offenders(0, []))
+def _finding(bound_rule: BoundRule, outcome: Outcome, offenders: Offenders, words: Mapping[str, object]) -> Finding:
     rule = outcome.rule
     if outcome.error or outcome.observed is None:
         statement = f"{rule.name} could not be evaluated: {outcome.error}"
     else:
         least = rule.minimum is not None
         limit = f"at least {_number(rule, rule.minimum)}" if least else f"at most {_number(rule, rule.maximum)}"
-        statement = (
-            f"{bound_rule.statement.format_map(_words(profile, settings))}; {'wanted' if least else 'allowed'}: {limit}"
-        )
+        statement = f"{bound_rule.statement.format_map(words)}; {'wanted' if least else 'allowed'}: {limit}"
     return Finding(
         rule=bound_rule.name,
         severity=rule.severity,
@@ -242,11 +264,6 @@ def _reasons(profile: Profile) -> str:
     }
     ranked = sorted(counts.items(), key=lambda pair: -pair[1])
     return ", ".join(f"{reason}: {count:,.0f}" for reason, count in ranked[:4]) + (", …" if len(ranked) > 4 else "")
-
-
-def _bound(settings: Validation, bound_rule: BoundRule) -> Bound:
-    bound: Bound = getattr(settings, bound_rule.setting)
-    return bound
 
 
 def _number(rule: Rule, limit: float | None) -> str:

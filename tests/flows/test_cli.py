@@ -280,13 +280,26 @@ def test_checking_a_file_needs_no_name(dssm, bank_twice):
     assert not (dssm.home / "models" / "checked").exists()
 
 
-def test_people_read_a_table_of_versions(bank_twice, dssm):
-    """Programs take --json."""
+def test_people_read_a_table_of_versions_and_of_what_was_live_when(bank, bank_twice, dssm):
+    """By which run, why, from when to when; programs take --json."""
     table = dssm("models", "bank").out
     found = json.loads(dssm("models", "bank", "--json").out)
 
-    assert found["live"]["version"] in table
     assert {v["version"] for v in found["versions"]} == {v.name for v in (dssm.home / "models" / "bank").glob("2*")}
+    first, second = found["history"]
+    assert [(p["version"], p["why"], p["run"]) for p in (first, second)] == [
+        (run["version"], "published", run["run"]) for run in (bank, bank_twice)
+    ]
+    assert (first["until"], second["until"]) == (second["since"], None)
+    newest, oldest = [line.split("│") for line in table.splitlines() if "published" in line]
+    assert [cell.strip() for cell in newest[1:6]] == [
+        second["since"],
+        "now",
+        second["version"],
+        "published",
+        second["run"],
+    ]
+    assert [cell.strip() for cell in oldest[1:3]] == [first["since"], first["until"]]
 
 
 def test_rolling_back_and_forth(bank, bank_twice, dssm, tmp_path):

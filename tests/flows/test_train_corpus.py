@@ -4,6 +4,7 @@ import html
 import json
 import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -247,6 +248,27 @@ def test_a_rejected_corpus_changes_nothing_that_is_live(flow, toy_csv, tmp_path)
     assert rejected.parent.parent.name > first.run
 
 
+def test_a_corpus_is_compared_with_that_of_the_live_version(flow, toy_csv, tmp_path):
+    """What has changed stands in the report, a warning in the result; half a corpus stops, and the live one stays."""
+    file = Path(shutil.copy(toy_csv, tmp_path / "toy.csv"))
+    first = flow(make_settings(file))
+    assert "No live version to compare" in (flow.run_folder(first) / "report.html").read_text("utf-8")
+
+    write_table(file, [pair for pair in PAIRS if pair[1] not in ("宠物可以托运吗", "如何网上值机")])
+    second = flow(make_settings(file))
+    report = (flow.run_folder(second) / "report.html").read_text("utf-8")
+    assert f"Since live version {first.version}: rows 91 → 76 (-16.5%), +0 standard questions, −2 (“" in report
+    assert {w.split(":")[0] for w in second.warnings} >= {"rows_lost", "classes_removed"}
+
+    pointer = (flow.models / "live.json").read_bytes()
+    write_table(file, PAIRS[:40])
+    with pytest.raises(CorpusRejected, match=rf"rows_lost: .*live version {second.version} was trained on 76.*fewer"):
+        flow(make_settings(file, validate__drift__max_rows_lost={"stop": 0.4}))
+    assert (flow.models / "live.json").read_bytes() == pointer
+    checked = check_corpus(make_settings(file, validate__drift__max_classes_removed={"stop": 1}))
+    assert any(warning.startswith("rows_lost: ") for warning in checked.warnings)
+
+
 def test_one_standard_question_is_no_corpus(flow, tmp_path):
     """There is nothing to tell apart."""
     file = write_table(tmp_path / "one.csv", [(query, "如何办理退票") for query in TOY["如何办理退票"].split()])
@@ -299,12 +321,12 @@ def test_two_homes_make_the_same_bytes(flow, toy_csv, tmp_path, monkeypatch):
     assert here == there
 
 
-def test_old_runs_are_pruned_and_the_newest_stay_whole(flow, toy_csv):
-    """publish.keep_runs counts this one."""
+def test_old_runs_are_pruned_but_never_the_newest_nor_that_of_the_live_version(flow, toy_csv):
+    """publish.keep_runs counts both."""
     results = [flow(make_settings(toy_csv, publish__keep_runs=2)) for _ in range(3)]
 
     left = {folder.name for folder in (flow.home / "runs" / "toy").iterdir()}
-    assert left == {results[1].run, results[2].run}
+    assert left == {results[0].run, results[2].run}
     for step in STEPS:
         StepManifest.read(flow.run_folder(results[2]) / step).verify(flow.run_folder(results[2]) / step)
 

@@ -73,6 +73,10 @@ def test_history_tells_what_was_live_when_and_why(models, published):
     roll_back(models)
 
     history = read_live(models).history
+    periods = read_live(models).periods()
+    assert [(p.version, p.since) for p in periods] == [(entry.version, entry.at) for entry in history]
+    assert [p.until for p in periods] == [history[1].at, history[2].at, None]
+    assert Live().periods() == []
     assert [(entry.version, entry.why) for entry in history] == [
         (first.version, "published"),
         (second.version, "published"),

@@ -1,0 +1,108 @@
+"""What is kept of a corpus beside the version trained on it, to tell another night how the corpus has changed. Pure.
+
+Per standard question its rows and the smallest hashes of its queries; per word how often it stands in the queries.
+A word is a run of letters, or two neighbouring characters of Chinese, Japanese or Korean text: no dictionary decides.
+One pass over the rows; memory is 12 bytes a row and the distinct words.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from schemas.tables import CORPUS_PROFILE
+
+PROFILE_FILE = "corpus_profile.parquet"
+QUERIES_KEPT = 8  # hashes of each standard question: enough to see that two hold the same queries
+WORDS_KEPT = 200_000  # the most frequent
+_BATCH_ROWS = 131_072
+_UNSPACED = ((0x3040, 0x30FF), (0x3400, 0x9FFF), (0xAC00, 0xD7A3), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+_NO_LETTER = r"[^\p{L}]+|[" + "".join(rf"\x{{{low:x}}}-\x{{{high:x}}}" for low, high in _UNSPACED) + "]+"
+
+
+def write_corpus_profile(ingested: Path, folder: Path) -> None:
+    """Write corpus_profile.parquet of the corpus in `ingested` into `folder`."""
+    pq.write_table(profile_for_drift(ingested), folder / PROFILE_FILE, compression="zstd")
+
+
+def profile_for_drift(ingested: Path) -> pa.Table:
+    """Return CORPUS_PROFILE of the corpus in the folder `ingested`: the same bytes from the same rows."""
+    classes = pq.read_table(ingested / "standard_questions.parquet")
+    texts = classes["standard_question"].combine_chunks()
+    questions = pq.ParquetFile(ingested / "questions.parquet")
+    codes, hashes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    words = _Words()
+    for batch in questions.iter_batches(_BATCH_ROWS, columns=["query_norm", "standard_question"]):
+        codes.append(pc.index_in(batch["standard_question"], texts).to_numpy().astype(np.int64))
+        queries = batch["query_norm"].to_numpy(zero_copy_only=False)
+        hashes.append(pd.util.hash_array(queries.astype(object), categorize=False).view(np.int64))
+        words.add(batch["query_norm"])
+    kept = _smallest_per_class(np.concatenate(codes), np.concatenate(hashes), len(texts))
+    about_classes = {
+        "kind": ["class"] * len(texts),
+        "id": classes["id"].to_pylist(),
+        "text": texts.to_pylist(),
+        "count": classes["rows"].to_pylist(),
+        "queries": kept,
+    }
+    names, counts = words.most_frequent()
+    nothing = [None] * len(names)
+    about_words = {"kind": ["word"] * len(names), "id": nothing, "text": names, "count": counts, "queries": nothing}
+    return pa.concat_tables([pa.table(about, schema=CORPUS_PROFILE) for about in (about_classes, about_words)])
+
+
+class _Words:
+    """Counts of words over batches of texts."""
+
+    def __init__(self) -> None:
+        self._pairs: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        self._spaced: list[pa.StructArray] = []
+
+    def add(self, texts: pa.Array) -> None:
+        points = np.frombuffer("\n".join(texts.to_pylist()).encode("utf-32-le"), np.uint32).astype(np.int64)
+        unspaced = np.zeros(len(points), bool)
+        for low, high in _UNSPACED:
+            unspaced |= (low <= points) & (points <= high)
+        both = np.flatnonzero(unspaced[:-1] & unspaced[1:])
+        self._pairs.append(np.unique((points[both] << 21) | points[both + 1], return_counts=True))
+        spaced = pc.utf8_split_whitespace(pc.replace_substring_regex(texts, _NO_LETTER, " ")).flatten()
+        self._spaced.append(spaced.filter(pc.not_equal(spaced, "")).value_counts())
+
+    def most_frequent(self) -> tuple[list[str], list[int]]:
+        """Return the words in order of their text, and their counts."""
+        counts = dict(self._merged())
+        kept = sorted(counts, key=lambda word: (-counts[word], word))[:WORDS_KEPT]
+        return sorted(kept), [counts[word] for word in sorted(kept)]
+
+    def _merged(self) -> Iterator[tuple[str, int]]:
+        if not self._pairs:
+            return
+        pairs, place = np.unique(np.concatenate([keys for keys, _ in self._pairs]), return_inverse=True)
+        counts = np.bincount(place, weights=np.concatenate([counts for _, counts in self._pairs]))
+        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+            yield chr(pair >> 21) + chr(pair & 0x1FFFFF), int(count)
+        table = pa.table(
+            {
+                "word": pa.chunked_array([part.field("values") for part in self._spaced], pa.string()),
+                "count": pa.chunked_array([part.field("counts") for part in self._spaced], pa.int64()),
+            }
+        )
+        merged = table.group_by("word").aggregate([("count", "sum")])
+        yield from zip(merged["word"].to_pylist(), merged["count_sum"].to_pylist(), strict=True)
+
+
+def _smallest_per_class(codes: NDArray[np.int64], hashes: NDArray[np.int64], classes: int) -> list[list[int]]:
+    """Return the smallest distinct hashes of each class: two that share their queries share these, too."""
+    order = np.lexsort((hashes, codes))
+    codes, hashes = codes[order], hashes[order]
+    new = np.ones(len(codes), bool)
+    new[1:] = (codes[1:] != codes[:-1]) | (hashes[1:] != hashes[:-1])
+    codes, hashes = codes[new], hashes[new]
+    starts = np.searchsorted(codes, np.arange(classes + 1))
+    return [hashes[start : min(end, start + QUERIES_KEPT)].tolist() for start, end in pairwise(starts)]

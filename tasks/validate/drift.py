@@ -1,0 +1,306 @@
+"""How a corpus differs from the one that the live version was trained on, from what is kept of both. Pure.
+
+A standard question that keeps its id and changes its text is renamed. Without ids, one that is gone and one that is
+new are the same if they share half of the queries that are kept of them, or if their texts are hardly different.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.errors import CorpusRejected
+from schemas.settings import DriftBounds
+from schemas.validation import Drift
+from tasks.validate.expectations import check_profile
+from tasks.validate.profile import OFFENDERS_KEPT, Offender, Offenders, shorten
+from tasks.validate.verdict import BoundRule, bound_rules, describe_rejection, tell_broken
+
+DRIFT_FILE = "drift.json"
+_SHARED = 0.5  # of the queries kept of two standard questions that are one
+_ALIKE = 0.8  # Jaccard of character pairs of two texts that are one
+_EXAMPLES = 10
+_LOOK = "see whether the export is whole"
+
+DRIFT_RULES = (
+    BoundRule(
+        "max_rows_lost",
+        "rows_lost",
+        "rows_lost_share",
+        "the corpus has {rows_now:,.0f} rows where the live version {version} was trained on {rows_before:,.0f}: "
+        "{rows_lost_share:.1%} fewer",
+        _LOOK,
+    ),
+    BoundRule(
+        "max_rows_gained",
+        "rows_gained",
+        "rows_gained_share",
+        "the corpus has {rows_now:,.0f} rows where the live version {version} was trained on {rows_before:,.0f}: "
+        "{rows_gained_share:.1%} more",
+        "see whether rows are exported twice",
+    ),
+    BoundRule(
+        "max_classes_removed",
+        "classes_removed",
+        "classes_removed_share",
+        "{classes_removed:,.0f} of the {classes_before:,.0f} standard questions of live version {version} are gone "
+        "({classes_removed_share:.1%}): nobody can get their answer any more",
+        _LOOK,
+    ),
+    BoundRule(
+        "max_classes_added",
+        "classes_added",
+        "classes_added_share",
+        "{classes_added:,.0f} of {classes_now:,.0f} standard questions ({classes_added_share:.1%}) are new since live "
+        "version {version}",
+        "see whether source.question_column is still the right one",
+    ),
+    BoundRule(
+        "max_classes_renamed",
+        "classes_renamed",
+        "classes_renamed_share",
+        "{classes_renamed:,.0f} of the {classes_before:,.0f} standard questions of live version {version} are renamed "
+        "({classes_renamed_share:.1%}): whoever looks up answers by their text must know",
+        "tell those who look up answers by text, or keep the texts",
+    ),
+    BoundRule(
+        "max_rows_moved",
+        "rows_moved",
+        "rows_moved_share",
+        "{rows_moved_share:.1%} of the rows would have to move to another standard question to be spread as those of "
+        "live version {version}",
+        "look at the standard questions that changed most",
+    ),
+    BoundRule(
+        "max_new_words",
+        "new_words",
+        "new_word_share",
+        "{new_word_share:.1%} of the words in the queries are new since live version {version}",
+        "see whether the queries are whole, and of this business line",
+    ),
+)
+_CHANGES = pa.schema(
+    [
+        pa.field("change", pa.string(), nullable=False),  # "added", "removed", "renamed", "moved", "new word"
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("was", pa.string()),  # text before it was renamed
+        pa.field("rows_before", pa.int64()),
+        pa.field("rows_now", pa.int64()),  # of a word: how often it stands in the queries
+    ],
+    metadata={"grain": "one change since the live version; of each kind the largest first"},
+)
+
+
+class Kept(NamedTuple):
+    """One standard question as a profile has it."""
+
+    id: str
+    text: str
+    rows: int
+    queries: frozenset[int]
+
+
+class Corpus(NamedTuple):
+    """What is kept of one corpus."""
+
+    classes: list[Kept]
+    words: dict[str, int]
+
+    @classmethod
+    def of(cls, profile: pa.Table) -> "Corpus":
+        """Read a CORPUS_PROFILE."""
+        rows = profile.to_pylist()
+        classes = [Kept(r["id"], r["text"], r["count"], frozenset(r["queries"])) for r in rows if r["kind"] == "class"]
+        return cls(classes, {r["text"]: r["count"] for r in rows if r["kind"] == "word"})
+
+
+class Changes(NamedTuple):
+    """What became of the standard questions, and the words that are new, each the largest first."""
+
+    added: list[Kept]
+    removed: list[Kept]
+    renamed: list[tuple[Kept, Kept]]
+    same: list[tuple[Kept, Kept]]  # the renamed ones, too
+    new_words: list[tuple[str, int]]
+
+
+def check_drift(before: Path, now: Path, folder: Path, version: str, bounds: DriftBounds, corpus: str) -> Drift:
+    """Compare two profiles, hold the difference against the bounds, and leave drift.json and drift.parquet.
+
+    Args:
+        before: corpus_profile.parquet of the live version.
+        now: of this corpus.
+        folder: where to.
+        version: the live one.
+        bounds: of the settings.
+        corpus: its name.
+
+    Raises:
+        CorpusRejected: a bound's stop is broken.
+    """
+    old, new = (Corpus.of(pq.read_table(file)) for file in (before, now))
+    changes = find_changes(old, new)
+    statistics = measure_drift(old, new, changes)
+    outcomes, _ = check_profile(statistics, bound_rules(bounds, DRIFT_RULES, "validate.drift"), "drift")
+    words = {**statistics, "version": version}
+    broken = tell_broken(outcomes, DRIFT_RULES, _offenders(changes), words)
+    drift = Drift(
+        version=version,
+        statistics=statistics,
+        added=[shorten(each.text) for each in changes.added[:_EXAMPLES]],
+        removed=[shorten(each.text) for each in changes.removed[:_EXAMPLES]],
+        renamed=[f"{shorten(was.text)} → {shorten(is_now.text)}" for was, is_now in changes.renamed[:_EXAMPLES]],
+        new_words=[word for word, _ in changes.new_words[:_EXAMPLES]],
+        findings=[each.finding for each in broken],
+    )
+    pq.write_table(pa.Table.from_pylist(_list(changes), _CHANGES), folder / "drift.parquet")
+    (folder / DRIFT_FILE).write_text(drift.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    if any(finding.severity == "critical" for finding in drift.findings):
+        raise CorpusRejected(f"{describe_rejection(corpus, drift.findings)}\n{drift.summary()}")
+    return drift
+
+
+def find_changes(old: Corpus, new: Corpus) -> Changes:
+    """Return what has changed from one corpus to another."""
+    before, now = old.classes, new.classes
+    pairs = _match(before, now, lambda one: one.id)
+    pairs += _match(*_rest(before, now, pairs), lambda one: one.text)
+    pairs += _match_alike(*_rest(before, now, pairs))
+    removed, added = _rest(before, now, pairs)
+    new_words = [(word, count) for word, count in new.words.items() if word not in old.words]
+    return Changes(
+        added=sorted(added, key=lambda one: (-one.rows, one.text)),
+        removed=sorted(removed, key=lambda one: (-one.rows, one.text)),
+        renamed=sorted(((a, b) for a, b in pairs if a.text != b.text), key=lambda pair: (-pair[1].rows, pair[1].text)),
+        same=pairs,
+        new_words=sorted(new_words, key=lambda pair: (-pair[1], pair[0])),
+    )
+
+
+def measure_drift(old: Corpus, new: Corpus, changes: Changes) -> dict[str, float | None]:
+    """Return the statistics that the bounds are about; None where there is nothing to share."""
+    classes_before, classes_now = len(changes.same) + len(changes.removed), len(changes.same) + len(changes.added)
+    rows_before, rows_now = (sum(one.rows for one in corpus.classes) for corpus in (old, new))
+    return {
+        "rows_before": float(rows_before),
+        "rows_now": float(rows_now),
+        "rows_lost_share": _share(max(0, rows_before - rows_now), rows_before),
+        "rows_gained_share": _share(max(0, rows_now - rows_before), rows_before),
+        "classes_before": float(classes_before),
+        "classes_now": float(classes_now),
+        "classes_added": float(len(changes.added)),
+        "classes_removed": float(len(changes.removed)),
+        "classes_renamed": float(len(changes.renamed)),
+        "classes_added_share": _share(len(changes.added), classes_now),
+        "classes_removed_share": _share(len(changes.removed), classes_before),
+        "classes_renamed_share": _share(len(changes.renamed), classes_before),
+        "rows_moved_share": total_variation([(a.rows, b.rows) for a, b in changes.same]),
+        "new_word_share": _share(sum(count for _, count in changes.new_words), sum(new.words.values())),
+    }
+
+
+def total_variation(counts: Iterable[tuple[int, int]]) -> float | None:
+    """Return the total variation between two distributions, half of sum |p - q|; None where one has no mass.
+
+    It is the share of the mass that must move to make one of the other. Unlike the population stability index it
+    stays finite, and small, where a small class comes or goes.
+    """
+    pairs = list(counts)
+    left, right = sum(a for a, _ in pairs), sum(b for _, b in pairs)
+    if not left or not right:
+        return None
+    return sum(abs(a / left - b / right) for a, b in pairs) / 2
+
+
+def read_drift(folder: Path) -> Drift | None:
+    """Return what stands in a drift step's folder; None: nothing was live to compare with."""
+    file = folder / DRIFT_FILE
+    return Drift.model_validate_json(file.read_bytes()) if file.exists() else None
+
+
+def _match(before: list[Kept], now: list[Kept], key: Callable[[Kept], Hashable]) -> list[tuple[Kept, Kept]]:
+    found = {key(one): one for one in now}
+    return [(one, found[key(one)]) for one in before if key(one) in found]
+
+
+def _match_alike(before: list[Kept], now: list[Kept]) -> list[tuple[Kept, Kept]]:
+    """Pair those that share queries or have hardly different texts, the likeliest first, each once."""
+    candidates = []
+    for weigh, least in ((_queries_of, _SHARED), (_pairs_of, _ALIKE)):
+        holders = defaultdict(list)
+        for number, one in enumerate(now):
+            for part in weigh(one):
+                holders[part].append(number)
+        for left, one in enumerate(before):
+            parts = weigh(one)
+            for right, shared in Counter(n for part in parts for n in holders.get(part, ())).items():
+                others = weigh(now[right])
+                whole = min(len(parts), len(others)) if weigh is _queries_of else len(parts | others)
+                if shared / whole >= least:
+                    candidates.append((-shared / whole, left, right))
+    pairs, gone, taken = [], set[int](), set[int]()
+    for _, left, right in sorted(candidates):
+        if left not in gone and right not in taken:
+            pairs.append((before[left], now[right]))
+            gone.add(left)
+            taken.add(right)
+    return pairs
+
+
+def _queries_of(one: Kept) -> frozenset[Hashable]:
+    return one.queries
+
+
+def _pairs_of(one: Kept) -> frozenset[Hashable]:
+    return frozenset(pairwise(one.text)) or frozenset(one.text)
+
+
+def _rest(before: list[Kept], now: list[Kept], pairs: list[tuple[Kept, Kept]]) -> tuple[list[Kept], list[Kept]]:
+    """Return those of either side that are in no pair."""
+    left, right = {a.text for a, _ in pairs}, {b.text for _, b in pairs}
+    return [one for one in before if one.text not in left], [one for one in now if one.text not in right]
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _list(changes: Changes) -> list[dict[str, Any]]:
+    """Return the rows of drift.parquet."""
+    moved = sorted((pair for pair in changes.same if pair[0].rows != pair[1].rows), key=_by_how_much)
+    rows = [_row("added", one.text, None, None, one.rows) for one in changes.added]
+    rows += [_row("removed", one.text, None, one.rows, None) for one in changes.removed]
+    rows += [_row("renamed", new.text, old.text, old.rows, new.rows) for old, new in changes.renamed]
+    rows += [_row("moved", new.text, None, old.rows, new.rows) for old, new in moved]
+    rows += [_row("new word", word, None, None, count) for word, count in changes.new_words[:OFFENDERS_KEPT]]
+    return rows
+
+
+def _row(change: str, text: str, was: str | None, before: int | None, now: int | None) -> dict[str, Any]:
+    return dict(zip(_CHANGES.names, (change, text, was, before, now), strict=True))
+
+
+def _by_how_much(pair: tuple[Kept, Kept]) -> tuple[int, str]:
+    return -abs(pair[0].rows - pair[1].rows), pair[1].text
+
+
+def _offenders(changes: Changes) -> dict[str, Offenders]:
+    """Return what stands behind each finding, by its name."""
+    moved = sorted((pair for pair in changes.same if pair[0].rows != pair[1].rows), key=_by_how_much)
+    told = {
+        "classes_added": [f"“{shorten(one.text)}” ({one.rows:,} rows)" for one in changes.added],
+        "classes_removed": [f"“{shorten(one.text)}” (had {one.rows:,} rows)" for one in changes.removed],
+        "classes_renamed": [f"“{shorten(old.text)}” is now “{shorten(new.text)}”" for old, new in changes.renamed],
+        "rows_moved": [f"“{shorten(new.text)}”: {old.rows:,} rows, now {new.rows:,}" for old, new in moved],
+        "new_words": [f"“{shorten(word)}” ({count:,} times)" for word, count in changes.new_words],
+    }
+    told["rows_lost"] = told["classes_removed"] + told["rows_moved"]
+    told["rows_gained"] = told["classes_added"] + told["rows_moved"]
+    return {
+        name: Offenders(len(texts), [Offender(None, None, None, text) for text in texts[:OFFENDERS_KEPT]])
+        for name, texts in told.items()
+    }

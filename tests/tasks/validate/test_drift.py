@@ -1,0 +1,181 @@
+"""How a corpus differs from the one that the live version was trained on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.errors import CorpusRejected
+from schemas.settings import DriftBounds
+from schemas.tables import CORPUS_PROFILE
+from schemas.validation import Drift
+from tasks.validate.corpus_profile import PROFILE_FILE, profile_for_drift, write_corpus_profile
+from tasks.validate.drift import Corpus, check_drift, read_drift, total_variation
+from tests.tasks.validate.conftest import Pairs, write_ingested
+
+
+def rows(standard: str, count: int, first: int = 0) -> Pairs:
+    """Return `count` distinct queries of a standard question."""
+    return [(f"{standard}的第{n}个说法", standard) for n in range(first, first + count)]
+
+
+def with_ids(folder: Path, ids: dict[str, str]) -> Path:
+    """Give standard questions the ids of an owner's list."""
+    file = folder / "standard_questions.parquet"
+    table = pq.read_table(file).to_pylist()
+    schema = pq.read_schema(file)
+    pq.write_table(
+        table_of([{**row, "id": ids.get(row["standard_question"], row["id"])} for row in table], schema), file
+    )
+    return folder
+
+
+def table_of(rows, schema):
+    """Return a table."""
+    import pyarrow as pa
+
+    return pa.Table.from_pylist(rows, schema)
+
+
+@pytest.fixture
+def compare(tmp_path):
+    """Return the drift from one corpus to another, given as pairs."""
+
+    def run(before: Pairs, now: Pairs, ids: Sequence[dict[str, str]] = ({}, {}), **bounds) -> Drift:
+        for name, pairs, known in (("before", before, ids[0]), ("now", now, ids[1])):
+            (tmp_path / name).mkdir()
+            write_corpus_profile(with_ids(write_ingested(tmp_path / name / "in", pairs), known), tmp_path / name)
+        files = [tmp_path / name / PROFILE_FILE for name in ("before", "now")]
+        (tmp_path / "out").mkdir()
+        return check_drift(*files, tmp_path / "out", "v1", DriftBounds(**bounds), "bank")
+
+    return run
+
+
+OLD = rows("退票", 40) + rows("改签", 40) + rows("行李", 20)
+
+
+def test_a_profile_keeps_classes_and_words(tmp_path):
+    """By hand: pairs of neighbouring characters, runs of letters, and no digits."""
+    pairs = [("退票费", "退票"), ("wifi 密码 2024", "上网"), ("退票", "退票")]
+    profile = profile_for_drift(write_ingested(tmp_path, pairs))
+
+    assert profile.schema.equals(CORPUS_PROFILE)
+    classes, words = Corpus.of(profile)
+    assert [(one.id, one.text, one.rows, len(one.queries)) for one in classes] == [
+        ("上网", "上网", 1, 1),
+        ("退票", "退票", 2, 2),
+    ]
+    assert words == {"退票": 2, "票费": 1, "密码": 1, "wifi": 1}
+
+
+def test_a_profile_is_small_and_the_same_bytes(tmp_path):
+    """5,000 rows of 500 standard questions, in some tens of kilobytes."""
+    pairs = [(f"第{n}个问题怎么办", f"业务{n % 500}") for n in range(5000)]
+    for name in ("one", "two"):
+        write_corpus_profile(write_ingested(tmp_path / name, pairs), tmp_path / name)
+
+    one, two = ((tmp_path / name / PROFILE_FILE).read_bytes() for name in ("one", "two"))
+    assert one == two
+    assert len(one) < 60_000
+
+
+def test_the_same_corpus_has_not_moved(compare):
+    """Every share is nothing, and nothing is said."""
+    drift = compare(OLD, OLD)
+
+    shares = {name: value for name, value in drift.statistics.items() if name.endswith("_share")}
+    assert set(shares.values()) == {0.0}
+    assert (drift.findings, drift.added, drift.removed, drift.new_words) == ([], [], [], [])
+
+
+def test_an_ordinary_night_says_what_is_new_and_warns_of_nothing(compare):
+    """Four rows more, one standard question more, in one sentence."""
+    drift = compare(OLD, OLD + rows("改签", 2, first=90) + rows("选座", 2))
+
+    assert drift.findings == []
+    assert drift.summary() == (
+        "Since live version v1: rows 100 → 104 (+4.0%), +1 standard questions (“选座”), −0, 0 renamed, "
+        "1.2% of the rows moved to other standard questions, 0.8% of the words new (“座的”, “选座”)"
+    )
+
+
+def test_a_rename_is_seen_by_id_by_queries_and_by_text(compare):
+    """None of them is gone or new; one that shares nothing is both."""
+    long = "请问在手机银行里怎样修改预留的手机号码"
+    before = [*OLD, *rows(long, 3), *rows("发票", 5)]
+    renamed = [(query, {"行李": "行李限额"}.get(standard, standard)) for query, standard in OLD]
+    now = [(f"新的说法{n}", "改期") if s == "改签" else (q, s) for n, (q, s) in enumerate(renamed)]
+    now += [(f"怎么改号{n}", long + "呢") for n in range(3)] + rows("宠物", 5)
+    drift = compare(before, now, ids=({"改签": "q2"}, {"改期": "q2"}), max_rows_moved={})
+
+    assert sorted(drift.renamed) == sorted(["改签 → 改期", "行李 → 行李限额", f"{long} → {long}呢"])
+    assert (drift.added, drift.removed) == (["宠物"], ["发票"])
+
+
+def test_total_variation_by_hand():
+    """Half against half, and one third against two thirds: a sixth must move. Other sizes alone move nothing."""
+    assert total_variation([(5, 10), (5, 20)]) == pytest.approx(1 / 6)
+    assert total_variation([(5, 50), (7, 70)]) == 0
+    assert total_variation([(0, 5)]) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "rule", "severity"),
+    [
+        (OLD[:38] + OLD[40:78] + OLD[80:93], "rows_lost", "warning"),  # 11 % fewer
+        (OLD[:20] + OLD[40:60] + OLD[80:89], "rows_lost", "critical"),  # 51 % fewer
+        (OLD + rows("退票", 101, first=50), "rows_gained", "warning"),
+        (OLD[:80], "classes_removed", "warning"),
+        (rows("a", 40) + rows("b", 40) + OLD[80:], "classes_removed", "critical"),
+        (OLD + rows("x", 2) + rows("y", 2), "classes_added", "warning"),
+        ([(query, standard + "？") for query, standard in OLD], "classes_renamed", "warning"),
+        (OLD[:40] + OLD[40:45] + OLD[80:], "rows_moved", "warning"),
+        (OLD[:1] + OLD[40:41] + rows("行李", 100), "rows_moved", "critical"),
+        ([(query + "么啊", standard) for query, standard in OLD], "new_words", "warning"),
+        ([(f"how do i {standard}", standard) for _, standard in OLD], "new_words", "critical"),
+    ],
+)
+def test_each_bound_warns_and_stops(now, rule, severity, compare):
+    """At its two levels; a warning goes on."""
+    if severity == "critical":
+        with pytest.raises(CorpusRejected, match=rf"'bank' is rejected.*\n(.*\n)*  {rule}: "):
+            compare(OLD, now)
+        return
+    found = {finding.rule: finding.severity for finding in compare(OLD, now).findings}
+    assert found[rule] == "warning"
+
+
+def test_a_stop_says_what_where_how_many_and_what_to_do(compare, tmp_path):
+    """As every rejection; the changes are listed in full beside it."""
+    with pytest.raises(CorpusRejected) as error:
+        compare(OLD, OLD[:40])
+
+    message = str(error.value)
+    assert (
+        "the corpus has 40 rows where the live version v1 was trained on 100: 60.0% fewer; allowed: at most 50%"
+        in message
+    )
+    assert "“改签” (had 40 rows)" in message
+    assert "-> see whether the export is whole; or raise validate.drift.max_rows_lost.stop" in message
+    assert "Since live version v1: rows 100 → 40 (-60.0%)" in message
+    listed = pq.read_table(tmp_path / "out" / "drift.parquet").to_pylist()
+    assert [row["text"] for row in listed if row["change"] == "removed"] == ["改签", "行李"]
+    assert read_drift(tmp_path / "out").removed == ["改签", "行李"]
+    assert read_drift(tmp_path) is None
+
+
+def test_a_wider_bound_lets_the_same_corpus_pass(compare):
+    """The way on for who means it."""
+    drift = compare(OLD, OLD[:40], max_rows_lost={"stop": 0.7}, max_classes_removed={"stop": 0.7})
+
+    assert {finding.severity for finding in drift.findings} <= {"warning"}
+
+
+def test_growth_never_stops(compare):
+    """Even a corpus that nearly doubles in one night, all in one new way of asking under one standard question."""
+    drift = compare(OLD, OLD + [(f"how can i get my money back {n}", "退票") for n in range(20)])
+
+    assert drift.statistics["rows_moved_share"] < 0.2
+    assert all(finding.severity == "warning" for finding in drift.findings)
