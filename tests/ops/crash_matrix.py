@@ -127,9 +127,10 @@ def _repeated_epochs(killed: str, again: str) -> list[str]:
 
 
 def spread(points: int, number: int) -> list[int]:
-    """Return so many of the points 1 to `points`, the first and the last among them."""
-    wanted = min(points, number)
-    return sorted({1 + round(i * (points - 1) / max(1, wanted - 1)) for i in range(wanted)})
+    """Return so many of the points 1 to `points`: the middle, or the first, the last and those between."""
+    if number == 1:
+        return [(points + 1) // 2]
+    return sorted({1 + round(i * (points - 1) / (number - 1)) for i in range(number)})
 
 
 def main() -> int:
