@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -53,9 +54,10 @@ class Browser:
         def look(driver: webdriver.Chrome) -> WebElement | None:
             return next((one for one in driver.find_elements(by, what) if one.is_displayed()), None)
 
-        found: WebElement = WebDriverWait(self.driver, _PATIENCE, poll_frequency=0.1).until(
-            look, f"not found: {what}\n{self.text[-3000:]}"
-        )
+        try:
+            found: WebElement = WebDriverWait(self.driver, _PATIENCE, poll_frequency=0.1).until(look)
+        except TimeoutException as error:
+            raise AssertionError(f"not found: {what}\n{self.text[-3000:]}") from error
         return found
 
     @property

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from uuid import UUID
 
 from selenium.webdriver.common.by import By
 
@@ -28,21 +29,26 @@ def main() -> None:
             run = machine.ended(machine.run_now("train-corpus/c"))
             with machine.client() as client:
                 deployment = client.read_deployment_by_name("train-corpus/c").id
-            with browsing(f"http://127.0.0.1:{machine.port}", 1280, 900) as browser:
-                browser.open(f"/runs/flow-run/{run.id}", "Published")
-                browser.find("Artifacts").click()
-                browser.find("c-recall")
-                save(browser, "run")
-                browser.find("c-training").click()
-                browser.wait(By.CSS_SELECTOR, "img[src^='data:image']")
-                save(browser, "training")
-                browser.open("/deployments", "At 03:00 AM every day")
-                save(browser, "deployments")
-                browser.open(f"/deployments/deployment/{deployment}/run", "Parameters")
-                hidden = browser.field("Model", "Hidden")
-                browser.fill(hidden, 32)
-                browser.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", hidden)
-                save(browser, "form")
+            with browsing(f"http://127.0.0.1:{machine.port}", 1440, 1150) as browser:
+                take(browser, run.id, deployment)
+
+
+def take(browser: Browser, run: UUID, deployment: UUID) -> None:
+    """Open the pages of a run and of a deployment of corpus C, and take them."""
+    browser.open(f"/runs/flow-run/{run}", "Published")
+    browser.find("Artifacts").click()
+    browser.find("c-recall")
+    save(browser, "run")
+    browser.find("c-training").click()
+    browser.wait(By.CSS_SELECTOR, "img[src^='data:image']")
+    save(browser, "training")
+    browser.open("/deployments", "At 03:00 AM every day")
+    save(browser, "deployments")
+    browser.open(f"/deployments/deployment/{deployment}/run", "Parameters")
+    hidden = browser.field("Model", "Hidden")
+    browser.fill(hidden, 32)
+    browser.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", hidden)
+    save(browser, "form")
 
 
 def save(browser: Browser, name: str) -> None:

@@ -36,11 +36,11 @@ def test_killed_and_run_again_leaves_the_same_bytes(matrix, step):
 def test_retry_in_the_ui_goes_on_where_the_run_was_killed(machine):
     """In the run's own folder: finished steps stay as they are, the training goes on after its last checkpoint."""
     machine.write_toml("bank", "training.epochs = 400\ntraining.checkpoint_seconds = 0")
-    checkpoint = "partial/bank/train-*/refit.safetensors"
     with machine.serving():
         run = machine.run_now("train-corpus/bank")
-        machine.wait(lambda: list(machine.home.glob(checkpoint)), every=0.02)
+        machine.wait(lambda: checkpointed(machine, "choose"), every=0.02)
         (process,) = [line for line in machine.processes() if "prefect.engine" in line]
+        machine.wait(lambda: checkpointed(machine, "refit"), every=0.02)
         os.kill(int(process.split()[0]), signal.SIGKILL)
         assert machine.ended(run).state_name == "Crashed"
         (folder,) = (machine.home / "runs" / "bank").iterdir()
@@ -58,9 +58,14 @@ def test_retry_in_the_ui_goes_on_where_the_run_was_killed(machine):
 
     assert inodes(folder).items() >= finished.items()
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-    first = next(match for log in logs if (match := EPOCH.match(log.message)))
-    assert first[1] == "refit"
-    assert int(first[2]) > 1
+    trained = [(match[1], int(match[2])) for log in logs if (match := EPOCH.match(log.message))]
+    assert trained[0][0] == "refit"
+    assert trained[0][1] > 1
+
+
+def checkpointed(machine: Machine, phase: str) -> bool:
+    """Say whether a phase of the training has left a checkpoint."""
+    return bool(list(machine.home.glob(f"partial/bank/train-*/{phase}.safetensors")))
 
 
 def inodes(run: Path) -> dict[str, int]:
