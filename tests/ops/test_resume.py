@@ -51,16 +51,20 @@ def test_retry_in_the_ui_goes_on_where_the_run_was_killed(machine):
             client.set_flow_run_state(run.id, AwaitingRetry())  # what the button does
             clicked = datetime.now(UTC)
             assert machine.ended(run).state_name == "Published"
-            logs = client.read_logs(
-                LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]), timestamp=LogFilterTimestamp(after_=clicked)),
-                sort=LogSort.TIMESTAMP_ASC,
+            later = LogFilter(
+                flow_run_id=LogFilterFlowRunId(any_=[run.id]), timestamp=LogFilterTimestamp(after_=clicked)
             )
+
+            def trained() -> list[tuple[str, int]]:
+                logs = client.read_logs(later, sort=LogSort.TIMESTAMP_ASC)
+                return [(match[1], int(match[2])) for log in logs if (match := EPOCH.match(log.message))]
+
+            phase, epoch = machine.wait(trained)[0]
 
     assert inodes(folder).items() >= finished.items()
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-    trained = [(match[1], int(match[2])) for log in logs if (match := EPOCH.match(log.message))]
-    assert trained[0][0] == "refit"
-    assert trained[0][1] > 1
+    assert phase == "refit"
+    assert epoch > 1
 
 
 def checkpointed(machine: Machine, phase: str) -> bool:
