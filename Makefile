@@ -23,7 +23,7 @@ test: .venv/ready-dev ## linter, type checker and all tests (under 10 minutes on
 test-ops: .venv/ready-dev ## schedules, late runs, approval, cancelling: against real servers and a real clock (minutes)
 	$(BIN)/pytest -m ops tests/ops --numprocesses 2 --dist loadfile
 
-crash-matrix: .venv/ready-dev ## every step x kill -9 x run again: the same bytes? (about 5 minutes)
+crash-matrix: .venv/ready-dev ## every step x kill -9 x run again: the same bytes? (about 10 minutes)
 	$(BIN)/python -m tests.ops.crash_matrix
 
 screenshots: .venv/ready-dev ## docs/ui-*.png anew, in Debian's chromium
