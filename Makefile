@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run serve test test-ops crash-matrix screenshots format bench-recall bench-speed clean
+.PHONY: help run serve test test-ops test-ray crash-matrix screenshots format bench-recall bench-speed bench-scale clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ test: .venv/ready-dev ## linter, type checker and all tests (under 10 minutes on
 
 test-ops: .venv/ready-dev ## schedules, late runs, approval, cancelling: against real servers and a real clock (minutes)
 	$(BIN)/pytest -m ops tests/ops --numprocesses 2 --dist loadfile
+
+test-ray: .venv/ready-ray ## prepare, training and a whole run on a Ray cluster, a node killed in the middle (minutes)
+	$(BIN)/pytest -n0 -m ray tests/ray_cluster
 
 crash-matrix: .venv/ready-dev ## every step x kill -9 x run again: the same bytes? (about 10 minutes)
 	$(BIN)/python -m tests.ops.crash_matrix
@@ -48,6 +51,11 @@ bench-speed: .venv/ready .venv-peers/ready ## seconds against what a user would 
 	OMP_NUM_THREADS=2 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tests.benchmarks.speed $(CORPORA) \
 	    --peers $(PEERS) --peers-python .venv-peers/bin/python
 
+ROWS ?= 100_000 1_000_000 10_000_000
+
+bench-scale: .venv/ready ## seconds, memory and disk of ingest, validate, prepare and its proof at 0.1, 1 and 10 million rows
+	$(BIN)/python -m tests.benchmarks.scale --rows $(ROWS)
+
 # The peers' packages never meet ours.
 .venv-peers/ready: constraints.txt
 	test -d .venv-peers || $(PYTHON) -m venv .venv-peers
@@ -64,6 +72,10 @@ clean: ## forget runs and models of this checkout (not the settings)
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/pip install --quiet $$(grep -E '^torch==' constraints.txt)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/ready-ray: .venv/ready-dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	touch $@
 
 .venv/ready-dev: .venv/ready

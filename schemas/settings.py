@@ -93,6 +93,11 @@ class Text(Section):
         default=0.2, ge=0, le=10, description="Weight of the longest character n-grams of texts with Chinese."
     )
     min_texts: int = Field(default=2, ge=1, description="Texts a feature must stand in to be kept, in texts.")
+    max_features: int = Field(
+        default=250_000,
+        ge=1000,
+        description="Features, and words, kept at most, the most frequent ones; each costs training 2 kB by default.",
+    )
     max_characters: int = Field(
         default=512, ge=8, le=100_000, description="A longer text is cut here before features are taken, in characters."
     )
@@ -205,6 +210,10 @@ class Split(Section):
     validation_share: float = Field(
         default=0.1, gt=0, lt=0.9, description="Training rows on which choices are made; the refit uses them all."
     )
+    max_test_rows: int = Field(
+        default=50_000, ge=100, description="Rows held out for the test at most: they tell recall to 0.2 points."
+    )
+    max_validation_rows: int = Field(default=20_000, ge=100, description="Rows of the validation cut at most.")
     shuffle: bool = Field(default=True, description="Shuffle all rows before training; off only to study the harm.")
 
 
@@ -491,6 +500,14 @@ class CorpusSettings(Section):
     training: Training = Field(default_factory=Training)
     publish: Publishing = Field(default_factory=Publishing)
     schedule: Schedule = Field(default_factory=Schedule)
+    engine: Literal["local", "ray"] = Field(
+        default="local",
+        description="Where prepare, training and evaluation run: this machine, or a Ray cluster (the extra 'ray').",
+    )
+    ray_address: str | None = Field(
+        default=None,
+        description="ray: a running cluster, e.g. 'auto' or '10.0.0.1:6379'; empty: $RAY_ADDRESS, or one started here.",
+    )
     seed: int = Field(
         default=13, ge=0, lt=2**63, description="Seeds the split, the shuffle, the negatives and the weights."
     )

@@ -116,7 +116,7 @@ MINED = pa.schema(
         pa.field("row_id", pa.int64(), nullable=False),
         pa.field("standard_questions", pa.list_(pa.string()), nullable=False),  # wrong ones, the likeliest first
     ],
-    metadata={"grain": "one training row of ingest"},
+    metadata={"grain": "one row of QUESTIONS, in the same order"},
 )
 
 

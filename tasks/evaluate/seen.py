@@ -22,9 +22,11 @@ TRAINED_ON = "trained_on.parquet"
 
 def list_trained_on(prepared: Path) -> bytes:
     """Return the file that goes beside a version: the keys of the queries in train.parquet of `prepared`."""
-    queries = pq.read_table(prepared / "train.parquet", columns=["query"])["query"].to_pylist()
+    keys = [np.zeros(0, np.int64)]
+    for part in sorted((prepared / "train.parquet").iterdir()):
+        keys += [_keys(batch["query"].to_pylist()) for batch in pq.ParquetFile(part).iter_batches(columns=["query"])]
     file = BytesIO()
-    table = pa.table({"query_key": np.unique(_keys(queries))})
+    table = pa.table({"query_key": np.unique(np.concatenate(keys))})
     pq.write_table(
         table, file, compression="zstd", use_dictionary=False, column_encoding={"query_key": "DELTA_BINARY_PACKED"}
     )

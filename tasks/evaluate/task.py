@@ -18,7 +18,7 @@ from schemas.manifest import hash_file, write_atomically
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.workspace import Workspace, artifact_key
-from tasks.evaluate.candidate import compare_with_live, evaluate_files
+from tasks.evaluate.candidate import TRAIN_ROWS, compare_with_live, evaluate_files
 from tasks.evaluate.mining import find_version, mine_negatives
 from tasks.evaluate.plots import plot_loss, to_data_uri
 from tasks.evaluate.report import summarise
@@ -44,7 +44,9 @@ def evaluate(
 
     def make(folder: Path, _: Path) -> Made:
         evaluate_files(prepared.folder, trained.folder / "candidate", folder, corpus, asked)
-        return Made({}, [])
+        rows = prepared.manifest.facts["rows"]
+        few = f"baselines, and the search for mislabelled rows, saw the first {TRAIN_ROWS:,} of {rows:,} training rows"
+        return Made({}, [few] if rows > TRAIN_ROWS else [])
 
     step = run_step(workspace, "evaluate", inputs, make)
     evaluation = Evaluation.model_validate_json((step.folder / "evaluation.json").read_bytes())

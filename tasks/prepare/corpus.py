@@ -1,7 +1,17 @@
-"""From a validated corpus to shuffled, negative-sampled Parquet. Pure: files in, files and facts out."""
+"""From a validated corpus to shuffled, negative-sampled Parquet, in bounded memory: files in, files and facts out.
 
+The rows go through in three steps, each a number of jobs that any engine may run:
+cut      blocks of rows into words and features, numbered block by block (tasks.prepare.blocks)
+number   the blocks' features by the vocabulary, which is chosen when all blocks are counted
+write    parts of the shuffled rows, with their negatives (tasks.prepare.parts)
+What this module itself holds is some 40 bytes a row: its class, the key of its query, and which side it is on.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
@@ -11,31 +21,52 @@ from numpy.typing import NDArray
 
 from schemas.prepared import PreparedFacts
 from schemas.settings import CorpusSettings
-from schemas.tables import CLASSES, TEST, TRAIN, WORDS, negatives_schema
-from tasks.prepare.features import TOKENISER, UNKNOWN_WORD, cut_texts
+from schemas.tables import CLASSES, TEST, WORDS
+from tasks.prepare.blocks import Block, cut_block, look_up, number_block, read_numbered, read_part, save_numbers
+from tasks.prepare.counting import Tally
+from tasks.prepare.engine import Engine, OpenEngine, open_local
+from tasks.prepare.features import TOKENISER, UNKNOWN_WORD
 from tasks.prepare.hashing import keys, text_keys
-from tasks.prepare.negatives import (
-    allowed_candidates,
-    draw_negatives,
-    forbidden_classes,
-    near_duplicates,
-    put_mined,
-)
+from tasks.prepare.negatives import forbidden_classes, near_duplicates
+from tasks.prepare.parts import ROWS, Part, weigh, write_part, write_table
 from tasks.prepare.split import hold_out
-from tasks.prepare.vocabulary import Rows, Vocabulary
+from tasks.prepare.vocabulary import Vocabulary
+
+BLOCK_ROWS = 32_768
+_SMALL_BLOCK_ROWS = 4_096
+_READ_ROWS = 131_072
+_MANY_ROWS = 20_000  # below, starting processes costs more than it saves
 
 
 @dataclass(frozen=True)
-class Sides:
-    """The rows of a corpus, split."""
+class _Index:
+    """What is held of every row of ingest, in source order."""
 
-    train: pa.Table  # contract QUESTIONS plus class_id and validation, in source order
-    test: pa.Table  # contract TEST
-    overlap: int
+    labels: NDArray[np.int32]  # class
+    keys: NDArray[np.uint64]  # of the normalised query
+    test: NDArray[np.bool_]
+    validation: NDArray[np.bool_]
+
+
+@dataclass
+class _Tested:
+    """Counts of the test rows."""
+
+    classes: NDArray[np.bool_]  # (K,) has a test row
+    rows: int = 0
+    unknown: int = 0
+    overlap: int = 0
 
 
 def prepare_corpus(
-    ingested: Path, folder: Path, settings: CorpusSettings, processes: int = 1, mined: Path | None = None
+    ingested: Path,
+    folder: Path,
+    settings: CorpusSettings,
+    processes: int = 1,
+    mined: Path | None = None,
+    *,
+    scratch: Path | None = None,
+    engine: OpenEngine | None = None,
 ) -> PreparedFacts:
     """Write train, test, classes, vocabulary, words and negatives of a corpus into `folder`.
 
@@ -43,195 +74,243 @@ def prepare_corpus(
         ingested: folder of ingest, with questions.parquet, standard_questions.parquet, perhaps test.parquet.
         folder: an existing folder.
         settings: of the corpus; text, split, negatives and seed are read.
-        processes: for the tokeniser; the bytes do not depend on it.
+        processes: that share the work; the bytes do not depend on it.
         mined: file of `mine_negatives`, where the settings want mined negatives.
+        scratch: folder for what is cut; what an interrupted run with the same inputs left there is taken up.
+        engine: where the jobs run, if not in processes here; it must see the same folders.
     """
+    if scratch is None:
+        with TemporaryDirectory(dir=folder.parent, prefix=".cut-") as made:
+            return prepare_corpus(ingested, folder, settings, processes, mined, scratch=Path(made), engine=engine)
+    scratch.mkdir(exist_ok=True)
     standard = pq.read_table(ingested / "standard_questions.parquet")
-    sides = _split(ingested, standard, settings)
-    train = _shuffle(sides.train, settings)
-
-    texts = train["query_norm"].to_pylist()
-    class_texts = standard["standard_norm"].to_pylist()
-    cut = cut_texts(texts + class_texts, settings.text, processes)
-    distinct = dict(zip(texts + class_texts, cut, strict=True)).values()  # a repeated query counts once
-    vocabulary = Vocabulary.of((features for _, features in distinct), settings.text.min_texts, settings.text)
-    words = Vocabulary.of((words for words, _ in distinct), 1)
-
-    _write(folder / "vocabulary.parquet", vocabulary.to_table())
-    _write(folder / "words.parquet", _words_table(words))
-    _write(folder / "test.parquet", sides.test)
-    _write(folder / "train.parquet", _train_table(train, cut[: len(texts)], vocabulary, words))
-    duplicates = near_duplicates(class_texts, settings.negatives.near_duplicate)
-    classes = _classes_table(standard, train, cut[len(texts) :], vocabulary, words, duplicates)
-    _write(folder / "classes.parquet", classes)
-    forbidden = forbidden_classes(duplicates)
-    candidates = _mined_candidates(mined, train, standard, forbidden) if mined else None
-    _write_negatives(folder / "negatives", train, forbidden, candidates, settings)
-    return _facts(settings, train, sides, classes, vocabulary, words)
+    index = _index(ingested, standard, settings)
+    tested = _write_test(ingested, folder / "test.parquet", standard, index)
+    small = len(index.labels) <= _MANY_ROWS
+    with (engine or partial(open_local, 1 if small else processes))() as run:
+        size = BLOCK_ROWS if small else max(_SMALL_BLOCK_ROWS, min(BLOCK_ROWS, len(index.labels) // (4 * processes)))
+        blocks, class_blocks, total = _cut(run, ingested, standard, index, mined, scratch, size, settings)
+        vocabulary, words = _number(run, blocks + class_blocks, total, scratch, settings)
+        pq_write = {"vocabulary": vocabulary.to_table(), "words": words}
+        for name, table in pq_write.items():
+            write_table(folder / f"{name}.parquet", table)
+        duplicates = near_duplicates(standard["standard_norm"].to_pylist(), settings.negatives.near_duplicate)
+        classes = _classes_table(standard, index, class_blocks, vocabulary, duplicates)
+        write_table(folder / "classes.parquet", classes)
+        np.save(scratch / "weights.npy", vocabulary.weights)
+        np.save(scratch / "forbidden.npy", forbidden_classes(duplicates))
+        _write_parts(run, index, blocks, folder, scratch, settings)
+    return _facts(settings, index, tested, len(vocabulary.features), len(words) - 1)
 
 
-def _split(ingested: Path, standard: pa.Table, settings: CorpusSettings) -> Sides:
-    questions = pq.read_table(ingested / "questions.parquet")
-    labels = _labels(questions, standard)
-    split = settings.split
-    official = ingested / "test.parquet"
-    if official.exists():
-        train, test = questions, pq.read_table(official)
-    else:
-        held = hold_out(_query_keys(questions), labels, split.test_share, settings.seed, "test")
-        train, test = questions.filter(pa.array(~held)), questions.filter(pa.array(held))
-        labels = labels[~held]
-    cut = hold_out(
-        _query_keys(train), labels, split.validation_share, settings.seed, "validation", lend_single_rows=True
+def _index(ingested: Path, standard: pa.Table, settings: CorpusSettings) -> _Index:
+    file = pq.ParquetFile(ingested / "questions.parquet")
+    rows = file.metadata.num_rows
+    labels, queries = np.empty(rows, np.int32), np.empty(rows, np.uint64)
+    start = 0
+    for batch in file.iter_batches(_READ_ROWS, columns=["query_norm", "standard_question"]):
+        here = slice(start, start + len(batch))
+        labels[here], queries[here] = _labels(batch, standard), text_keys(batch["query_norm"].to_pylist())
+        start += len(batch)
+    split, test = settings.split, np.zeros(rows, dtype=bool)
+    if not (ingested / "test.parquet").exists():
+        share = min(split.test_share, split.max_test_rows / max(1, rows))
+        test = hold_out(queries, labels, share, settings.seed, "test")
+    train = ~test
+    validation = np.zeros(rows, dtype=bool)
+    share = min(split.validation_share, split.max_validation_rows / max(1, int(train.sum())))
+    validation[train] = hold_out(
+        queries[train], labels[train], share, settings.seed, "validation", lend_single_rows=True
     )
-    train = train.append_column("class_id", pa.array(labels.astype(np.int32)))
-    train = train.append_column("validation", pa.array(cut))
-    in_train = pc.is_in(test["query_norm"], pc.unique(train["query_norm"]))
-    columns = [
-        test["row_id"],
-        pa.array(_labels(test, standard).astype(np.int32)),
-        test["query"],
-        test["standard_question"],
-        in_train,
-        test["line"],
-    ]
-    return Sides(train, pa.table(columns, schema=TEST), pc.sum(in_train).as_py() or 0)
+    return _Index(labels, queries, test, validation)
 
 
-def _labels(questions: pa.Table, standard: pa.Table) -> NDArray[np.int64]:
+def _labels(questions: pa.RecordBatch, standard: pa.Table) -> NDArray[np.int32]:
     """Return each row's class: the row number of its text in `standard`; -1 if it is not there."""
     found = pc.index_in(questions["standard_question"], standard["standard_question"].combine_chunks())
-    labels: NDArray[np.int64] = pc.fill_null(found, -1).to_numpy().astype(np.int64)
+    labels: NDArray[np.int32] = pc.fill_null(found, -1).to_numpy()
     return labels
 
 
-def _query_keys(questions: pa.Table) -> NDArray[np.uint64]:
-    return text_keys(questions["query_norm"].to_pylist())
+def _write_test(ingested: Path, file: Path, standard: pa.Table, index: _Index) -> _Tested:
+    """Write the held-out rows in source order: those of the official test file, or of the split."""
+    official = ingested / "test.parquet"
+    known = np.unique(index.keys) if official.exists() else None
+    source = pq.ParquetFile(official if known is not None else ingested / "questions.parquet")
+    tested, start = _Tested(np.zeros(len(standard), dtype=bool)), 0
+    names = ["row_id", "query", "query_norm", "standard_question", "line"]
+    with pq.ParquetWriter(file, TEST, compression="zstd") as writer:
+        writer.write_table(TEST.empty_table())
+        for batch in source.iter_batches(_READ_ROWS, columns=names):
+            in_train = np.zeros(len(batch), dtype=bool)
+            if known is not None:
+                in_train = _is_among(text_keys(batch["query_norm"].to_pylist()), known)
+            else:  # a query is on one side only
+                held = index.test[start : start + len(batch)]
+                start += len(batch)
+                batch, in_train = batch.filter(pa.array(held)), in_train[held]
+            labels = _labels(batch, standard)
+            tested.classes[labels[labels >= 0]] = True
+            tested.rows += len(batch)
+            tested.unknown += int((labels < 0).sum())
+            tested.overlap += int(in_train.sum())
+            columns = [batch["row_id"], labels, batch["query"], batch["standard_question"], in_train, batch["line"]]
+            writer.write_batch(pa.record_batch(columns, schema=TEST))
+    return tested
 
 
-def _shuffle(train: pa.Table, settings: CorpusSettings) -> pa.Table:
-    if not settings.split.shuffle:
-        return train
-    row_ids = train["row_id"].to_numpy()
-    return train.take(np.lexsort((row_ids, keys(settings.seed, "shuffle", row_ids))))
+def _is_among(wanted: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    places = np.minimum(np.searchsorted(known, wanted), max(0, len(known) - 1))
+    return known[places] == wanted if len(known) else np.zeros(len(wanted), dtype=bool)
 
 
-def _train_table(
-    train: pa.Table, cut: list[tuple[list[str], list[str]]], vocabulary: Vocabulary, words: Vocabulary
-) -> pa.Table:
-    rows = vocabulary.rows([features for _, features in cut])
-    columns = [
-        train["row_id"],
-        train["class_id"],
-        train["query_norm"],
-        train["validation"],
-        *_lists(rows),
-        _word_lists(cut, words),
-    ]
-    return pa.table(columns, schema=TRAIN)
+def _cut(
+    run: Engine,
+    ingested: Path,
+    standard: pa.Table,
+    index: _Index,
+    mined: Path | None,
+    scratch: Path,
+    size: int,
+    settings: CorpusSettings,
+) -> tuple[list[Path], list[Path], int]:
+    """Cut training rows and standard questions; return the names of their blocks and the number of distinct texts."""
+    train = np.flatnonzero(~index.test)
+    texts = np.concatenate([index.keys[train], text_keys(standard["standard_norm"].to_pylist())])
+    first = np.zeros(len(texts), dtype=bool)  # a repeated query counts once
+    first[np.unique(texts, return_index=True)[1]] = True
+    first_of_rows = np.zeros(len(index.labels), dtype=bool)
+    first_of_rows[train] = first[: len(train)]
+    first_of_classes = first[len(train) :]
+    rows_file, classes_file = (ingested / f"{name}.parquet" for name in ("questions", "standard_questions"))
+    names: list[Path] = []
+    class_names: list[Path] = []
+
+    def blocks() -> Iterator[tuple[Block]]:
+        for start in range(0, len(index.labels), size):
+            stop = min(start + size, len(index.labels))
+            kept = ~index.test[start:stop]
+            row_ids = start + np.flatnonzero(kept)
+            names.append(scratch / f"rows-{start:012d}-{stop:012d}")
+            yield (
+                Block(
+                    names[-1],
+                    rows_file,
+                    "query_norm",
+                    (start, stop),
+                    kept,
+                    keys(settings.seed, "shuffle", row_ids) if settings.split.shuffle else row_ids.astype(np.uint64),
+                    index.labels[row_ids],
+                    index.validation[row_ids],
+                    first_of_rows[row_ids],
+                    settings.text,
+                    (mined, classes_file) if mined else None,
+                ),
+            )
+        for start in range(0, len(standard), size):
+            stop = min(start + size, len(standard))
+            number, kept = np.arange(start, stop), np.ones(stop - start, dtype=bool)
+            class_names.append(scratch / f"classes-{start:012d}-{stop:012d}")
+            yield (
+                Block(
+                    class_names[-1],
+                    classes_file,
+                    "standard_norm",
+                    (start, stop),
+                    kept,
+                    number.astype(np.uint64),
+                    number.astype(np.int32),
+                    ~kept,
+                    first_of_classes[start:stop],
+                    settings.text,
+                ),
+            )
+
+    for _ in run.run(cut_block, blocks()):
+        pass
+    return names, class_names, int(first.sum())
+
+
+def _number(
+    run: Engine, names: list[Path], total: int, scratch: Path, settings: CorpusSettings
+) -> tuple[Vocabulary, pa.Table]:
+    """Choose features and words, tell the blocks their numbers, and return vocabulary and WORDS."""
+    chosen: dict[str, tuple[list[str], NDArray[np.int64]]] = {}
+    for kind, least in (("features", settings.text.min_texts), ("words", 1)):
+        tally = Tally()
+        for name in names:
+            numbered = read_numbered(name, kind)
+            tally.add(numbered["key"].to_numpy(), numbered["texts"].to_numpy())
+        kept, counts = tally.keep(least, settings.text.max_features)
+        chosen[kind] = look_up(names, kind, kept), counts
+    vocabulary = Vocabulary.of(*chosen["features"], total, settings.text)
+    words = Vocabulary.of(*chosen["words"], total)
+    jobs = []
+    for kind, known, start, unknown in (("features", vocabulary, 0, -1), ("words", words, 1, 0)):
+        save_numbers(scratch / f"{kind}.npz", known.features, start)
+        jobs += [(name, kind, scratch / f"{kind}.npz", unknown) for name in names]
+    for _ in run.run(number_block, jobs):
+        pass
+    return vocabulary, pa.table([[UNKNOWN_WORD, *words.features], [0, *words.texts.tolist()]], schema=WORDS)
 
 
 def _classes_table(
-    standard: pa.Table,
-    train: pa.Table,
-    cut: list[tuple[list[str], list[str]]],
-    vocabulary: Vocabulary,
-    words: Vocabulary,
-    duplicates: list[list[int]],
+    standard: pa.Table, index: _Index, names: list[Path], vocabulary: Vocabulary, duplicates: list[list[int]]
 ) -> pa.Table:
     count = len(standard)
+    cut = read_part(names, 0, None)
+    features, weights = weigh(cut["features"], vocabulary.weights)
     columns = [
         pa.array(np.arange(count, dtype=np.int32)),
         standard["id"],
         standard["standard_question"],
         standard["standard_norm"],
-        pa.array(np.bincount(train["class_id"].to_numpy(), minlength=count)),
-        *_lists(vocabulary.rows([features for _, features in cut])),
-        _word_lists(cut, words),
+        pa.array(np.bincount(index.labels[~index.test], minlength=count)),
+        features,
+        weights,
+        cut["words"],
         pa.array(duplicates, type=pa.list_(pa.int32())),
     ]
     return pa.table(columns, schema=CLASSES)
 
 
-def _lists(rows: Rows) -> tuple[pa.Array, pa.Array]:
-    offsets = pa.array(rows.offsets.astype(np.int32))
-    return pa.ListArray.from_arrays(offsets, rows.columns), pa.ListArray.from_arrays(offsets, rows.weights)
-
-
-def _word_lists(cut: list[tuple[list[str], list[str]]], words: Vocabulary) -> pa.Array:
-    number = {word: i + 1 for i, word in enumerate(words.features)}  # 0 is the unknown word
-    return pa.array([[number.get(word, 0) for word in one] for one, _ in cut], type=pa.list_(pa.int32()))
-
-
-def _words_table(words: Vocabulary) -> pa.Table:
-    return pa.table([[UNKNOWN_WORD, *words.features], [0, *words.texts.tolist()]], schema=WORDS)
-
-
-def _mined_candidates(
-    file: Path, train: pa.Table, standard: pa.Table, forbidden: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Return (rows, depth) class ids of what was mined for each training row and may oppose it, then -1."""
-    mined = pq.read_table(file)
-    places = pc.index_in(train["row_id"].combine_chunks(), mined["row_id"].combine_chunks())
-    texts = mined["standard_questions"].combine_chunks().take(places)
-    lengths = texts.value_lengths().to_numpy()
-    table = np.full((len(texts), max(1, lengths.max(initial=0))), -1, dtype=np.int64)
-    classes = pc.index_in(texts.flatten(), standard["standard_question"].combine_chunks())  # null: no longer there
-    table[np.arange(table.shape[1]) < lengths[:, None]] = pc.fill_null(classes, -1).to_numpy()
-    return allowed_candidates(table, train["class_id"].to_numpy().astype(np.int64), forbidden)
-
-
-def _write_negatives(
-    folder: Path,
-    train: pa.Table,
-    forbidden: NDArray[np.int64],
-    mined: NDArray[np.int64] | None,
-    settings: CorpusSettings,
+def _write_parts(
+    run: Engine, index: _Index, names: list[Path], folder: Path, scratch: Path, settings: CorpusSettings
 ) -> None:
-    folder.mkdir()
-    row_ids, labels = train["row_id"].to_numpy(), train["class_id"].to_numpy().astype(np.int64)
-    per_row = settings.negatives.per_row
+    (folder / "train.parquet").mkdir()
     for epoch in range(settings.negatives.epochs_drawn):
-        drawn = draw_negatives(row_ids, labels, forbidden, per_row, epoch, settings.seed, settings.negatives.sampler)
-        if mined is not None:
-            drawn = put_mined(drawn, mined, row_ids, settings.negatives.mined_per_row, epoch, settings.seed)
-        lists = pa.FixedSizeListArray.from_arrays(pa.array(drawn.ravel()), per_row)
-        table = pa.table([train["row_id"], train["class_id"], lists], schema=negatives_schema(per_row))
-        _write(folder / f"epoch-{epoch:03d}.parquet", table)
+        (folder / "negatives" / f"epoch-{epoch:03d}.parquet").mkdir(parents=True)
+    rows = int((~index.test).sum())
+    count = max(1, -(-rows // ROWS))
+    keys_end = 1 << 64 if settings.split.shuffle else len(index.labels)
+    bounds = [number * keys_end // count for number in range(count)]
+    jobs = (
+        (Part(number, low, high, names, folder, scratch, settings),)
+        for number, (low, high) in enumerate(zip(bounds, [*bounds[1:], None], strict=True))
+    )
+    for _ in run.run(write_part, jobs):
+        pass
 
 
-def _write(file: Path, table: pa.Table) -> None:
-    # Fixed row groups and codec: equal tables, equal bytes.
-    pq.write_table(table, file, compression="zstd", row_group_size=65_536)
-
-
-def _facts(
-    settings: CorpusSettings,
-    train: pa.Table,
-    sides: Sides,
-    classes: pa.Table,
-    vocabulary: Vocabulary,
-    words: Vocabulary,
-) -> PreparedFacts:
-    tested = set(sides.test["class_id"].to_pylist())
-    unknown = pc.sum(pc.equal(sides.test["class_id"], -1)).as_py() or 0
-    official = settings.source.test_path is not None
+def _facts(settings: CorpusSettings, index: _Index, tested: _Tested, features: int, words: int) -> PreparedFacts:
     warnings = []
-    if unknown:
-        warnings.append(f"{unknown} test row(s) have a standard question that no training row has: counted as misses")
-    if sides.overlap:
-        warnings.append(f"{sides.overlap} test row(s) repeat a training query; recall is given with and without them")
+    if tested.unknown:
+        warnings.append(
+            f"{tested.unknown} test row(s) have a standard question that no training row has: counted as misses"
+        )
+    if tested.overlap:
+        warnings.append(f"{tested.overlap} test row(s) repeat a training query; recall is given with and without them")
     return PreparedFacts(
-        rows=len(train),
-        validation_rows=pc.sum(train["validation"]).as_py() or 0,
-        test_rows=len(sides.test),
-        classes=len(classes),
-        untested_classes=len(classes) - len(tested - {-1}),
-        unknown_test_rows=unknown,
-        overlap_rows=sides.overlap,
-        official_test=official,
-        features=len(vocabulary.features),
-        words=len(words.features),
+        rows=int((~index.test).sum()),
+        validation_rows=int(index.validation.sum()),
+        test_rows=tested.rows,
+        classes=len(tested.classes),
+        untested_classes=int((~tested.classes).sum()),
+        unknown_test_rows=tested.unknown,
+        overlap_rows=tested.overlap,
+        official_test=settings.source.test_path is not None,
+        features=features,
+        words=words,
         negatives_per_row=settings.negatives.per_row,
         epochs_drawn=settings.negatives.epochs_drawn,
         tokeniser=TOKENISER,

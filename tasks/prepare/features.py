@@ -6,12 +6,9 @@ differently makes other features, and a model fed with those answers worse witho
 
 import logging
 import re
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
 from math import log
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +24,6 @@ UNKNOWN_WORD = "\x00"  # row 0 of WORDS; no normalised text holds it
 _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _WORD = re.compile(r"\w+")
 _SPACE = re.compile(r"\s+")
-_MANY_TEXTS = 20_000  # below, starting processes costs more than it saves
 
 
 class Tokeniser:
@@ -68,32 +64,6 @@ class Tokeniser:
             for word in words:
                 features += _ngrams("l", f"#{word}#", span)
         return words, features
-
-
-def cut_texts(texts: Sequence[str], text: Text, processes: int = 1) -> list[tuple[list[str], list[str]]]:
-    """Return words and features of every text, in order; each distinct text is cut once.
-
-    Args:
-        texts: normalised texts.
-        text: which features.
-        processes: worker processes for a large number of distinct texts; the result does not depend on it.
-    """
-    distinct = list(dict.fromkeys(texts))
-    if processes > 1 and len(distinct) > _MANY_TEXTS:
-        size = -(-len(distinct) // (4 * processes))
-        chunks = [distinct[start : start + size] for start in range(0, len(distinct), size)]
-        # Not fork: the parent holds threads of Prefect and torch.
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            cut = [pair for part in pool.map(_cut, chunks, [text] * len(chunks)) for pair in part]
-    else:
-        cut = _cut(distinct, text)
-    known = dict(zip(distinct, cut, strict=True))
-    return [known[one] for one in texts]
-
-
-def _cut(texts: Sequence[str], text: Text) -> list[tuple[list[str], list[str]]]:
-    tokeniser = Tokeniser(text)
-    return [tokeniser.words_and_features(one) for one in texts]
 
 
 def kind_weight(feature: str, text: Text) -> float:

@@ -3,23 +3,27 @@
 The statistics are recomputed from what lies on disk, not from what was in memory when it was written.
 """
 
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from schemas.errors import ProofBroken
 from schemas.settings import CorpusSettings
 from tasks.ingest.normalise import normalise_all
+from tasks.prepare.hashing import text_keys
 from tasks.prepare.negatives import forbidden_classes
 from tasks.validate.expectations import Rule, check_profile
 from tasks.validate.ordering import order_z
 
 _Z = 6.0  # no false alarm in 2,000 honest shuffles; what it must find lies in the hundreds
+_BATCH_ROWS = 65_536
+_COLUMNS = (["row_id", "class_id"], ["row_id", "negatives"])
 _DISTRIBUTION_Z = 8.0  # the chi-square approximation is loose where a class is drawn a few times only
 
 
@@ -45,64 +49,100 @@ def prove(ingested: Path, prepared: Path, settings: CorpusSettings) -> tuple[dic
 
 
 def _statistics(ingested: Path, prepared: Path, settings: CorpusSettings) -> dict[str, float | None]:
-    train = pq.read_table(prepared / "train.parquet", columns=["row_id", "class_id", "query"])
-    test = pq.read_table(prepared / "test.parquet", columns=["query"])
+    test = pq.ParquetFile(prepared / "test.parquet")
     classes = pq.read_table(prepared / "classes.parquet", columns=["near_duplicates"])
-    labels = train["class_id"].to_numpy().astype(np.int64)
     official = settings.source.test_path is not None
     source_rows = pq.read_metadata(ingested / "questions.parquet").num_rows
+    tested = np.zeros(0, np.uint64)
+    if not official:
+        tested = np.unique(np.concatenate([tested, *(_keys(batch) for batch in _batches(test, "query"))]))
+    seen = np.zeros(source_rows, dtype=np.uint8)
+    labels, strange, in_both = [np.zeros(0, np.int32)], 0, 0
+    files = sorted((prepared / "train.parquet").iterdir())
+    for batch in (batch for file in files for batch in _batches(pq.ParquetFile(file), "row_id", "class_id", "query")):
+        row_ids = batch["row_id"].to_numpy()
+        inside = row_ids[(row_ids >= 0) & (row_ids < source_rows)]
+        strange += len(row_ids) - len(inside)
+        np.add.at(seen, inside, 1)
+        labels.append(batch["class_id"].to_numpy())
+        in_both += int(np.isin(text_keys(batch["query"].to_pylist()), tested).sum()) if len(tested) else 0
+    order = np.concatenate(labels)
     statistics: dict[str, float | None] = {
-        "rows_lost": abs(source_rows - len(train) - (0 if official else len(test))),
-        "rows_repeated": len(train) - pc.count_distinct(train["row_id"]).as_py(),
-        "order_z": order_z(labels).z if settings.split.shuffle else None,
-        "test_queries_in_train": None if official else _overlap(test, train),
+        "rows_lost": abs(source_rows - len(order) - (0 if official else test.metadata.num_rows)),
+        "rows_repeated": strange + int((seen > 1).sum()),
+        "order_z": order_z(order).z if settings.split.shuffle else None,
+        "test_queries_in_train": None if official else in_both,
     }
     forbidden = forbidden_classes(classes["near_duplicates"].to_pylist())
-    files = sorted((prepared / "negatives").glob("epoch-*.parquet"))
-    return statistics | _negatives_statistics(files, train, labels, forbidden, settings)
+    return statistics | _negatives_statistics(prepared, order, forbidden, settings)
 
 
-def _overlap(test: pa.Table, train: pa.Table) -> int:
-    return int(pc.sum(pc.is_in(pa.array(normalise_all(test["query"].to_pylist())), train["query"])).as_py() or 0)
+def _batches(file: pq.ParquetFile, *columns: str) -> Iterator[pa.RecordBatch]:
+    yield from file.iter_batches(_BATCH_ROWS, columns=list(columns))
+
+
+def _keys(batch: pa.RecordBatch) -> NDArray[np.uint64]:
+    return text_keys(normalise_all(batch["query"].to_pylist()))
 
 
 def _negatives_statistics(
-    files: list[Path],
-    train: pa.Table,
-    labels: NDArray[np.int64],
-    forbidden: NDArray[np.int64],
-    settings: CorpusSettings,
+    prepared: Path, labels: NDArray[np.int32], forbidden: NDArray[np.int64], settings: CorpusSettings
 ) -> dict[str, float | None]:
     classes = len(forbidden)
     mined = settings.negatives.mined_per_row if settings.negatives.mined_from else 0  # the last ones: not uniform
     uniform = settings.negatives.per_row - mined
     drawn = np.zeros(classes, dtype=np.int64)
-    counts: list[int] = []
+    counts: set[int] = set()
     misplaced = barred = 0
-    for file in files:
-        table = pq.read_table(file)
-        lists = table["negatives"].combine_chunks()
-        counts.append(lists.type.list_size if not lists.null_count else -1)
-        common = min(len(table), len(train))
-        in_place = table["row_id"].to_numpy()[:common] == train["row_id"].to_numpy()[:common]
-        misplaced += max(len(table), len(train)) - int(in_place.sum())
-        negatives = lists.flatten().to_numpy().reshape(len(table), -1)[:common]
-        drawn += np.bincount(negatives[:, : max(0, negatives.shape[1] - mined)].ravel(), minlength=classes)
-        barred += sum(int((negatives == column[:, None]).sum()) for column in forbidden[labels[:common]].T)
+    epochs = sorted((prepared / "negatives").glob("epoch-*.parquet"))
+    for epoch in epochs:
+        for train, negatives in _side_by_side(prepared / "train.parquet", epoch):
+            if train is None or negatives is None:
+                misplaced += len(train or negatives or ())
+                continue
+            lists = negatives["negatives"]
+            counts.add(lists.type.list_size if not lists.null_count else -1)
+            misplaced += int((negatives["row_id"].to_numpy() != train["row_id"].to_numpy()).sum())
+            table = lists.flatten().to_numpy().reshape(len(lists), -1)
+            drawn += np.bincount(table[:, : max(0, table.shape[1] - mined)].ravel(), minlength=classes)
+            own = train["class_id"].to_numpy()
+            barred += sum(int((table == column[:, None]).sum()) for column in forbidden[own].T)
     return {
-        "epochs_lost": abs(settings.negatives.epochs_drawn - len(files)),
+        "epochs_lost": abs(settings.negatives.epochs_drawn - len(epochs)),
         "negatives_fewest": min(counts, default=None),
         "negatives_most": max(counts, default=None),
         "negatives_misplaced": misplaced,
         "negatives_of_own_class_or_near_duplicate": barred,
-        "negatives_z": _distribution_z(drawn, labels, forbidden, uniform * len(files))
+        "negatives_z": _distribution_z(drawn, labels, forbidden, uniform * len(epochs))
         if settings.negatives.sampler == "random"
         else None,
     }
 
 
+def _side_by_side(train: Path, negatives: Path) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
+    """Yield the rows of both as equally long batches; None where one has rows that the other has not."""
+    parts = sorted({file.name for folder in (train, negatives) for file in folder.iterdir()})
+    for part in parts:
+        sides = [pq.ParquetFile(folder / part) if (folder / part).exists() else None for folder in (train, negatives)]
+        rows = [side.metadata.num_rows if side else 0 for side in sides]
+        common = min(rows)
+        streams = [
+            _batches(side, *columns) if side else iter(()) for side, columns in zip(sides, _COLUMNS, strict=True)
+        ]
+        start = 0
+        for left, right in zip_longest(*streams):  # of equal length but at the shorter one's end
+            length = max(0, min(common - start, _BATCH_ROWS))
+            if length:
+                yield left.slice(0, length), right.slice(0, length)
+            if left is not None and len(left) > length:
+                yield left.slice(length), None
+            if right is not None and len(right) > length:
+                yield None, right.slice(length)
+            start += _BATCH_ROWS
+
+
 def _distribution_z(
-    drawn: NDArray[np.int64], labels: NDArray[np.int64], forbidden: NDArray[np.int64], draws: int
+    drawn: NDArray[np.int64], labels: NDArray[np.integer], forbidden: NDArray[np.int64], draws: int
 ) -> float | None:
     """Return how far the drawn classes are from uniform over what each row may draw, as a normal z.
 

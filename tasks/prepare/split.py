@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from tasks.prepare.hashing import keys, uniform
 
+_CHUNK = 1 << 18  # queries decided on between two looks at the arrays: lists of all of them would not fit
+
 
 def hold_out(
     queries: NDArray[np.uint64],
-    classes: NDArray[np.int64],
+    classes: NDArray[np.integer],
     share: float,
     seed: int,
     purpose: str,
@@ -33,20 +35,43 @@ def hold_out(
     quota = np.floor(rows_of * share + rounding).astype(np.int64)
     quota = np.minimum(quota, np.where((rows_of == 1) & lend_single_rows, 1, rows_of - 1))
 
-    _, group = np.unique(queries, return_inverse=True)
-    group_keys = keys(seed, purpose, np.unique(queries).view(np.int64))
-    order = np.lexsort((np.arange(len(group)), group_keys[group]))  # rows of a query are neighbours
-    borders = np.flatnonzero(np.diff(group[order])) + 1
-    held = np.zeros(len(group), dtype=bool)
-    for rows in np.split(order, borders):
-        if len(rows) == 1:
-            label = classes[rows[0]]
-            if quota[label] > 0:
-                quota[label] -= 1
-                held[rows[0]] = True
-            continue
-        labels, counts = np.unique(classes[rows], return_counts=True)
-        if (quota[labels] >= counts).all():
-            quota[labels] -= counts
-            held[rows] = True
+    drawn = keys(seed, purpose, queries.view(np.int64))  # a bijection: equal keys, equal queries
+    order = np.lexsort((classes, drawn))
+    ranked, labels = drawn[order], classes[order]
+    del drawn
+    new_query = np.ones(len(order), dtype=bool)
+    new_query[1:] = ranked[1:] != ranked[:-1]
+    del ranked
+    new_run = new_query.copy()  # a run: the rows of one query under one class
+    new_run[1:] |= labels[1:] != labels[:-1]
+    runs = np.flatnonzero(new_run)
+    taken = _take(labels[runs], np.diff(runs, append=len(order)), np.flatnonzero(new_query[runs]), quota)
+    held = np.zeros(len(order), dtype=bool)
+    held[order] = np.repeat(taken, np.diff(runs, append=len(order)))
     return held
+
+
+def _take(
+    labels: NDArray[np.integer], sizes: NDArray[np.int64], queries: NDArray[np.int64], quota: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return which runs are held out: query after query, as long as the quota of all its classes lasts.
+
+    Args:
+        labels: (runs,) class.
+        sizes: (runs,) rows.
+        queries: the run each query begins with, increasing.
+        quota: (classes,) rows that may be held out.
+    """
+    left = quota.tolist()
+    taken = np.zeros(len(labels), dtype=bool)
+    ends = np.append(queries[1:], len(labels))
+    for chunk in range(0, len(queries), _CHUNK):
+        begin, end = int(queries[chunk]), int(ends[min(chunk + _CHUNK, len(queries)) - 1])
+        classes, rows = labels[begin:end].tolist(), sizes[begin:end].tolist()
+        starts, stops = (part[chunk : chunk + _CHUNK] - begin for part in (queries, ends))
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            if all(left[classes[run]] >= rows[run] for run in range(start, stop)):
+                for run in range(start, stop):
+                    left[classes[run]] -= rows[run]
+                taken[begin + start : begin + stop] = True
+    return taken

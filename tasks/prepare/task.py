@@ -1,6 +1,7 @@
 """The door of prepare: split, shuffle, draw negatives, prove it."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 from prefect import task
@@ -10,6 +11,7 @@ from schemas.errors import SettingsError
 from schemas.manifest import hash_file, write_atomically
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
+from tasks.cluster import open_cluster
 from tasks.prepare.corpus import prepare_corpus
 from tasks.prepare.proof import prove
 from tasks.steps import Made, StepRun, run_step
@@ -38,8 +40,16 @@ def prepare(
 
     file = mined.folder / "mined.parquet" if mined else None
 
-    def make(folder: Path, _: Path) -> Made:
-        facts = prepare_corpus(ingested.folder, folder, corpus, processes=corpus.training.threads, mined=file)
+    def make(folder: Path, unfinished: Path) -> Made:
+        facts = prepare_corpus(
+            ingested.folder,
+            folder,
+            corpus,
+            corpus.training.threads,
+            mined=file,
+            scratch=unfinished / "cut",
+            engine=partial(open_cluster, corpus.ray_address) if corpus.engine == "ray" else None,
+        )
         statistics, suite = prove(ingested.folder, folder, corpus)
         write_atomically(folder / "suite.json", json.dumps(suite, indent=1, ensure_ascii=False).encode())
         return Made(facts.model_copy(update={"statistics": statistics}).model_dump(), facts.warnings)

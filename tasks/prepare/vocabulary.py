@@ -1,7 +1,6 @@
-"""Features to numbers: which features are kept, their weights, and texts as unit tf-idf rows. Pure."""
+"""Features to numbers: their weights, and texts as unit tf-idf rows. Pure."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -46,26 +45,24 @@ class Vocabulary:
         object.__setattr__(self, "number", {feature: i for i, feature in enumerate(self.features)})
 
     @classmethod
-    def of(cls, texts: Iterable[Sequence[str]], min_texts: int, text: Text | None = None) -> Self:
-        """Count over the features of every text; keep those in at least `min_texts` texts.
-
-        A feature seen in one text only says nothing of another text: dropping those leaves a third
-        of the vocabulary and the same recall. If nothing would be left, everything is kept.
+    def of(cls, features: Sequence[str], seen: NDArray[np.integer], total: int, text: Text | None = None) -> Self:
+        """Weigh features by the texts they stand in.
 
         A feature's weight is its idf, ln((1 + texts) / (1 + texts that hold it)) + 1; where `text` is given,
         damped by its idf_power and times the weight of the feature's kind.
+
+        Args:
+            features: distinct, in any order.
+            seen: (features,) texts that hold each.
+            total: texts.
+            text: the settings.
         """
-        count: Counter[str] = Counter()
-        total = 0
-        for features in texts:
-            count.update(set(features))
-            total += 1
-        kept = sorted(feature for feature, seen in count.items() if seen >= min_texts) or sorted(count)
-        seen = np.array([count[feature] for feature in kept], dtype=np.int64)
-        weights = np.log((1 + total) / (1 + seen)) + 1
+        order = sorted(range(len(features)), key=features.__getitem__)
+        kept, counts = [features[i] for i in order], np.asarray(seen, dtype=np.int64)[order]
+        weights = np.log((1 + total) / (1 + counts)) + 1
         if text is not None:
             weights = weights**text.idf_power * np.array([kind_weight(feature, text) for feature in kept])
-        return cls(kept, seen, weights.astype(np.float32))
+        return cls(kept, counts, weights.astype(np.float32))
 
     @classmethod
     def from_table(cls, table: pa.Table) -> Self:
@@ -84,12 +81,24 @@ class Vocabulary:
         number: dict[str, int] = self.number  # type: ignore[attr-defined]  # set in __post_init__
         found = [[n for feature in text if (n := number.get(feature)) is not None] for text in texts]
         lengths = np.fromiter(map(len, found), dtype=np.int64, count=len(found))
-        owner = np.repeat(np.arange(len(found), dtype=np.int64), lengths)
         flat = np.fromiter((n for row in found for n in row), dtype=np.int64, count=int(lengths.sum()))
-        cells, times = np.unique(owner * max(1, len(self.features)) + flat, return_counts=True)
-        owner, columns = np.divmod(cells, max(1, len(self.features)))
-        weights = (1 + np.log(times)) * self.weights[columns]
-        norm = np.sqrt(np.bincount(owner, weights**2, minlength=len(found)))
-        norm[norm == 0] = 1  # only features of weight 0: a row of zeros
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(found)))]).astype(np.int64)
-        return Rows(offsets, columns.astype(np.int32), (weights / norm[owner]).astype(np.float32))
+        return tf_idf(lengths, flat, self.weights)
+
+
+def tf_idf(lengths: NDArray[np.int64], numbers: NDArray[np.integer], weights: NDArray[np.float32]) -> Rows:
+    """Return texts as tf-idf rows of length 1, (1 + ln tf) * weight, normalised; each by itself.
+
+    Args:
+        lengths: (texts,) features of each.
+        numbers: their numbers, one text after the other, repeats included.
+        weights: (vocabulary,) of one occurrence.
+    """
+    count, size = len(lengths), max(1, len(weights))
+    owner = np.repeat(np.arange(count, dtype=np.int64), lengths)
+    cells, times = np.unique(owner * size + numbers, return_counts=True)
+    owner, columns = np.divmod(cells, size)
+    values = (1 + np.log(times)) * weights[columns]
+    norm = np.sqrt(np.bincount(owner, values**2, minlength=count))
+    norm[norm == 0] = 1  # only features of weight 0: a row of zeros
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=count))]).astype(np.int64)
+    return Rows(offsets, columns.astype(np.int32), (values / norm[owner]).astype(np.float32))

@@ -17,7 +17,7 @@ def class_shares(rows: NDArray[np.int64], balance: float) -> NDArray[np.float64]
 
 
 def draw_order(
-    labels: NDArray[np.int64], balance: float, shuffle: bool, random: np.random.Generator
+    labels: NDArray[np.int64], balance: float, shuffle: bool, random: np.random.Generator, window: int | None = None
 ) -> NDArray[np.int64]:
     """Return the rows of one epoch in the order they are fed, as many as there are `labels`.
 
@@ -26,8 +26,19 @@ def draw_order(
         balance: in [0, 1].
         shuffle: False: in the order of the rows.
         random: what is drawn is taken from it.
+        window: so many neighbouring rows, which stand in the file in shuffled order anyway, are shuffled among
+            themselves, one window after the other in random order: at no time is a row outside a window needed.
+            None: all at once.
     """
     count = len(labels)
+    if window and window < count:
+        starts = np.arange(0, count, window)
+        return np.concatenate(
+            [
+                start + draw_order(labels[start : start + window], balance, shuffle, random)
+                for start in (random.permutation(starts) if shuffle else starts).tolist()
+            ]
+        )
     if not balance:
         return random.permutation(count) if shuffle else np.arange(count)
     rows = np.bincount(labels)

@@ -63,6 +63,7 @@ def judge(
         small: a class with at most so many rows counts for the tail.
     """
     class_rows = np.bincount(prepared.labels, minlength=len(prepared.classes))
+    texts, labels = prepared.sample()
     reducible = (reach.first - last) / (reach.first - reach.floor) if reach.first > reach.floor else 0.0
     found = Convergence(
         converged=True,
@@ -75,7 +76,7 @@ def judge(
         mean_cosine=mean_cosine(class_vectors),
         tail_cosine=mean_cosine(class_vectors[:, class_rows <= small]),
         batch_variety=1.0 if settings.split.shuffle else batch_variety(prepared.labels, settings.training.batch_size),
-        mislabelled=share_mislabelled(prepared.queries.bags, prepared.classes.bags, prepared.labels),
+        mislabelled=share_mislabelled(texts.bags, prepared.classes.bags, labels),
         training_recall_at_1=known,
     )
     reasons = [

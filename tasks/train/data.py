@@ -1,7 +1,9 @@
-"""The prepared files as arrays. Pure."""
+"""The prepared files as arrays: in memory, or, of very many rows, a few row groups at a time. Pure."""
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +14,10 @@ from numpy.typing import NDArray
 from schemas.settings import Model
 from tasks.prepare.negatives import forbidden_classes
 from tasks.prepare.vocabulary import Rows
+
+IN_MEMORY_ROWS = 500_000  # held whole: about 1 kB a row, for every group of towers
+WINDOW_ROWS = 131_072  # of more rows, so many are shuffled at a time
+_GROUPS_HELD = 4  # row groups of 65,536 rows: what a window touches
 
 
 @dataclass(frozen=True)
@@ -39,11 +45,61 @@ class Texts:
         return Texts(bags, np.concatenate([self.words, other.words]), offsets)
 
 
+class Shards:
+    """Texts of the rows of train.parquet, read by row group as they are asked for; then some that are in memory.
+
+    Asked for in windows of neighbouring rows, which `draw_order` keeps to, each row group is read once an epoch.
+    """
+
+    def __init__(self, folder: Path, vocabulary: int, tail: Texts | None = None) -> None:
+        self._folder, self._vocabulary, self._tail = folder, vocabulary, tail
+        files = [(file, pq.read_metadata(file)) for file in sorted((folder / "train.parquet").iterdir())]
+        self._groups = [(file, group) for file, metadata in files for group in range(metadata.num_row_groups)]
+        sizes = [
+            metadata.row_group(group).num_rows for _, metadata in files for group in range(metadata.num_row_groups)
+        ]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)])
+        self._held: OrderedDict[int, Texts] = OrderedDict()
+
+    def __len__(self) -> int:
+        return int(self._starts[-1]) + (len(self._tail) if self._tail else 0)
+
+    def take(self, rows: NDArray[np.int64]) -> Texts:
+        """Return the texts of `rows`, in that order."""
+        groups = np.searchsorted(self._starts, rows, side="right") - 1
+        order = np.argsort(groups, kind="stable")
+        found: Texts | None = None
+        for group in np.unique(groups).tolist():
+            part = self._read(group).take(rows[groups == group] - self._starts[group])
+            found = found.followed_by(part) if found else part
+        if found is None:
+            return self._read(0).take(rows)
+        return found.take(np.argsort(order, kind="stable"))
+
+    def followed_by(self, other: Texts) -> "Shards":
+        """Return these texts and then those of `other`, with row groups of its own in memory."""
+        return Shards(self._folder, self._vocabulary, other)
+
+    def _read(self, group: int) -> Texts:
+        if group == len(self._groups):
+            if self._tail is None:
+                raise IndexError(f"there are {len(self)} texts")
+            return self._tail
+        if group not in self._held:
+            file, number = self._groups[group]
+            table = pq.ParquetFile(file).read_row_group(number, columns=["features", "weights", "words"])
+            self._held[group] = _texts(table, self._vocabulary)
+            if len(self._held) > _GROUPS_HELD:
+                self._held.popitem(last=False)
+        self._held.move_to_end(group)
+        return self._held[group]
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Everything that training reads."""
 
-    queries: Texts
+    queries: Texts | Shards
     labels: NDArray[np.int64]  # (rows,) class of each query
     validation: NDArray[np.bool_]  # (rows,) held out while choosing
     classes: Texts
@@ -52,11 +108,36 @@ class Prepared:
     vocabulary: int  # rows of the n-gram table
     words: int  # rows of the word table; or tokens that the pretrained encoder knows
 
-    def negatives(self, epoch: int) -> NDArray[np.int64]:
-        """Return (rows, k) the negatives of `epoch` (from 0), in the order of the rows; draws cycle."""
-        file = self.folder / "negatives" / f"epoch-{epoch % self.epochs_drawn:03d}.parquet"
-        column = pq.read_table(file, columns=["negatives"])["negatives"].combine_chunks()
-        drawn: NDArray[np.int64] = column.flatten().to_numpy().reshape(len(column), -1).astype(np.int64)
+    @property
+    def window(self) -> int | None:
+        """How many neighbouring rows an epoch shuffles at a time; None: all."""
+        return None if isinstance(self.queries, Texts) else WINDOW_ROWS
+
+    def sample(self) -> tuple[Texts, NDArray[np.int64]]:
+        """Return texts and labels of all rows; of very many, of the first: all are shuffled."""
+        if isinstance(self.queries, Texts):
+            return self.queries, self.labels
+        rows = np.arange(min(WINDOW_ROWS, len(self.labels)))
+        return self.queries.take(rows), self.labels[rows]
+
+    def negatives(self, epoch: int) -> NDArray[np.int32]:
+        """Return (rows, k) the negatives of `epoch` (from 0), in the order of the rows; draws cycle.
+
+        Of very many rows they are mapped from a file without a name, which goes with them.
+        """
+        folder = self.folder / "negatives" / f"epoch-{epoch % self.epochs_drawn:03d}.parquet"
+        files = [pq.ParquetFile(file) for file in sorted(folder.iterdir())]
+        shape = (len(self.labels), files[0].schema_arrow.field("negatives").type.list_size)
+        drawn: NDArray[np.int32]
+        if isinstance(self.queries, Texts):
+            drawn = np.empty(shape, np.int32)
+        else:
+            with TemporaryFile() as unnamed:
+                drawn = np.memmap(unnamed, np.int32, "w+", shape=shape)
+        start = 0
+        for batch in (batch for file in files for batch in file.iter_batches(columns=["negatives"])):
+            drawn[start : start + len(batch)] = batch["negatives"].flatten().to_numpy().reshape(len(batch), -1)
+            start += len(batch)
         return drawn
 
     def forbidden(self) -> NDArray[np.int64]:
@@ -77,19 +158,23 @@ def read_prepared(folder: Path, model: Model | None = None) -> Prepared:
     """
     pretrained = model is not None and model.tower == "pretrained"
     cut = ["features", "weights", "words"]
-    train = pq.read_table(
-        folder / "train.parquet", columns=["class_id", "validation", *(["query"] if pretrained else cut)]
-    )
+    train = pq.read_table(folder / "train.parquet", columns=["class_id", "validation"])
+    many = len(train) > IN_MEMORY_ROWS and not pretrained
     classes = pq.read_table(folder / "classes.parquet", columns=["standard_norm"] if pretrained else cut)
     vocabulary, words = (pq.read_metadata(folder / f"{name}.parquet").num_rows for name in ("vocabulary", "words"))
+    queries: Texts | Shards
     if model is not None and pretrained:
         from tasks.train.pretrained import Tokeniser  # which brings torch, and is built on this module
 
         tokenise = Tokeniser(model)
-        queries, own = tokenise(train["query"].to_pylist()), tokenise(classes["standard_norm"].to_pylist())
+        texts = pq.read_table(folder / "train.parquet", columns=["query"])["query"].to_pylist()
+        queries, own = tokenise(texts), tokenise(classes["standard_norm"].to_pylist())
         words = tokenise.size
+    elif many:
+        queries, own = Shards(folder, vocabulary), _texts(classes, vocabulary)
     else:
-        queries, own = _texts(train, vocabulary), _texts(classes, vocabulary)
+        table = pq.read_table(folder / "train.parquet", columns=cut)
+        queries, own = _texts(table, vocabulary), _texts(classes, vocabulary)
     return Prepared(
         queries=queries,
         labels=train["class_id"].to_numpy().astype(np.int64),

@@ -5,6 +5,7 @@ checkpoint takes the same steps as one that was never interrupted.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from tasks.prepare.hashing import keys
 from tasks.prepare.negatives import draw_negatives
 from tasks.train import losses
 from tasks.train.batches import class_shares, draw_order, log_presence
-from tasks.train.data import Prepared, Texts
+from tasks.train.data import Prepared, Shards, Texts
 from tasks.train.reachability import target_of
 from tasks.train.towers import Embedded, Sizes, Table, make_tower
 
@@ -25,6 +26,28 @@ _TEXT_EVERY = 8  # steps between two passes through all standard questions' text
 _BLOCK = 4096  # texts encoded at once outside training
 _OWN_TEXT = 2**62  # what the row ids of standard questions' own texts begin at
 _TINY = 1e-6
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """For each row the right class, then its negatives; looked up, since of very many rows they lie on disk."""
+
+    labels: NDArray[np.int64]
+    negatives: NDArray[np.int32]  # (rows, J)
+    own: NDArray[np.int32]  # (classes, J) of the standard questions' own texts, which come after the rows
+
+    @property
+    def width(self) -> int:
+        """1 + J."""
+        return 1 + int(self.negatives.shape[1])
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        found = np.empty((len(rows), self.width), np.int64)
+        found[:, 0] = self.labels[rows]
+        own = rows >= len(self.negatives)
+        found[~own, 1:] = self.negatives[rows[~own]]
+        found[own, 1:] = self.own[rows[own] - len(self.negatives)]
+        return found
 
 
 class Fit:
@@ -45,7 +68,8 @@ class Fit:
         self.prepared, self.settings, self.name, self.epochs = prepared, settings, name, epochs
         self.loss = settings.loss_for(len(prepared.classes))
         self.epochs_done = 0
-        self.rows, self._queries, self._labels = rows, prepared.queries, prepared.labels
+        self.rows, self._labels = rows, prepared.labels
+        self._queries: Texts | Shards = prepared.queries
         if settings.training.own_texts:
             own = np.arange(len(prepared.classes))
             self.rows = np.concatenate([rows, len(prepared.labels) + own])
@@ -79,7 +103,7 @@ class Fit:
         random = np.random.default_rng(self._seed("epoch", number))
         generator = torch.Generator().manual_seed(self._seed("dropout", number))
         balance = self.settings.training.class_balance
-        order = draw_order(self._labels[self.rows], balance, self.settings.split.shuffle, random)
+        order = draw_order(self._labels[self.rows], balance, self.settings.split.shuffle, random, self.prepared.window)
         candidates = self._candidates(number)
         steps = -(-len(order) // size)
         every = _TEXT_EVERY
@@ -136,18 +160,18 @@ class Fit:
             self._all_classes.step(rate)
         return loss.item()
 
-    def _candidates(self, epoch: int) -> NDArray[np.int64] | None:
-        """Return (rows, 1 + J) the right class of each row and its negatives; None: all classes are candidates.
+    def _candidates(self, epoch: int) -> "Candidates | None":
+        """Return the right class of each row and its negatives; None: all classes are candidates.
 
         Standard questions' own texts have no negatives on disk; theirs are drawn here, by the same counters.
         """
         if self.loss.kind == "softmax_all":
             return None
-        right = self._labels[:, None]
+        rows = len(self.prepared.labels)
         if self.loss.kind == "in_batch":
-            return right
-        negatives = self.prepared.negatives(epoch)
-        own = self._labels[len(negatives) :]
+            nothing = np.zeros((len(self._labels), 0), np.int32)
+            return Candidates(self._labels, nothing[:rows], nothing[rows:])
+        negatives, own = self.prepared.negatives(epoch), self._labels[rows:]
         drawn = draw_negatives(
             _OWN_TEXT + own,
             own,
@@ -157,7 +181,7 @@ class Fit:
             self.settings.seed,
             self.settings.negatives.sampler,
         )
-        return np.concatenate([right, np.concatenate([negatives, drawn])], axis=1)
+        return Candidates(self._labels, negatives, drawn)
 
     def _step_some(
         self,
@@ -295,17 +319,21 @@ class Fit:
 
     @torch.no_grad()
     def loss_without_dropout(self) -> float:
-        """Return the mean loss over the training rows as they are served: what the verdict judges."""
+        """Return the mean loss over the training rows (of very many, the first) as they are served.
+
+        This is what the verdict judges.
+        """
         classes = torch.from_numpy(self.class_vectors())
         candidates = self._candidates(0)
         size = _BLOCK
         if self._shares_candidates:
             size = self.settings.training.batch_size
         elif candidates is not None:
-            size = max(1, 5 * _BLOCK // candidates.shape[1])  # many negatives of many rows would not fit in memory
+            size = max(1, 5 * _BLOCK // candidates.width)  # many negatives of many rows would not fit in memory
         total = 0.0
-        for start in range(0, len(self.rows), size):
-            rows = self.rows[start : start + size]
+        judged = self.rows if self.prepared.window is None else self.rows[: self.prepared.window]
+        for start in range(0, len(judged), size):
+            rows = judged[start : start + size]
             queries = torch.from_numpy(self.encode(self._queries.take(rows)))
             if candidates is None:
                 loss = self._loss_all(torch.bmm(queries, classes.transpose(1, 2)), rows)
@@ -313,7 +341,7 @@ class Fit:
                 needed, places = np.unique(candidates[rows], return_inverse=True)
                 loss = self._loss_some(queries, classes[:, needed], needed, places.reshape(len(rows), -1))
             total += loss.item() * len(rows)
-        return total / len(self.rows)
+        return total / len(judged)
 
     def state(self) -> dict[str, Tensor]:
         """Return every tensor that training changes, not copied: what a checkpoint holds."""

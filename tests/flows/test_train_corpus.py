@@ -112,7 +112,7 @@ def test_a_changed_row_repeats_every_step(flow, toy_csv, tmp_path):
 def test_an_altered_file_of_an_earlier_run_is_made_again(flow, toy_csv):
     """Files are verified before they are believed."""
     first = flow(make_settings(toy_csv))
-    (flow.run_folder(first) / "prepare" / "train.parquet").write_bytes(b"rubbish")
+    (flow.run_folder(first) / "prepare" / "train.parquet" / "part-00000.parquet").write_bytes(b"rubbish")
 
     second = flow(make_settings(toy_csv))
     assert second.reused == ["ingest", "validate", "train", "evaluate"]
@@ -342,7 +342,10 @@ def test_hard_negatives_are_mined_from_the_version_that_is_named(flow, toy_csv):
     StepManifest.read(flow.run_folder(second) / "mine").verify(flow.run_folder(second) / "mine")
     assert second.reused == ["ingest", "validate"]
     assert third.reused == STEPS
-    drawn = [(flow.run_folder(run) / "prepare/negatives/epoch-000.parquet").read_bytes() for run in (first, second)]
+    drawn = [
+        (flow.run_folder(run) / "prepare/negatives/epoch-000.parquet/part-00000.parquet").read_bytes()
+        for run in (first, second)
+    ]
     assert drawn[0] != drawn[1]
     with pytest.raises(SettingsError, match=f"'v0' is no version of corpus 'toy': its versions are {first.version}"):
         flow(make_settings(toy_csv, **plain, negatives__mined_from="v0"))

@@ -44,7 +44,10 @@ def test_bm25_agrees_with_its_formula():
 
 def test_tfidf_agrees_with_its_formula():
     """Weights are (1 + ln tf) (1 + ln((1 + N) / (1 + df))), in vectors of unit length."""
-    vocabulary = Vocabulary.of(map(split, TEXTS), min_texts=1)
+    bags = [set(split(text)) for text in TEXTS]
+    terms = sorted(set().union(*bags))
+    seen = np.array([sum(term in bag for bag in bags) for term in terms])
+    vocabulary = Vocabulary.of(terms, seen, len(TEXTS))
     baseline = TfidfNeighbour(vocabulary.rows([split(text) for text in TEXTS]), CLASSES, 3, vocabulary, split)
     scores = baseline.scores(["cancel order order", "cancel", "nothing"])
 

@@ -44,7 +44,9 @@ def test_a_query_without_an_answer_is_a_miss():
 
 def test_a_version_knows_which_queries_it_was_trained_on(tmp_path):
     """By their normal form; one that does not say has seen none."""
-    pq.write_table(pa.table({"query": ["怎么退票", "how do i fly"]}), tmp_path / "train.parquet")
+    (tmp_path / "train.parquet").mkdir()
+    for number, query in enumerate(["怎么退票", "how do i fly"]):
+        pq.write_table(pa.table({"query": [query]}), tmp_path / "train.parquet" / f"part-{number:05d}.parquet")
     asked = ["怎么退票", "How  do I FLY", "怎么改签"]
 
     assert was_trained_on(tmp_path, asked).tolist() == [False, False, False]
@@ -55,7 +57,8 @@ def test_a_version_knows_which_queries_it_was_trained_on(tmp_path):
 def test_what_was_trained_on_is_small(tmp_path):
     """50,000 queries in about two bytes each."""
     queries = [f"query {n}" for n in range(50_000)]
-    pq.write_table(pa.table({"query": queries}), tmp_path / "train.parquet")
+    (tmp_path / "train.parquet").mkdir()
+    pq.write_table(pa.table({"query": queries}), tmp_path / "train.parquet" / "part-00000.parquet")
 
     file = list_trained_on(tmp_path)
     assert len(file) < 150_000

@@ -65,10 +65,7 @@ def prepared_from(home, settings, mined):
     ingested = ingest_rows(home, settings, PAIRS)
     questions = pq.read_table(ingested / "questions.parquet")
     texts = [mined(own) for own in questions["standard_question"].to_pylist()]
-    order = np.random.default_rng(1).permutation(len(texts))  # its order is not that of train
-    pq.write_table(
-        pa.table([questions["row_id"], pa.array(texts, MINED.types[1])], schema=MINED).take(order), home / "m"
-    )
+    pq.write_table(pa.table([questions["row_id"], pa.array(texts, MINED.types[1])], schema=MINED), home / "m")
     (home / "prepared").mkdir()
     prepare_corpus(ingested, home / "prepared", settings, mined=home / "m")
     return ingested, home / "prepared"
@@ -107,3 +104,14 @@ def test_near_duplicates_are_not_mined(tmp_path):
     assert any(near)
     for label, drawn in zip(table["class_id"].to_pylist(), table["negatives"].to_pylist(), strict=True):
         assert not {label, *near[label]} & {drawn[3]}
+
+
+def test_mined_rows_in_another_order_are_refused(tmp_path):
+    """They would be another row's."""
+    settings = mining_settings()
+    ingested, _ = prepared_from(tmp_path, settings, lambda own: [])
+    pq.write_table(pq.read_table(tmp_path / "m").take(list(range(len(PAIRS)))[::-1]), tmp_path / "m")
+    (tmp_path / "again").mkdir()
+
+    with pytest.raises(ValueError, match=r"m does not hold the rows of .*questions\.parquet in their order"):
+        prepare_corpus(ingested, tmp_path / "again", settings, mined=tmp_path / "m")

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.tables import CLASSES, TEST, TRAIN, VOCABULARY, WORDS, negatives_schema
 from tasks.ingest.normalise import normalise
-from tasks.prepare import features
+from tasks.prepare import blocks, corpus
 from tasks.prepare.corpus import prepare_corpus
 from tasks.prepare.features import TOKENISER, UNKNOWN_WORD, Tokeniser
 from tasks.prepare.negatives import near_duplicates
@@ -201,19 +201,76 @@ def test_facts_count_what_lies_on_disk(tmp_path):
     assert facts.warnings == []
 
 
-def test_equal_inputs_give_equal_bytes_on_one_process_or_two(tmp_path, monkeypatch):
-    """Prepared twice, and once more with a pool of two."""
+def prepare_again(tmp_path, name, ingested, settings, processes=1, **given):
+    """Prepare into a folder of its own; return the bytes of its files."""
+    (tmp_path / name).mkdir()
+    prepare_corpus(ingested, tmp_path / name, settings, processes, **given)
+    return file_bytes(tmp_path / name)
+
+
+def test_equal_inputs_give_equal_bytes_whoever_does_the_work(tmp_path, monkeypatch):
+    """Prepared twice, in blocks of other sizes, in many parts, and with pools of two and of four."""
+    monkeypatch.setattr(corpus, "ROWS", 16)
     settings = toy_settings(split=SHARES)
     ingested = ingest_rows(tmp_path, settings, PAIRS)
-    made = []
-    for name, processes, threshold in (("one", 1, 20_000), ("again", 1, 20_000), ("two", 2, 10)):
-        monkeypatch.setattr(features, "_MANY_TEXTS", threshold)
-        (tmp_path / name).mkdir()
-        prepare_corpus(ingested, tmp_path / name, settings, processes)
-        made.append(file_bytes(tmp_path / name))
 
-    assert made[0] == made[1] == made[2]
-    assert len(made[0]) == 9
+    made = [prepare_again(tmp_path, name, ingested, settings) for name in ("one", "again")]
+    for rows in (1, 7):
+        monkeypatch.setattr(corpus, "BLOCK_ROWS", rows)
+        made.append(prepare_again(tmp_path, f"blocks of {rows}", ingested, settings))
+    monkeypatch.setattr(corpus, "_MANY_ROWS", 10)
+    monkeypatch.setattr(corpus, "_SMALL_BLOCK_ROWS", 8)
+    made += [prepare_again(tmp_path, f"pool of {n}", ingested, settings, n) for n in (2, 4)]
+
+    assert all(one == made[0] for one in made)
+    assert sum(name.startswith("train.parquet/part-") for name in made[0]) == 5  # of 72 rows
+    assert len(made[0]) == 4 + 5 * (1 + 4)
+
+
+def test_parts_put_together_are_the_rows_as_shuffled(tmp_path, monkeypatch, prepared):
+    """Whether the shuffled rows lie in one file or in five, they are the same rows in the same order."""
+    monkeypatch.setattr(corpus, "ROWS", 16)
+
+    split = prepare_rows(tmp_path, toy_settings(split=SHARES))
+
+    assert len(list((split / "train.parquet").iterdir())) == 5
+    for name in ("train", "negatives/epoch-000", "negatives/epoch-003"):
+        assert read(split, name).equals(read(prepared, name))
+
+
+def test_an_interrupted_prepare_cuts_only_what_is_left(tmp_path, monkeypatch):
+    """Killed while it cut the third block, it leaves two; the next one takes them up, and the bytes are the same."""
+    settings = toy_settings(split=SHARES)
+    ingested = ingest_rows(tmp_path, settings, PAIRS)
+    expected = prepare_again(tmp_path, "whole", ingested, settings)
+    monkeypatch.setattr(corpus, "BLOCK_ROWS", 20)
+    cut, done = blocks._cut, []
+
+    def killed_at_the_third(texts, text):
+        done.append(len(texts))
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        return cut(texts, text)
+
+    monkeypatch.setattr(blocks, "_cut", killed_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_again(tmp_path, "killed", ingested, settings, scratch=tmp_path / "scratch")
+
+    again = prepare_again(tmp_path, "resumed", ingested, settings, scratch=tmp_path / "scratch")
+
+    assert again == expected
+    assert len(done) == 3 + 4  # three blocks of rows and one of standard questions
+
+
+def test_no_more_rows_are_held_out_than_are_needed(tmp_path):
+    """Of many rows a tenth would be measured for nothing."""
+    pairs = [(f"{pattern}{n}", question) for pattern, question in PAIRS for n in range(12)]
+    settings = toy_settings(split={"max_test_rows": 100, "max_validation_rows": 100})
+
+    prepared = prepare_rows(tmp_path, settings, pairs)  # 1,152 rows, of which a tenth is 115
+
+    assert len(read(prepared, "test")) in range(85, 115)
+    assert sum(read(prepared, "train")["validation"].to_pylist()) in range(85, 115)
 
 
 def test_the_seed_changes_split_shuffle_and_negatives(tmp_path, prepared):

@@ -7,7 +7,7 @@ import pytest
 from schemas.errors import SettingsError
 from schemas.settings import Text
 from tasks.prepare import features
-from tasks.prepare.features import Tokeniser, cut_texts, kind_weight
+from tasks.prepare.features import Tokeniser, kind_weight
 
 NOTHING = {"words": False, "bigrams": False, "char_ngrams_cjk": None, "char_ngrams_latin": None}
 
@@ -129,21 +129,3 @@ def test_a_missing_or_broken_user_dictionary_is_a_matter_of_settings(tmp_path):
         Tokeniser(Text(user_dictionary=str(tmp_path / "nowhere.txt")))
     with pytest.raises(SettingsError, match=r"text\.user_dictionary: .*words\.bin is not a jieba dictionary"):
         Tokeniser(Text(user_dictionary=str(binary)))
-
-
-def test_texts_are_cut_in_order_whatever_repeats():
-    """Each distinct text is cut once, and stands wherever it stood."""
-    tokeniser = Tokeniser(Text())
-
-    cut = cut_texts(["b a", "a", "b a"], Text())
-
-    assert cut == [tokeniser.words_and_features(text) for text in ("b a", "a", "b a")]
-
-
-def test_several_processes_cut_as_one_does(monkeypatch):
-    """Chunks come back in order; a small number of texts is not worth a process."""
-    texts = [f"第{number}个问题 no {number % 7}" for number in range(40)]
-    alone = cut_texts(texts, Text(bigrams=False), processes=1)
-    monkeypatch.setattr(features, "_MANY_TEXTS", 10)
-
-    assert cut_texts(texts, Text(bigrams=False), processes=2) == alone

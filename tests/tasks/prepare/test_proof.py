@@ -51,7 +51,8 @@ def rewrite(home, name, change):
     """Replace one prepared table by what `change` makes of it."""
     file = home / "prepared" / f"{name}.parquet"
     table = pq.read_table(file)
-    pq.write_table(change(table).cast(table.schema), file)
+    part = file / "part-00000.parquet" if file.is_dir() else file
+    pq.write_table(change(table).cast(table.schema), part)
 
 
 def replace(table, name, values):
@@ -69,7 +70,8 @@ def rewrite_negatives(home, change, epochs=range(4)):
         changed = change(drawn.copy(), labels)
         lists = pa.FixedSizeListArray.from_arrays(pa.array(changed.ravel()), changed.shape[1])
         schema = negatives_schema(changed.shape[1])
-        pq.write_table(pa.table([table["row_id"], table["class_id"], lists], schema=schema), file)
+        changed_table = pa.table([table["row_id"], table["class_id"], lists], schema=schema)
+        pq.write_table(changed_table, file / "part-00000.parquet")
 
 
 def test_honest_files_are_proven(home):
@@ -137,7 +139,7 @@ def test_a_near_duplicate_as_negative_is_found(home):
 def test_a_missing_epoch_is_found(home, lost):
     """One of four, or all."""
     for epoch in lost:
-        (home / "prepared" / "negatives" / f"epoch-{epoch:03d}.parquet").unlink()
+        shutil.rmtree(home / "prepared" / "negatives" / f"epoch-{epoch:03d}.parquet")
 
     with pytest.raises(ProofBroken, match=f"every epoch has its draw: epochs_lost = {len(lost)}"):
         check(home)

@@ -1,6 +1,7 @@
 """Features to numbers."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +9,8 @@ import pytest
 
 from schemas.settings import Text
 from schemas.tables import VOCABULARY
+from tasks.prepare.counting import Tally
+from tasks.prepare.hashing import text_keys
 from tasks.prepare.vocabulary import Rows, Vocabulary
 
 TEXTS = [["a", "b"], ["a", "a", "c"], ["a"]]
@@ -18,9 +21,20 @@ def idf(seen, total=3):
     return math.log((1 + total) / (1 + seen)) + 1
 
 
+def of(texts, min_texts, text=None, most=1000):
+    """Count the features of some texts and choose among them, as prepare does."""
+    seen = Counter(feature for one in texts for feature in set(one))
+    features = np.array(list(seen), dtype=object)
+    keys, tally = text_keys(list(seen)), Tally()
+    tally.add(keys, np.array(list(seen.values()), np.int32))
+    kept, counts = tally.keep(min_texts, most)
+    found = [features[np.flatnonzero(keys == key)[0]] for key in kept]
+    return Vocabulary.of(found, counts, len(texts), text)
+
+
 def test_a_feature_is_counted_once_per_text():
     """Three texts hold a, one holds it twice; idf = ln((1 + N) / (1 + n)) + 1."""
-    vocabulary = Vocabulary.of(TEXTS, 1)
+    vocabulary = of(TEXTS, 1)
 
     assert vocabulary.features == ["a", "b", "c"]
     assert vocabulary.texts.tolist() == [3, 1, 1]
@@ -32,7 +46,7 @@ def test_the_idf_is_damped_and_weighted_by_kind():
     texts = [["w:a", "b:a_a"], ["w:b"], ["w:b"]]
 
     def weights(**settings):
-        return Vocabulary.of(texts, 1, Text(**settings)).weights.tolist()
+        return of(texts, 1, Text(**settings)).weights.tolist()
 
     assert weights(idf_power=1, pair_weight=1) == pytest.approx([idf(1), idf(1), idf(2)])
     assert weights(idf_power=0.5, pair_weight=0.4) == pytest.approx([0.4 * idf(1) ** 0.5, idf(1) ** 0.5, idf(2) ** 0.5])
@@ -41,20 +55,46 @@ def test_the_idf_is_damped_and_weighted_by_kind():
 
 def test_a_text_of_features_without_weight_is_a_row_of_zeros():
     """Not of NaN, which would make every score of the query one."""
-    rows = Vocabulary.of([["w:a", "b:a_a"]], 1, Text(pair_weight=0)).rows([["b:a_a"], ["b:a_a", "w:a"]])
+    rows = of([["w:a", "b:a_a"]], 1, Text(pair_weight=0)).rows([["b:a_a"], ["b:a_a", "w:a"]])
 
     assert rows.weights.tolist() == [0, 0, 1]
 
 
 def test_features_of_too_few_texts_are_dropped():
     """min_texts = 2 keeps a alone; 4 would keep nothing, and then everything is kept."""
-    assert Vocabulary.of(TEXTS, 2).features == ["a"]
-    assert Vocabulary.of(TEXTS, 4).features == ["a", "b", "c"]
+    assert of(TEXTS, 2).features == ["a"]
+    assert of(TEXTS, 4).features == ["a", "b", "c"]
+
+
+def test_of_too_many_features_the_most_frequent_stay():
+    """Two of three: a stands in three texts, b and c in one each; which of them stays is not a matter of order."""
+    few = of(TEXTS, 1, most=2)
+
+    assert few.features[0] == "a"
+    assert few.texts.tolist() == [3, 1]
+    assert of(TEXTS[::-1], 1, most=2).features == few.features
+
+
+def test_counts_come_out_the_same_however_they_were_added(monkeypatch):
+    """Block by block, merged in between, against all at once; a count of 0 is no feature."""
+    random = np.random.default_rng(0)
+    keys = random.integers(0, 50, (40, 30)).astype(np.uint64)
+    expected = Counter(keys.ravel().tolist())
+    monkeypatch.setattr("tasks.prepare.counting._PENDING", 7)
+    tally = Tally()
+    for block in keys:
+        distinct, counts = np.unique(block, return_counts=True)
+        tally.add(np.append(distinct, np.uint64(999)), np.append(counts, 0).astype(np.int32))
+
+    kept, counts = tally.keep(1, 1000)
+
+    assert dict(zip(kept.tolist(), counts.tolist(), strict=True)) == expected
+    assert kept.tolist() == sorted(expected)
 
 
 def test_a_row_is_tf_idf_of_unit_length():
     """[a, a, c]: (1 + ln 2) * 1 and 1 * idf(1), divided by their length."""
-    rows = Vocabulary.of(TEXTS, 1).rows([["c", "a", "a"]])
+    rows = of(TEXTS, 1).rows([["c", "a", "a"]])
     a, c = 1 + math.log(2), idf(1)
 
     assert rows.columns.tolist() == [0, 2]  # increasing, whatever the order of the text
@@ -63,7 +103,7 @@ def test_a_row_is_tf_idf_of_unit_length():
 
 def test_texts_without_known_features_are_empty_rows():
     """At the start, in the middle and at the end."""
-    rows = Vocabulary.of(TEXTS, 1).rows([[], ["b"], ["x", "y"], ["a"], []])
+    rows = of(TEXTS, 1).rows([[], ["b"], ["x", "y"], ["a"], []])
 
     assert len(rows) == 5
     assert rows.offsets.tolist() == [0, 0, 1, 1, 2, 2]
@@ -73,16 +113,16 @@ def test_texts_without_known_features_are_empty_rows():
 
 def test_no_texts_and_no_features_are_no_error():
     """A corpus of punctuation has an empty vocabulary."""
-    nothing = Vocabulary.of([[], []], 1)
+    nothing = of([[], []], 1)
 
     assert nothing.features == []
     assert len(nothing.rows([["a"]])) == 1
-    assert len(Vocabulary.of(TEXTS, 1).rows([])) == 0
+    assert len(of(TEXTS, 1).rows([])) == 0
 
 
 def test_a_vocabulary_survives_its_table():
     """Contract VOCABULARY, and the same rows afterwards."""
-    vocabulary = Vocabulary.of(TEXTS, 1)
+    vocabulary = of(TEXTS, 1)
     table = vocabulary.to_table()
     again = Vocabulary.from_table(table)
 

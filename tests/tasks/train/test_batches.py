@@ -81,3 +81,20 @@ def test_presence_stays_exact_in_a_large_corpus():
     found = np.exp(log_presence(one, np.array([1e-7]), 256, 10_000_000, 0.0))
 
     assert found == pytest.approx([255 / 9_999_999], rel=1e-3)
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.5])
+def test_in_windows_an_epoch_stays_with_neighbouring_rows(balance):
+    """Ten rows in windows of four: rows of one window follow each other, and the windows' order is drawn anew."""
+    labels = np.arange(10) % 3
+    random = np.random.default_rng(0)
+    orders = [draw_order(labels, balance, True, random, window=4) for _ in range(20)]
+
+    for order in orders:
+        windows = order // 4
+        assert len(order) == 10
+        assert sum(windows[1:] != windows[:-1]) == 2
+        assert balance or sorted(order) == list(range(10))
+    assert len({tuple(order) for order in orders}) == 20
+    assert len({tuple(dict.fromkeys((order // 4).tolist())) for order in orders}) > 1
+    assert draw_order(labels, 0.0, False, random, window=4).tolist() == list(range(10))

@@ -254,7 +254,7 @@ def test_without_class_vectors_equal_texts_have_equal_vectors(prepared, small):
 def with_negatives(folder, home, change):
     """Copy the prepared files and replace the negatives of every epoch."""
     copy = shutil.copytree(folder, home / "copy")
-    for file in (copy / "negatives").iterdir():
+    for file in (copy / "negatives").rglob("part-*.parquet"):
         table = pq.read_table(file)
         drawn = np.array(table["negatives"].to_pylist(), dtype=np.int32)
         drawn = change(drawn, table["class_id"].to_numpy()).astype(np.int32)

@@ -80,7 +80,7 @@ def test_validation_rows_are_not_trained_on_while_choosing(train, small, prepare
     order[held] = held[::-1]
     for name in ("query", "features", "weights", "words"):
         table = table.set_column(table.column_names.index(name), table.field(name), table[name].take(order))
-    pq.write_table(table, copy / "train.parquet")
+    pq.write_table(table, copy / "train.parquet" / "part-00000.parquet")
     settings = small(loss={"kind": "softmax", "gamma": 10.0})
 
     losses = {}

@@ -1,0 +1,78 @@
+"""A Ray cluster to run work on, for those who outgrew one machine (the extra `ray`).
+
+Every node must see the same DSSM_HOME and hold the same checkout: what goes to a worker are names of functions and
+files, what comes back is small. Ray's token authentication is left as it is (on), its telemetry is off, unless
+RAY_USAGE_STATS_ENABLED says otherwise.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import SettingsError
+
+_RETRIES = 10  # of a job whose node died: jobs write the same files again
+_LOGGER = logging.getLogger("dssm.cluster")
+
+
+class Cluster:
+    """A connected cluster; runs jobs as `tasks.prepare.engine.Engine` wants it."""
+
+    def __init__(self, cores: int) -> None:
+        self.cores = cores
+
+    def run(self, function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """Yield `function(*job)` of each job, in the order of the jobs; a job of a node that died runs elsewhere."""
+        import ray
+
+        remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(function)
+        left = iter(jobs)
+        running = [remote.remote(*job) for job in islice(left, 2 * self.cores)]
+        while running:
+            yield ray.get(running.pop(0))
+            running += [remote.remote(*job) for job in islice(left, 1)]
+
+
+@contextmanager
+def open_cluster(address: str | None) -> Iterator[Cluster]:
+    """Lend the cluster at `address`, at $RAY_ADDRESS, or else one on this machine that ends with the block.
+
+    Raises:
+        SettingsError: Ray is not installed, or nothing answers at the address.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise SettingsError(
+            "engine = 'ray' needs Ray, which is not installed: pip install --constraint constraints.txt -e '.[ray]'"
+        ) from error
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    mine = not ray.is_initialized()
+    if mine:
+        local: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+        try:
+            # Workers find this checkout as the driver does, wherever it was started.
+            environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(_paths()), "OMP_NUM_THREADS": "1"}}
+            ray.init(address, log_to_driver=False, logging_level="WARNING", runtime_env=environment, **local)
+        except ConnectionError as error:
+            raise SettingsError(
+                f"no Ray cluster answers at {address!r} (ray_address, or RAY_ADDRESS): {error}; start one with "
+                "'ray start --head', or leave both empty for one on this machine"
+            ) from error
+    try:
+        cores = int(ray.cluster_resources().get("CPU", 1))
+        _LOGGER.info("Ray at %s: %d cores on %d nodes", address, cores, len(ray.nodes()))
+        yield Cluster(max(1, cores))
+    finally:
+        if mine:
+            ray.shutdown()
+
+
+def _paths() -> list[str]:
+    given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return list(dict.fromkeys([str(Path(__file__).resolve().parents[1]), *given]))

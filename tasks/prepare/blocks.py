@@ -1,0 +1,219 @@
+"""A block of rows, cut into words and features, on disk until the vocabulary is known. Pure but for files.
+
+A block numbers its features itself, in the order in which it meets them. `BLOCK.rows.arrow` holds its rows sorted by
+the key of the shuffle, so that what belongs to a part of train.parquet stands together and is read without the rest;
+`BLOCK.features.arrow` and `BLOCK.words.arrow` say what the numbers mean and in how many texts each stands; once the
+vocabulary is chosen, `BLOCK.features.npy` and `BLOCK.words.npy` translate them into its own.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from schemas.settings import Text
+from tasks.prepare.features import Tokeniser
+from tasks.prepare.hashing import text_keys
+
+KINDS = ("features", "words")
+_LISTS = pa.list_(pa.int32())
+_ROWS = pa.schema(
+    [
+        ("key", pa.uint64()),
+        ("row_id", pa.int64()),
+        ("class_id", pa.int32()),
+        ("validation", pa.bool_()),
+        ("query", pa.string()),
+        ("features", _LISTS),  # with repeats
+        ("words", _LISTS),
+        ("mined", _LISTS),  # class ids, -1 for a standard question that is no longer there
+    ]
+)
+_NUMBERED = pa.schema([("text", pa.string()), ("key", pa.uint64()), ("texts", pa.int32())])
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of a file of ingest, and what the split said of them."""
+
+    name: Path  # of the block's files, without suffix
+    file: Path  # of ingest
+    column: str  # of normalised texts
+    span: tuple[int, int]  # rows of the file
+    kept: NDArray[np.bool_]  # (span,) which of these; the arrays below are of those
+    keys: NDArray[np.uint64]  # of the shuffle
+    labels: NDArray[np.int32]
+    validation: NDArray[np.bool_]
+    first: NDArray[np.bool_]  # the text stands in no row before
+    text: Text
+    mined: tuple[Path, Path] | None = None  # of `mine_negatives`, and the standard questions
+
+
+def cut_block(block: Block) -> None:
+    """Write the files of a block; one that an interrupted run has left is complete."""
+    rows_file = block.name.with_suffix(".rows.arrow")
+    if rows_file.exists():
+        return
+    texts = read_span(block.file, [block.column], block.span)[block.column].filter(pa.array(block.kept))
+    encoded = texts.combine_chunks().dictionary_encode()
+    places = encoded.indices.to_numpy()
+    first = np.bincount(places, weights=block.first, minlength=len(encoded.dictionary)) > 0
+    cut = dict(zip(KINDS, _cut(encoded.dictionary.to_pylist(), block.text), strict=True))
+    for kind, (numbered, lists) in cut.items():
+        counts = _count_texts(lists, first, len(numbered))
+        table = pa.record_batch([numbered, text_keys(numbered.to_pylist()), counts], schema=_NUMBERED)
+        _write(block.name.with_suffix(f".{kind}.arrow"), table)
+    row_ids = block.span[0] + np.flatnonzero(block.kept)
+    columns = [
+        block.keys,
+        row_ids,
+        block.labels,
+        block.validation,
+        texts.combine_chunks(),
+        *(lists.take(encoded.indices) for _, lists in cut.values()),
+        _mined(block),
+    ]
+    order = np.lexsort((row_ids, block.keys))
+    _write(rows_file, pa.record_batch(columns, schema=_ROWS).take(pa.array(order)))
+
+
+def number_block(name: Path, kind: str, vocabulary: Path, unknown: int) -> None:
+    """Write what number each feature, or word, of a block has in the vocabulary: a table written by `save_numbers`."""
+    with np.load(vocabulary) as known:
+        keys, numbers = known["keys"], known["numbers"]
+    mine = read_numbered(name, kind)["key"].to_numpy()
+    places = np.minimum(np.searchsorted(keys, mine), max(0, len(keys) - 1))
+    found = np.full(len(mine), unknown, np.int32)
+    if len(keys):
+        found = np.where(keys[places] == mine, numbers[places], np.int32(unknown))
+    np.save(name.with_suffix(f".{kind}.npy"), found)
+
+
+def save_numbers(file: Path, texts: list[str], start: int) -> None:
+    """Write the keys of the vocabulary's texts, numbered from `start` on, for `number_block`."""
+    keys = text_keys(texts)
+    order = np.argsort(keys)
+    np.savez(file, keys=keys[order], numbers=(order + start).astype(np.int32))
+
+
+def read_numbered(name: Path, kind: str) -> pa.RecordBatch:
+    """Return text, key and number of texts of each feature, or word, of a block, in the order of its numbers."""
+    return _read(name.with_suffix(f".{kind}.arrow"))
+
+
+def look_up(names: list[Path], kind: str, keys: NDArray[np.uint64]) -> list[str]:
+    """Return the texts of some keys, increasing, that stand in some of the blocks."""
+    texts = np.empty(len(keys), dtype=object)
+    missing = np.ones(len(keys), dtype=bool)
+    for name in names:
+        if not missing.any():
+            break
+        numbered = read_numbered(name, kind)
+        mine = numbered["key"].to_numpy()
+        places = np.minimum(np.searchsorted(keys, mine), len(keys) - 1)
+        found = np.flatnonzero((keys[places] == mine) & missing[places])
+        texts[places[found]] = numbered["text"].take(pa.array(found)).to_pylist()
+        missing[places[found]] = False
+    return list(texts)
+
+
+def read_part(names: list[Path], low: int, high: int | None) -> pa.Table:
+    """Return the rows of all blocks with `low` <= key < `high`, in order, their features and words as numbered.
+
+    Of words an unknown one has number 0; unknown features are left out.
+    """
+    parts = [part for name in names if len(part := _slice(name, low, high))]
+    table = pa.Table.from_batches(parts, _ROWS).combine_chunks()
+    return table.take(np.lexsort((table["row_id"].to_numpy(), table["key"].to_numpy())))
+
+
+def _slice(name: Path, low: int, high: int | None) -> pa.RecordBatch:
+    # Mapped: of each block only what is asked for is read.
+    batch = pa.ipc.open_file(pa.memory_map(str(name.with_suffix(".rows.arrow")))).get_batch(0)
+    keys = batch["key"].to_numpy()
+    start = int(np.searchsorted(keys, np.uint64(low)))
+    stop = len(keys) if high is None else int(np.searchsorted(keys, np.uint64(high)))
+    batch = batch.slice(start, stop - start)
+    for kind in KINDS if len(batch) else ():
+        numbers = np.load(name.with_suffix(f".{kind}.npy"), mmap_mode="r")
+        column = batch.schema.get_field_index(kind)
+        batch = batch.set_column(column, _ROWS.field(kind), _translate(batch[kind], numbers))
+    return batch
+
+
+def _translate(lists: pa.ListArray, numbers: NDArray[np.int32]) -> pa.ListArray:
+    """Return lists of a block's own numbers as the vocabulary's, without those below 0."""
+    flat = numbers[lists.flatten().to_numpy()]
+    lengths = lists.value_lengths().to_numpy()
+    known = flat >= 0
+    ends = np.concatenate([[0], np.cumsum(known)])[np.concatenate([[0], np.cumsum(lengths)])]
+    return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), pa.array(flat[known]))
+
+
+def read_span(file: Path, columns: list[str], span: tuple[int, int]) -> pa.Table:
+    """Return some columns of the rows of `span`; only row groups that hold some of them are read."""
+    parquet = pq.ParquetFile(file)
+    sizes = [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    groups = np.flatnonzero((starts[1:] > span[0]) & (starts[:-1] < span[1])).tolist()
+    if not groups:
+        return parquet.schema_arrow.empty_table().select(columns)
+    return parquet.read_row_groups(groups, columns=columns).slice(span[0] - starts[groups[0]], span[1] - span[0])
+
+
+def _cut(texts: list[str], text: Text) -> Iterator[tuple[pa.Array, pa.ListArray]]:
+    """Yield, for features and for words, the distinct ones, and each text's as numbers of these."""
+    tokeniser = Tokeniser(text)
+    found: list[dict[str, int]] = [{}, {}]
+    flat: list[list[int]] = [[], []]
+    ends: list[list[int]] = [[0], [0]]
+    for one in texts:
+        words, features = tokeniser.words_and_features(one)
+        for kind, tokens in enumerate((features, words)):
+            numbers = found[kind]
+            flat[kind] += [numbers.setdefault(token, len(numbers)) for token in tokens]
+            ends[kind].append(len(flat[kind]))
+    for kind in range(2):
+        lists = pa.ListArray.from_arrays(pa.array(ends[kind], pa.int32()), pa.array(flat[kind], pa.int32()))
+        yield pa.array(list(found[kind]), pa.string()), lists
+
+
+def _count_texts(lists: pa.ListArray, counted: NDArray[np.bool_], size: int) -> NDArray[np.int32]:
+    """Return (size,) in how many of the texts that are `counted` each number stands."""
+    owner = np.repeat(np.arange(len(lists)), lists.value_lengths().to_numpy())
+    flat = lists.flatten().to_numpy()
+    keep = counted[owner]
+    cells = np.unique(owner[keep] * max(1, size) + flat[keep])
+    return np.bincount(cells % max(1, size), minlength=size).astype(np.int32)
+
+
+def _mined(block: Block) -> pa.ListArray:
+    if block.mined is None:
+        return pa.array([[]] * int(block.kept.sum()), _LISTS)
+    mined, standard = block.mined
+    table = read_span(mined, ["row_id", "standard_questions"], block.span)
+    if not np.array_equal(table["row_id"].to_numpy(), np.arange(*block.span)):
+        raise ValueError(f"{mined} does not hold the rows of {block.file} in their order, near row {block.span[0]:,}")
+    texts = table["standard_questions"].filter(pa.array(block.kept)).combine_chunks()
+    known = pq.read_table(standard, columns=["standard_question"])["standard_question"].combine_chunks()
+    classes = pc.fill_null(pc.index_in(texts.flatten(), known), -1)
+    ends = np.concatenate([[0], np.cumsum(texts.value_lengths().to_numpy())])
+    return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), classes.cast(pa.int32()))
+
+
+def _write(file: Path, batch: pa.RecordBatch) -> None:
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    with pa.ipc.new_file(str(partial), batch.schema) as writer:
+        writer.write_batch(batch)
+    os.replace(partial, file)
+
+
+def _read(file: Path) -> pa.RecordBatch:
+    with pa.ipc.open_file(str(file)) as reader:
+        return reader.get_batch(0)

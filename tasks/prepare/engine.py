@@ -1,0 +1,65 @@
+"""Where the jobs of prepare run: here, in a pool of processes, or (tasks.prepare.cluster) on Ray.
+
+A job is a call of a module's function whose arguments say all it depends on; it leaves files and returns what is
+small. So it does not matter where it runs, nor in which order the jobs end, nor whether one runs twice.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from itertools import islice
+from multiprocessing import get_context, parent_process
+from threading import Thread
+from typing import Any, Protocol
+
+
+class Engine(Protocol):
+    """Runs jobs."""
+
+    def run(self, function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """Yield `function(*job)` of each job, in the order of the jobs."""
+
+
+OpenEngine = Callable[[], AbstractContextManager[Engine]]
+
+
+class _Here:
+    def run(self, function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        return (function(*job) for job in jobs)
+
+
+class _Pool:
+    def __init__(self, pool: ProcessPoolExecutor, processes: int) -> None:
+        self._pool, self._ahead = pool, 2 * processes
+
+    def run(self, function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        # Jobs are handed over as places get free: the arguments of all of them at once would not be bounded.
+        left = iter(jobs)
+        running: list[Future[Any]] = [self._pool.submit(function, *job) for job in islice(left, self._ahead)]
+        while running:
+            yield running.pop(0).result()
+            running += [self._pool.submit(function, *job) for job in islice(left, 1)]
+
+
+@contextmanager
+def open_local(processes: int) -> Iterator[Engine]:
+    """Lend an engine of so many processes; of one: this process."""
+    if processes == 1:
+        yield _Here()
+        return
+    # Not fork: the parent holds threads of Prefect and torch.
+    with ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent) as pool:
+        yield _Pool(pool, processes)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone: a pool whose parent was killed waits for work for ever."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()

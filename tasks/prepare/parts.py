@@ -1,0 +1,89 @@
+"""A part of the prepared rows, from the blocks to Parquet: shuffled, weighed, with its negatives. Pure but for files.
+
+Which rows a part holds depends on their number and the seed alone, never on the blocks or on who writes it: so its
+bytes are the same on any engine.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from schemas.settings import CorpusSettings
+from schemas.tables import TRAIN, negatives_schema
+from tasks.prepare.blocks import read_part
+from tasks.prepare.negatives import allowed_candidates, draw_negatives, put_mined
+from tasks.prepare.vocabulary import tf_idf
+
+ROWS = 131_072  # of a part, about
+_WEIGHED = 16_384  # rows weighed at a time
+
+
+@dataclass(frozen=True)
+class Part:
+    """A range of the shuffle's keys."""
+
+    number: int
+    low: int
+    high: int | None  # None: to the end
+    blocks: list[Path]
+    folder: Path  # of the prepared files
+    scratch: Path  # holds weights.npy and forbidden.npy
+    settings: CorpusSettings
+
+
+def write_part(part: Part) -> None:
+    """Write one file of train.parquet and one of each epoch's negatives."""
+    rows = read_part(part.blocks, part.low, part.high)
+    weights = np.load(part.scratch / "weights.npy")
+    lists = [weigh(rows["features"].slice(start, _WEIGHED), weights) for start in range(0, len(rows), _WEIGHED)]
+    features, values = (pa.chunked_array(column) for column in zip(*lists, strict=True))
+    columns = [rows["row_id"], rows["class_id"], rows["query"], rows["validation"], features, values, rows["words"]]
+    name = f"part-{part.number:05d}.parquet"
+    write_table(part.folder / "train.parquet" / name, pa.table(columns, schema=TRAIN))
+    _write_negatives(part, rows, name)
+
+
+def weigh(features: pa.ChunkedArray, weights: NDArray[np.float32]) -> tuple[pa.ListArray, pa.ListArray]:
+    """Return numbers and tf-idf weights of texts whose features are given with repeats."""
+    lists = features.combine_chunks()
+    rows = tf_idf(lists.value_lengths().to_numpy().astype(np.int64), lists.flatten().to_numpy(), weights)
+    offsets = pa.array(rows.offsets.astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, rows.columns), pa.ListArray.from_arrays(offsets, rows.weights)
+
+
+def write_table(file: Path, table: pa.Table) -> None:
+    """Write Parquet: equal tables, equal bytes, whatever pieces they were put together from."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    # Fixed row groups and codec, and one chunk a column: where a chunk ends, a page would end, too.
+    pq.write_table(table.combine_chunks(), partial, compression="zstd", row_group_size=65_536)
+    os.replace(partial, file)
+
+
+def _write_negatives(part: Part, rows: pa.Table, name: str) -> None:
+    settings, seed = part.settings.negatives, part.settings.seed
+    forbidden = np.load(part.scratch / "forbidden.npy", mmap_mode="r")
+    row_ids, labels = rows["row_id"].to_numpy(), rows["class_id"].to_numpy().astype(np.int64)
+    candidates = None
+    if settings.mined_from:
+        candidates = allowed_candidates(_table(rows["mined"].combine_chunks()), labels, forbidden)
+    for epoch in range(settings.epochs_drawn):
+        drawn = draw_negatives(row_ids, labels, forbidden, settings.per_row, epoch, seed, settings.sampler)
+        if candidates is not None:
+            drawn = put_mined(drawn, candidates, row_ids, settings.mined_per_row, epoch, seed)
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(drawn.ravel()), settings.per_row)
+        table = pa.table([rows["row_id"], rows["class_id"], lists], schema=negatives_schema(settings.per_row))
+        write_table(part.folder / "negatives" / f"epoch-{epoch:03d}.parquet" / name, table)
+
+
+def _table(lists: pa.ListArray) -> NDArray[np.int64]:
+    """Return (rows, longest) of lists, filled up with -1."""
+    lengths = lists.value_lengths().to_numpy()
+    table = np.full((len(lists), max(1, lengths.max(initial=0))), -1, dtype=np.int64)
+    table[np.arange(table.shape[1]) < lengths[:, None]] = pc.fill_null(lists.flatten(), -1).to_numpy()
+    return table
