@@ -7,6 +7,7 @@ does not depend on the number of threads, so neither does the model.
 
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -24,6 +25,7 @@ from tasks.train.fit import Fit
 from tasks.train.pretrained import PretrainedTower
 
 Phase = Literal["choose", "refit"]
+OnState = Callable[[], None]
 
 _GROUP = {"refit": 4, "choose": 1}  # towers trained as one batched model: fewer make more steps, more leave cores idle
 
@@ -32,9 +34,15 @@ class Ensemble:
     """All towers of one model, in training on some of the rows."""
 
     def __init__(
-        self, prepared: Prepared, rows: NDArray[np.int64], settings: CorpusSettings, phase: Phase, epochs: int
+        self,
+        prepared: Prepared,
+        rows: NDArray[np.int64],
+        settings: CorpusSettings,
+        phase: Phase,
+        epochs: int,
+        only: int | None = None,
     ) -> None:
-        """Start fresh; the arguments are those of `Fit`."""
+        """Start fresh; the arguments are those of `Fit`. `only`: one group of the towers, by its number."""
         # Of a pretrained encoder there is one, whose kernels are large: the threads work inside them.
         torch.set_num_threads(settings.training.threads if settings.model.tower == "pretrained" else 1)
         self.done: list[Epoch] = []
@@ -43,8 +51,10 @@ class Ensemble:
         self.groups = [
             Fit(prepared, rows, _with_towers(settings, size), f"{phase}/{number}", epochs)
             for number, size in enumerate(sizes)
+            if only in (None, number)
         ]
-        self._phase, self._shares = phase, np.array(sizes) / towers
+        self.phase = phase
+        self._shares = np.ones(1) if only is not None else np.array(sizes) / towers
         self._pool = ThreadPoolExecutor(settings.training.threads, thread_name_prefix="tower")
 
     def __enter__(self) -> Self:
@@ -57,7 +67,7 @@ class Ensemble:
         """Train every group for one epoch; return the record of their mean, without recall."""
         losses, spreads = zip(*self._pool.map(Fit.run_epoch, self.groups), strict=True)
         epoch = Epoch(
-            phase=self._phase,
+            phase=self.phase,
             epoch=len(self.done) + 1,
             loss=float(self._shares @ losses),
             batch_loss_spread=float(self._shares @ spreads),
@@ -116,8 +126,32 @@ class Ensemble:
         for fit in self.groups:
             fit.epochs_done = len(self.done)
 
+    def load_groups(self, files: list[Path]) -> None:
+        """Take up the states that each group alone has written by `save`, and the record of their mean."""
+        done = []
+        for fit, file in zip(self.groups, files, strict=True):
+            with safe_open(file, framework="pt") as stored:
+                for name, tensor in fit.state().items():
+                    tensor.copy_(stored.get_tensor(f"0.{name}"))
+                done.append([Epoch.model_validate(epoch) for epoch in json.loads(stored.metadata()["done"])])
+            fit.epochs_done = len(done[-1])
+        self.done += [
+            epochs[0].model_copy(
+                update={
+                    "loss": float(self._shares @ [epoch.loss for epoch in epochs]),
+                    "batch_loss_spread": float(self._shares @ [epoch.batch_loss_spread for epoch in epochs]),
+                }
+            )
+            for epochs in list(zip(*done, strict=True))[len(self.done) :]
+        ]
+
     def _state(self) -> dict[str, torch.Tensor]:
         return {f"{n}.{name}": tensor for n, fit in enumerate(self.groups) for name, tensor in fit.state().items()}
+
+
+def rows_of(prepared: Prepared, phase: Phase) -> NDArray[np.int64]:
+    """Return the numbers of the rows that a phase trains on: all, or, to choose, those outside the validation cut."""
+    return np.flatnonzero(~prepared.validation) if phase == "choose" else np.arange(len(prepared.labels))
 
 
 def _by_name(states: list[dict[str, torch.Tensor]]) -> dict[str, list[NDArray[np.float32]]]:

@@ -16,7 +16,7 @@ from schemas.training import Epoch, Reachability, TrainingReport
 from tasks.train.candidate import ENCODER, ModelCard, write_candidate
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
-from tasks.train.ensemble import Ensemble
+from tasks.train.ensemble import Ensemble, rows_of
 from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, Exemplars, keep_exemplars
 from tasks.train.reachability import assess, find_reachable
 
@@ -63,7 +63,7 @@ def train_candidate(
         reach = _assess(loss, negatives, class_rows, settings).model_copy(update={"corrected": corrected})
     chosen, chosen_epochs = _choose(prepared, settings, partial, on_epoch)
     chosen |= settled
-    rows = np.arange(len(prepared.labels))
+    rows = rows_of(prepared, "refit")
     with Ensemble(prepared, rows, settings, "refit", settings.training.epochs) as ensemble:
         _run(ensemble, int(chosen["epochs"]), partial / "refit.safetensors", settings, on_epoch)
         arrays = ensemble.arrays()
@@ -131,7 +131,7 @@ def _choose(
         return stored["chosen"], [Epoch.model_validate(epoch) for epoch in stored["epochs"]]
     towers = min(_CHOOSING_TOWERS, settings.model.towers)
     few = settings.model_copy(update={"model": settings.model.model_copy(update={"towers": towers})})
-    rows = np.flatnonzero(~prepared.validation)
+    rows = rows_of(prepared, "choose")
     with Ensemble(prepared, rows, few, "choose", settings.training.epochs) as ensemble:
 
         def measure(epoch: Epoch, most: int) -> None:
@@ -214,6 +214,12 @@ def best_stop(scores: NDArray[np.float64]) -> int:
 
 def _run(ensemble: Ensemble, epochs: int, checkpoint: Path, settings: CorpusSettings, on_epoch: OnEpoch) -> None:
     """Train up to `epochs`, from the checkpoint if there is one, leaving checkpoints on the way."""
+    if settings.engine == "ray":
+        from tasks.train.cluster import train_on_ray
+
+        folder = checkpoint.with_suffix("")
+        train_on_ray(ensemble, epochs, folder, settings, lambda: on_epoch(ensemble.done[-1], epochs))
+        return
     if checkpoint.exists():
         ensemble.load(checkpoint)
     saved = time.monotonic()

@@ -1,0 +1,91 @@
+"""Training on Ray: one worker per group of towers, by Ray Train's TorchTrainer, with a checkpoint after every epoch.
+
+A model is several groups of towers of different seeds that never meet before they answer. So the work is shared by
+group, not by row: nothing is reduced over the network (sparse gradients that torch reduces badly: pytorch#87497),
+and the towers are bit for bit those that one machine trains. Every worker reads the prepared files itself.
+"""
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from schemas.settings import CorpusSettings
+from tasks.cluster import open_cluster
+from tasks.train.data import read_prepared
+from tasks.train.ensemble import Ensemble, OnState, rows_of
+
+_FAILURES = 10  # of workers or nodes; each costs the epoch it was in
+
+
+def train_on_ray(ensemble: Ensemble, epochs: int, folder: Path, settings: CorpusSettings, on_state: OnState) -> None:
+    """Train every group of `ensemble` for so many epochs on the cluster of the settings.
+
+    Args:
+        ensemble: fresh; takes on the state after each epoch in turn, or, in the refit, after the last.
+        epochs: of this phase, where it ends.
+        folder: for checkpoints, seen by every node; an interrupted training is taken up from there.
+        settings: by which the ensemble was made.
+        on_state: called after each epoch's state was taken on; in the refit, after the last one's.
+    """
+    with open_cluster(settings.ray_address):
+        from ray import train
+        from ray.train.torch import TorchTrainer
+
+        folder.mkdir(exist_ok=True)
+        TorchTrainer(
+            _train_group,
+            train_loop_config={
+                "prepared": str(ensemble.groups[0].prepared.folder),
+                "settings": settings.model_dump_json(),
+                "phase": ensemble.phase,
+                "epochs": epochs,
+                "schedule": ensemble.groups[0].epochs,
+                "states": str(folder),
+            },
+            scaling_config=train.ScalingConfig(num_workers=len(ensemble.groups), placement_strategy="SPREAD"),
+            run_config=train.RunConfig(
+                name=ensemble.phase,
+                storage_path=str(folder / "ray"),
+                failure_config=train.FailureConfig(max_failures=_FAILURES),
+                checkpoint_config=train.CheckpointConfig(num_to_keep=2),
+            ),
+        ).fit()
+    for epoch in range(1, epochs + 1) if _needs_every_epoch(ensemble.phase) else [epochs]:
+        ensemble.load_groups([_state_file(folder, number, epoch) for number in range(len(ensemble.groups))])
+        on_state()
+    shutil.rmtree(folder)
+
+
+def _state_file(folder: Path, group: int, epoch: int) -> Path:
+    return folder / f"group-{group:02d}-epoch-{epoch:04d}.safetensors"
+
+
+def _needs_every_epoch(phase: str) -> bool:
+    """Whether the state after each epoch is looked at, or the last one alone."""
+    return phase == "choose"
+
+
+def _train_group(config: dict[str, Any]) -> None:
+    """Train the group whose number is the worker's rank, from its last checkpoint on."""
+    from ray import train
+
+    settings = CorpusSettings.model_validate_json(config["settings"])
+    rank = train.get_context().get_world_rank()
+    prepared = read_prepared(Path(config["prepared"]), settings.model)
+    rows = rows_of(prepared, config["phase"])
+    with Ensemble(prepared, rows, settings, config["phase"], config["schedule"], only=rank) as one:
+        if checkpoint := train.get_checkpoint():
+            with checkpoint.as_directory() as folder:
+                one.load(Path(folder) / f"group-{rank}.safetensors")
+        state = partial(_state_file, Path(config["states"]), rank)
+        while len(one.done) < config["epochs"]:
+            epoch = one.run_epoch()
+            one.save(state(epoch.epoch))
+            if not _needs_every_epoch(config["phase"]):
+                state(epoch.epoch - 1).unlink(missing_ok=True)
+            with TemporaryDirectory() as folder:
+                shutil.copyfile(state(epoch.epoch), Path(folder) / f"group-{rank}.safetensors")
+                train.report(json.loads(epoch.model_dump_json()), checkpoint=train.Checkpoint.from_directory(folder))

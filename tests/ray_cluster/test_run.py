@@ -1,0 +1,32 @@
+"""A whole run with `engine = "ray"`, as a user starts it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from schemas.workspace import CHECKOUT
+from tests.tasks.prepare.toy import PAIRS, write_rows
+
+pytestmark = pytest.mark.ray
+
+
+def test_one_setting_sends_a_run_to_the_cluster(tmp_path, cluster, monkeypatch):
+    """Published, by the same candidate as on this machine, with the training of both engines on record."""
+    write_rows(tmp_path / "toy.csv", PAIRS)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    models = []
+    for engine in ("local", "ray"):
+        monkeypatch.setenv("DSSM_HOME", str(tmp_path / engine))
+        command = [sys.executable, "-m", "flows.cli", "run", "toy", "--source", str(tmp_path / "toy.csv"), "--json"]
+        sizes = ["--set", "model.embedding=8", "--set", "training.epochs=3"]
+        done = subprocess.run(
+            [*command, "--set", f"engine={engine!r}", *sizes], cwd=CHECKOUT, capture_output=True, text=True
+        )
+        assert done.returncode in (0, 1), done.stderr
+        result = json.loads(done.stdout.splitlines()[-1])
+        (model,) = (tmp_path / engine / "runs" / "toy" / result["run"]).glob("train/candidate/model.safetensors")
+        models.append(model.read_bytes())
+
+    assert models[0] == models[1]
