@@ -166,7 +166,8 @@ def test_equal_input_gives_equal_files_that_hold_every_offender(ingested, tmp_pa
 
     files = {file.name: file.read_bytes() for file in (tmp_path / "one").iterdir()}
     assert files == {file.name: file.read_bytes() for file in (tmp_path / "two").iterdir()}
-    assert set(files) == {"profile.json", "suite.json", "rows_suite.json", "findings.parquet", "verdict.json"}
+    jsons = {"profile.json", "suite.json", "rows_suite.json", "verdict.json"}
+    assert set(files) == {*jsons, "findings.parquet", "corpus_profile.parquet"}
     assert Verdict.model_validate_json(files["verdict.json"]) == verdict
     assert json.loads(files["profile.json"]) == verdict.statistics
     suite = gx.ExpectationSuite(**json.loads(files["suite.json"]))
