@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from schemas.evaluation import Comparison, Evaluation
 from schemas.manifest import write_atomically
 from schemas.settings import CorpusSettings
+from tasks.cluster import open_cluster
 from tasks.evaluate.baselines import TfidfNeighbour, bm25
 from tasks.evaluate.golden import ask_golden
 from tasks.evaluate.measure import Classes, Scorer, TestRows, TrainRows, evaluate_candidate, rank_rows
 from tasks.evaluate.metrics import by_class_size, compare_by_class_size, measure
 from tasks.evaluate.retriever import Model
 from tasks.evaluate.seen import was_trained_on
+from tasks.evaluate.shards import rank_in_shards
 from tasks.ingest.normalise import normalise
 from tasks.prepare.features import Tokeniser
 from tasks.prepare.vocabulary import Rows, Vocabulary
@@ -55,7 +57,7 @@ def evaluate_files(
         prepared_folder: of prepare.
         candidate: folder of the candidate.
         folder: where to.
-        settings: text, name, seed and publish.golden_top are read.
+        settings: text, name, seed, engine and publish.golden_top are read.
         golden: golden.parquet of ingest; None: there are no golden queries.
     """
     prepared, model = Prepared.read(prepared_folder), Model(candidate)
@@ -71,9 +73,13 @@ def evaluate_files(
         train_rows=prepared.classes["rows"].to_numpy(),
         near_duplicates=prepared.classes["near_duplicates"].to_pylist(),
     )
+    known = {}
+    if settings.engine == "ray":
+        with open_cluster(settings.ray_address) as cluster:
+            known["model"] = rank_in_shards(cluster, prepared_folder, candidate, len(classes.texts))
     baselines = _baselines(prepared, settings)
     evaluation, ranked = evaluate_candidate(
-        settings.name, model, baselines, prepared.test_rows(), train, classes, settings.seed
+        settings.name, model, baselines, prepared.test_rows(), train, classes, settings.seed, known
     )
     top = pa.array(ranked["model"].top.astype(np.int32).tolist(), type=pa.list_(pa.int32()))
     table = pa.table({"row_id": prepared.test["row_id"], "rank": ranked["model"].ranks, "top": top})

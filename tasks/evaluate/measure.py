@@ -81,6 +81,7 @@ def evaluate_candidate(
     train: TrainRows,
     classes: Classes,
     seed: int,
+    known: Mapping[str, Ranked] | None = None,
 ) -> tuple[Evaluation, dict[str, Ranked]]:
     """Return all that is measured of a candidate, and by scorer ("model", then each baseline) its ranks.
 
@@ -92,9 +93,12 @@ def evaluate_candidate(
         train: The training rows, among which the candidate looks for mislabelled ones.
         classes: The standard questions.
         seed: Seeds the intervals.
+        known: What scorers made of the test rows, as far as `rank_rows` has been called elsewhere.
     """
     n_classes = len(classes.texts)
-    ranked = {name: rank_rows(scorer, test, n_classes) for name, scorer in {"model": model, **baselines}.items()}
+    ranked = dict(known or {})
+    for name, scorer in {"model": model, **baselines}.items():
+        ranked[name] = ranked.get(name) or rank_rows(scorer, test, n_classes)
     ranks = ranked["model"].ranks
     tested = np.bincount(test.truth[test.truth >= 0], minlength=n_classes)
     sizes = {name: by_class_size(r.ranks, test.truth, classes.train_rows, seed) for name, r in ranked.items()}
@@ -207,10 +211,15 @@ def find_suspects(model: Scorer, train: TrainRows, classes: Classes) -> list[Sus
     return list(suspects.values())
 
 
+def block_rows(n_classes: int) -> int:
+    """Return how many queries are scored at a time; the last bit of a score may depend on it."""
+    return max(1, min(BLOCK_ROWS, BLOCK_CELLS // max(1, n_classes)))
+
+
 def _score_blocks(
     score: Callable[[slice], npt.NDArray[np.floating]], n: int, n_classes: int
 ) -> Iterator[tuple[slice, npt.NDArray[np.floating]]]:
-    block = max(1, min(BLOCK_ROWS, BLOCK_CELLS // max(1, n_classes)))
+    block = block_rows(n_classes)
     for start in range(0, n, block):
         rows = slice(start, min(start + block, n))
         scores = score(rows)

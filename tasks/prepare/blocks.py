@@ -189,8 +189,11 @@ def _count_texts(lists: pa.ListArray, counted: NDArray[np.bool_], size: int) -> 
     owner = np.repeat(np.arange(len(lists)), lists.value_lengths().to_numpy())
     flat = lists.flatten().to_numpy()
     keep = counted[owner]
-    cells = np.unique(owner[keep] * max(1, size) + flat[keep])
-    return np.bincount(cells % max(1, size), minlength=size).astype(np.int32)
+    # Sorted, not np.unique, which hashes since numpy 2.3: on these in eleven times as long.
+    cells = np.sort(owner[keep] * max(1, size) + flat[keep])
+    new = np.ones(len(cells), dtype=bool)
+    new[1:] = cells[1:] != cells[:-1]
+    return np.bincount(cells[new] % max(1, size), minlength=size).astype(np.int32)
 
 
 def _mined(block: Block) -> pa.ListArray:

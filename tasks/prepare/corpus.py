@@ -135,7 +135,7 @@ def _labels(questions: pa.RecordBatch, standard: pa.Table) -> NDArray[np.int32]:
 def _write_test(ingested: Path, file: Path, standard: pa.Table, index: _Index) -> _Tested:
     """Write the held-out rows in source order: those of the official test file, or of the split."""
     official = ingested / "test.parquet"
-    known = np.unique(index.keys) if official.exists() else None
+    known = np.sort(index.keys) if official.exists() else None
     source = pq.ParquetFile(official if known is not None else ingested / "questions.parquet")
     tested, start = _Tested(np.zeros(len(standard), dtype=bool)), 0
     names = ["row_id", "query", "query_norm", "standard_question", "line"]

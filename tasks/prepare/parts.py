@@ -20,7 +20,7 @@ from tasks.prepare.blocks import read_part
 from tasks.prepare.negatives import allowed_candidates, draw_negatives, put_mined
 from tasks.prepare.vocabulary import tf_idf
 
-ROWS = 131_072  # of a part, about
+ROWS = 65_536  # of a part, about: so many hold some 300 MB while they are written
 _WEIGHED = 16_384  # rows weighed at a time
 
 

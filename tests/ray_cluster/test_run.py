@@ -13,10 +13,10 @@ pytestmark = pytest.mark.ray
 
 
 def test_one_setting_sends_a_run_to_the_cluster(tmp_path, cluster, monkeypatch):
-    """Published, by the same candidate as on this machine, with the training of both engines on record."""
+    """The same candidate and the same measurement as on this machine."""
     write_rows(tmp_path / "toy.csv", PAIRS)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
-    models = []
+    made = []
     for engine in ("local", "ray"):
         monkeypatch.setenv("DSSM_HOME", str(tmp_path / engine))
         command = [sys.executable, "-m", "flows.cli", "run", "toy", "--source", str(tmp_path / "toy.csv"), "--json"]
@@ -26,7 +26,8 @@ def test_one_setting_sends_a_run_to_the_cluster(tmp_path, cluster, monkeypatch):
         )
         assert done.returncode in (0, 1), done.stderr
         result = json.loads(done.stdout.splitlines()[-1])
-        (model,) = (tmp_path / engine / "runs" / "toy" / result["run"]).glob("train/candidate/model.safetensors")
-        models.append(model.read_bytes())
+        run = tmp_path / engine / "runs" / "toy" / result["run"]
+        files = ("train/candidate/model.safetensors", "evaluate/evaluation.json", "evaluate/ranked.parquet")
+        made.append([(run / file).read_bytes() for file in files])
 
-    assert models[0] == models[1]
+    assert made[0] == made[1]
