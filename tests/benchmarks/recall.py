@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import pandas as pd
 
@@ -54,6 +55,8 @@ def main() -> None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
     print(_table(rows))  # noqa: T201 - the output of a script
+    if arguments.peers:
+        print("\n" + _summary(rows))  # noqa: T201 - as above
 
 
 def cut(folder: Path, target: Path, number: int = 0) -> Path:
@@ -74,7 +77,7 @@ def cut(folder: Path, target: Path, number: int = 0) -> Path:
     return target
 
 
-def measure_ours(folder: Path, scratch: Path, seeds: int, overrides: list[str]) -> dict[str, object]:
+def measure_ours(folder: Path, scratch: Path, seeds: int, overrides: list[str]) -> dict[str, Any]:
     """Return the figures of `dssm run`, mean over the seeds; its homes stay below `scratch`."""
     runs = []
     for seed in range(1, seeds + 1):
@@ -104,7 +107,7 @@ def measure_ours(folder: Path, scratch: Path, seeds: int, overrides: list[str]) 
                 **{f"{name}@10": figures["recall_at_10"] for name, figures in result["baselines"].items()},
             }
         )
-    row: dict[str, object] = {"corpus": folder.name, "peer": "dssm", "seeds": seeds}
+    row: dict[str, Any] = {"corpus": folder.name, "peer": "dssm", "seeds": seeds}
     for figure in runs[0]:
         values = [run[figure] for run in runs if run[figure] is not None]
         row[figure] = mean(values) if values else None
@@ -124,14 +127,14 @@ def _check_queries(folder: Path, environment: dict[str, str], result: dict[str, 
             sys.exit(f"{folder.name}: dssm query gives recall@{k} {mean(hits)}, dssm run {result[f'recall_at_{k}']}")
 
 
-def measure_peers(folder: Path, peers: Path, python: str, names: str | None = None) -> list[dict[str, object]]:
+def measure_peers(folder: Path, peers: Path, python: str, names: str | None = None) -> list[dict[str, Any]]:
     """Return what peers.py measures, of all peers or of those named, separated by commas."""
     command = [python, str(peers), str(folder), "--json", *(["--peers", names] if names else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
-def _table(rows: list[dict[str, object]]) -> str:
+def _table(rows: list[dict[str, Any]]) -> str:
     lines = [f"| corpus | who | {' | '.join(FIGURES)} |", "|---|---|" + "---|" * len(FIGURES)]
     for row in rows:
         cells = []
@@ -139,6 +142,22 @@ def _table(rows: list[dict[str, object]]) -> str:
             value = row.get(figure)
             cells.append("" if value is None else f"{value:.1f}" if figure == "seconds" else f"{value:.4f}")
         lines.append(f"| {row['corpus']} | {row['peer']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _summary(rows: list[dict[str, Any]]) -> str:
+    """Return ours beside the best peer's of each figure, each figure with its own best peer."""
+    lines = [f"| corpus | {' | '.join(FIGURES)} |", "|---|" + "---|" * len(FIGURES)]
+    for corpus in dict.fromkeys(row["corpus"] for row in rows):
+        of_corpus = [row for row in rows if row["corpus"] == corpus]
+        ours, peers = of_corpus[0], of_corpus[1:]
+        cells = []
+        for figure in FIGURES[:-1]:
+            name, best = max(((row["peer"], row.get(figure) or 0.0) for row in peers), key=lambda pair: pair[1])
+            value = ours[figure]
+            cells.append("" if value is None else f"{value:.3f} / {best:.3f} {name}")
+        slowest = max(row["seconds"] for row in peers)
+        lines.append(f"| {corpus} | {' | '.join(cells)} | {ours['seconds']:.0f} / up to {slowest:.0f} |")
     return "\n".join(lines)
 
 
