@@ -31,7 +31,10 @@ def hold_out(
         lend_single_rows: a class with one row may lend it (it is then known by its own text alone).
     """
     rows_of = np.bincount(classes)
-    rounding = uniform(keys(seed, f"{purpose}/rounding", np.arange(len(rows_of))))
+    # By a query of the class, not by its number: a new class, which shifts all numbers, leaves the others' split alone.
+    first = np.full(len(rows_of), np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(first, classes, queries)
+    rounding = uniform(keys(seed, f"{purpose}/rounding", first.view(np.int64)))
     quota = np.floor(rows_of * share + rounding).astype(np.int64)
     quota = np.minimum(quota, np.where((rows_of == 1) & lend_single_rows, 1, rows_of - 1))
 

@@ -31,6 +31,17 @@ def test_the_share_is_what_was_asked_for(share):
     assert np.bincount(classes[hold_out(queries, classes, share, 1, "test")]).tolist() == [40 * share] * 5
 
 
+def test_a_new_class_leaves_the_split_of_the_others_alone():
+    """It may stand first and shift the number of every other class; the rows held out stay the same."""
+    queries, classes = rows_of([1, 2, 3, 5, 8] * 40)
+    new = np.arange(3, dtype=np.uint64) + np.uint64(2**40)
+
+    held = hold_out(queries, classes, 0.1, 7, "test")
+    later = hold_out(np.concatenate([new, queries]), np.concatenate([np.zeros(3, int), classes + 1]), 0.1, 7, "test")
+
+    assert later[3:].tolist() == held.tolist()
+
+
 def test_every_class_keeps_a_training_row():
     """However large the share, one row of each class stays."""
     queries, classes = rows_of([1, 2, 3, 10] * 20)
