@@ -7,18 +7,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from schemas.evaluation import Comparison, Evaluation
+from schemas.evaluation import Evaluation
 from schemas.manifest import write_atomically
 from schemas.settings import CorpusSettings
 from tasks.cluster import open_cluster
 from tasks.evaluate.baselines import TfidfNeighbour, bm25
 from tasks.evaluate.golden import ask_golden
-from tasks.evaluate.measure import Classes, Scorer, TestRows, TrainRows, evaluate_candidate, rank_rows
-from tasks.evaluate.metrics import by_class_size, compare_by_class_size, measure
+from tasks.evaluate.measure import Classes, Scorer, TestRows, TrainRows, evaluate_candidate
 from tasks.evaluate.retriever import Model
-from tasks.evaluate.seen import was_trained_on
 from tasks.evaluate.shards import rank_in_shards
 from tasks.ingest.normalise import normalise
 from tasks.prepare.features import Tokeniser
@@ -89,36 +86,6 @@ def evaluate_files(
         write_atomically(folder / "golden.json", answered.model_dump_json(indent=1).encode())
     write_atomically(folder / "evaluation.json", evaluation.model_dump_json(indent=1).encode())
     return evaluation
-
-
-def compare_with_live(prepared_folder: Path, ranked: Path, live: Path, settings: CorpusSettings) -> Comparison:
-    """Measure the live version on the candidate's test rows, and the difference on those new to it.
-
-    Args:
-        prepared_folder: of prepare.
-        ranked: ranked.parquet of the candidate.
-        live: folder of the live version.
-        settings: the seed and publish.confidence are read.
-    """
-    prepared, model = Prepared.read(prepared_folder), Model(live)
-    rows = prepared.test_rows()
-    number = {text: n for n, text in enumerate(model.standard_questions)}
-    truth = np.array([number.get(text, -1) for text in prepared.test["standard_question"].to_pylist()], dtype=np.int64)
-    ranks = rank_rows(model, TestRows(rows.queries, truth, rows.in_train), len(number)).ranks
-    candidate: NDArray[np.int64] = pq.read_table(ranked, columns=["rank"])["rank"].to_numpy()
-    sizes = prepared.classes["rows"].to_numpy()
-    unseen = ~was_trained_on(live, rows.queries)
-    overall, by_size = compare_by_class_size(
-        candidate[unseen], ranks[unseen], rows.truth[unseen], sizes, settings.publish.confidence, settings.seed
-    )
-    return Comparison(
-        version=live.name,
-        live=measure(ranks, rows.truth, settings.seed),
-        live_by_class_size=by_class_size(ranks, rows.truth, sizes, settings.seed),
-        seen_rows=int(np.count_nonzero(~unseen)),
-        difference=overall,
-        by_class_size=by_size,
-    )
 
 
 def _read_first(folder: Path, most: int) -> pa.Table:

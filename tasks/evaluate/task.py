@@ -10,20 +10,18 @@ from typing import Any
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
-from safetensors import SafetensorError
 
-from schemas.errors import StaleFile
 from schemas.evaluation import Comparison, Evaluation
-from schemas.manifest import hash_file, write_atomically
+from schemas.manifest import hash_file
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.workspace import Workspace, artifact_key
-from tasks.evaluate.candidate import TRAIN_ROWS, compare_with_live, evaluate_files
+from tasks.evaluate.candidate import TRAIN_ROWS, evaluate_files
+from tasks.evaluate.comparison import compare
 from tasks.evaluate.mining import find_version, mine_negatives
 from tasks.evaluate.plots import plot_loss, to_data_uri
 from tasks.evaluate.report import summarise
-from tasks.evaluate.retriever import Model, live_version
-from tasks.mirror import fetch, refresh
+from tasks.mirror import refresh
 from tasks.steps import Made, StepRun, run_step
 
 
@@ -50,11 +48,8 @@ def evaluate(
 
     step = run_step(workspace, "evaluate", inputs, make)
     evaluation = Evaluation.model_validate_json((step.folder / "evaluation.json").read_bytes())
-    comparison = None
     refresh(workspace.models)
-    if (live := live_version(workspace.models)) is not None and _is_readable(workspace.models, live):
-        comparison = compare_with_live(prepared.folder, step.folder / "ranked.parquet", workspace.models / live, corpus)
-        write_atomically(workspace.root / "comparison.json", comparison.model_dump_json(indent=1).encode())
+    comparison = compare(corpus, workspace, prepared.folder, step.folder)
     training = TrainingReport.model_validate_json((trained.folder / "training.json").read_bytes())
     _show(corpus, evaluation, training, comparison)
     get_run_logger().info("%s: %s", corpus.name, summarise(evaluation))
@@ -76,19 +71,6 @@ def mine(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) -> Ste
         "%s: hard negatives of %d rows from version %s", corpus.name, step.manifest.facts["rows"], version.name
     )
     return step
-
-
-def _is_readable(models: Path, live: str) -> bool:
-    """Say whether the live version can be measured; with a store, its files are got first.
-
-    One that is damaged, or of an older format, must not bar its successor: the baselines are then the bar.
-    """
-    try:
-        Model(fetch(models, live))
-    except (StaleFile, OSError, ValueError, KeyError, SafetensorError) as error:
-        get_run_logger().warning("live version %s cannot be read and is not compared: %s", live, error)
-        return False
-    return True
 
 
 def _show(

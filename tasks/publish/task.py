@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from prefect import task
@@ -13,6 +14,7 @@ from schemas.manifest import write_atomically
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace, artifact_key
+from tasks.evaluate.comparison import compare
 from tasks.evaluate.seen import TRAINED_ON, list_trained_on
 from tasks.mirror import change
 from tasks.publish.card import write_card
@@ -42,9 +44,13 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, St
     """Decide, and change what is live only after everything else is on disk; write report.html and run.json."""
     began = time.monotonic()
     found = read_findings(workspace, steps)
-    gates = ask_gates(found.evaluation, found.training, found.verdict, found.comparison, found.golden, corpus.publish)
 
     def decide_and_publish() -> tuple[Status, str | None, list[Gate]]:
+        nonlocal found
+        found = _beside_live(corpus, workspace, steps, found)
+        gates = ask_gates(
+            found.evaluation, found.training, found.verdict, found.comparison, found.golden, corpus.publish
+        )
         status, version, asked = _decide(corpus, workspace, steps["train"].folder / "candidate", gates)
         write_report(corpus, workspace, steps, found, asked, status)
         if version is None and status in ("published", "awaiting_approval"):
@@ -65,6 +71,16 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, St
     prune(workspace, corpus.publish.keep_runs, runs_to_spare(workspace.models))
     _show(corpus.name, result, asked)
     return result
+
+
+def _beside_live(
+    corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun], found: Findings
+) -> Findings:
+    """Return the findings with a comparison with what is live now: another run may have published since evaluate."""
+    compared = found.comparison.version if found.comparison else None
+    if read_live(workspace.models).version == compared:
+        return found
+    return replace(found, comparison=compare(corpus, workspace, steps["prepare"].folder, steps["evaluate"].folder))
 
 
 def _decide(

@@ -6,16 +6,24 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import prefect
 import pytest
 from prefect.client.orchestration import get_client
 
-from flows.train_corpus import check_corpus
+from flows.train_corpus import check_corpus, new_run, train_corpus
 from schemas.errors import CorpusRejected, SettingsError, SourceError
 from schemas.live import VersionManifest
 from schemas.manifest import StepManifest, hash_file
 from schemas.run import RunResult
+from schemas.workspace import Workspace
 from tasks.evaluate.retriever import Retriever
+from tasks.evaluate.task import evaluate
+from tasks.ingest.task import ingest
+from tasks.prepare.task import prepare
+from tasks.publish.task import publish
 from tasks.publish.versions import approve, read_live, read_versions, roll_back
+from tasks.train.task import train
+from tasks.validate.task import validate
 from tests.conftest import PAIRS, TOY, make_settings, write_table
 
 WORSE = {"model__embedding": 2, "training__epochs": 1}
@@ -151,6 +159,29 @@ def test_a_candidate_worse_than_the_live_version_is_held_and_the_live_one_stays(
 
     tolerant = flow(make_settings(wide, **WORSE, publish__below_live=1.0, publish__below_live_by_size=1.0))
     assert tolerant.status == "published"
+
+
+def test_a_candidate_is_held_against_what_went_live_after_it_was_measured(flow, wide):
+    """Nothing was live when its evaluation ended; another run publishes before its own turn comes."""
+    worse, good = make_settings(wide, **WORSE), make_settings(wide)
+
+    @prefect.flow
+    def overtaken() -> tuple[RunResult, RunResult]:
+        run = Workspace.of(worse.name, new_run())
+        ingested = ingest(worse, run)
+        validated = validate(worse, run, ingested)
+        prepared = prepare(worse, run, ingested, validated)
+        trained = train(worse, run, prepared)
+        steps = {"ingest": ingested, "validate": validated, "prepare": prepared, "train": trained}
+        steps["evaluate"] = evaluate(worse, run, steps)
+        return train_corpus(good), publish(worse, run, steps)
+
+    published, held = overtaken()
+
+    assert (published.status, held.status) == ("published", "held")
+    assert published.version in held.reasons[0]
+    assert json.loads((flow.run_folder(held) / "comparison.json").read_text())["version"] == published.version
+    assert read_live(flow.models).version == published.version
 
 
 def test_a_golden_query_that_breaks_holds_back_and_is_asked_before_the_training(flow, toy_csv, tmp_path):

@@ -1,0 +1,81 @@
+"""The candidate beside the live version, on the same test rows. Pure."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from schemas.errors import StaleFile
+from schemas.evaluation import Comparison
+from schemas.manifest import write_atomically
+from schemas.settings import CorpusSettings
+from schemas.workspace import Workspace
+from tasks.evaluate.candidate import Prepared
+from tasks.evaluate.measure import TestRows, rank_rows
+from tasks.evaluate.metrics import by_class_size, compare_by_class_size, measure
+from tasks.evaluate.retriever import Model, live_version
+from tasks.evaluate.seen import was_trained_on
+from tasks.mirror import fetch
+
+_LOGGER = logging.getLogger("dssm.evaluate")
+
+
+def compare(corpus: CorpusSettings, workspace: Workspace, prepared: Path, evaluated: Path) -> Comparison | None:
+    """Return the comparison with what is live at this moment, and write comparison.json; None: nothing can be compared.
+
+    A live version that is damaged, or of an older format, must not bar its successor: the baselines are then the bar.
+
+    Args:
+        corpus: the settings.
+        workspace: of this run.
+        prepared: folder of prepare.
+        evaluated: folder of evaluate.
+    """
+    file = workspace.root / "comparison.json"
+    file.unlink(missing_ok=True)  # of a version that was live a moment ago
+    if (live := live_version(workspace.models)) is None:
+        return None
+    try:  # with a store, its files are got first
+        model = Model(fetch(workspace.models, live))
+    except (StaleFile, OSError, ValueError, KeyError, SafetensorError) as error:
+        _LOGGER.warning("live version %s cannot be read and is not compared: %s", live, error)
+        return None
+    comparison = compare_with_live(prepared, evaluated / "ranked.parquet", model, workspace.models / live, corpus)
+    write_atomically(file, comparison.model_dump_json(indent=1).encode())
+    return comparison
+
+
+def compare_with_live(
+    prepared_folder: Path, ranked: Path, model: Model, live: Path, settings: CorpusSettings
+) -> Comparison:
+    """Measure the live version on the candidate's test rows, and the difference on those new to it.
+
+    Args:
+        prepared_folder: of prepare.
+        ranked: ranked.parquet of the candidate.
+        model: the live version.
+        live: its folder.
+        settings: the seed and publish.confidence are read.
+    """
+    prepared = Prepared.read(prepared_folder)
+    rows = prepared.test_rows()
+    number = {text: n for n, text in enumerate(model.standard_questions)}
+    truth = np.array([number.get(text, -1) for text in prepared.test["standard_question"].to_pylist()], dtype=np.int64)
+    ranks = rank_rows(model, TestRows(rows.queries, truth, rows.in_train), len(number)).ranks
+    candidate: NDArray[np.int64] = pq.read_table(ranked, columns=["rank"])["rank"].to_numpy()
+    sizes = prepared.classes["rows"].to_numpy()
+    unseen = ~was_trained_on(live, rows.queries)
+    overall, by_size = compare_by_class_size(
+        candidate[unseen], ranks[unseen], rows.truth[unseen], sizes, settings.publish.confidence, settings.seed
+    )
+    return Comparison(
+        version=live.name,
+        live=measure(ranks, rows.truth, settings.seed),
+        live_by_class_size=by_class_size(ranks, rows.truth, sizes, settings.seed),
+        seen_rows=int(np.count_nonzero(~unseen)),
+        difference=overall,
+        by_class_size=by_size,
+    )
