@@ -45,22 +45,7 @@ def train_candidate(
             encoder cannot be used.
     """
     prepared = read_prepared(prepared_folder, settings.model)
-    classes = len(prepared.classes)
-    loss, negatives = settings.loss_for(classes), settings.negatives.per_row
-    settled: dict[str, float | int | str] = {"loss": loss.kind} if settings.loss.kind == "auto" else {}
-    class_rows = np.bincount(prepared.labels, minlength=classes) + settings.training.own_texts
-    reach = _assess(loss, negatives, class_rows, settings)
-    if reach.advice and loss.unreachable == "refuse":
-        raise SettingsError(
-            f"{reach.advice}; or set loss.unreachable = 'auto' to have it corrected, 'warn' to train all the same"
-        )
-    if reach.advice and loss.unreachable == "auto":
-        name, value = find_reachable(loss, negatives, classes)
-        settled[f"loss.{name}"] = value
-        corrected = f"{reach.advice}. By loss.unreachable = 'auto' it was trained with loss.{name} = {value:g}"
-        loss = loss.model_copy(update={name: value})
-        settings = settings.model_copy(update={"loss": loss})
-        reach = _assess(loss, negatives, class_rows, settings).model_copy(update={"corrected": corrected})
+    settings, settled, reach = _settle_loss(prepared, settings)
     chosen, chosen_epochs = _choose(prepared, settings, partial, on_epoch)
     chosen |= settled
     rows = rows_of(prepared, "refit")
@@ -90,7 +75,7 @@ def train_candidate(
             epochs=chosen_epochs + ensemble.done,
             chosen=chosen,
             validation_recall_at_10=max((e.recall_at_10 or 0 for e in chosen_epochs), default=None),
-            negatives_used=loss.kind not in ("softmax_all", "in_batch"),
+            negatives_used=settings.loss_for(len(prepared.classes)).kind not in ("softmax_all", "in_batch"),
             reachability=reach,
             convergence=verdict,
         )
@@ -107,6 +92,33 @@ def train_candidate(
     write_candidate(folder / "candidate", card, prepared_folder, arrays)
     write_atomically(folder / "training.json", report.model_dump_json(indent=1).encode())
     return report
+
+
+def _settle_loss(
+    prepared: Prepared, settings: CorpusSettings
+) -> tuple[CorpusSettings, dict[str, float | int | str], Reachability]:
+    """Return the settings with a target that can be reached, what was settled, and the loss's floor and first value.
+
+    Raises:
+        SettingsError: it cannot be reached, and `loss.unreachable` is "refuse".
+    """
+    classes = len(prepared.classes)
+    loss, negatives = settings.loss_for(classes), settings.negatives.per_row
+    settled: dict[str, float | int | str] = {"loss": loss.kind} if settings.loss.kind == "auto" else {}
+    class_rows = np.bincount(prepared.labels, minlength=classes) + settings.training.own_texts
+    reach = _assess(loss, negatives, class_rows, settings)
+    if reach.advice and loss.unreachable == "refuse":
+        raise SettingsError(
+            f"{reach.advice}; or set loss.unreachable = 'auto' to have it corrected, 'warn' to train all the same"
+        )
+    if reach.advice and loss.unreachable == "auto":
+        name, value = find_reachable(loss, negatives, classes)
+        settled[f"loss.{name}"] = value
+        corrected = f"{reach.advice}. By loss.unreachable = 'auto' it was trained with loss.{name} = {value:g}"
+        loss = loss.model_copy(update={name: value})
+        settings = settings.model_copy(update={"loss": loss})
+        reach = _assess(loss, negatives, class_rows, settings).model_copy(update={"corrected": corrected})
+    return settings, settled, reach
 
 
 def _assess(loss: Loss, negatives: int, class_rows: NDArray[np.int64], settings: CorpusSettings) -> Reachability:
