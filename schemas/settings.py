@@ -426,8 +426,9 @@ class Publishing(Section):
         "good a candidate, at most 100 (1 - this) hold it back, all sizes of class together.",
     )
     hold_verdicts: list[Cause] = Field(
-        default_factory=lambda: [cause for cause in get_args(Cause) if cause != "none"],
-        description="Causes of a failed training that hold a candidate back; any other failure is a warning.",
+        default_factory=lambda: [cause for cause in get_args(Cause) if cause not in ("none", "unknown")],
+        description="Causes of a failed training that hold a candidate back; any other failure is a warning: where no "
+        "cause was found, recall decides.",
     )
     golden_path: str | None = Field(
         default=None,

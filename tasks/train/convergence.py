@@ -23,7 +23,9 @@ _KNOWN, _HALF = 0.98, 0.5  # training rows whose own class comes first; then hal
 _VARIETY = 0.5  # of a batch. Shuffled: 0.97 to 1.10; ordered: 0.02 to 0.36; 0.5 to 0.7 where a batch holds most classes
 _MISLABELLED = 0.15  # of the rows. Seven real corpora, all generated ones: 0.00; 40 % permuted: 0.16 to 0.36
 _FEW = 3  # epochs: with so few, a loss that still falls is no noise of dropout
-_STILL_FALLING = 0.35  # of the curve. Run out: 0.02 to 0.23; a twentieth of the learning rate: 0.44 to 1.3; 2 epochs: 1
+_STILL_FALLING = (
+    0.65  # of an even fall. Run out: 0.04 to 0.53; a twentieth of the learning rate: 0.8 and more; 2 epochs: 1
+)
 _BARELY, _UNSETTLED = (
     0.12,
     0.9,
@@ -260,11 +262,14 @@ def share_mislabelled(
 def still_falling(losses: list[float]) -> bool:
     """Say whether the loss went on falling as before when the epochs were over.
 
-    The learning rate decays linearly, so half of all that it moves is moved in the first 1 - 1/sqrt(2) of the
-    epochs. A loss that has run out falls hardly any more in the second half; one that has not falls there, too.
+    The learning rate decays linearly: from the mean of epoch i to that of the next, n - i of n parts of it are left. A
+    loss that falls by as much per part from the first epoch to the last has not run out. One that has falls hardly
+    any more after the first 1 - 1/sqrt(2) of the epochs, in which half of all is moved.
     """
     if len(losses) == 1:
         return True  # one pass: nothing is known of a second
     fall = losses[0] - losses[-1]
-    half = losses[int(np.ceil((1 - np.sqrt(0.5)) * len(losses))) - 1] - losses[-1]
-    return fall > 0 and half > _STILL_FALLING * fall
+    start = int(np.ceil((1 - np.sqrt(0.5)) * len(losses))) - 1
+    parts = np.arange(len(losses) - 1, 0, -1)
+    even = fall * parts[start:].sum() / parts.sum()
+    return fall > 0 and bool(losses[start] - losses[-1] > _STILL_FALLING * even)

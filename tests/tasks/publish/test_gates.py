@@ -128,7 +128,7 @@ def test_test_rows_of_another_corpus_measure_nothing():
     assert "none of the 20 test rows" in reason
 
 
-@pytest.mark.parametrize("cause", ["collapse", "too few steps", "unreachable target", "unknown"])
+@pytest.mark.parametrize("cause", ["collapse", "too few steps", "unreachable target", "noisy labels"])
 def test_a_training_that_failed_holds_and_its_sentence_is_the_reason(cause):
     """However good the recall; a cause that the settings do not name is a warning."""
     failed = training(cause, "All vectors point one way.")
@@ -136,8 +136,16 @@ def test_a_training_that_failed_holds_and_its_sentence_is_the_reason(cause):
 
     assert "All vectors point one way." in reason
     assert f"take '{cause}' out of publish.hold_verdicts" in reason
-    tolerant = gates(trained=failed, hold_verdicts=["noisy labels"])
+    tolerant = gates(trained=failed, hold_verdicts=["ordered data"])
     assert list_reasons(tolerant, "warned") == ["training: All vectors point one way."]
+
+
+def test_a_failure_without_a_known_cause_is_a_warning():
+    """Recall decides."""
+    failed = training("unknown", "It stands still.")
+
+    assert held(trained=failed) == []
+    assert list_reasons(gates(trained=failed), "warned") == ["training: It stands still."]
 
 
 def test_a_corpus_with_critical_findings_holds():
