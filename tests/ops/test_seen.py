@@ -66,7 +66,7 @@ def see_form(browser: Browser, machine: Machine, deployment: object) -> None:
     browser.open(f"/deployments/deployment/{deployment}/run", "Parameters")
     embedding = browser.field("Model", "Embedding")
     assert "At least 2, at most 4096." in embedding.text
-    assert "Longest training, in epochs." in browser.field("Training", "Epochs").text
+    assert "Longest training, in epochs" in browser.field("Training", "Epochs").text
     labels = browser.driver.find_elements(By.CSS_SELECTOR, ".schema-form-property__label")
     assert len(labels) > 60
     before = len(machine.runs())
