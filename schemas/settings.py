@@ -398,7 +398,18 @@ class Training(Section):
     choose: bool = Field(
         default=True, description="Choose what is open on the validation cut, then refit on all training rows."
     )
-    threads: int = Field(default=2, ge=1, le=1024, description="CPU threads of training; the bytes depend on it.")
+    threads: int = Field(
+        default=2, ge=1, le=1024, description="CPU threads of training; of a pretrained encoder the bytes depend on it."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto",
+        description="Where towers are trained; auto: on a GPU where torch sees one. Bytes are repeated on CPUs alone.",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="Of the products in the towers' layers; auto: bfloat16 on a GPU, for lstm, pretrained and hidden "
+        "layers.",
+    )
     checkpoint_seconds: float = Field(
         default=15, ge=0, description="Least time between two checkpoints, in seconds; 0: after every epoch."
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from schemas.errors import SettingsError
 from schemas.settings import CorpusSettings
 from tasks.cluster import open_cluster
 from tasks.train.data import read_prepared
@@ -29,11 +30,17 @@ def train_on_ray(ensemble: Ensemble, epochs: int, folder: Path, settings: Corpus
         folder: for checkpoints, seen by every node; an interrupted training is taken up from there.
         settings: by which the ensemble was made.
         on_state: called after each epoch's state was taken on; in the refit, after the last one's.
+
+    Raises:
+        SettingsError: training.device is "cuda", and the cluster has fewer GPUs than there are groups.
     """
     with open_cluster(settings.ray_address):
+        import ray
         from ray import train
         from ray.train.torch import TorchTrainer
 
+        groups, gpus = len(ensemble.groups), int(ray.cluster_resources().get("GPU", 0))
+        settings = settle_device(settings, groups, gpus)
         folder.mkdir(exist_ok=True)
         TorchTrainer(
             _train_group,
@@ -45,7 +52,9 @@ def train_on_ray(ensemble: Ensemble, epochs: int, folder: Path, settings: Corpus
                 "schedule": ensemble.groups[0].epochs,
                 "states": str(folder),
             },
-            scaling_config=train.ScalingConfig(num_workers=len(ensemble.groups), placement_strategy="SPREAD"),
+            scaling_config=train.ScalingConfig(
+                num_workers=groups, use_gpu=settings.training.device == "cuda", placement_strategy="SPREAD"
+            ),
             run_config=train.RunConfig(
                 name=ensemble.phase,
                 storage_path=str(folder / "ray"),
@@ -57,6 +66,28 @@ def train_on_ray(ensemble: Ensemble, epochs: int, folder: Path, settings: Corpus
         ensemble.load_groups([_state_file(folder, number, epoch) for number in range(len(ensemble.groups))])
         on_state()
     shutil.rmtree(folder)
+
+
+def settle_device(settings: CorpusSettings, groups: int, gpus: int) -> CorpusSettings:
+    """Return the settings with the device that all workers take; the machine that asks need not have it.
+
+    Args:
+        settings: of the corpus.
+        groups: of towers, each of which is a worker.
+        gpus: of the cluster.
+
+    Raises:
+        SettingsError: training.device is "cuda", and there are fewer GPUs than groups.
+    """
+    device = settings.training.device
+    if device == "auto":
+        device = "cuda" if gpus >= groups else "cpu"
+    if device == "cuda" and gpus < groups:
+        raise SettingsError(
+            f"training.device = 'cuda' asks for a GPU for each of {groups} groups of towers, but the cluster has "
+            f"{gpus}; set training.device = 'auto', which takes CPUs there, or add nodes with GPUs"
+        )
+    return settings.model_copy(update={"training": settings.training.model_copy(update={"device": device})})
 
 
 def _state_file(folder: Path, group: int, epoch: int) -> Path:

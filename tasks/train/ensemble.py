@@ -92,7 +92,7 @@ class Ensemble:
         arrays: dict[str, NDArray[Any]] = {"classes": self.class_vectors().transpose(1, 0, 2)}
         tables = [fit.tower.table for fit in self.groups if not isinstance(fit.tower, PretrainedTower)]
         if tables:
-            embeddings = [table.weight.view(table.towers, table.rows, -1).numpy() for table in tables]
+            embeddings = [table.weight.view(table.towers, table.rows, -1).cpu().numpy() for table in tables]
             arrays["embeddings"] = np.concatenate(embeddings).transpose(1, 0, 2)
         for name, parts in _by_name([fit.tower.layers.state_dict() for fit in self.groups]).items():
             arrays[f"layers.{name}"] = np.concatenate(parts)
@@ -155,7 +155,7 @@ def rows_of(prepared: Prepared, phase: Phase) -> NDArray[np.int64]:
 
 
 def _by_name(states: list[dict[str, torch.Tensor]]) -> dict[str, list[NDArray[np.float32]]]:
-    return {name: [state[name].numpy() for state in states] for name in (states[0] if states else {})}
+    return {name: [state[name].cpu().numpy() for state in states] for name in (states[0] if states else {})}
 
 
 def _with_towers(settings: CorpusSettings, towers: int) -> CorpusSettings:

@@ -6,6 +6,7 @@ checkpoint takes the same steps as one that was never interrupted.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from tasks.prepare.negatives import draw_negatives
 from tasks.train import losses
 from tasks.train.batches import class_shares, draw_order, log_presence
 from tasks.train.data import Prepared, Shards, Texts
+from tasks.train.device import Device, device_of
 from tasks.train.reachability import target_of
 from tasks.train.towers import Embedded, Sizes, Table, make_tower
 
@@ -54,7 +56,13 @@ class Fit:
     """Towers, class vectors and their optimiser state, in training on some of the rows."""
 
     def __init__(
-        self, prepared: Prepared, rows: NDArray[np.int64], settings: CorpusSettings, name: str, epochs: int
+        self,
+        prepared: Prepared,
+        rows: NDArray[np.int64],
+        settings: CorpusSettings,
+        name: str,
+        epochs: int,
+        device: Device | None = None,
     ) -> None:
         """Start fresh.
 
@@ -64,6 +72,7 @@ class Fit:
             settings: split.shuffle, model, loss, training and seed are read.
             name: of this group, part of the seed.
             epochs: length of the learning-rate schedule; training may end before.
+            device: where to compute; None: as the settings say.
         """
         self.prepared, self.settings, self.name, self.epochs = prepared, settings, name, epochs
         self.loss = settings.loss_for(len(prepared.classes))
@@ -76,14 +85,15 @@ class Fit:
             self._queries = prepared.queries.followed_by(prepared.classes)
             self._labels = np.concatenate([prepared.labels, own])
         generator = torch.Generator().manual_seed(self._seed("weights", 0))
-        self.tower = make_tower(settings.model, Sizes(prepared.vocabulary, prepared.words), generator)
+        self.device = device or device_of(settings)
+        self.tower = make_tower(settings.model, Sizes(prepared.vocabulary, prepared.words), generator, self.device)
         classes = len(prepared.classes)
-        self.own = Table(settings.model.towers, classes, self.tower.size, None)
+        self.own = Table(settings.model.towers, classes, self.tower.size, None).to(self.device.kind)
         self._dense = list(self.tower.parameters())
         self._squares = [torch.full_like(parameter, 1e-10) for parameter in self._dense]
         self._class_rows = np.bincount(self._labels[self.rows], minlength=classes)
         prior = class_shares(np.maximum(1, self._class_rows), settings.training.class_balance)
-        self._adjustment = torch.from_numpy((self.loss.prior_strength * np.log(prior)).astype(np.float32))
+        self._adjustment = self._there((self.loss.prior_strength * np.log(prior)).astype(np.float32))
         self._shares = class_shares(self._class_rows, settings.training.class_balance)
         self._forbidden = prepared.forbidden()
         self._all_classes: Embedded | None = None
@@ -109,17 +119,18 @@ class Fit:
         every = _TEXT_EVERY
         if self.settings.model.tower == "pretrained":  # standard questions then cost no more than the queries
             every = max(every, -(-len(self.prepared.classes) // size))
-        batch_losses = np.empty(steps)
+        found = []
         for step in range(steps):
             rows = self.rows[order[step * size : (step + 1) * size]]
             rate = self.settings.training.learning_rate * (1 - (number * steps + step) / (self.epochs * steps))
             if candidates is not None:
-                batch_losses[step] = self._step_some(rows, candidates[rows], rate, random, generator)
+                found.append(self._step_some(rows, candidates[rows], rate, random, generator))
             else:
                 flush = step % every == every - 1 or step == steps - 1
-                batch_losses[step] = self._step_all(rows, step % every == 0, flush, rate, random, generator)
+                found.append(self._step_all(rows, step % every == 0, flush, rate, random, generator))
             training = self.settings.training
             self.tower.finish_step(rate / training.learning_rate, training.encoder_learning_rate)
+        batch_losses = torch.stack(found).cpu().numpy().astype(np.float64)  # here alone a GPU is waited for
         sizes = np.full(steps, size)
         sizes[-1] = len(order) - size * (steps - 1)
         mean = float(np.average(batch_losses, weights=sizes))
@@ -136,7 +147,7 @@ class Fit:
         rate: float,
         random: np.random.Generator,
         generator: torch.Generator,
-    ) -> float:
+    ) -> Tensor:
         """Exact softmax. The texts' embeddings are drawn and updated every few steps, the rest in each."""
         dropout = self.settings.training.feature_dropout
         if self._all_classes is None:
@@ -148,17 +159,17 @@ class Fit:
         loss = losses.softmax_all_of(
             self._drop(self._unit(queries), generator),
             self._unit(self._all_classes, own),
-            torch.from_numpy(self._labels[rows]),
+            self._there(self._labels[rows]),
             self.loss.gamma,
             self.loss.label_smoothing,
             self._adjustment,
             self.loss.margin,
         )
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self._update(queries, own, torch.arange(len(self.own.weight)), rate)
+        self._update(queries, own, torch.arange(len(self.own.weight), device=self.device.kind), rate)
         if flush:
             self._all_classes.step(rate)
-        return loss.item()
+        return loss.detach()
 
     def _candidates(self, epoch: int) -> "Candidates | None":
         """Return the right class of each row and its negatives; None: all classes are candidates.
@@ -190,14 +201,14 @@ class Fit:
         rate: float,
         random: np.random.Generator,
         generator: torch.Generator,
-    ) -> float:
+    ) -> Tensor:
         """Loss over some candidates: only the batch's standard questions are encoded."""
         needed, places = np.unique(candidates, return_inverse=True)
         dropout = self.settings.training.feature_dropout
         queries = self.tower.embed(self._queries.take(rows), dropout, random)
         classes = self.tower.embed(self.prepared.classes.take(needed), dropout, random)
         shift = np.arange(self.own.towers)[:, None] * self.own.rows
-        own_rows = torch.from_numpy((needed[None] + shift).ravel())
+        own_rows = self._there((needed[None] + shift).ravel())
         own = self._own_leaf(own_rows)
         loss = self._loss_some(
             self._drop(self._unit(queries), generator),
@@ -208,10 +219,10 @@ class Fit:
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._update(queries, own, own_rows, rate)
         classes.step(rate)
-        return loss.item()
+        return loss.detach()
 
     def _loss_all(self, cosines: Tensor, rows: NDArray[np.int64]) -> Tensor:
-        labels, loss = torch.from_numpy(self._labels[rows]), self.loss
+        labels, loss = self._there(self._labels[rows]), self.loss
         return losses.softmax_all(cosines, labels, loss.gamma, loss.label_smoothing, self._adjustment, loss.margin)
 
     def _loss_some(
@@ -228,7 +239,7 @@ class Fit:
         loss, negatives = self.loss, places.shape[1] - 1
         if self._shares_candidates:
             return self._loss_shared(torch.bmm(queries, classes.transpose(1, 2)), needed, places)
-        candidates = classes.index_select(1, torch.from_numpy(places.ravel())).view(len(classes), *places.shape, -1)
+        candidates = classes.index_select(1, self._there(places.ravel())).view(len(classes), *places.shape, -1)
         cosines = (queries.unsqueeze(2) * candidates).sum(-1)  # (S, n, 1 + J)
         if loss.kind == "softmax":
             return losses.softmax(cosines, loss.gamma)
@@ -257,10 +268,10 @@ class Fit:
                 weights = np.log(draws) + math.log((len(self.prepared.classes) - 1) / draws.sum())
         barred = (self._forbidden[needed[right]][:, :, None] == needed).any(axis=1)  # itself and near-duplicates
         first = np.zeros((batch, 1))
-        log_weights = torch.from_numpy(np.hstack([first, np.where(barred, -np.inf, weights)]).astype(np.float32))
+        log_weights = self._there(np.hstack([first, np.where(barred, -np.inf, weights)]).astype(np.float32))
         order = np.hstack([right[:, None], np.tile(np.arange(len(needed)), (batch, 1))])
-        cosines = cosines.gather(2, torch.from_numpy(order).expand(len(cosines), -1, -1))  # (S, n, 1 + U)
-        adjustment = self._adjustment[torch.from_numpy(needed[order])]
+        cosines = cosines.gather(2, self._there(order).expand(len(cosines), -1, -1))  # (S, n, 1 + U)
+        adjustment = self._adjustment[self._there(needed[order])]
         return losses.corrected_softmax(
             cosines, self.loss.gamma, log_weights, self.loss.label_smoothing, adjustment, self.loss.margin
         )
@@ -271,7 +282,8 @@ class Fit:
         return leaf.detach().requires_grad_(self.settings.model.class_vectors)
 
     def _unit(self, embedded: Embedded, own: Tensor | None = None) -> Tensor:
-        vectors = self.tower(embedded)
+        with self.device.autocast():
+            vectors = self.tower(embedded).float()
         return F.normalize(vectors if own is None else vectors + own, dim=2, eps=_TINY)
 
     def _drop(self, vectors: Tensor, generator: torch.Generator) -> Tensor:
@@ -279,7 +291,11 @@ class Fit:
         if not share:
             return vectors
         keep = torch.rand(vectors.shape, generator=generator) >= share
-        return vectors * keep / (1 - share)
+        return vectors * keep.to(vectors.device) / (1 - share)
+
+    def _there(self, array: NDArray[Any]) -> Tensor:
+        """Return it as a tensor where the training computes."""
+        return torch.from_numpy(array).to(self.device.kind)
 
     def _update(self, queries: Embedded, own: Tensor, own_rows: Tensor, rate: float) -> None:
         queries.step(rate)
@@ -299,15 +315,14 @@ class Fit:
     @torch.no_grad()
     def encode(self, texts: Texts) -> NDArray[np.float32]:
         """Return (S, texts, o) vectors of unit length, without dropout."""
-        return np.concatenate([self._unit(part).numpy() for part in self._blocks(texts)], axis=1)
+        return np.concatenate([self._unit(part).cpu().numpy() for part in self._blocks(texts)], axis=1)
 
     @torch.no_grad()
     def class_vectors(self) -> NDArray[np.float32]:
         """Return (S, K, o) vectors of unit length of all standard questions."""
-        texts = torch.cat([self.tower(part) for part in self._blocks(self.prepared.classes)], dim=1)
-        own = self.own.weight.view(self.own.towers, -1, self.tower.size)
-        vectors: NDArray[np.float32] = F.normalize(texts + own, dim=2, eps=_TINY).numpy()
-        return vectors
+        own = torch.split(self._own_leaf(None), _BLOCK, dim=1)
+        parts = zip(self._blocks(self.prepared.classes), own, strict=True)
+        return np.concatenate([self._unit(part, of_part).cpu().numpy() for part, of_part in parts], axis=1)
 
     def _blocks(self, texts: Texts) -> list[Embedded]:
         random = np.random.default_rng(0)  # without dropout nothing is drawn from it that matters
@@ -323,7 +338,7 @@ class Fit:
 
         This is what the verdict judges.
         """
-        classes = torch.from_numpy(self.class_vectors())
+        classes = self._there(self.class_vectors())
         candidates = self._candidates(0)
         size = _BLOCK
         if self._shares_candidates:
@@ -334,7 +349,7 @@ class Fit:
         judged = self.rows if self.prepared.window is None else self.rows[: self.prepared.window]
         for start in range(0, len(judged), size):
             rows = judged[start : start + size]
-            queries = torch.from_numpy(self.encode(self._queries.take(rows)))
+            queries = self._there(self.encode(self._queries.take(rows)))
             if candidates is None:
                 loss = self._loss_all(torch.bmm(queries, classes.transpose(1, 2)), rows)
             else:

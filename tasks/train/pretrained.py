@@ -26,9 +26,8 @@ from schemas.errors import SettingsError
 from schemas.manifest import hash_file, hash_json
 from schemas.settings import Model
 from tasks.train.data import Texts
+from tasks.train.device import CPU, Device
 from tasks.train.towers import INITIAL_SCALE, Layers
-
-DEVICE = torch.device("cpu")  # where encoders run; all else of a training stays with the processor
 
 _PART = 1024  # tokens sent through at once, padding included: in larger parts short texts are mostly padding
 _KEPT = 4096  # tokens whose activations are kept for the gradient, 2 to 3 GB in a BERT of base size; else two passes
@@ -153,12 +152,13 @@ class Tokeniser:
 class Encoder:
     """A Hugging Face model and the pooling of its last states."""
 
-    def __init__(self, model: Model, tokens: int) -> None:
+    def __init__(self, model: Model, tokens: int, device: Device = CPU) -> None:
         """Load it.
 
         Args:
             model: encoder, pooling and max_tokens are read.
             tokens: that its tokeniser knows.
+            device: where it runs.
 
         Raises:
             SettingsError: it is no encoder, lacks weights, or cannot read as many tokens.
@@ -170,7 +170,8 @@ class Encoder:
         if lacking or self.module.config.is_encoder_decoder:
             why = f"lacks {len(lacking)} weights, e.g. {lacking[0]}" if lacking else "has a decoder, too"
             raise SettingsError(f"model.encoder = {model.encoder!r} {why}; name an encoder such as BERT, whole")
-        self.module.to(DEVICE)
+        self.device = device
+        self.module.to(device.kind)
         self.steps = 0  # taken on the weights: what was computed before the last one cannot be differentiated
         self._pooling = model.pooling
         self._pad = getattr(self.module.config, "pad_token_id", None) or 0
@@ -197,8 +198,10 @@ class Encoder:
         with torch.random.fork_rng(enabled=seed is not None):  # the models draw from the global generator
             if seed is not None:
                 torch.manual_seed(seed)
-            mask = inside.to(DEVICE)
-            states = self.module(input_ids=grid.to(DEVICE), attention_mask=mask.long()).last_hidden_state
+            mask = inside.to(self.device.kind)
+            with self.device.autocast():
+                found = self.module(input_ids=grid.to(self.device.kind), attention_mask=mask.long())
+            states = found.last_hidden_state.float()
         if self._pooling == "cls":
             pooled = states[:, 0]
         else:
@@ -206,12 +209,12 @@ class Encoder:
             pooled = (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
         # The layers and the learned class vectors are made for inputs of the bag's scale.
         scaled: Tensor = F.normalize(pooled, dim=1) * (INITIAL_SCALE * pooled.shape[1] ** 0.5)
-        return scaled.cpu()
+        return scaled
 
     @torch.no_grad()
     def vectors(self, texts: Texts) -> NDArray[np.float32]:
         """Return the (n, d) pooled states of any texts, without dropout."""
-        found: NDArray[np.float32] = Encodings(self, texts, np.random.default_rng(0)).leaf[0].numpy()
+        found: NDArray[np.float32] = Encodings(self, texts, np.random.default_rng(0)).leaf[0].cpu().numpy()
         return found
 
     def write(self, folder: Path) -> None:
@@ -246,8 +249,9 @@ class Encodings:
             vectors = [self._encode(number) for number in range(len(self._parts))]
         self._at, self._kept = self._encoder.steps, vectors if keep else None
         back = torch.from_numpy(np.argsort(np.concatenate([np.zeros(0, dtype=np.int64), *self._parts])))
-        joined = torch.cat(vectors).detach() if vectors else torch.zeros(0, self._encoder.size)
-        self.leaf = joined[back].unsqueeze(0).requires_grad_()
+        device = self._encoder.device.kind
+        joined = torch.cat(vectors).detach() if vectors else torch.zeros(0, self._encoder.size, device=device)
+        self.leaf = joined[back.to(device)].unsqueeze(0).requires_grad_()
 
     def step(self, rate: float) -> None:
         """Send the gradient that `leaf` collected on to the encoder; `PretrainedTower.finish_step` then moves it."""
@@ -256,7 +260,7 @@ class Encodings:
         kept, self._kept = self._kept if self._at == self._encoder.steps else None, None
         for number, part in enumerate(self._parts):
             vectors = kept[number] if kept else self._encode(number)
-            vectors.backward(self.leaf.grad[0, torch.from_numpy(part)])  # type: ignore[no-untyped-call]
+            vectors.backward(self.leaf.grad[0, torch.from_numpy(part).to(self.leaf.device)])  # type: ignore[no-untyped-call]
 
     def _encode(self, number: int) -> Tensor:
         return self._encoder.encode(self._texts.take(self._parts[number]), self._seeds[number])
@@ -265,11 +269,13 @@ class Encodings:
 class PretrainedTower(nn.Module):
     """A pretrained encoder, fine-tuned by AdamW (Loshchilov and Hutter 2019); hidden layers if any."""
 
-    def __init__(self, model: Model, generator: torch.Generator) -> None:
+    def __init__(self, model: Model, generator: torch.Generator, device: Device = CPU) -> None:
         super().__init__()
         self._tokeniser = Tokeniser(model)
-        self.encoder = Encoder(model, self._tokeniser.size)  # no nn.Module: its weights are not among `parameters`
-        self.layers = Layers(model, self.encoder.size, model.hidden, generator)
+        self.encoder = Encoder(
+            model, self._tokeniser.size, device
+        )  # no nn.Module: its weights are not among `parameters`
+        self.layers = Layers(model, self.encoder.size, model.hidden, generator).to(device.kind)
         self.size = self.layers.size
         self._weights = dict(self.encoder.module.named_parameters())
         decayed = [weight for weight in self._weights.values() if weight.ndim > 1]
@@ -279,7 +285,7 @@ class PretrainedTower(nn.Module):
         )
         for weight in self._weights.values():  # at once, so that a checkpoint has where to be loaded into
             self._optimiser.state[weight] = {
-                "step": torch.zeros((), device=DEVICE),
+                "step": torch.zeros((), device=device.kind),
                 "exp_avg": torch.zeros_like(weight),
                 "exp_avg_sq": torch.zeros_like(weight),
             }

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from schemas.settings import Model
 from tasks.train.data import Texts
+from tasks.train.device import CPU, Device
 
 if TYPE_CHECKING:  # it is built on this module
     from tasks.train.pretrained import PretrainedTower
@@ -38,7 +39,7 @@ _LENGTHS, _LEAST_TEXTS = 8, 32  # groups of similar length an LSTM reads: half t
 _TINY = 1e-10
 
 
-class Table:
+class Table(nn.Module):
     """(S * V, d) embeddings of all towers, tower after tower, with their Adagrad state.
 
     Row-wise: one accumulator per row, the mean square of its gradient (Gupta et al. 2014, "Training
@@ -47,12 +48,15 @@ class Table:
 
     def __init__(self, towers: int, rows: int, size: int, generator: torch.Generator | None) -> None:
         """Fill with small random numbers; with zeros where no generator is given."""
+        super().__init__()
         self.towers, self.rows = towers, rows
+        self.weight: Tensor
+        self.squares: Tensor
         if generator is None:
-            self.weight = torch.zeros(towers * rows, size)
+            self.register_buffer("weight", torch.zeros(towers * rows, size))
         else:
-            self.weight = torch.randn(towers * rows, size, generator=generator).mul_(INITIAL_SCALE)
-        self.squares = torch.full((towers * rows,), _TINY)
+            self.register_buffer("weight", torch.randn(towers * rows, size, generator=generator).mul_(INITIAL_SCALE))
+        self.register_buffer("squares", torch.full((towers * rows,), _TINY))
 
     def update(self, rows: Tensor, gradient: Tensor, rate: float) -> None:
         """Take one Adagrad step on distinct `rows`; `gradient` (len(rows), d) is used up."""
@@ -107,7 +111,7 @@ class Bags:
         texts = self._row[None] + self._shift * self._bags.shape[0]
         sums = self._sum(gradient, texts, self._bags.data[self._order], self._keep[:, self._order], self._starts)
         rows = torch.from_numpy((self._columns[None] + self._shift * self._table.rows).ravel())
-        self._table.update(rows, sums, rate)
+        self._table.update(rows.to(sums.device), sums, rate)
 
     def _sum(
         self,
@@ -122,11 +126,11 @@ class Bags:
         offsets = kept[self._shift * keep.shape[1] + starts[None]].ravel()
         chosen = torch.from_numpy(np.broadcast_to(values, keep.shape)[keep])
         return F.embedding_bag(
-            torch.from_numpy(indices[keep].astype(np.int64)),
+            torch.from_numpy(indices[keep].astype(np.int64)).to(weight.device),
             weight,
-            torch.from_numpy(offsets),
+            torch.from_numpy(offsets).to(weight.device),
             mode="sum",
-            per_sample_weights=chosen,
+            per_sample_weights=chosen.to(weight.device),
         )
 
 
@@ -134,9 +138,9 @@ class Sequences:
     """Embeddings of words in order, padded; the same door as `Bags`, `leaf` (S, U, d) over the distinct words."""
 
     def __init__(self, table: Table, texts: Texts, dropout: float, random: np.random.Generator) -> None:
-        self._table, self._texts = table, texts
+        self._table, self._texts, self._device = table, texts, table.weight.device
         lengths = np.diff(texts.offsets)
-        self.last = torch.from_numpy(np.maximum(lengths, 1) - 1)  # a text without words is one unknown word
+        self.last = torch.from_numpy(np.maximum(lengths, 1) - 1)  # a text without words is one unknown word; on the CPU
         self._inside = np.arange(max(1, int(lengths.max(initial=0))))[None] < lengths[:, None]
         self.draw(dropout, random)
 
@@ -146,9 +150,9 @@ class Sequences:
         words = self._texts.words
         grid[self._inside] = words * (random.random(len(words), dtype=np.float32) >= dropout) if dropout else words
         distinct, places = np.unique(grid, return_inverse=True)
-        self.places = torch.from_numpy(places.reshape(grid.shape))  # (n, T) into the distinct words
+        self.places = torch.from_numpy(places.reshape(grid.shape)).to(self._device)  # (n, T) into the distinct words
         shift = np.arange(self._table.towers)[:, None] * self._table.rows
-        self._rows = torch.from_numpy((distinct[None] + shift).ravel())
+        self._rows = torch.from_numpy((distinct[None] + shift).ravel()).to(self._device)
         self.leaf = self._table.weight[self._rows].view(self._table.towers, len(distinct), -1).requires_grad_()
 
     def step(self, rate: float) -> None:
@@ -249,7 +253,7 @@ class LstmTower(TableTower):
         """Return (S, n, o) vectors, not yet of unit length."""
         order = embedded.last.argsort(stable=True)
         parts = torch.split(order, max(_LEAST_TEXTS, -(-len(order) // _LENGTHS)))
-        back = order.argsort()
+        back = order.argsort().to(embedded.places.device)
         states = [
             torch.cat([self._last_states(lstm, words, embedded, part) for part in parts])[back]
             for lstm, words in zip(self.lstms, embedded.leaf, strict=True)
@@ -260,9 +264,10 @@ class LstmTower(TableTower):
     @staticmethod
     def _last_states(lstm: nn.Module, words: Tensor, embedded: Sequences, texts: Tensor) -> Tensor:
         """Return (len(texts), state) the state after the last word of some texts of similar length."""
-        last = embedded.last[texts]
-        outputs, _ = lstm(F.embedding(embedded.places[texts, : int(last.max()) + 1], words))  # (len(texts), T, state)
-        states: Tensor = outputs[torch.arange(len(texts)), last]
+        last, device = embedded.last[texts], words.device
+        places = embedded.places[texts.to(device), : int(last.max()) + 1]
+        outputs, _ = lstm(F.embedding(places, words))  # (len(texts), T, state)
+        states: Tensor = outputs[torch.arange(len(texts), device=device), last.to(device)]
         return states
 
     def recurrent_states(self) -> list[dict[str, Tensor]]:
@@ -278,8 +283,10 @@ class Sizes:
     words: int
 
 
-def make_tower(model: Model, sizes: Sizes, generator: torch.Generator) -> "BagTower | LstmTower | PretrainedTower":
-    """Return a fresh tower as the settings say.
+def make_tower(
+    model: Model, sizes: Sizes, generator: torch.Generator, device: Device = CPU
+) -> "BagTower | LstmTower | PretrainedTower":
+    """Return a fresh tower as the settings say; its first weights are the same on every device.
 
     Raises:
         SettingsError: the pretrained encoder cannot be used.
@@ -287,7 +294,7 @@ def make_tower(model: Model, sizes: Sizes, generator: torch.Generator) -> "BagTo
     if model.tower == "pretrained":
         from tasks.train.pretrained import PretrainedTower
 
-        return PretrainedTower(model, generator)
-    if model.tower == "lstm":
-        return LstmTower(model, sizes.words, generator)
-    return BagTower(model, sizes.vocabulary, generator)
+        return PretrainedTower(model, generator, device)
+    tower = LstmTower if model.tower == "lstm" else BagTower
+    rows = sizes.words if model.tower == "lstm" else sizes.vocabulary
+    return tower(model, rows, generator).to(device.kind)

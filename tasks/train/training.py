@@ -16,6 +16,7 @@ from schemas.training import Epoch, Reachability, TrainingReport
 from tasks.train.candidate import ENCODER, ModelCard, write_candidate
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
+from tasks.train.device import CPU
 from tasks.train.ensemble import Ensemble, rows_of
 from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, Exemplars, keep_exemplars
 from tasks.train.reachability import assess, find_reachable
@@ -51,6 +52,8 @@ def train_candidate(
     rows = rows_of(prepared, "refit")
     with Ensemble(prepared, rows, settings, "refit", settings.training.epochs) as ensemble:
         _run(ensemble, int(chosen["epochs"]), partial / "refit.safetensors", settings, on_epoch)
+        if ensemble.groups[0].device != CPU:
+            chosen["device"] = str(ensemble.groups[0].device)
         arrays = ensemble.arrays()
         per_class = settings.model.exemplars if chosen["exemplar_weight"] else 0
         kept = keep_exemplars(ensemble, prepared, rows, per_class)

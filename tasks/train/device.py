@@ -1,0 +1,54 @@
+"""Where a training computes, and in how many bits."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+
+from schemas.errors import SettingsError
+from schemas.settings import CorpusSettings
+
+
+@dataclass(frozen=True)
+class Device:
+    """A processor, and whether the layers of the towers multiply in bfloat16 there (Micikevicius et al. 2018).
+
+    Tables, optimiser state, cosines and losses are float32 on all of them. The random numbers are drawn on the CPU,
+    so that a training starts from the same weights and takes the same rows everywhere.
+    """
+
+    kind: torch.device
+    mixed: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind}, layers in bfloat16" if self.mixed else str(self.kind)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the context in which the layers run."""
+        return torch.autocast(self.kind.type, torch.bfloat16) if self.mixed else nullcontext()
+
+
+CPU = Device(torch.device("cpu"))
+
+
+def device_of(settings: CorpusSettings) -> Device:
+    """Return what training.device and training.precision mean on this machine.
+
+    `auto` takes a GPU where torch sees one, and bfloat16 there for towers whose time goes into matrix products: `lstm`,
+    `pretrained`, and hidden layers. A bag without them only sums.
+
+    Raises:
+        SettingsError: training.device is "cuda", and there is none.
+    """
+    training, found = settings.training, torch.cuda.is_available()
+    if training.device == "cuda" and not found and settings.engine == "local":  # Ray's workers have theirs
+        raise SettingsError(
+            f"training.device = 'cuda', but torch {torch.__version__} sees no GPU; install a torch built for CUDA and "
+            "its driver, or set training.device = 'auto', which takes the CPU where there is no GPU"
+        )
+    cuda = found and training.device != "cpu"
+    multiplies = settings.model.tower != "bag" or bool(settings.model.hidden)
+    mixed = cuda and multiplies and torch.cuda.is_bf16_supported()
+    if training.precision != "auto":
+        mixed = training.precision == "bfloat16"
+    return Device(torch.device("cuda" if cuda else "cpu"), mixed)
