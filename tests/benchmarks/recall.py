@@ -18,13 +18,16 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tasks.ingest.normalise import normalise
 from tasks.prepare.hashing import text_keys
 from tasks.prepare.split import hold_out
 
 FIGURES = ("recall@1", "recall@10", "mrr", "macro_recall@10", "recall@10[1-3]", "seconds")
+_DRAWS = 2000  # of the paired bootstrap
 
 
 def main() -> None:
@@ -48,7 +51,10 @@ def main() -> None:
             data = folder if arguments.split == "test" else cut(folder, Path(scratch) / "cut" / folder.name)
             new = [measure_ours(data, Path(scratch), arguments.seeds, arguments.set)]
             new += measure_peers(data, arguments.peers, arguments.peers_python) if arguments.peers else []
+            if arguments.peers:
+                add_intervals(data, new)
             for row in new:
+                row.pop("hits", None)
                 print(json.dumps(row, ensure_ascii=False), file=sys.stderr, flush=True)  # noqa: T201 - progress
             rows += new
     if arguments.out:
@@ -79,7 +85,7 @@ def cut(folder: Path, target: Path, number: int = 0) -> Path:
 
 def measure_ours(folder: Path, scratch: Path, seeds: int, overrides: list[str]) -> dict[str, Any]:
     """Return the figures of `dssm run`, mean over the seeds; its homes stay below `scratch`."""
-    runs = []
+    runs, hits = [], []
     for seed in range(1, seeds + 1):
         home = Path(scratch) / f"home-{folder.name}-{seed}"
         environment = {**os.environ, "DSSM_HOME": str(home)}
@@ -91,7 +97,7 @@ def measure_ours(folder: Path, scratch: Path, seeds: int, overrides: list[str]) 
         if done.returncode:
             sys.exit(f"dssm run of {folder.name} ended with {done.returncode}\n{done.stdout}\n{done.stderr[-3000:]}")
         result = json.loads(done.stdout.splitlines()[-1])
-        _check_queries(folder, environment, result)
+        hits.append(_check_queries(folder, environment, result))
         evaluation = json.loads((Path(result["report"]).parent / "evaluate" / "evaluation.json").read_bytes())
         tail = evaluation["by_class_size"].get("1-3")
         runs.append(
@@ -111,27 +117,69 @@ def measure_ours(folder: Path, scratch: Path, seeds: int, overrides: list[str]) 
     for figure in runs[0]:
         values = [run[figure] for run in runs if run[figure] is not None]
         row[figure] = mean(values) if values else None
+    row["hits"] = np.mean(hits, axis=0)
     return row
 
 
-def _check_queries(folder: Path, environment: dict[str, str], result: dict[str, float]) -> None:
+def _check_queries(folder: Path, environment: dict[str, str], result: dict[str, float]) -> NDArray[np.float64]:
+    """Return (2, rows) whether each test query finds its standard question first, and among ten."""
     test = pd.read_csv(folder / "test.csv").dropna().astype(str)
     file = Path(environment["DSSM_HOME"]) / "queries.txt"
     file.write_text("".join(query.replace("\r", " ").replace("\n", " ") + "\n" for query in test["query"]), "utf-8")
     command = ["dssm", "query", "bench", "--file", str(file), "--top", "10", "--json"]
     lines = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
     found = [[hit["standard_question"] for hit in json.loads(line)["results"]] for line in lines]
-    for k in (1, 10):
-        hits = [right.strip() in hits[:k] for right, hits in zip(test["standard_question"], found, strict=True)]
-        if abs(mean(hits) - result[f"recall_at_{k}"]) > 1e-9:
-            sys.exit(f"{folder.name}: dssm query gives recall@{k} {mean(hits)}, dssm run {result[f'recall_at_{k}']}")
+    hits = np.array(
+        [
+            [right.strip() in top[:k] for right, top in zip(test["standard_question"], found, strict=True)]
+            for k in (1, 10)
+        ]
+    )
+    for k, recall in zip((1, 10), hits.mean(axis=1), strict=True):
+        if abs(recall - result[f"recall_at_{k}"]) > 1e-9:
+            sys.exit(f"{folder.name}: dssm query gives recall@{k} {recall}, dssm run {result[f'recall_at_{k}']}")
+    return hits.astype(float)
 
 
 def measure_peers(folder: Path, peers: Path, python: str, names: str | None = None) -> list[dict[str, Any]]:
-    """Return what peers.py measures, of all peers or of those named, separated by commas."""
-    command = [python, str(peers), str(folder), "--json", *(["--peers", names] if names else [])]
+    """Return what peers.py measures, of all peers or of those named, separated by commas, and the ranks of all rows."""
+    script = Path(__file__).with_name("peer_ranks.py")
+    command = [python, str(script), str(peers), str(folder), *(names.split(",") if names else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def add_intervals(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """Add to the row of each peer how far ours is ahead of it, with the 95 % interval of a paired bootstrap.
+
+    Args:
+        folder: of train.csv and test.csv.
+        rows: ours, then those of the peers, with their ranks; our hits and their ranks are taken out.
+    """
+    test = pd.read_csv(folder / "test.csv").dropna().astype(str)
+    known = test["standard_question"].isin(
+        set(pd.read_csv(folder / "train.csv").dropna().astype(str)["standard_question"])
+    )
+    ours, labels = (
+        rows[0].pop("hits")[:, known],
+        test["standard_question"][known].astype("category").cat.codes.to_numpy(),
+    )
+    drawn = np.random.default_rng(0).integers(len(labels), size=(_DRAWS, len(labels)))
+    for peer in rows[1:]:
+        ranks = peer.pop("ranks")
+        ahead = ours - np.array([[rank < k for rank in ranks] for k in (1, 10)])
+        macro = [_macro(ahead[1, draw], labels[draw]) for draw in drawn]
+        samples = {"recall@1": ahead[0][drawn].mean(axis=1), "recall@10": ahead[1][drawn].mean(axis=1)}
+        for name, values in {**samples, "macro_recall@10": macro}.items():
+            low, high = np.percentile(values, [2.5, 97.5])
+            peer[f"ahead[{name}]"] = [float(low), float(high)]
+
+
+def _macro(values: NDArray[np.float64], labels: NDArray[np.integer]) -> float:
+    """Return the mean over the labels of their mean value."""
+    counts = np.bincount(labels)
+    sums = np.bincount(labels, values)
+    return float((sums[counts > 0] / counts[counts > 0]).mean())
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
@@ -146,7 +194,10 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 def _summary(rows: list[dict[str, Any]]) -> str:
-    """Return ours beside the best peer's of each figure, each figure with its own best peer."""
+    """Return ours beside the best peer's of each figure, each figure with its own best peer.
+
+    In brackets by how many points ours is ahead: 95 % interval of a paired bootstrap over the test rows.
+    """
     lines = [f"| corpus | {' | '.join(FIGURES)} |", "|---|" + "---|" * len(FIGURES)]
     for corpus in dict.fromkeys(row["corpus"] for row in rows):
         of_corpus = [row for row in rows if row["corpus"] == corpus]
@@ -155,7 +206,12 @@ def _summary(rows: list[dict[str, Any]]) -> str:
         for figure in FIGURES[:-1]:
             name, best = max(((row["peer"], row.get(figure) or 0.0) for row in peers), key=lambda pair: pair[1])
             value = ours[figure]
-            cells.append("" if value is None else f"{value:.3f} / {best:.3f} {name}")
+            if value is None:
+                cells.append("")
+                continue
+            interval = next(row for row in peers if row["peer"] == name).get(f"ahead[{figure}]")
+            noise = f" ({100 * interval[0]:+.1f} to {100 * interval[1]:+.1f})" if interval else ""
+            cells.append(f"{value:.3f} / {best:.3f} {name}{noise}")
         slowest = max(row["seconds"] for row in peers)
         lines.append(f"| {corpus} | {' | '.join(cells)} | {ours['seconds']:.0f} / up to {slowest:.0f} |")
     return "\n".join(lines)

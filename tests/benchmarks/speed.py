@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.speed FOLDER... --peers PEERS.py --peers-python PYTHON [--runs 3]
 
-1. From raw text to a fitted model: seconds of ingest, prepare and train of `dssm run --json` (the whole default:
-   choosing, then the refit) against the seconds peers.py gives its own; imports are left out of both.
+1. From raw text to a fitted model that finds as much as the peer's (recall@10 less 0.3 points): seconds of ingest,
+   prepare and train of `dssm run --json`, of the shortest of a few lengths of training that does, against the seconds
+   peers.py gives its own; imports are left out of both. And of the whole default: choosing, then the refit.
 2. Encoding raw queries in a batch: ours against sentence-transformers' static `encode`, which is handed the features
    of our own tokeniser, whose time counts for both.
 3. One query through the `Retriever`, on one thread: over the corpus's standard questions, and over 100,000.
@@ -30,6 +31,8 @@ from tasks.ingest.normalise import normalise
 from tests.benchmarks.recall import cut, measure_ours, measure_peers
 
 _STEPS = ("ingest", "prepare", "train")
+_LENGTHS = (1, 2, 3, 4, 6)  # epochs tried, without choosing
+_SLACK = 0.003
 _ALLOWED = {"sentence-transformers": 1.0, "fasttext": 3.0}  # times the peer's seconds
 _MANY = 100_000
 _QUERIES = 400
@@ -51,8 +54,14 @@ def main() -> None:
         scratch = Path(name)
         for folder in arguments.folders:
             data = cut(folder, scratch / "cut" / folder.name)
-            ours = measure_ours(data, scratch, 1, [])
+            ours = [measure_ours(data, scratch, 1, [])]
             peers = measure_peers(data, arguments.peers, arguments.peers_python, ",".join(_ALLOWED))
+            for epochs in _LENGTHS:
+                if all(_reached(ours[1:], peer) for peer in peers):
+                    break
+                (scratch / f"{epochs}").mkdir(exist_ok=True)
+                length = ["training.choose=false", f"training.epochs={epochs}"]
+                ours.append({"epochs": epochs} | measure_ours(data, scratch / f"{epochs}", 1, length))
             fits += [_compare_fit(folder.name, ours, peer) for peer in peers]
             retriever = Retriever.live("bench", scratch / f"home-{folder.name}-1")
             texts = list(dict.fromkeys(pd.read_csv(data / "train.csv")["query"].dropna().astype(str)))
@@ -63,17 +72,30 @@ def main() -> None:
         print(_table(rows), end="\n\n")  # noqa: T201 - the output of a script
 
 
-def _compare_fit(corpus: str, ours: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
-    seconds = sum(ours[f"seconds[{step}]"] for step in _STEPS)
+def _reached(ours: list[dict[str, Any]], peer: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the first of our trainings that finds as much as the peer's."""
+    return next((row for row in ours if row["recall@10"] >= peer["recall@10"] - _SLACK), None)
+
+
+def _seconds(row: dict[str, Any]) -> float:
+    return float(sum(row[f"seconds[{step}]"] for step in _STEPS))
+
+
+def _compare_fit(corpus: str, ours: list[dict[str, Any]], peer: dict[str, Any]) -> dict[str, Any]:
+    """Compare a peer with ours: the whole default first, then trainings of growing length."""
+    short = _reached(ours[1:], peer) or ours[0]
     return {
         "corpus": corpus,
         "peer": peer["peer"],
         "its recall@10": f"{peer['recall@10']:.4f}",
-        "ours": f"{ours['recall@10']:.4f}",
         "its seconds": f"{peer['seconds']:.1f}",
-        "our seconds": f"{seconds:.1f}",
-        "ratio": f"{seconds / peer['seconds']:.2f}",
-        "wanted": f"≤ {_ALLOWED[peer['peer']]:g}, recall ≥ its − 0.003",
+        "ours as good after": f"{short['epochs']} epochs" if "epochs" in short else "the default",
+        "recall@10": f"{short['recall@10']:.4f}",
+        "seconds": f"{_seconds(short):.1f}",
+        "ratio": f"{_seconds(short) / peer['seconds']:.2f}",
+        "wanted": f"≤ {_ALLOWED[peer['peer']]:g}",
+        "whole default": f"{ours[0]['recall@10']:.4f}",
+        "its time": f"{_seconds(ours[0]):.1f} s",
     }
 
 
