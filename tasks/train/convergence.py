@@ -10,9 +10,9 @@ ones and ones with a planted cause, and the texts of seven real corpora with lab
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.stats import rankdata
 
 from schemas.settings import CorpusSettings, Loss, Model, Training
 from schemas.training import Cause, Convergence, Epoch, Reachability
@@ -252,7 +252,7 @@ def share_mislabelled(
     left_out = (cosines[n, own] - itself) / np.sqrt(np.maximum(squares[own] - 2 * cosines[n, own] + itself, 1e-9))
     cosines /= np.sqrt(np.maximum(squares, 1e-9))
     cosines[n, own] = left_out
-    places = rankdata(-cosines, axis=1) - 1  # of each standard question, ties in their middle: (sample, K)
+    places = pd.DataFrame(-cosines).rank(axis=1).to_numpy() - 1  # (sample, K), ties in their middle
     bad = places > (classes.shape[0] - 1) / 2
     wrong, by_chance = float(bad[n, own].mean()), float((bad @ (rows / count)).mean())
     certain = wrong - 2 * np.sqrt(wrong * (1 - wrong) / len(sample))
