@@ -1,13 +1,15 @@
-"""Runs that are killed, cancelled, or wait for each other."""
+"""Runs that are killed, cancelled, held back, or wait for each other."""
 
+import json
 import os
 import signal
 import time
+from pathlib import Path
 
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
 
-from tests.conftest import DSSM
+from tests.conftest import DSSM, PAIRS, write_table
 from tests.ops.conftest import Machine
 
 SHORT = "training.checkpoint_seconds = 0"  # a checkpoint after every epoch
@@ -81,3 +83,25 @@ def test_after_a_power_cut_what_was_killed_has_crashed_and_the_corpus_trains_aga
             assert crashed.state_name == "Crashed"
             assert "what is finished is not repeated" in crashed.state.message
         assert machine.ended(again).state_name == "Published"
+
+
+def test_what_is_held_back_ends_the_command_with_1_and_the_run_in_a_state_that_says_so(machine):
+    """The reason is in the answer, in the state and in the report; what was live stays."""
+    machine.write_toml("bank")
+    golden = machine.folder / "golden.csv"
+    with machine.server():
+        published = machine.dssm("run", "bank", "--json")
+        assert published.code == 0, published.err
+        live = (machine.home / "models" / "bank" / "live.json").read_bytes()
+        write_table(golden, [(PAIRS[9][0], PAIRS[0][1])])
+        machine.write_toml("bank", f'publish.golden_path = "{golden}"\nseed = 7')
+        held = machine.dssm("run", "bank", "--json")
+        last = machine.runs("bank")[-1]
+    assert held.code == 1, held.err
+    result = json.loads(held.out.splitlines()[-1])
+    assert result["status"] == "held"
+    assert f"“{PAIRS[9][0]}”" in result["reasons"][0]
+    assert (last.state_name, last.state.type.value) == ("HeldBack", "FAILED")
+    assert result["reasons"][0][:60] in last.state.message
+    assert "golden" in Path(result["report"]).read_text("utf-8")
+    assert (machine.home / "models" / "bank" / "live.json").read_bytes() == live
