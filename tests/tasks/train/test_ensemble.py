@@ -25,12 +25,12 @@ def shapes(folder, settings):
 
 @pytest.mark.parametrize("tower", ["bag", "lstm"])
 def test_the_number_of_threads_does_not_change_the_bytes(prepared, small, tower):
-    """Ten towers, three groups: one after the other or two at a time."""
-    model = {"towers": 10, "tower": tower, "hidden": [8], "output": 4}
+    """Fourteen towers, four groups: one after the other, two or all at a time."""
+    model = {"towers": 14, "tower": tower, "hidden": [8], "output": 4}
 
-    one, two = (trained(prepared, small(model=model, training={"threads": threads})) for threads in (1, 2))
+    one, two, four = (trained(prepared, small(model=model, training={"threads": threads})) for threads in (1, 2, 4))
 
-    assert one == two
+    assert one == two == four
 
 
 def test_the_seed_changes_the_bytes(prepared, small):
