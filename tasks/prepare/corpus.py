@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from scipy.sparse import save_npz
 
 from schemas.prepared import PreparedFacts
 from schemas.settings import CorpusSettings
@@ -98,7 +99,7 @@ def prepare_corpus(
         classes = _classes_table(standard, index, class_blocks, vocabulary, duplicates)
         write_table(folder / "classes.parquet", classes)
         np.save(scratch / "weights.npy", vocabulary.weights)
-        np.save(scratch / "forbidden.npy", forbidden_classes(duplicates))
+        save_npz(scratch / "forbidden.npz", forbidden_classes(duplicates))
         _write_parts(run, index, blocks, folder, scratch, settings)
     return _facts(settings, index, tested, len(vocabulary.features), len(words) - 1)
 

@@ -84,23 +84,29 @@ def _equal(
         places = places[ranked[places + distance] == ranked[places]]
 
 
-def forbidden_classes(duplicates: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """Return (K, width) the classes each class never opposes: itself and its near-duplicates, padded with K.
+def forbidden_classes(duplicates: Sequence[Sequence[int]]) -> csr_array:
+    """Return (K, K) which classes each class never opposes: itself and its near-duplicates, in increasing order.
 
     Where nothing would be left to oppose, only the class itself is forbidden.
     """
     classes = len(duplicates)
     rows = [sorted({own, *others}) if len(others) + 1 < classes else [own] for own, others in enumerate(duplicates)]
-    table = np.full((classes, max(map(len, rows))), classes, dtype=np.int64)
-    for own, row in enumerate(rows):
-        table[own, : len(row)] = row
-    return table
+    starts = np.cumsum([0, *map(len, rows)])
+    columns = np.fromiter((other for row in rows for other in row), dtype=np.int64, count=int(starts[-1]))
+    return csr_array((np.ones(len(columns), dtype=bool), columns, starts), shape=(classes, classes))
+
+
+def is_forbidden(forbidden: csr_array, labels: NDArray[np.integer], others: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Return (rows, m) whether each of `others` (rows, m) must not oppose the row's own class of `labels` (rows,)."""
+    classes = forbidden.shape[0]
+    pairs = np.repeat(np.arange(classes), np.diff(forbidden.indptr)) * classes + forbidden.indices
+    return np.isin(labels.astype(np.int64)[:, None] * classes + others, pairs)
 
 
 def draw_negatives(
     row_ids: NDArray[np.int64],
     labels: NDArray[np.int64],
-    forbidden: NDArray[np.int64],
+    forbidden: csr_array,
     per_row: int,
     epoch: int,
     seed: int,
@@ -111,38 +117,39 @@ def draw_negatives(
     Args:
         row_ids: (rows,) ids that the draw is keyed on.
         labels: (rows,) the right class of each row.
-        forbidden: (K, width) of `forbidden_classes`.
+        forbidden: (K, K) of `forbidden_classes`.
         per_row: negatives per row.
         epoch: which draw, from 0.
         seed: seed of the draw.
         sampler: "random": uniform with replacement over what is allowed; "first_n": the first allowed, always.
     """
-    classes = len(forbidden)
-    barred = forbidden[labels]  # (rows, width), increasing, padded with K
-    allowed = classes - (barred < classes).sum(axis=1)
+    classes, counts = forbidden.shape[0], np.diff(forbidden.indptr)
+    allowed = classes - counts[labels]
     if sampler == "first_n":
         drawn = np.arange(per_row)[None, :] % allowed[:, None]
     else:
         random = keys(seed, "negatives", row_ids[:, None], epoch, np.arange(per_row)[None, :])
         # The high 32 bits times n, shifted: Lemire 2019; off from uniform by less than K / 2^32.
         drawn = (((random >> np.uint64(32)) * allowed[:, None].astype(np.uint64)) >> np.uint64(32)).astype(np.int64)
-    for column in range(barred.shape[1]):  # step over what is barred, in increasing order
-        drawn = drawn + (drawn >= barred[:, column, None])
-    negatives: NDArray[np.int32] = drawn.astype(np.int32)
+    # Step over what is barred: a draw passes the i-th barred class b, from 0, if it is at least b - i. One ordered list
+    # of all classes' thresholds serves all rows, however many a class bars.
+    starts = forbidden.indptr.astype(np.int64)
+    thresholds = forbidden.indices - (np.arange(forbidden.nnz) - np.repeat(starts[:-1], counts))
+    thresholds = np.repeat(np.arange(classes), counts) * (classes + 1) + thresholds
+    passed = np.searchsorted(thresholds, labels[:, None] * (classes + 1) + drawn, side="right")
+    negatives: NDArray[np.int32] = (drawn + passed - starts[labels][:, None]).astype(np.int32)
     return negatives
 
 
-def allowed_candidates(
-    mined: NDArray[np.int64], labels: NDArray[np.int64], forbidden: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def allowed_candidates(mined: NDArray[np.int64], labels: NDArray[np.int64], forbidden: csr_array) -> NDArray[np.int64]:
     """Return (rows, depth) of `mined` what each row may oppose, in order, then -1.
 
     Args:
         mined: (rows, depth) class ids, -1 for none.
         labels: (rows,) the right class of each row.
-        forbidden: (K, width) of `forbidden_classes`.
+        forbidden: (K, K) of `forbidden_classes`.
     """
-    barred = (mined[:, :, None] == forbidden[labels][:, None, :]).any(axis=2) | (mined < 0)
+    barred = is_forbidden(forbidden, labels, mined) | (mined < 0)
     order = np.argsort(barred, axis=1, kind="stable")
     return np.take_along_axis(np.where(barred, -1, mined), order, axis=1)
 

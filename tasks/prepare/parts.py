@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from scipy.sparse import load_npz
 
 from schemas.settings import CorpusSettings
 from schemas.tables import TRAIN, negatives_schema
@@ -33,7 +34,7 @@ class Part:
     high: int | None  # None: to the end
     blocks: list[Path]
     folder: Path  # of the prepared files
-    scratch: Path  # holds weights.npy and forbidden.npy
+    scratch: Path  # holds weights.npy and forbidden.npz
     settings: CorpusSettings
 
 
@@ -67,7 +68,7 @@ def write_table(file: Path, table: pa.Table) -> None:
 
 def _write_negatives(part: Part, rows: pa.Table, name: str) -> None:
     settings, seed = part.settings.negatives, part.settings.seed
-    forbidden = np.load(part.scratch / "forbidden.npy", mmap_mode="r")
+    forbidden = load_npz(part.scratch / "forbidden.npz")
     row_ids, labels = rows["row_id"].to_numpy(), rows["class_id"].to_numpy().astype(np.int64)
     candidates = None
     if settings.mined_from:

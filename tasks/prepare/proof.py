@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from schemas.errors import ProofBroken
 from schemas.settings import CorpusSettings
 from tasks.ingest.normalise import normalise_all
 from tasks.prepare.hashing import text_keys
-from tasks.prepare.negatives import forbidden_classes
+from tasks.prepare.negatives import forbidden_classes, is_forbidden
 from tasks.validate.expectations import Rule, check_profile
 from tasks.validate.ordering import order_z
 
@@ -86,9 +87,9 @@ def _keys(batch: pa.RecordBatch) -> NDArray[np.uint64]:
 
 
 def _negatives_statistics(
-    prepared: Path, labels: NDArray[np.int32], forbidden: NDArray[np.int64], settings: CorpusSettings
+    prepared: Path, labels: NDArray[np.int32], forbidden: csr_array, settings: CorpusSettings
 ) -> dict[str, float | None]:
-    classes = len(forbidden)
+    classes = forbidden.shape[0]
     mined = settings.negatives.mined_per_row if settings.negatives.mined_from else 0  # the last ones: not uniform
     uniform = settings.negatives.per_row - mined
     drawn = np.zeros(classes, dtype=np.int64)
@@ -106,7 +107,7 @@ def _negatives_statistics(
             table = lists.flatten().to_numpy().reshape(len(lists), -1)
             drawn += np.bincount(table[:, : max(0, table.shape[1] - mined)].ravel(), minlength=classes)
             own = train["class_id"].to_numpy()
-            barred += sum(int((table == column[:, None]).sum()) for column in forbidden[own].T)
+            barred += int(is_forbidden(forbidden, own, table).sum())
     return {
         "epochs_lost": abs(settings.negatives.epochs_drawn - len(epochs)),
         "negatives_fewest": min(counts, default=None),
@@ -142,17 +143,16 @@ def _side_by_side(train: Path, negatives: Path) -> Iterator[tuple[pa.RecordBatch
 
 
 def _distribution_z(
-    drawn: NDArray[np.int64], labels: NDArray[np.integer], forbidden: NDArray[np.int64], draws: int
+    drawn: NDArray[np.int64], labels: NDArray[np.integer], forbidden: csr_array, draws: int
 ) -> float | None:
     """Return how far the drawn classes are from uniform over what each row may draw, as a normal z.
 
     Chi-square over the classes, made normal by its cube root (Wilson and Hilferty 1931).
     """
-    classes = len(forbidden)
-    inside = forbidden < classes
-    per_class = np.bincount(labels, minlength=classes) * draws / (classes - inside.sum(axis=1))
+    classes, counts = forbidden.shape[0], np.diff(forbidden.indptr)
+    per_class = np.bincount(labels, minlength=classes) * draws / (classes - counts)
     expected = np.full(classes, per_class.sum())
-    np.subtract.at(expected, forbidden[inside], np.repeat(per_class, inside.sum(axis=1)))
+    np.subtract.at(expected, forbidden.indices, np.repeat(per_class, counts))
     possible = expected > 0.5
     freedom = int(possible.sum()) - 1
     if freedom < 1:

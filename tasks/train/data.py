@@ -140,8 +140,8 @@ class Prepared:
             start += len(batch)
         return drawn
 
-    def forbidden(self) -> NDArray[np.int64]:
-        """Return (K, width) the classes each class never opposes: see `forbidden_classes`."""
+    def forbidden(self) -> sp.csr_array:
+        """Return (K, K) which classes each class never opposes: see `forbidden_classes`."""
         column = pq.read_table(self.folder / "classes.parquet", columns=["near_duplicates"])["near_duplicates"]
         return forbidden_classes(column.to_pylist())
 

@@ -266,7 +266,7 @@ class Fit:
             draws = np.bincount(places[:, 1:].ravel(), minlength=len(needed))
             with np.errstate(divide="ignore"):  # a class that is only the right one of others was not drawn
                 weights = np.log(draws) + math.log((len(self.prepared.classes) - 1) / draws.sum())
-        barred = (self._forbidden[needed[right]][:, :, None] == needed).any(axis=1)  # itself and near-duplicates
+        barred = self._forbidden[needed[right]][:, needed].toarray()  # itself and near-duplicates
         first = np.zeros((batch, 1))
         log_weights = self._there(np.hstack([first, np.where(barred, -np.inf, weights)]).astype(np.float32))
         order = np.hstack([right[:, None], np.tile(np.arange(len(needed)), (batch, 1))])

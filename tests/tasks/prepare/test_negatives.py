@@ -1,5 +1,7 @@
 """Near-duplicates, and the draw of wrong standard questions."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -44,13 +46,30 @@ def test_texts_of_one_character_are_near_only_when_equal():
 
 
 def test_a_class_never_opposes_itself_or_its_near_duplicates():
-    """Rows of the table are increasing and padded with K."""
-    assert forbidden_classes([[2], [], [0], []]).tolist() == [[0, 2], [1, 4], [0, 2], [3, 4]]
+    """Each row of the table names them."""
+    table = forbidden_classes([[2], [], [0], []])
+    assert table.toarray().tolist() == np.array([[1, 0, 1, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]]).tolist()
 
 
 def test_where_all_are_near_duplicates_only_the_class_itself_is_forbidden():
     """Otherwise a row would have nothing to oppose."""
-    assert forbidden_classes([[1, 2], [0, 2], [0, 1]]).tolist() == [[0], [1], [2]]
+    assert (forbidden_classes([[1, 2], [0, 2], [0, 1]]).toarray() == np.eye(3)).all()
+
+
+def test_many_near_duplicates_of_some_classes_cost_no_table_of_all():
+    """Five hundred that bar each other, among a hundred thousand, which as a table would take 400 MB."""
+    group = range(1000, 1500)
+    near = [[other for other in group if other != own] if own in group else [] for own in range(100_000)]
+    labels = np.arange(0, 100_000, 5)
+    tracemalloc.start()
+
+    drawn = draw_negatives(labels, labels, forbidden_classes(near), 4, 0, 13)
+
+    memory = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert memory < 40e6
+    assert not np.isin(drawn[np.isin(labels, group)], group).any()
+    assert not (drawn == labels[:, None]).any()
 
 
 ROWS = np.arange(2000)
