@@ -2,6 +2,7 @@
 
 import errno
 import os
+from concurrent.futures.process import BrokenProcessPool
 
 from schemas.errors import MachineFault, PipelineError
 
@@ -30,8 +31,11 @@ def as_fault(error: BaseException) -> PipelineError | None:
             f"the Prefect server does not answer ({error}). Start it (prefect server start), or unset PREFECT_API_URL "
             "to run without one; finished steps are not repeated"
         )
-    if isinstance(error, MemoryError):
-        return MachineFault("out of memory; close other programs, or lower model.towers or training.batch_size")
+    if isinstance(error, (MemoryError, BrokenProcessPool)) or type(error).__name__ == "OutOfMemoryError":  # torch's
+        return MachineFault(
+            f"out of memory ({type(error).__name__}); close other programs, lower model.towers or "
+            "training.batch_size, or, if it was a GPU's, set training.device = 'cpu'"
+        )
     return None
 
 

@@ -6,23 +6,25 @@ and the towers are bit for bit those that one machine trains. Every worker reads
 """
 
 import json
+import pickle
 import shutil
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from schemas.errors import SettingsError
+from schemas.errors import PipelineError, SettingsError
 from schemas.settings import CorpusSettings
 from tasks.cluster import open_cluster
 from tasks.train.data import read_prepared
 from tasks.train.ensemble import Ensemble, OnState, rows_of
 
 _FAILURES = 10  # of workers or nodes; each costs the epoch it was in
+_REFUSED = "refused.pickle"  # the error of a worker that no repetition can help
 
 
-def train_on_ray(ensemble: Ensemble, epochs: int, folder: Path, settings: CorpusSettings, on_state: OnState) -> None:
-    """Train every group of `ensemble` for so many epochs on the cluster of the settings.
+def train_on_ray(ensemble: Ensemble, epochs: int, folder: Path, settings: CorpusSettings, on_state: OnState) -> str:
+    """Train every group of `ensemble` for so many epochs on the cluster of the settings; return the device taken.
 
     Args:
         ensemble: fresh; takes on the state after each epoch in turn, or, in the refit, after the last.
@@ -33,6 +35,7 @@ def train_on_ray(ensemble: Ensemble, epochs: int, folder: Path, settings: Corpus
 
     Raises:
         SettingsError: training.device is "cuda", and the cluster has fewer GPUs than there are groups.
+        PipelineError: what a worker cannot do, such as reading an encoder that is not on its node.
     """
     with open_cluster(settings.ray_address):
         import ray
@@ -42,6 +45,7 @@ def train_on_ray(ensemble: Ensemble, epochs: int, folder: Path, settings: Corpus
         groups, gpus = len(ensemble.groups), int(ray.cluster_resources().get("GPU", 0))
         settings = settle_device(settings, groups, gpus)
         folder.mkdir(exist_ok=True)
+        (folder / _REFUSED).unlink(missing_ok=True)
         TorchTrainer(
             _train_group,
             train_loop_config={
@@ -62,10 +66,14 @@ def train_on_ray(ensemble: Ensemble, epochs: int, folder: Path, settings: Corpus
                 checkpoint_config=train.CheckpointConfig(num_to_keep=2),
             ),
         ).fit()
+        if (folder / _REFUSED).exists():
+            error: PipelineError = pickle.loads((folder / _REFUSED).read_bytes())
+            raise error
     for epoch in range(1, epochs + 1) if _needs_every_epoch(ensemble.phase) else [epochs]:
         ensemble.load_groups([_state_file(folder, number, epoch) for number in range(len(ensemble.groups))])
         on_state()
     shutil.rmtree(folder)
+    return settings.training.device
 
 
 def settle_device(settings: CorpusSettings, groups: int, gpus: int) -> CorpusSettings:
@@ -100,7 +108,15 @@ def _needs_every_epoch(phase: str) -> bool:
 
 
 def _train_group(config: dict[str, Any]) -> None:
-    """Train the group whose number is the worker's rank, from its last checkpoint on."""
+    """Train the group whose number is the worker's rank; what no repetition can help is left for who asked."""
+    try:
+        _train(config)
+    except PipelineError as error:  # raised here, Ray would try it ten times more, and give back another
+        (Path(config["states"]) / _REFUSED).write_bytes(pickle.dumps(error))
+
+
+def _train(config: dict[str, Any]) -> None:
+    """Train from the last checkpoint on."""
     from ray import train
 
     settings = CorpusSettings.model_validate_json(config["settings"])

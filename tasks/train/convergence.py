@@ -37,6 +37,7 @@ _FLAT, _FLAT_OF = (
     0.15,
     32,
 )  # effective rank over min(K, 32). Sound: 0.5 and more; vectors of 2 or 4 numbers: 0.06 to 0.12
+_SMALL = 3  # a standard question with at most so many rows belongs to the tail
 _SAMPLE = 512  # rows whose texts are compared: some hundredths of a second
 
 _Reason = tuple[Cause, str]
@@ -50,7 +51,6 @@ def judge(
     class_vectors: NDArray[np.float32],
     prepared: Prepared,
     settings: CorpusSettings,
-    small: int = 3,
 ) -> Convergence:
     """Say whether the training worked and, if not, why, and which setting to change.
 
@@ -61,8 +61,7 @@ def judge(
         reach: floor and first value of the loss.
         class_vectors: (S, K, o) of unit length per tower.
         prepared: what was trained on.
-        settings: it was trained by.
-        small: a class with at most so many rows counts for the tail.
+        settings: it was trained by; of its loss, model and training.
     """
     class_rows = np.bincount(prepared.labels, minlength=len(prepared.classes))
     texts, labels = prepared.sample()
@@ -76,14 +75,14 @@ def judge(
         oscillation=epochs[-1].batch_loss_spread,
         effective_rank=float(np.mean([effective_rank(tower) for tower in class_vectors])),
         mean_cosine=mean_cosine(class_vectors),
-        tail_cosine=mean_cosine(class_vectors[:, class_rows <= small]),
+        tail_cosine=mean_cosine(class_vectors[:, class_rows <= _SMALL]),
         batch_variety=1.0 if settings.split.shuffle else batch_variety(prepared.labels, settings.training.batch_size),
         mislabelled=share_mislabelled(texts.bags, prepared.classes.bags, labels),
         training_recall_at_1=known,
     )
     reasons = [
         *_reasons_of_data(found, reach, settings),
-        *_reasons_of_training(found, reach, epochs, class_rows, small, settings),
+        *_reasons_of_training(found, reach, epochs, class_rows, settings),
     ]
     if not reasons:
         good = " (good)" if found.reducible_fall >= _GOOD else ""
@@ -120,7 +119,6 @@ def _reasons_of_training(
     reach: Reachability,
     epochs: list[Epoch],
     class_rows: NDArray[np.int64],
-    small: int,
     settings: CorpusSettings,
 ) -> Iterator[_Reason]:
     """Give the cause that the curve and the vectors show, if the model needs one."""
@@ -140,7 +138,7 @@ def _reasons_of_training(
         cosine
         for cosine, size in (
             (found.mean_cosine, len(class_rows)),
-            (found.tail_cosine, (class_rows <= small).sum()),
+            (found.tail_cosine, (class_rows <= _SMALL).sum()),
         )
         if cosine is not None and size >= _PAIRS_OF
     ]
@@ -164,7 +162,10 @@ def _reasons_of_training(
 
 def _more_steps(settings: CorpusSettings) -> str:
     training, usual = settings.training, Training()
-    if training.learning_rate < usual.learning_rate / 4:
+    if settings.model.tower == "pretrained":
+        if training.encoder_learning_rate < usual.encoder_learning_rate / 4:
+            return f"training.encoder_learning_rate = {usual.encoder_learning_rate:g}"
+    elif training.learning_rate < usual.learning_rate / 4:
         return f"training.learning_rate = {usual.learning_rate:g}"
     return f"training.epochs = {max(usual.epochs, 4 * training.epochs)}"
 
@@ -179,6 +180,9 @@ def _remedy(settings: CorpusSettings, classes: int) -> str:
         return "model.output = 64"
     if any(size < narrow for size in model.hidden):
         return f"model.hidden = {[max(64, size) for size in model.hidden]}"
+    if model.tower == "pretrained":  # neither embedding nor learning_rate moves its encoder
+        rate = settings.training.encoder_learning_rate
+        return f"training.encoder_learning_rate = {min(rate / 2, Training().encoder_learning_rate):g}"
     if model.embedding < narrow:
         return f"model.embedding = {Model().embedding}"
     if settings.training.learning_rate > _LARGE_RATE:

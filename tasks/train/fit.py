@@ -19,7 +19,7 @@ from tasks.prepare.hashing import keys
 from tasks.prepare.negatives import draw_negatives
 from tasks.train import losses
 from tasks.train.batches import class_shares, draw_order, log_presence
-from tasks.train.data import Prepared, Shards, Texts
+from tasks.train.data import Prepared, Texts
 from tasks.train.device import Device, device_of
 from tasks.train.reachability import target_of
 from tasks.train.towers import Embedded, Sizes, Table, make_tower
@@ -77,13 +77,10 @@ class Fit:
         self.prepared, self.settings, self.name, self.epochs = prepared, settings, name, epochs
         self.loss = settings.loss_for(len(prepared.classes))
         self.epochs_done = 0
-        self.rows, self._labels = rows, prepared.labels
-        self._queries: Texts | Shards = prepared.queries
-        if settings.training.own_texts:
-            own = np.arange(len(prepared.classes))
-            self.rows = np.concatenate([rows, len(prepared.labels) + own])
-            self._queries = prepared.queries.followed_by(prepared.classes)
-            self._labels = np.concatenate([prepared.labels, own])
+        own = np.arange(len(prepared.classes) if settings.training.own_texts else 0)
+        self.rows = np.concatenate([rows, len(prepared.labels) + own])
+        self._queries = prepared.queries.followed_by(prepared.classes.take(own))
+        self._labels = np.concatenate([prepared.labels, own])
         generator = torch.Generator().manual_seed(self._seed("weights", 0))
         self.device = device or device_of(settings)
         self.tower = make_tower(settings.model, Sizes(prepared.vocabulary, prepared.words), generator, self.device)

@@ -16,7 +16,6 @@ from schemas.training import Epoch, Reachability, TrainingReport
 from tasks.train.candidate import ENCODER, ModelCard, write_candidate
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
-from tasks.train.device import CPU
 from tasks.train.ensemble import Ensemble, rows_of
 from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, Exemplars, keep_exemplars
 from tasks.train.reachability import assess, find_reachable
@@ -51,9 +50,9 @@ def train_candidate(
     chosen |= settled
     rows = rows_of(prepared, "refit")
     with Ensemble(prepared, rows, settings, "refit", settings.training.epochs) as ensemble:
-        _run(ensemble, int(chosen["epochs"]), partial / "refit.safetensors", settings, on_epoch)
-        if ensemble.groups[0].device != CPU:
-            chosen["device"] = str(ensemble.groups[0].device)
+        device = _run(ensemble, int(chosen["epochs"]), partial / "refit.safetensors", settings, on_epoch)
+        if device != "cpu":
+            chosen["device"] = device
         arrays = ensemble.arrays()
         per_class = settings.model.exemplars if chosen["exemplar_weight"] else 0
         kept = keep_exemplars(ensemble, prepared, rows, per_class)
@@ -227,14 +226,13 @@ def best_stop(scores: NDArray[np.float64]) -> int:
     return clearly_best(scores, len(scores) - 1) + 1
 
 
-def _run(ensemble: Ensemble, epochs: int, checkpoint: Path, settings: CorpusSettings, on_epoch: OnEpoch) -> None:
-    """Train up to `epochs`, from the checkpoint if there is one, leaving checkpoints on the way."""
+def _run(ensemble: Ensemble, epochs: int, checkpoint: Path, settings: CorpusSettings, on_epoch: OnEpoch) -> str:
+    """Train up to `epochs`, from the checkpoint if there is one, leaving checkpoints; return the device."""
     if settings.engine == "ray":
         from tasks.train.cluster import train_on_ray
 
         folder = checkpoint.with_suffix("")
-        train_on_ray(ensemble, epochs, folder, settings, lambda: on_epoch(ensemble.done[-1], epochs))
-        return
+        return train_on_ray(ensemble, epochs, folder, settings, lambda: on_epoch(ensemble.done[-1], epochs))
     if checkpoint.exists():
         ensemble.load(checkpoint)
     saved = time.monotonic()
@@ -243,6 +241,7 @@ def _run(ensemble: Ensemble, epochs: int, checkpoint: Path, settings: CorpusSett
         if time.monotonic() - saved >= settings.training.checkpoint_seconds:
             ensemble.save(checkpoint)
             saved = time.monotonic()
+    return str(ensemble.groups[0].device)
 
 
 def _ranks(ensemble: Ensemble, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.int64]:

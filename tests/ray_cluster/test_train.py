@@ -1,13 +1,20 @@
 """Training by Ray Train: the towers of one machine, bit for bit, also when a node dies in the middle."""
 
+import shutil
 import threading
 import time
 
+import numpy as np
 import pytest
 
+from schemas.errors import SettingsError
+from tasks.train.cluster import train_on_ray
+from tasks.train.data import read_prepared
+from tasks.train.ensemble import Ensemble
 from tasks.train.training import train_candidate
-from tests.tasks.prepare.toy import file_bytes, prepare_rows
+from tests.tasks.prepare.toy import PAIRS, file_bytes, prepare_rows
 from tests.tasks.train.conftest import small_settings
+from tests.tasks.train.tiny_bert import write_bert
 
 pytestmark = pytest.mark.ray
 
@@ -55,3 +62,15 @@ def test_the_choice_is_the_same_on_a_cluster(tmp_path, prepared, cluster):
 
     assert reports[0] == reports[1]
     assert file_bytes(tmp_path / "ray" / "out") == file_bytes(tmp_path / "local" / "out")
+
+
+def test_what_no_repetition_can_help_ends_the_training_with_its_own_message(tmp_path, prepared, cluster):
+    """An encoder that its node does not have: said once, not tried eleven times and hidden in an error of Ray's."""
+    pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[pretrained]'")
+    encoder = write_bert(tmp_path / "bert", [text for pair in PAIRS for text in pair])
+    settings = small_settings(model={"tower": "pretrained", "encoder": str(encoder)}, engine="ray")
+    data = read_prepared(prepared, settings.model)
+    with Ensemble(data, np.arange(len(data.labels)), settings, "refit", 1) as ensemble:
+        shutil.rmtree(encoder)
+        with pytest.raises(SettingsError, match="cannot be loaded"):
+            train_on_ray(ensemble, 1, tmp_path / "refit", settings, lambda: None)

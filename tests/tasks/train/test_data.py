@@ -6,6 +6,7 @@ import pytest
 
 from tasks.train import data
 from tasks.train.data import Shards, Texts, read_prepared
+from tasks.train.fit import Fit
 from tasks.train.training import train_candidate
 from tests.tasks.prepare.toy import prepare_rows
 
@@ -57,6 +58,18 @@ def test_no_more_row_groups_are_held_than_a_window_touches(parts, few_in_memory)
     shards.take(np.arange(len(shards)))
 
     assert len(shards._held) == 4
+
+
+@pytest.mark.parametrize("own_texts", [True, False])
+def test_each_group_of_towers_holds_row_groups_of_its_own(parts, small, few_in_memory, own_texts):
+    """Their windows come in another order: one store for all would read every row group anew for each batch."""
+    settings, prepared = small(training={"own_texts": own_texts}), read_prepared(parts)
+    rows = np.arange(len(prepared.labels))
+
+    one, other = (Fit(prepared, rows, settings, f"refit/{number}", 2)._queries for number in (0, 1))
+
+    assert one is not other
+    assert one._held is not other._held
 
 
 def test_negatives_are_the_same_from_a_file_as_from_memory(parts, few_in_memory, monkeypatch):
