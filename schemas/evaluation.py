@@ -103,9 +103,9 @@ class Comparison(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: str  # the live one
-    live: Metrics  # on all test rows, those it was trained on included
+    live: Metrics  # on all test rows, those seen in a training included
     live_by_class_size: dict[str, Metrics] = {}
-    seen_rows: int = 0  # test rows whose query the live version was trained on: they say nothing and are left out below
+    seen_rows: int = 0  # test rows whose query one of the two was trained on: they say nothing, and are left out below
     difference: Difference
     by_class_size: dict[str, Difference] = {}
 

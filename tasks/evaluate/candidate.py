@@ -1,6 +1,7 @@
-"""From files to measurements: a candidate, its baselines and the live version on the same test rows. Pure."""
+"""From files to measurements: a candidate and its baselines on the same test rows. Pure."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +30,19 @@ class Prepared:
     """What evaluate reads of prepare's folder."""
 
     test: pa.Table
-    train: pa.Table  # of very many rows the first ones: they are shuffled
     classes: pa.Table
     folder: Path
 
     @classmethod
     def read(cls, folder: Path) -> "Prepared":
-        """Read train.parquet, test.parquet and classes.parquet."""
+        """Read test.parquet and classes.parquet."""
         test, classes = (pq.read_table(folder / f"{name}.parquet") for name in ("test", "classes"))
-        return cls(test, _read_first(folder / "train.parquet", TRAIN_ROWS), classes, folder)
+        return cls(test, classes, folder)
+
+    @cached_property
+    def train(self) -> pa.Table:
+        """The training rows, of very many the first ones: they are shuffled. Read when they are asked for."""
+        return _read_first(self.folder / "train.parquet", TRAIN_ROWS)
 
     def test_rows(self) -> TestRows:
         """Return the held-out rows."""

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 
 from schemas.errors import StaleFile
 from schemas.evaluation import Comparison
@@ -40,7 +39,7 @@ def compare(corpus: CorpusSettings, workspace: Workspace, prepared: Path, evalua
         return None
     try:  # with a store, its files are got first
         model = Model(fetch(workspace.models, live))
-    except (StaleFile, OSError, ValueError, KeyError, SafetensorError) as error:
+    except (StaleFile, OSError, ValueError, KeyError) as error:
         _LOGGER.warning("live version %s cannot be read and is not compared: %s", live, error)
         return None
     comparison = compare_with_live(prepared, evaluated / "ranked.parquet", model, workspace.models / live, corpus)
@@ -51,7 +50,10 @@ def compare(corpus: CorpusSettings, workspace: Workspace, prepared: Path, evalua
 def compare_with_live(
     prepared_folder: Path, ranked: Path, model: Model, live: Path, settings: CorpusSettings
 ) -> Comparison:
-    """Measure the live version on the candidate's test rows, and the difference on those new to it.
+    """Measure the live version on the candidate's test rows, and the difference on those new to both.
+
+    Of the live version's standard questions the right one is that of the same text, or else, where it was renamed, that
+    of the same id. The text goes first: in some lists an id is but the place, and a row more shifts them all.
 
     Args:
         prepared_folder: of prepare.
@@ -62,12 +64,14 @@ def compare_with_live(
     """
     prepared = Prepared.read(prepared_folder)
     rows = prepared.test_rows()
-    number = {text: n for n, text in enumerate(model.standard_questions)}
-    truth = np.array([number.get(text, -1) for text in prepared.test["standard_question"].to_pylist()], dtype=np.int64)
-    ranks = rank_rows(model, TestRows(rows.queries, truth, rows.in_train), len(number)).ranks
+    by_text, by_id = ({key: n for n, key in enumerate(keys)} for keys in (model.standard_questions, model.ids))
+    ids = [*prepared.classes["id"].to_pylist(), None]  # the last one, number -1, of a text that is no class
+    texts = prepared.test["standard_question"].to_pylist()
+    truth = [by_text.get(text, by_id.get(ids[number], -1)) for text, number in zip(texts, rows.truth, strict=True)]
+    ranks = rank_rows(model, TestRows(rows.queries, np.array(truth, np.int64), rows.in_train), len(by_text)).ranks
     candidate: NDArray[np.int64] = pq.read_table(ranked, columns=["rank"])["rank"].to_numpy()
     sizes = prepared.classes["rows"].to_numpy()
-    unseen = ~was_trained_on(live, rows.queries)
+    unseen = ~(was_trained_on(live, rows.queries) | rows.in_train)
     overall, by_size = compare_by_class_size(
         candidate[unseen], ranks[unseen], rows.truth[unseen], sizes, settings.publish.confidence, settings.seed
     )

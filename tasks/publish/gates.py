@@ -69,7 +69,7 @@ def _ask_test_rows(evaluation: Evaluation) -> Gate:
 
 
 def _ask_baseline(evaluation: Evaluation, comparison: Comparison | None, tolerance: Tolerance) -> Gate:
-    """The bar where no live version can be one: none is there, or it learnt most of the test rows by heart."""
+    """The bar where no live version can be one: none is there, or one of the two learnt most test rows by heart."""
     name, best = max(
         ((name, metrics.recall_at_10.value) for name, metrics in evaluation.baselines.items()),
         key=lambda pair: pair[1],
@@ -96,7 +96,7 @@ def _ask_baseline(evaluation: Evaluation, comparison: Comparison | None, toleran
 
 def _ask_live(comparison: Comparison | None, settings: Publishing) -> Iterator[Gate]:
     if comparison is None or not comparison.difference.rows:
-        known = "nothing is live" if comparison is None else "it was trained on every test row"
+        known = "nothing is live" if comparison is None else "one of the two was trained on every test row"
         yield Gate(name="Live version", outcome="not asked", measured=known, bound="the best baseline is the bar")
         return
     yield _ask_difference("", comparison.difference, comparison, settings.below_live, "publish.below_live", settings)
@@ -120,7 +120,11 @@ def _ask_difference(
     if level is None:
         return gate
     where = f" of standard questions with {size} training rows" if size else ""
-    aside = f" ({comparison.seen_rows} more were left out: it was trained on them)" if comparison.seen_rows else ""
+    aside = (
+        f" ({comparison.seen_rows} more were left out: one of the two was trained on them)"
+        if comparison.seen_rows
+        else ""
+    )
     reason = (
         f"recall@10 is {-gain.value:.4f} below that of live version {comparison.version} on the same {rows} test rows"
         f"{where}{aside}: {difference.lost} lost, {difference.won} won; that is more than {setting}.{level} = "

@@ -16,8 +16,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from schemas.errors import StaleFile
 from schemas.manifest import write_atomically
 from schemas.settings import Model, Text
 from tasks.ingest.normalise import NORMALISER
@@ -91,6 +93,14 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def read_arrays(folder: Path) -> dict[str, NDArray[Any]]:
-    """Read model.safetensors."""
-    arrays: dict[str, NDArray[Any]] = load_file(folder / "model.safetensors")
+    """Read model.safetensors.
+
+    Raises:
+        StaleFile: it is damaged.
+    """
+    file = folder / "model.safetensors"
+    try:
+        arrays: dict[str, NDArray[Any]] = load_file(file)
+    except SafetensorError as error:
+        raise StaleFile(f"{file} is damaged ({error}); take another version, or run the corpus again") from error
     return arrays

@@ -160,7 +160,7 @@ def test_the_report_says_what_an_operator_asks_for(page):
         "5 test row(s) repeat a training query",
         "2 test row(s) ask for a standard question the corpus does not have",
         "61.3 s",
-        "counted on the 160 rows whose query it was not trained on",
+        "counted on the 160 rows whose query neither was trained on",
         "Held back",
         "Golden queriesheld8 of 9 rightHeld: ",
         "Live versionpassedrecall@10 +0.0310holds beyond 0.01 below",

@@ -276,6 +276,24 @@ def test_threads_are_answered_without_a_gap_while_versions_change(tmp_path, cand
     assert retriever.search(["签证"], 1)[0][0].standard_question.endswith("4")
 
 
+@pytest.mark.parametrize("bytes_left", [0, 5, 100, 2000])
+def test_a_damaged_new_version_does_not_take_the_old_one_down(tmp_path, candidate, caplog, bytes_left):
+    """The one in memory answers on, and the log says which file to mend; who loads the damaged one is told, too."""
+    models = tmp_path / "models" / "toy"
+    first = publish(models, candidate)
+    retriever = Retriever(models)
+    before = retriever.search(QUERIES)
+    torn = renamed(candidate, tmp_path / "torn", "!")
+    (torn / "model.safetensors").write_bytes((torn / "model.safetensors").read_bytes()[:bytes_left])
+    publish(models, torn)
+
+    assert retriever.search(QUERIES) == before
+    assert retriever.version == first
+    assert "model.safetensors is damaged" in caplog.text
+    with pytest.raises(StaleFile, match=r"model\.safetensors is damaged .*take another version"):
+        Retriever(models)
+
+
 @pytest.mark.parametrize(("key", "value"), [("tokeniser", "jieba-9"), ("normaliser", "none"), ("format", 0)])
 def test_a_model_of_another_tokeniser_is_refused(tmp_path, candidate, key, value):
     """It would answer wrong without any error; the message names both and what to do."""
