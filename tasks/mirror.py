@@ -32,7 +32,8 @@ MANIFEST = "manifest.json"
 _LOGGER = logging.getLogger("dssm.mirror")
 _Result = TypeVar("_Result")
 _TRIES = 20  # of a deed that others keep overtaking
-_LEFT_OVER = timedelta(days=1)  # what is no version for so long is deleted from the store
+_LEFT_OVER = timedelta(days=1)  # what is no version for so long is deleted, from the store and from here
+_FETCHING = ".fetch-"
 _POLL_SECONDS = 5.0
 
 
@@ -41,12 +42,16 @@ class Overtaken(MachineFault):
 
 
 @contextmanager
-def locked(models: Path) -> Iterator[None]:
-    """Let one process of this machine at a time change what is live; the system frees a dead one's lock."""
+def locked(models: Path, wait: bool = True) -> Iterator[None]:
+    """Let one process of this machine at a time change what is live; the system frees a dead one's lock.
+
+    Raises:
+        BlockingIOError: another one has the lock, and this one does not wait for it.
+    """
     models.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(models / ".lock", os.O_RDWR | os.O_CREAT)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)
@@ -86,12 +91,18 @@ def refresh(models: Path) -> None:
 
 
 def follow(models: Path) -> None:
-    """Do the same, with the live version's files; where the store cannot be asked, what is here answers on."""
+    """Do the same, with the live version's files; where that cannot be now, what is here answers on.
+
+    Now it cannot be where the store or the disk fails, or while another process changes what is live, which may take as
+    long as a version takes to upload.
+    """
     if store := store_of(models):
         try:
-            with locked(models):
+            with locked(models, wait=not (models / POINTER).exists()):
                 _copy(store, models, with_files=True)
-        except (MachineFault, StaleFile) as error:
+        except BlockingIOError:
+            _LOGGER.info("%s: is just being changed; what is live is taken from the copy in %s", models.name, models)
+        except (MachineFault, StaleFile, OSError) as error:
             if not (models / POINTER).exists():
                 raise
             _LOGGER.warning("%s: what is live is taken from the copy in %s: %s", models.name, models, error)
@@ -112,7 +123,7 @@ def fetch(models: Path, version: str) -> Path:
     missing = {path: digest for path, digest in manifest.files.items() if not _is(folder / path, digest)}
     if not missing:  # also where the store cannot be asked
         return folder
-    with TemporaryDirectory(prefix=".fetch-", dir=models.parent) as partial:
+    with TemporaryDirectory(prefix=_FETCHING, dir=models) as partial:
         store.pull(_path(models, version), Path(partial), list(missing))
         for path, digest in missing.items():
             if not _is(Path(partial, path), digest):
@@ -238,13 +249,16 @@ def _copy(store: Store, models: Path, with_files: bool) -> None:
     pointer = store.read(_path(models, POINTER))  # before the versions: each that it names was there before it
     names = [name.split("/") for name in store.objects(_path(models))]
     there = {parts[0] for parts in names if parts[1:] == [MANIFEST]}
-    here = {manifest.parent.name for manifest in models.glob(f"[!.]*/{MANIFEST}")}
-    for version in sorted(there - here):
-        (models / version).mkdir(exist_ok=True)
-        if manifest := store.read(_path(models, version, MANIFEST)):
+    for version in sorted(there):
+        if not (models / version / MANIFEST).exists() and (manifest := store.read(_path(models, version, MANIFEST))):
+            (models / version).mkdir(exist_ok=True)
             write_atomically(models / version / MANIFEST, manifest)
-    for version in here - there:
-        shutil.rmtree(models / version)
+    for folder in models.glob("[!.]*/"):  # also one without a manifest: whoever was about to fill it was killed
+        if folder.name not in there:
+            shutil.rmtree(folder)
+    for folder in models.glob(f"{_FETCHING}*/"):  # who fetches holds no lock: only age tells a killed one
+        if time.time() - folder.stat().st_mtime > _LEFT_OVER.total_seconds():
+            shutil.rmtree(folder, ignore_errors=True)
     if pointer is None:
         (models / POINTER).unlink(missing_ok=True)
     elif pointer != _read(models / POINTER):

@@ -83,6 +83,13 @@ def where(workspace: Workspace, name: str) -> str:
     return store.where(f"{_run(workspace)}/{name}") if store else str(workspace.root / name)
 
 
+def where_step(workspace: Workspace, manifest: StepManifest) -> str:
+    """Return where people find a step of the run: in the store, by the run that made it, or else here."""
+    store = open_store()
+    path = _folder(workspace, manifest.step, manifest.key)
+    return store.where(path) if store else str(workspace.step(manifest.step))
+
+
 def find_run(workspace: Workspace, suffix: str) -> str | None:
     """Return the newest run of the corpus in the store whose name ends so, its own files got; None: there is none."""
     store = open_store()

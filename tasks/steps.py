@@ -23,7 +23,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from schemas.errors import CorpusRejected, StaleFile
+from schemas.errors import CorpusRejected, PipelineError, StaleFile
 from schemas.manifest import StepManifest, canonical_json, hash_json, list_files, sync_folder
 from schemas.workspace import CHECKOUT, Workspace
 from tasks.shelf import fetch_step, keep_folder, keep_step
@@ -93,7 +93,11 @@ def run_step(workspace: Workspace, step: str, inputs: Mapping[str, Any], make: M
             shutil.rmtree(rejected, ignore_errors=True)
             os.replace(out, rejected)
             shutil.rmtree(partial)
-            where = keep_folder(workspace, rejected)
+            try:
+                where = keep_folder(workspace, rejected)
+            except PipelineError as fault:  # it must not stand in the place of the reason
+                _LOGGER.warning("%s could not be put into the store: %s", rejected, fault)
+                where = str(rejected)
             raise CorpusRejected(f"{error}\nThe rows concerned are listed in {where}") from error
         StepManifest(step=step, key=key, files=list_files(out), facts=dict(made.facts), warnings=made.warnings).write(
             out

@@ -5,6 +5,7 @@ so whatever consists of several is put with the one that makes the others count 
 nobody else has replaced it since, which is all the locking that machines need among each other.
 """
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,6 +136,8 @@ class Store:
             try:
                 remote.get(there, here, batch_size=_AT_ONCE)
             except FileNotFoundError as error:
+                if _is_local(error):
+                    raise
                 _refuse_missing_bucket(error)
                 raise StaleFile(f"an object below {self.where(path)} is gone: {error}") from error
 
@@ -172,20 +175,18 @@ class Store:
         """Lend the file system; what goes wrong is said so that a person can act on it."""
         try:
             yield self._filesystem()
-        except PipelineError:
-            raise
-        except FileNotFoundError as error:
-            _refuse_missing_bucket(error)
-            raise StaleFile(f"an object of the store {self.address} is gone: {error}") from error
         except Exception as error:
+            if isinstance(error, PipelineError) or _is_local(error):
+                raise
+            if isinstance(error, FileNotFoundError):
+                _refuse_missing_bucket(error)
+                raise StaleFile(f"an object of the store {self.address} is gone: {error}") from error
             if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
                 raise MachineFault(
                     f"the store {self.address} refuses this machine ({error}). Give it AWS_ACCESS_KEY_ID and "
                     "AWS_SECRET_ACCESS_KEY (or a role) that may list, read, write and delete there, then run the same "
                     "command again: finished steps are not repeated"
                 ) from error
-            if isinstance(error, OSError) and error.filename:  # of the local disk
-                raise
             if not (isinstance(error, OSError) or type(error).__module__.startswith(("botocore", "aiohttp", "fsspec"))):
                 raise
             raise MachineFault(
@@ -220,6 +221,15 @@ def _check_conditional_writes(store: Store) -> None:
             "publish at once could lose a version, so nothing was published. Amazon S3 and current S3-compatible "
             "servers honour them"
         )
+
+
+def _is_local(error: Exception) -> bool:
+    """Say whether an error is of this machine's disk: s3fs gives those of the store no file, and never these numbers.
+
+    A write that finds the disk full has no file, either.
+    """
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return isinstance(error, OSError) and (error.filename is not None or error.errno in full)
 
 
 def _code_of(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from schemas.settings import CorpusSettings
 from schemas.validation import Drift, Verdict
 from schemas.workspace import Workspace, artifact_key
 from tasks.mirror import MANIFEST, POINTER, fetch, refresh
+from tasks.shelf import where_step
 from tasks.steps import Made, StepRun, run_step
 from tasks.validate.corpus import validate_corpus
 from tasks.validate.corpus_profile import PROFILE_FILE
@@ -39,8 +40,9 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) ->
     verdict = Verdict.model_validate_json((step.folder / "verdict.json").read_bytes())
     if verdict.outcome == "fail":
         _show(corpus, verdict, None)
+        where = where_step(workspace, step.manifest)
         raise CorpusRejected(
-            f"{describe_rejection(corpus.name, verdict.findings)}\nThe rows concerned are listed in {step.folder}"
+            f"{describe_rejection(corpus.name, verdict.findings)}\nThe rows concerned are listed in {where}"
         )
     try:
         drift = _compare(corpus, workspace, step)

@@ -2,6 +2,9 @@
 
 import os
 
+import pytest
+
+from schemas.errors import CorpusRejected
 from schemas.manifest import hash_file
 from tasks.evaluate.retriever import Retriever
 from tests.conftest import free_port, make_command, make_settings
@@ -29,6 +32,14 @@ def test_the_next_worker_finds_everything_done(flow, store, toy_csv, tmp_path, m
     kept_steps = [name.partition("-")[0] for name in {name.split("/")[0] for name in store.objects("steps/toy")}]
     assert sorted({*STEPS, *kept_steps}) == sorted(kept_steps), "each once, and all of them"
     assert not (flow.home / "models").exists(), "what is only here is another matter"
+
+
+def test_a_rejection_names_where_its_rows_lie(flow, store, toy_csv):
+    """In the store: the disk of a worker is nothing to its reader."""
+    with pytest.raises(CorpusRejected, match=rf"listed in ({store.address}/steps/toy/validate-[0-9a-f]+)$") as error:
+        flow(make_settings(toy_csv, validation__min_rows__stop=1000))
+    folder = str(error.value).rpartition(f"{store.address}/")[2]
+    assert [name for name in store.objects(folder) if name.endswith("/findings.parquet")]
 
 
 def test_a_store_that_cannot_be_used_is_told_in_one_line(store, tmp_path):

@@ -11,6 +11,7 @@ from schemas.workspace import Workspace
 from tasks import shelf
 from tasks.shelf import find_run, keep_files, prune, where
 from tasks.steps import run_step
+from tests.conftest import free_port
 from tests.tasks.test_steps import Counted
 
 
@@ -101,6 +102,18 @@ def test_what_was_found_in_a_rejected_corpus_can_be_read_in_the_store(store, mad
     with pytest.raises(CorpusRejected, match=f"listed in {store.address}/runs/toy/run-1/prepare.rejected"):
         made(reject)
     assert store.read("runs/toy/run-1/prepare.rejected/quarantine.txt") == b"row 7"
+
+
+def test_a_store_that_is_away_does_not_hide_why_a_corpus_is_rejected(store, made, tmp_path, monkeypatch):
+    """What was found is still here."""
+
+    def reject(folder: Path, partial: Path):
+        (folder / "quarantine.txt").write_text("row 7")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+        raise CorpusRejected("no row is usable")
+
+    with pytest.raises(CorpusRejected, match=rf"no row is usable\n.* listed in {tmp_path}/.*prepare.rejected$"):
+        made(reject)
 
 
 def test_a_run_that_began_elsewhere_is_found_with_its_result(store, tmp_path):

@@ -1,5 +1,7 @@
 """Objects in a real S3 server, and what a person reads when it does not do as it should."""
 
+import errno
+import os
 import re
 import subprocess
 import sys
@@ -145,6 +147,24 @@ def test_an_object_that_is_gone_is_said_so(store, tmp_path):
     """A listing named it, somebody deleted it."""
     with pytest.raises(StaleFile, match=r"below s3://shared/.*/x is gone"):
         store.pull("x", tmp_path, ["nothing"])
+
+
+def test_a_full_disk_is_not_the_stores_fault(store, tmp_path):
+    """A write that fails has the disk's own number, by which `flows.faults` knows it."""
+    store.write("x/a", b"a" * 100_000)
+    (tmp_path / "a").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device") as error:
+        store.pull("x", tmp_path, ["a"])
+    assert error.value.errno == errno.ENOSPC
+    assert error.value.filename is None, "else the other test covers it"
+
+
+def test_a_file_of_this_machine_keeps_its_name(store, tmp_path):
+    """One that is gone or may not be read is no object of the store."""
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path}/nothing"):
+        store.push(tmp_path, "x", ["nothing"])
+    with pytest.raises(PermissionError, match="/data/x"), store._asking():
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/data/x")  # root is refused nothing
 
 
 def test_without_s3fs_the_message_says_what_to_install():

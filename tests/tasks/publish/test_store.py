@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from tasks.publish.versions import (
     roll_back,
     wait_for_approval,
 )
+from tasks.store import Store
 from tests.conftest import s3_server, set_store
 from tests.tasks.publish.conftest import add
 
@@ -126,6 +128,55 @@ def test_a_store_that_is_gone_silences_nobody(tmp_path, candidates, monkeypatch,
     monkeypatch.setenv("DSSM_HOME", str(tmp_path / "empty"))
     with pytest.raises(MachineFault, match=f"{store.address} does not answer"):
         Retriever.live("toy")
+
+
+def test_who_asks_does_not_wait_for_who_publishes(machine, candidates):
+    """On the same machine: what is here answers; where nothing is here yet, there is nothing but to wait."""
+    here, there = machine("here"), machine("there")
+    machine("here")
+    first = publish(here, candidates("one"))
+    with ThreadPoolExecutor() as pool:
+        with locked(here):
+            assert pool.submit(Retriever.live, "toy").result(30).version == first.version
+        machine("there")
+        with locked(there):
+            waiting = pool.submit(Retriever.live, "toy")
+            with pytest.raises(TimeoutError):
+                waiting.result(0.5)
+        assert waiting.result(30).version == first.version
+
+
+def test_what_a_killed_fetch_left_goes_a_day_later(machine, candidates):
+    """A whole model; a younger one may be about to arrive."""
+    publish(machine("here"), candidates("one"))
+    there = machine("there")
+    code = """
+import os
+from tasks.evaluate.retriever import Retriever
+from tasks.store import Store
+Store.pull = lambda self, path, folder, files: (folder / files[0]).touch() or os._exit(9)
+Retriever.live("toy")
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT).returncode == 9
+    (left,) = [
+        file.parent for file in there.rglob("*") if file.is_file() and file.name not in ("manifest.json", ".lock")
+    ]
+    refresh(there)
+    assert left.exists()
+    os.utime(left, (0, 0))
+    refresh(there)
+    assert not left.exists()
+
+
+def test_a_version_forgotten_while_it_is_copied_leaves_no_folder(machine, candidates, monkeypatch):
+    """Nor does one that was fetched into just then."""
+    publish(machine("here"), candidates("one"))
+    there = machine("there")
+    read = Store.read
+    (there / "20200101-000000-abcdef").mkdir(parents=True)
+    monkeypatch.setattr(Store, "read", lambda self, path: None if path.endswith("manifest.json") else read(self, path))
+    refresh(there)
+    assert list(there.glob("[!.]*/")) == []
 
 
 def test_nothing_is_live_in_an_empty_store(machine, home, candidates):
