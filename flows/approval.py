@@ -79,15 +79,29 @@ def _carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[St
 
 def describe_candidate(workspace: Workspace, result: RunResult) -> str:
     """Return what a person should know before she answers, as Markdown."""
-    rows = [("this version", result.recall_at_1, result.recall_at_10)]
+    rows, difference = [("this version", result.recall_at_1, result.recall_at_10)], ""
     if (file := workspace.root / "comparison.json").exists():
         comparison = Comparison.model_validate_json(file.read_bytes())
         rows.append(("live now", comparison.live.recall_at_1.value, comparison.live.recall_at_10.value))
+        difference = _describe_difference(comparison)
     rows += [(name, one["recall_at_1"], one["recall_at_10"]) for name, one in result.baselines.items()]
     table = "\n".join(f"| {name} | {first or 0:.3f} | {tenth or 0:.3f} |" for name, first, tenth in rows)
     warnings = "\n".join(f"- {warning}" for warning in result.warnings) or "- none"
     return (
         f"**Version {result.version} of corpus {result.corpus}**, trained on {result.rows} rows of {result.classes} "
         f"standard questions, measured on {result.test_rows} held-out queries:\n\n"
-        f"| | recall@1 | recall@10 |\n|---|---|---|\n{table}\n\nWarnings:\n{warnings}\n\nReport: `{result.report}`"
+        f"| | recall@1 | recall@10 |\n|---|---|---|\n{table}\n\n{difference}Warnings:\n{warnings}\n\n"
+        f"Report: `{result.report}`"
+    )
+
+
+def _describe_difference(comparison: Comparison) -> str:
+    counted, live = comparison.difference, f"live version {comparison.version}"
+    if not counted.rows:
+        return f"Not compared with {live} row by row: one of the two was trained on every test row.\n\n"
+    gain = counted.recall_at_10
+    return (
+        f"Against {live}, on the {counted.rows} test rows that neither of the two was trained on: recall@10 "
+        f"**{gain.value:+.3f}** (95 % interval {gain.low:+.3f} to {gain.high:+.3f}), {counted.won} won, "
+        f"{counted.lost} lost.\n\n"
     )

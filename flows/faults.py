@@ -17,7 +17,7 @@ def as_fault(error: BaseException) -> PipelineError | None:
     if number in _NO_ROOM:
         where = f" {error.filename}" if isinstance(error, OSError) and error.filename else ""
         return MachineFault(
-            f"cannot write{where}: {os.strerror(number)}. Nothing live was changed. Free or open up space below "
+            f"cannot write{where}: {os.strerror(number)}. Free or open up space below "
             "DSSM_HOME (old runs: runs/<corpus>/) and run the same command again: finished steps are not repeated"
         )
     text = f"{type(error).__name__}: {error}"

@@ -69,7 +69,7 @@ def render_report(
         training: How its training went.
         verdict: What validation says of the corpus.
         settings: The corpus's settings; those that differ from the default are set off.
-        comparison: The live version on the same rows; None: nothing is live.
+        comparison: The live version on the same rows; None: there is none to compare with.
         context: Facts of the run, by what to call them, e.g. {"version": ..., "run": ..., "started": ...}, shown as
             they are; "seconds" maps steps to the time they took.
         locations: Where training rows stand in the source, e.g. {812: "train.csv:814"}, for the suspect rows;

@@ -31,7 +31,7 @@ class Findings:
     drift: Drift | None  # None: nothing was live to compare with
     training: TrainingReport
     evaluation: Evaluation
-    comparison: Comparison | None  # None: nothing is live
+    comparison: Comparison | None  # None: nothing is live, or it cannot be read
     golden: Golden | None  # None: there are no golden queries
 
 

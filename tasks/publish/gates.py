@@ -21,6 +21,7 @@ def ask_gates(
     training: TrainingReport,
     verdict: Verdict,
     comparison: Comparison | None,
+    live: str | None,
     golden: Golden | None,
     settings: Publishing,
 ) -> list[Gate]:
@@ -30,14 +31,15 @@ def ask_gates(
         evaluation: of the candidate.
         training: its convergence counts.
         verdict: on the corpus it was trained on.
-        comparison: with the live version on the same rows; None: nothing is live.
+        comparison: with the live version on the same rows; None: there is none to compare with.
+        live: the live version, whether or not it could be compared; None: nothing is live.
         golden: how it answers the golden queries; None: there are none.
         settings: the bounds.
     """
     return [
         _ask_test_rows(evaluation),
         _ask_baseline(evaluation, comparison, settings.below_baseline),
-        *_ask_live(comparison, settings),
+        *_ask_live(comparison, live, settings),
         _ask_training(training, settings),
         _ask_data(verdict),
         _ask_golden(golden),
@@ -94,10 +96,18 @@ def _ask_baseline(evaluation: Evaluation, comparison: Comparison | None, toleran
     return gate.model_copy(update={"reason": reason})
 
 
-def _ask_live(comparison: Comparison | None, settings: Publishing) -> Iterator[Gate]:
+def _ask_live(comparison: Comparison | None, live: str | None, settings: Publishing) -> Iterator[Gate]:
     if comparison is None or not comparison.difference.rows:
-        known = "nothing is live" if comparison is None else "one of the two was trained on every test row"
-        yield Gate(name="Live version", outcome="not asked", measured=known, bound="the best baseline is the bar")
+        known = "one of the two was trained on every test row" if comparison else "nothing is live"
+        gate = Gate(name="Live version", outcome="not asked", measured=known, bound="the best baseline is the bar")
+        if live and comparison is None:
+            known = f"version {live} cannot be read"
+            reason = (
+                f"live {known}, and was not compared: the best baseline was the bar. This run's log says what is wrong "
+                "with it; the next version that goes live replaces it, and dssm rollback goes back to an earlier one"
+            )
+            gate = gate.model_copy(update={"outcome": "warned", "measured": known, "reason": reason})
+        yield gate
         return
     yield _ask_difference("", comparison.difference, comparison, settings.below_live, "publish.below_live", settings)
     for size, difference in comparison.by_class_size.items():

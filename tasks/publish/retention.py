@@ -1,6 +1,7 @@
 """Old runs and unfinished work, deleted when a newer run has come to its end. Pure but for the disk."""
 
 import fcntl
+import logging
 import os
 import shutil
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from schemas.workspace import Workspace
 
+_LOGGER = logging.getLogger("dssm.publish")
 _ABANDONED = 14 * 24 * 3600  # unfinished work that nobody took up for so long, in seconds
 
 
@@ -21,11 +23,14 @@ def prune_runs(workspace: Workspace, keep: int, spare: Set[str] = frozenset()) -
     runs = [run for run in others if (run / "run.json").exists() or _is_old(run)]
     surplus = [run for run in runs if run.name not in spare][: max(0, len(runs) + 1 - keep)]
     for run in surplus:
-        shutil.rmtree(run)
+        try:
+            shutil.rmtree(run)
+        except OSError as error:  # it is tried again after the next run
+            _LOGGER.warning("old run %s was not deleted: %s", run, error)
     for folder in workspace.partial.glob("*/"):
         if _is_old(folder) and not _in_use(folder):
             shutil.rmtree(folder, ignore_errors=True)
-    return [run.name for run in surplus]
+    return [run.name for run in surplus if not run.exists()]
 
 
 def _is_old(folder: Path) -> bool:

@@ -9,6 +9,7 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
+from schemas.errors import PipelineError
 from schemas.evaluation import Gate
 from schemas.manifest import write_atomically
 from schemas.run import RunResult, Status
@@ -44,18 +45,25 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, St
     """Decide, and change what is live only after everything else is on disk; write report.html and run.json."""
     began = time.monotonic()
     found = read_findings(workspace, steps)
+    write_atomically(workspace.root / "settings.json", corpus.model_dump_json(indent=1).encode())
 
     def decide_and_publish() -> tuple[Status, str | None, list[Gate]]:
         nonlocal found
         found = _beside_live(corpus, workspace, steps, found)
         gates = ask_gates(
-            found.evaluation, found.training, found.verdict, found.comparison, found.golden, corpus.publish
+            found.evaluation,
+            found.training,
+            found.verdict,
+            found.comparison,
+            read_live(workspace.models).version,
+            found.golden,
+            corpus.publish,
         )
         status, version, asked = _decide(corpus, workspace, steps["train"].folder / "candidate", gates)
         write_report(corpus, workspace, steps, found, asked, status)
         if version is None and status in ("published", "awaiting_approval"):
             version = _add_version(corpus, workspace, steps, found, status)
-        prune_runs(workspace, corpus.publish.keep_runs, runs_to_spare(workspace.models))
+        _tidy(corpus, workspace)
         return status, version, asked
 
     status, version, asked = change(workspace.models, decide_and_publish)
@@ -65,10 +73,7 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, St
         warnings += [f"the live version would be held back today: {why}" for why in list_reasons(asked, "held")]
     seconds = {name: step.seconds for name, step in steps.items()} | {"publish": time.monotonic() - began}
     result = summarise_run(corpus, workspace, steps, found.evaluation, status, version, reasons, warnings, seconds)
-    write_atomically(workspace.root / "settings.json", corpus.model_dump_json(indent=1).encode())
-    write_atomically(workspace.root / "run.json", result.model_dump_json(indent=1).encode())
-    keep_files(workspace, ["settings.json", "comparison.json", "report.html", "run.json"])
-    prune(workspace, corpus.publish.keep_runs, runs_to_spare(workspace.models))
+    result = _leave(corpus, workspace, result)
     _show(corpus.name, result, asked)
     return result
 
@@ -125,8 +130,34 @@ def _add_version(
         go_live(workspace.models, manifest, "published")
     else:
         wait_for_approval(workspace.models, manifest)
-    prune_versions(workspace.models, corpus.publish.keep_versions)
     return manifest.version
+
+
+def _tidy(corpus: CorpusSettings, workspace: Workspace) -> None:
+    """Delete old runs and versions, under the lock; what cannot be deleted takes nothing back that has gone live."""
+    try:
+        prune_runs(workspace, corpus.publish.keep_runs, runs_to_spare(workspace.models))
+        prune_versions(workspace.models, corpus.publish.keep_versions)
+    except (OSError, PipelineError) as error:
+        get_run_logger().warning("%s: not all old versions were deleted: %s", corpus.name, error)
+
+
+def _leave(corpus: CorpusSettings, workspace: Workspace, result: RunResult) -> RunResult:
+    """Leave run.json here and in the store, and delete what is old there; return the result.
+
+    What fails of it is a warning where a version has gone live: nobody would be told of that, were the run to fail.
+    """
+    try:
+        write_atomically(workspace.root / "run.json", result.model_dump_json(indent=1).encode())
+        keep_files(workspace, ["settings.json", "comparison.json", "report.html", "run.json"])
+        prune(workspace, corpus.publish.keep_runs, runs_to_spare(workspace.models))
+    except (OSError, PipelineError) as error:
+        if result.status != "published":
+            raise
+        warning = f"version {result.version} is live, but what its run leaves is not complete: {error}"
+        get_run_logger().warning("%s: %s", corpus.name, warning)
+        return result.model_copy(update={"warnings": [*result.warnings, warning]})
+    return result
 
 
 def _show(corpus: str, result: RunResult, gates: list[Gate]) -> None:

@@ -359,7 +359,6 @@ def test_a_full_disk_is_exit_3_and_the_live_version_answers_on(dssm, bank_twice,
         found = only_json(ended)
         assert (ended.code, found["status"]) == (3, "failed"), found
         assert "No space left on device" in found["error"]
-        assert "Nothing live was changed" in found["error"]
         assert json.loads(command("models", "bank", "--json").out)["live"]["version"] == bank_twice["version"]
         assert command("query", "bank", "怎么退票").code == 0
     finally:

@@ -15,6 +15,7 @@ from schemas.errors import CorpusRejected, SettingsError, SourceError
 from schemas.live import VersionManifest
 from schemas.manifest import StepManifest, hash_file
 from schemas.run import RunResult
+from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
 from tasks.evaluate.retriever import Retriever
 from tasks.evaluate.task import evaluate
@@ -22,6 +23,7 @@ from tasks.ingest.task import ingest
 from tasks.prepare.task import prepare
 from tasks.publish.task import publish
 from tasks.publish.versions import approve, read_live, read_versions, roll_back
+from tasks.steps import StepRun
 from tasks.train.task import train
 from tasks.validate.task import validate
 from tests.conftest import PAIRS, TOY, make_settings, write_table
@@ -37,6 +39,17 @@ def wide(tmp_path):
     cities = ["北京", "上海", "广州", "成都", "西安"]
     pairs = [(city + query, f"{city}：{question}") for city in cities for query, question in PAIRS]
     return write_table(tmp_path / "wide.csv", pairs)
+
+
+def measured(settings: CorpusSettings) -> tuple[Workspace, dict[str, StepRun]]:
+    """Do all of a run but to publish, inside a flow."""
+    run = Workspace.of(settings.name, new_run())
+    ingested = ingest(settings, run)
+    validated = validate(settings, run, ingested)
+    prepared = prepare(settings, run, ingested, validated)
+    trained = train(settings, run, prepared)
+    steps = {"ingest": ingested, "validate": validated, "prepare": prepared, "train": trained}
+    return run, steps | {"evaluate": evaluate(settings, run, steps)}
 
 
 def test_a_first_run_publishes_and_leaves_everything(flow, toy_csv):
@@ -167,13 +180,7 @@ def test_a_candidate_is_held_against_what_went_live_after_it_was_measured(flow, 
 
     @prefect.flow
     def overtaken() -> tuple[RunResult, RunResult]:
-        run = Workspace.of(worse.name, new_run())
-        ingested = ingest(worse, run)
-        validated = validate(worse, run, ingested)
-        prepared = prepare(worse, run, ingested, validated)
-        trained = train(worse, run, prepared)
-        steps = {"ingest": ingested, "validate": validated, "prepare": prepared, "train": trained}
-        steps["evaluate"] = evaluate(worse, run, steps)
+        run, steps = measured(worse)
         return train_corpus(good), publish(worse, run, steps)
 
     published, held = overtaken()
@@ -182,6 +189,27 @@ def test_a_candidate_is_held_against_what_went_live_after_it_was_measured(flow, 
     assert published.version in held.reasons[0]
     assert json.loads((flow.run_folder(held) / "comparison.json").read_text())["version"] == published.version
     assert read_live(flow.models).version == published.version
+
+
+def test_what_fails_after_a_version_went_live_does_not_hide_that(flow, toy_csv):
+    """run.json cannot be written, nor something old be deleted: warnings, and the run ends as published.
+
+    The next one would say "unchanged": nobody would ever be told of the version.
+    """
+    settings = make_settings(toy_csv)
+    flow.models.mkdir(parents=True)
+    (flow.models / ".old.partial").symlink_to(flow.home)  # rmtree refuses it
+
+    @prefect.flow
+    def broken() -> RunResult:
+        run, steps = measured(settings)
+        (run.root / "run.json").mkdir()
+        return publish(settings, run, steps)
+
+    result = broken()
+
+    assert (result.status, read_live(flow.models).version) == ("published", result.version)
+    assert f"version {result.version} is live, but what its run leaves is not complete" in result.warnings[-1]
 
 
 def test_a_golden_query_that_breaks_holds_back_and_is_asked_before_the_training(flow, toy_csv, tmp_path):
@@ -263,6 +291,8 @@ def test_a_damaged_live_version_is_replaced_by_the_next_run(harm, flow, toy_csv)
     second = flow(make_settings(toy_csv))
     assert second.status == "published"
     assert second.version != first.version
+    assert any(w.startswith(f"live version {first.version} cannot be read") for w in second.warnings), second.warnings
+    assert "cannot be read" in (flow.run_folder(second) / "report.html").read_text("utf-8")
     assert len(Retriever(flow.models).search(["怎么退票"])[0]) == 10
 
 

@@ -18,10 +18,11 @@ def held(measured=None, trained=None, compared=None, golden=None, data=None, **s
     return list_reasons(gates(measured, trained, compared, golden, data, **settings), "held")
 
 
-def gates(measured=None, trained=None, compared=None, golden=None, data=None, **settings):
+def gates(measured=None, trained=None, compared=None, golden=None, data=None, live=None, **settings):
     """Ask the gates; what is not given is sound."""
-    asked = Publishing.model_validate(settings)
-    return ask_gates(measured or evaluation(0.9), trained or training(), data or verdict(), compared, golden, asked)
+    asked, live = Publishing.model_validate(settings), compared.version if compared else live
+    measured, trained, data = measured or evaluation(0.9), trained or training(), data or verdict()
+    return ask_gates(measured, trained, data, compared, live, golden, asked)
 
 
 def test_a_first_candidate_as_good_as_the_best_baseline_may_go_live():
@@ -111,6 +112,15 @@ def test_rows_that_the_live_version_learnt_by_heart_say_nothing():
     assert "100 more were left out: one of the two was trained on them" in some[0]
     assert [gate.outcome for gate in most[1:3]] == ["held", "passed"]
     assert [gate.outcome for gate in every[1:3]] == ["passed", "not asked"]
+
+
+def test_a_live_version_that_cannot_be_read_is_told_and_the_baselines_are_the_bar():
+    """It is not "nothing live": somebody must look after what answers now."""
+    baseline, live = gates(evaluation(0.9, bm25=0.95), live="20260101-000000-abcdef")[1:3]
+
+    assert (baseline.outcome, live.outcome) == ("held", "warned")
+    assert live.measured == "version 20260101-000000-abcdef cannot be read"
+    assert "the best baseline was the bar" in live.reason
 
 
 def test_nothing_measured_is_nothing_published():

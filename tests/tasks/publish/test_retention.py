@@ -41,6 +41,16 @@ def test_the_oldest_go_and_this_one_counts(workspace):
     assert left(workspace) == ["run-3", "run-4"]
 
 
+def test_a_run_that_cannot_be_deleted_keeps_no_other_one(workspace, tmp_path, caplog):
+    """Somebody moved it to another disk and left a link: that is told, and the others go."""
+    (workspace.runs / "run-0").rename(tmp_path / "elsewhere")
+    (workspace.runs / "run-0").symlink_to(tmp_path / "elsewhere")
+
+    assert prune_runs(workspace, 2) == ["run-1", "run-2"]
+    assert left(workspace) == ["run-0", "run-3", "run-4"]
+    assert f"old run {workspace.runs / 'run-0'} was not deleted: " in caplog.text
+
+
 def test_the_run_of_the_live_version_stays_and_counts(workspace):
     """However old it is: its report says why the version is live."""
     assert prune_runs(workspace, 3, frozenset({"run-0"})) == ["run-1", "run-2"]

@@ -1,0 +1,39 @@
+"""What a person reads before she answers the form; the form itself is filled in among the tests of operation."""
+
+import pytest
+
+from flows.approval import describe_candidate
+from schemas.run import RunResult
+from schemas.workspace import Workspace
+from tests.tasks.publish.measured import comparison
+
+RESULT = RunResult(
+    status="awaiting_approval", corpus="toy", version="v2", recall_at_1=0.6, recall_at_10=0.82, rows=900, test_rows=200
+)
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """A run that has ended."""
+    workspace = Workspace(home=tmp_path, corpus="toy", run="run-1")
+    workspace.root.mkdir(parents=True)
+    return workspace
+
+
+def test_the_form_tells_the_difference_on_rows_that_are_new_to_both(workspace):
+    """The live version's own recall is on all rows, and flattered by those it knows by heart."""
+    told = comparison(won=14, lost=4, rows=100, seen=100)
+    (workspace.root / "comparison.json").write_text(told.model_dump_json())
+    text, gain = describe_candidate(workspace, RESULT), told.difference.recall_at_10
+
+    assert "| live now | 0.800 | 0.800 |" in text
+    assert f"Against live version {told.version}, on the 100 test rows that neither of the two was trained on" in text
+    assert f"recall@10 **+0.100** (95 % interval {gain.low:+.3f} to {gain.high:+.3f}), 14 won, 4 lost" in text
+
+
+def test_the_form_says_where_no_row_can_tell(workspace):
+    """And nothing of a live version where there is none."""
+    assert "live" not in describe_candidate(workspace, RESULT)
+    (workspace.root / "comparison.json").write_text(comparison(0, 0, rows=0, seen=200).model_dump_json())
+
+    assert "one of the two was trained on every test row" in describe_candidate(workspace, RESULT)
