@@ -5,10 +5,11 @@ new are the same if they share half of the queries that are kept of them, or if 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable
-from itertools import pairwise
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from itertools import chain, pairwise
+from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,8 +24,10 @@ from tasks.validate.verdict import BoundRule, bound_rules, describe_rejection, t
 DRIFT_FILE = "drift.json"
 _SHARED = 0.5  # of the queries kept of two standard questions that are one
 _ALIKE = 0.8  # Jaccard of character pairs of two texts that are one
+_COMMON = 100  # standard questions that hold a query or a pair of characters which tells none of them from the others
 _EXAMPLES = 10
 _LOOK = "see whether the export is whole"
+_Part = TypeVar("_Part", bound=Hashable)
 
 DRIFT_RULES = (
     BoundRule(
@@ -124,7 +127,8 @@ class Changes(NamedTuple):
     added: list[Kept]
     removed: list[Kept]
     renamed: list[tuple[Kept, Kept]]
-    same: list[tuple[Kept, Kept]]  # the renamed ones, too
+    same: list[tuple[Kept, Kept]]  # the renamed ones, too; in no order
+    moved: list[tuple[Kept, Kept]]  # of the same, those that have other numbers of rows
     new_words: list[tuple[str, int]]
 
 
@@ -177,6 +181,7 @@ def find_changes(old: Corpus, new: Corpus) -> Changes:
         removed=sorted(removed, key=lambda one: (-one.rows, one.text)),
         renamed=sorted(((a, b) for a, b in pairs if a.text != b.text), key=lambda pair: (-pair[1].rows, pair[1].text)),
         same=pairs,
+        moved=sorted((pair for pair in pairs if pair[0].rows != pair[1].rows), key=_by_how_much),
         new_words=sorted(new_words, key=lambda pair: (-pair[1], pair[0])),
     )
 
@@ -229,19 +234,21 @@ def _match(before: list[Kept], now: list[Kept], key: Callable[[Kept], Hashable])
 
 def _match_alike(before: list[Kept], now: list[Kept]) -> list[tuple[Kept, Kept]]:
     """Pair those that share queries or have hardly different texts, the likeliest first, each once."""
-    candidates = []
-    for weigh, least in ((_queries_of, _SHARED), (_pairs_of, _ALIKE)):
-        holders = defaultdict(list)
-        for number, one in enumerate(now):
-            for part in weigh(one):
-                holders[part].append(number)
-        for left, one in enumerate(before):
-            parts = weigh(one)
-            for right, shared in Counter(n for part in parts for n in holders.get(part, ())).items():
-                others = weigh(now[right])
-                whole = min(len(parts), len(others)) if weigh is _queries_of else len(parts | others)
-                if shared / whole >= least:
-                    candidates.append((-shared / whole, left, right))
+    queries = [[one.queries for one in side] for side in (before, now)]
+    candidates = [
+        (-share, left, right)
+        for left, right in _meet(*queries)
+        for a, b in [(queries[0][left], queries[1][right])]
+        if (share := len(a & b) / min(len(a), len(b))) >= _SHARED
+    ]
+    texts = [[_pairs_of(one.text) for one in side] for side in (before, now)]
+    held = Counter(chain.from_iterable(chain(*texts)))
+    candidates += [
+        (-share, left, right)
+        for left, right in _meet(*([_rarest(parts, held) for parts in side] for side in texts))
+        for a, b in [(texts[0][left], texts[1][right])]
+        if (share := len(a & b) / len(a | b)) >= _ALIKE
+    ]
     pairs, gone, taken = [], set[int](), set[int]()
     for _, left, right in sorted(candidates):
         if left not in gone and right not in taken:
@@ -251,12 +258,34 @@ def _match_alike(before: list[Kept], now: list[Kept]) -> list[tuple[Kept, Kept]]
     return pairs
 
 
-def _queries_of(one: Kept) -> frozenset[Hashable]:
-    return one.queries
+def _meet(before: list[frozenset[_Part]], now: list[frozenset[_Part]]) -> Iterator[tuple[int, int]]:
+    """Yield which of two sides have a part in common that is not too common."""
+    holders: defaultdict[_Part, list[int]] = defaultdict(list)
+    for number, parts in enumerate(now):
+        for part in parts:
+            holders[part].append(number)
+    telling = {part: numbers for part, numbers in holders.items() if len(numbers) <= _COMMON}
+    for left, parts in enumerate(before):
+        for right in {number for part in parts for number in telling.get(part, ())}:
+            yield left, right
 
 
-def _pairs_of(one: Kept) -> frozenset[Hashable]:
-    return frozenset(pairwise(one.text)) or frozenset(one.text)
+def _pairs_of(text: str) -> frozenset[str]:
+    return frozenset(a + b for a, b in pairwise(text)) or frozenset(text)
+
+
+def _rarest(parts: frozenset[str], held: Mapping[str, int]) -> frozenset[str]:
+    """Return so many of the rarest parts that two sets which are alike have one of them in common.
+
+    Without one they would have less than `_ALIKE` of the larger set in common: the prefix filter of Chaudhuri, Ganti
+    and Kaushik, A Primitive Operator for Similarity Joins in Data Cleaning (2006).
+    """
+    few = len(parts) - ceil(_ALIKE * len(parts) - 1e-9) + 1
+    return frozenset(sorted(parts, key=lambda part: (held[part], part))[:few])
+
+
+def _by_how_much(pair: tuple[Kept, Kept]) -> tuple[int, str]:
+    return -abs(pair[0].rows - pair[1].rows), pair[1].text
 
 
 def _rest(before: list[Kept], now: list[Kept], pairs: list[tuple[Kept, Kept]]) -> tuple[list[Kept], list[Kept]]:
@@ -271,11 +300,10 @@ def _share(part: float, whole: float) -> float | None:
 
 def _list(changes: Changes) -> list[dict[str, Any]]:
     """Return the rows of drift.parquet."""
-    moved = sorted((pair for pair in changes.same if pair[0].rows != pair[1].rows), key=_by_how_much)
     rows = [_row("added", one.text, None, None, one.rows) for one in changes.added]
     rows += [_row("removed", one.text, None, one.rows, None) for one in changes.removed]
     rows += [_row("renamed", new.text, old.text, old.rows, new.rows) for old, new in changes.renamed]
-    rows += [_row("moved", new.text, None, old.rows, new.rows) for old, new in moved]
+    rows += [_row("moved", new.text, None, old.rows, new.rows) for old, new in changes.moved]
     rows += [_row("new word", word, None, None, count) for word, count in changes.new_words[:OFFENDERS_KEPT]]
     return rows
 
@@ -284,18 +312,13 @@ def _row(change: str, text: str, was: str | None, before: int | None, now: int |
     return dict(zip(_CHANGES.names, (change, text, was, before, now), strict=True))
 
 
-def _by_how_much(pair: tuple[Kept, Kept]) -> tuple[int, str]:
-    return -abs(pair[0].rows - pair[1].rows), pair[1].text
-
-
 def _offenders(changes: Changes) -> dict[str, Offenders]:
     """Return what stands behind each finding, by its name."""
-    moved = sorted((pair for pair in changes.same if pair[0].rows != pair[1].rows), key=_by_how_much)
     told = {
         "classes_added": [f"“{shorten(one.text)}” ({one.rows:,} rows)" for one in changes.added],
         "classes_removed": [f"“{shorten(one.text)}” (had {one.rows:,} rows)" for one in changes.removed],
         "classes_renamed": [f"“{shorten(old.text)}” is now “{shorten(new.text)}”" for old, new in changes.renamed],
-        "rows_moved": [f"“{shorten(new.text)}”: {old.rows:,} rows, now {new.rows:,}" for old, new in moved],
+        "rows_moved": [f"“{shorten(new.text)}”: {old.rows:,} rows, now {new.rows:,}" for old, new in changes.moved],
         "new_words": [f"“{shorten(word)}” ({count:,} times)" for word, count in changes.new_words],
     }
     told["rows_lost"] = told["classes_removed"] + told["rows_moved"]

@@ -1,5 +1,7 @@
 """How a corpus differs from the one that the live version was trained on."""
 
+import random
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from schemas.settings import DriftBounds
 from schemas.tables import CORPUS_PROFILE
 from schemas.validation import Drift
 from tasks.validate.corpus_profile import PROFILE_FILE, profile_for_drift, write_corpus_profile
-from tasks.validate.drift import Corpus, check_drift, read_drift, total_variation
+from tasks.validate.drift import Corpus, Kept, check_drift, find_changes, read_drift, total_variation
 from tests.tasks.validate.conftest import Pairs, write_ingested
 
 
@@ -112,6 +114,44 @@ def test_a_rename_is_seen_by_id_by_queries_and_by_text(compare):
 
     assert sorted(drift.renamed) == sorted(["改签 → 改期", "行李 → 行李限额", f"{long} → {long}呢"])
     assert (drift.added, drift.removed) == (["宠物"], ["发票"])
+
+
+def test_no_two_alike_are_left_over():
+    """A text of the one side and one of the other with 80 % of their character pairs in common, both without a partner.
+
+    Only those are compared that have a rare pair in common; that must lose none.
+    """
+    draw = random.Random(1)
+    words = "如何 办理 信用卡 查询 余额 退票 改签 行李 手机 银行 密码 修改 怎么 可以 吗 费用".split()
+    old = sorted({"".join(draw.choices(words, k=draw.randrange(1, 9))) for _ in range(400)})
+    cuts = [draw.randrange(len(text) + 1) for text in old]
+    new = sorted({text[:cut] + draw.choice("呢啊的了") + text[cut:] for text, cut in zip(old, cuts, strict=True)})
+    changes = find_changes(*(kept(side, texts) for side, texts in (("a", old), ("b", new))))
+
+    def pairs(text: str) -> set[str]:
+        return {text[n : n + 2] for n in range(len(text) - 1)}
+
+    left = [(a.text, b.text) for a in changes.removed for b in changes.added]
+    assert [(a, b) for a, b in left if len(pairs(a) & pairs(b)) >= 0.8 * len(pairs(a) | pairs(b))] == []
+    assert 100 < len(changes.renamed) < len(old), "else there was nothing to lose, or nothing left over"
+
+
+def test_a_wrong_column_is_told_in_seconds():
+    """All standard questions are gone and all are new: that is when most might be alike."""
+    draw = random.Random(2)
+    old, new = (
+        ["如何" + "".join(map(chr, draw.choices(range(0x4E00, 0x5600), k=8))) for _ in range(3000)] for _ in "ab"
+    )
+    began = time.process_time()
+    changes = find_changes(kept("a", old), kept("b", new))
+
+    assert len(changes.removed) == len(changes.added) == 3000
+    assert time.process_time() - began < 5, "compared each with each, it was 15"
+
+
+def kept(side: str, texts: Sequence[str]) -> Corpus:
+    """Return a corpus of which ids and queries say nothing."""
+    return Corpus([Kept(f"{side}{n}", text, 1, frozenset([2 * n + (side == "a")])) for n, text in enumerate(texts)], {})
 
 
 def test_total_variation_by_hand():
