@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.corpora import find_tomls, load_corpus
 from schemas.errors import SettingsError
 from schemas.settings import CorpusSettings
-from schemas.workspace import default_home
+from schemas.workspace import default_home, store_address
 
 TAG = "dssm"  # of every deployment that is ours
 _FIRST_MINUTE, _LAST_MINUTE, _LONGEST_STEP = 2 * 60, 6 * 60, 30  # of the night, in minutes
@@ -31,6 +31,7 @@ class Deployment(BaseModel):
     tags: list[str]
     description: str
     home: str  # DSSM_HOME of its runs, and whose deployment it is
+    store: str | None = None  # DSSM_STORE of its runs
     pool: str | None = None  # work pool; None: served by `dssm serve`
 
     @property
@@ -67,7 +68,7 @@ def describe(corpora: Sequence[CorpusSettings], pool: str | None = None) -> list
         corpora: whose TOML is sound.
         pool: of the workers that run them; None: they are served.
     """
-    home = str(default_home())
+    home, store = str(default_home()), store_address()
     crons = stagger(corpora)
     every = Deployment(
         flow="train-all",
@@ -78,6 +79,7 @@ def describe(corpora: Sequence[CorpusSettings], pool: str | None = None) -> list
         tags=[TAG],
         description="Run every corpus of data/corpora, each in a process of its own, and rank them in one table.",
         home=home,
+        store=store,
         pool=pool,
     )
     ours = [
@@ -90,6 +92,7 @@ def describe(corpora: Sequence[CorpusSettings], pool: str | None = None) -> list
             tags=[TAG, corpus.name],
             description=_describe_corpus(corpus),
             home=home,
+            store=store,
             pool=pool,
         )
         for corpus in corpora

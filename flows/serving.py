@@ -33,7 +33,6 @@ from flows.deployments import TAG, Change, Deployment, compare
 from flows.environment import DEFAULTS
 from flows.late_runs import skip_late_runs
 from schemas.errors import MachineFault, SettingsError
-from schemas.workspace import store_address
 
 _STARTUP_SECONDS = 120
 _CRASHED_AUTOMATION = "dssm: a run without a heartbeat has crashed"
@@ -200,7 +199,7 @@ def _register(
         client.delete_deployment(raw.id)  # Prefect cannot take one out of its pool
     module, _, function = one.entrypoint.rpartition(".")
     flow = getattr(import_module(module), function)
-    store = {"DSSM_STORE": address} if (address := store_address()) else {}
+    store = {"DSSM_STORE": one.store} if one.store else {}
     active = all(schedule.active for schedule in raw.schedules) if raw else True
     try:
         client.create_deployment(
@@ -258,6 +257,7 @@ def _as_description(client: SyncPrefectClient, found: DeploymentResponse) -> Dep
         tags=found.tags,
         description=found.description or "",
         home=environment.get("DSSM_HOME", ""),
+        store=environment.get("DSSM_STORE"),
         pool=found.work_pool_name,
     )
 

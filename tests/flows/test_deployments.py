@@ -6,6 +6,7 @@ import pytest
 
 from flows.corpora import load_corpus
 from flows.deployments import Change, compare, describe, load_corpora, stagger
+from flows.serving import apply, read_deployments
 from schemas.errors import SettingsError
 from schemas.settings import CorpusSettings
 from tests.conftest import make_settings
@@ -94,6 +95,20 @@ def test_a_plan_says_what_is_created_changed_and_removed(home):
     ]
     pooled = compare(describe(corpora(kept="0 5 * * *"), pool="nightly"), before, {})
     assert [change.details for change in pooled if change.action == "change"] == [['pool: nothing -> "nightly"']] * 2
+
+
+def test_a_plan_says_that_runs_go_to_another_store(home, prefect_server, monkeypatch):
+    """Deploy writes it where their workers read it, on a real server."""
+    monkeypatch.setenv("DSSM_STORE", "s3://one/prefix/")
+    apply(describe(corpora(bank="never")), {})
+    assert {change.action for change in compare(describe(corpora(bank="never")), read_deployments(), {})} == {"keep"}
+
+    monkeypatch.setenv("DSSM_STORE", "s3://another")
+    changes = apply(describe(corpora(bank="never")), {})
+    assert [change.details for change in changes] == [['store: "s3://one/prefix" -> "s3://another"']] * 2
+    assert [one.store for one in read_deployments()] == ["s3://another"] * 2
+    apply([], {})
+    assert read_deployments() == []
 
 
 def test_a_typo_deletes_no_deployment(home):
