@@ -7,7 +7,7 @@ import pyarrow as pa
 from schemas.evaluation import Golden, GoldenMiss
 from tasks.evaluate.retriever import Hit
 
-_LOOKED_AT = 10  # answers, to say where the right one went
+LOOKED_AT = 10  # answers at least, to say where the right one went
 
 
 class Searcher(Protocol):
@@ -27,7 +27,7 @@ def ask_golden(model: Searcher, golden: pa.Table, top: int) -> Golden:
         top: how many answers may come before it is a miss.
     """
     rows = golden.to_pylist()
-    found = model.search([row["query"] for row in rows], max(top, _LOOKED_AT))
+    found = model.search([row["query"] for row in rows], max(top, LOOKED_AT))
     misses = []
     for row, hits in zip(rows, found, strict=True):
         answers = [hit.standard_question for hit in hits]

@@ -185,7 +185,7 @@ def _list_pills(
     if best := find_best_baseline(evaluation):
         difference = evaluation.model.recall_at_10.value - best[1].recall_at_10.value
         yield _grade(difference), f"{_points(difference)} against the best baseline", "recall"
-    if comparison:
+    if comparison and comparison.difference.rows:
         gain = comparison.difference.recall_at_10
         yield (
             "bad" if gain.high < 0 else _grade(gain.value),

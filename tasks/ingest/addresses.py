@@ -86,17 +86,17 @@ def reading(file: InputFile) -> Iterator[None]:
         ) from error
 
 
-def find_files(addresses: str | Sequence[str], base: Path) -> list[InputFile]:
+def find_files(addresses: str | Sequence[str], base: Path, setting: str = "source.path") -> list[InputFile]:
     """Return the files that `addresses` mean, in the order given, those of a folder or glob sorted by name.
 
     Raises:
-        SourceError: an address leads to no table.
+        SourceError: an address leads to no table; the message names the `setting` to correct.
     """
     found = []
     for address in [addresses] if isinstance(addresses, str) else addresses:
-        found += _resolve(address, base)
+        found += _resolve(address, base, setting)
     if not found:
-        raise SourceError("the source names no file at all; give source.path a file, a folder or an address")
+        raise SourceError(f"{setting} names no file at all; give it a file, a folder or an address")
     return list({file.path: file for file in found}.values())
 
 
@@ -109,7 +109,7 @@ def find_training_files(source: Source, base: Path) -> tuple[list[InputFile], li
         SourceError: an address leads to no table, or only to files that have another role.
     """
     roles = {"source.questions_path": source.questions_path, "source.test_path": source.test_path}
-    other = {file.path: role for role, address in roles.items() if address for file in find_files(address, base)}
+    other = {file.path: role for role, address in roles.items() if address for file in find_files(address, base, role)}
     files = find_files(source.path, base)
     for file in files:
         if file.path in other and file.direct and not file.bundled:
@@ -146,7 +146,7 @@ def digest(file: InputFile, seed: int = 0) -> str:
     return sha256.hexdigest()
 
 
-def _resolve(address: str, base: Path) -> list[InputFile]:
+def _resolve(address: str, base: Path, setting: str) -> list[InputFile]:
     if address.startswith(BUNDLED):
         return [InputFile(address, address, None)]
     filesystem, path = _filesystem(address, base)
@@ -164,8 +164,8 @@ def _resolve(address: str, base: Path) -> list[InputFile]:
             return [
                 InputFile(name, match, filesystem, direct=False) for name, match in zip(names, matches, strict=True)
             ]
-        raise SourceError(f"{address} matches no file{_neighbours(filesystem, path)}")
-    raise SourceError(f"{address} does not exist{_where(address, path)}{_neighbours(filesystem, path)}")
+        raise SourceError(f"{address} matches no file{_neighbours(filesystem, path, setting)}")
+    raise SourceError(f"{address} does not exist{_where(address, path)}{_neighbours(filesystem, path, setting)}")
 
 
 def _filesystem(address: str, base: Path) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -208,15 +208,15 @@ def _where(address: str, path: str) -> str:
     return f" (looked for {path})" if address != path and "://" not in address else ""
 
 
-def _neighbours(filesystem: fsspec.AbstractFileSystem, path: str) -> str:
+def _neighbours(filesystem: fsspec.AbstractFileSystem, path: str, setting: str) -> str:
     """Return what lies where `path` was expected: the nearest names first."""
     wanted = PurePosixPath(path)
     folder = str(wanted.parent)
     try:
         names = [PurePosixPath(entry["name"]).name for entry in filesystem.ls(folder, detail=True)]
     except Exception:  # a hint must not fail in place of what it explains, and any filesystem may answer here
-        return "; its folder does not exist either. Correct source.path"
+        return f"; its folder does not exist either. Correct {setting}"
     near = difflib.get_close_matches(wanted.name, names, n=3, cutoff=0.5)
     if near:
         return f"; did you mean {' or '.join(near)}?"
-    return f"; its folder holds {', '.join(sorted(names)[:5]) or 'nothing'}. Correct source.path"
+    return f"; its folder holds {', '.join(sorted(names)[:5]) or 'nothing'}. Correct {setting}"

@@ -112,7 +112,7 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
         CorpusRejected: no training row, or no test row, is usable.
     """
     train_files, warnings = find_training_files(source, base)
-    test_files = find_files(source.test_path, base) if source.test_path else []
+    test_files = find_files(source.test_path, base, "source.test_path") if source.test_path else []
     listed = _read_list(source, base)
     train, test = _Tally("train"), _Tally("test")
     with _ParquetSink(folder / "quarantine.parquet", QUARANTINE) as quarantine:

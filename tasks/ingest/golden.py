@@ -4,8 +4,10 @@ Nothing is set aside here: one row that cannot be meant ends the run before anyt
 """
 
 import difflib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +22,7 @@ from tasks.ingest.readers import open_table
 from tasks.ingest.sifting import sift
 
 _EXAMPLES = 3
+_Row = TypeVar("_Row")
 
 
 def find_golden_files(address: str, base: Path) -> list[InputFile]:
@@ -28,7 +31,7 @@ def find_golden_files(address: str, base: Path) -> list[InputFile]:
     Raises:
         SourceError: there is none, or the address is a bundled corpus.
     """
-    files = find_files(address, base)
+    files = find_files(address, base, "publish.golden_path")
     if bundled := [file.name for file in files if file.bundled]:
         raise SourceError(f"publish.golden_path is a table of queries of yours, not a bundled corpus ({bundled[0]})")
     return files
@@ -48,7 +51,7 @@ def read_golden(files: list[InputFile], source: Source, standard_questions: list
     """
     rows: dict[tuple[str, str], dict[str, str]] = {}
     asked: dict[str, dict[str, str]] = {}
-    unusable, unknown, torn_between = [], [], []
+    unusable, unknown, torn_between = list[str](), list[dict[str, str]](), list[str]()
     known, usable_classes = set(standard_questions), set[str]()
     for file in files:
         find = partial(
@@ -62,7 +65,7 @@ def read_golden(files: list[InputFile], source: Source, standard_questions: list
             for line, query, norm, standard in columns:
                 row = {"query": query, "standard_question": standard, "where": f"{file.name}:{line}"}
                 if standard not in known:
-                    unknown.append(f"{row['where']} “{standard}”{_nearest(standard, standard_questions)}")
+                    unknown.append(row)
                 elif (other := asked.setdefault(norm, row))["standard_question"] != standard:
                     torn_between.append(
                         f"“{query}” is “{other['standard_question']}” in {other['where']} and “{standard}” in "
@@ -76,6 +79,9 @@ def read_golden(files: list[InputFile], source: Source, standard_questions: list
         "golden row(s) name a standard question that the corpus does not have",
         unknown,
         "correct them, or bring back those standard questions in the source",
+        lambda row: (
+            f"{row['where']} “{row['standard_question']}”{_nearest(row['standard_question'], standard_questions)}"
+        ),
     )
     _refuse(name, "golden query(s) have two right answers", torn_between, "keep one of each")
     if not rows:
@@ -98,10 +104,10 @@ def write_golden(files: list[InputFile], source: Source, ingested: Path, folder:
     return len(table)
 
 
-def _refuse(name: str, what: str, rows: list[str], remedy: str) -> None:
+def _refuse(name: str, what: str, rows: list[_Row], remedy: str, tell: Callable[[_Row], str] = "{}".format) -> None:
     if rows:
-        more = ", …" if len(rows) > _EXAMPLES else ""
-        raise SourceError(f"{name}: {len(rows)} {what} ({'; '.join(rows[:_EXAMPLES])}{more}). Nothing ran: {remedy}")
+        examples = "; ".join(map(tell, rows[:_EXAMPLES])) + (", …" if len(rows) > _EXAMPLES else "")
+        raise SourceError(f"{name}: {len(rows)} {what} ({examples}). Nothing ran: {remedy}")
 
 
 def _nearest(text: str, known: list[str]) -> str:

@@ -28,7 +28,7 @@ def find_question_list(address: str, base: Path) -> InputFile:
     Raises:
         SourceError: there is none, or more than one.
     """
-    files = find_files(address, base)
+    files = find_files(address, base, "source.questions_path")
     if len(files) > 1 or files[0].bundled:
         raise SourceError(f"source.questions_path is one file, but {address} means {len(files)} or a bundled corpus")
     return files[0]

@@ -12,6 +12,7 @@ from schemas.evaluation import Comparison, Difference, Evaluation, Gate, Golden
 from schemas.settings import Publishing, Tolerance
 from schemas.training import TrainingReport
 from schemas.validation import Verdict
+from tasks.evaluate.golden import LOOKED_AT
 
 _EXAMPLES = 3
 
@@ -175,18 +176,19 @@ def _ask_golden(golden: Golden | None) -> Gate:
     if golden is None:
         return Gate(name="Golden queries", outcome="not asked", measured="none", bound="publish.golden_path is empty")
     place = "first" if golden.top == 1 else f"among the first {golden.top}"
-    misses = golden.misses
-    reason = ""
+    misses, reason = golden.misses, ""
     if misses:
+        beyond = f"is not among the first {max(golden.top, LOOKED_AT)}"
         examples = [
             f"“{miss.query}” ({miss.where}) should find “{miss.standard_question}”, "
-            f"{f'which comes at place {miss.place}' if miss.place else 'which is not among the first ten'}; "
+            f"which {f'comes at place {miss.place}' if miss.place else beyond}; "
             f"“{miss.instead}” came first"
             for miss in misses[:_EXAMPLES]
         ]
+        more = f". … All {len(misses)} stand in golden.json in the evaluate folder of this run"
         reason = (
             f"{len(misses)} of {golden.queries} golden queries do not find their standard question {place}: "
-            f"{'. '.join(examples)}{'. …' if len(misses) > _EXAMPLES else ''}. Add such queries to the corpus, or "
+            f"{'. '.join(examples)}{more if len(misses) > _EXAMPLES else ''}. Add such queries to the corpus, or "
             "correct the golden file"
         )
     return Gate(

@@ -169,6 +169,18 @@ def test_the_report_says_what_an_operator_asks_for(page):
     assert page.count("<svg") == 4
 
 
+def test_a_comparison_of_no_rows_is_no_gain(evaluation, training, verdict, settings):
+    """The gate says "not asked"; a green "+0.0 points" would say "as good"."""
+    nothing = Interval(value=0, low=0, high=0)
+    difference = Difference(rows=0, won=0, lost=0, recall_at_10=nothing, at_most=0)
+    comparison = Comparison(version="v1", live=metrics(0.7), seen_rows=200, difference=difference)
+    page = render_report(evaluation, training, verdict, settings, comparison)
+
+    assert "against live (" not in page
+    assert "recall@10 changes by" not in page
+    assert "nothing can be said of the candidate against the live version v1" in page
+
+
 def test_hostile_text_stays_text(page):
     """A query is somebody else's input: it is shown, and it can do nothing."""
     assert "<script" not in page

@@ -82,6 +82,9 @@ def test_a_missing_file_is_told_with_the_nearest_names(write, tmp_path, ingest):
     )
     with pytest.raises(SourceError, match=r"its folder holds train\.csv\. Correct source\.path"):
         ingest("data/zzz")
+    for setting in ("test_path", "questions_path"):
+        with pytest.raises(SourceError, match=rf"Correct source\.{setting}"):
+            ingest("data/train.csv", **{setting: "data/zzz"})
     with pytest.raises(SourceError, match="its folder does not exist either"):
         ingest("dota/x/train.csv")
     with pytest.raises(SourceError, match=r"the folder docs holds no table \(readme\.md\)"):

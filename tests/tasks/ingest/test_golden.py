@@ -1,6 +1,7 @@
 """The table of queries that must always be right: any format, and every mistake in it is told before a training."""
 
 import json
+import time
 
 import pytest
 
@@ -12,10 +13,10 @@ STANDARD = ["如何办理退票", "如何改签"]
 ROWS = [("我要退票", "如何办理退票"), ("想改签", "如何改签"), ("我要退票 ", "如何办理退票")]
 
 
-def read(file, rows, **source):
+def read(file, rows, standard=STANDARD):
     """Write golden rows as CSV and read them."""
     file.write_text("query,standard_question\n" + "".join(f"{q},{s}\n" for q, s in rows), "utf-8")
-    return read_golden(find_golden_files(file.name, file.parent), Source(path="x.csv", **source), STANDARD)
+    return read_golden(find_golden_files(file.name, file.parent), Source(path="x.csv"), standard)
 
 
 def test_golden_queries_are_read_once_each_with_their_place(tmp_path):
@@ -54,9 +55,19 @@ def test_a_mistake_is_told_with_its_line(rows, message, tmp_path):
         read(tmp_path / "golden.csv", rows)
 
 
+def test_a_table_of_another_corpus_is_refused_at_once(tmp_path):
+    """What may have been meant is looked for, among many standard questions, only for the rows that are told."""
+    standard = [f"如何办理第{n}号业务" for n in range(3000)]
+    began = time.monotonic()
+
+    with pytest.raises(SourceError, match=r"400 golden row\(s\) name .*did you mean “如何办理第1号业务”"):
+        read(tmp_path / "golden.csv", [(f"第{n}号", f"如何办理第{n}号业务？") for n in range(400)], standard)
+    assert time.monotonic() - began < 5
+
+
 def test_a_missing_file_and_a_bundled_corpus_are_refused(tmp_path):
     """Both are known before anything is read."""
-    with pytest.raises(SourceError, match="does not exist"):
+    with pytest.raises(SourceError, match=r"does not exist.*Correct publish\.golden_path"):
         find_golden_files("golden.csv", tmp_path)
     with pytest.raises(SourceError, match="not a bundled corpus"):
         find_golden_files("bundled:c", tmp_path)

@@ -178,8 +178,12 @@ def test_a_golden_query_that_misses_holds_and_says_what_came_instead():
 
     assert reason.startswith("5 of 40 golden queries do not find their standard question first: “q0” (golden.csv:0)")
     assert "should find “退票”, which comes at place 2; “改签” came first" in reason
-    assert "which is not among the first ten" in reason
+    assert "which is not among the first 10;" in reason
     assert "q3" not in reason
+    assert "… All 5 stand in golden.json" in reason
+    (reason,) = held(golden=Golden(queries=40, top=50, misses=misses[:1]))
+    assert "which is not among the first 50;" in reason, "so many answers were looked at"
+    assert "golden.json" not in reason
     assert gates(golden=Golden(queries=40, top=3, misses=[]))[-1].measured == "40 of 40 right"
 
 
