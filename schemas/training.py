@@ -1,5 +1,6 @@
 """What train says of a candidate: how the loss went, what was chosen, and whether it converged."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -18,6 +19,9 @@ class Epoch(BaseModel):
     batch_loss_spread: float  # standard deviation of batch losses over their mean: the oscillation
     recall_at_10: float | None = None  # on the validation cut, while choosing
     validation_scores: list[float] | None = None  # of each row there; only until the choice is made
+
+
+OnEpoch = Callable[[Epoch, int], None]  # called with the record, and the most epochs the phase can have
 
 
 class Reachability(BaseModel):

@@ -118,6 +118,12 @@ assert not heavy, heavy
     run_python(code, tmp_path, tmp_path / "home")
 
 
+def test_an_unchanged_corpus_pays_for_no_torch(tmp_path):
+    """Nor does anything else that only looks what there is to do."""
+    code = "import sys, flows.train_corpus, flows.train_all; assert 'torch' not in sys.modules"
+    run_python(code, tmp_path, tmp_path / "home")
+
+
 def run_python(code: str, folder: Path, home: Path) -> None:
     """Run code in a fresh interpreter whose every home is `home`."""
     environment = {

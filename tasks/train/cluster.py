@@ -6,21 +6,22 @@ and the towers are bit for bit those that one machine trains. Every worker reads
 """
 
 import json
-import pickle
 import shutil
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from schemas import errors
 from schemas.errors import PipelineError, SettingsError
+from schemas.manifest import write_atomically
 from schemas.settings import CorpusSettings
 from tasks.cluster import open_cluster
 from tasks.train.data import read_prepared
 from tasks.train.ensemble import Ensemble, OnState, rows_of
 
 _FAILURES = 10  # of workers or nodes; each costs the epoch it was in
-_REFUSED = "refused.pickle"  # the error of a worker that no repetition can help
+_REFUSED = "refused.json"  # the error of a worker that no repetition can help
 
 
 def train_on_ray(ensemble: Ensemble, epochs: int, folder: Path, settings: CorpusSettings, on_state: OnState) -> str:
@@ -67,8 +68,8 @@ def train_on_ray(ensemble: Ensemble, epochs: int, folder: Path, settings: Corpus
             ),
         ).fit()
         if (folder / _REFUSED).exists():
-            error: PipelineError = pickle.loads((folder / _REFUSED).read_bytes())
-            raise error
+            kind, message = json.loads((folder / _REFUSED).read_bytes())
+            raise getattr(errors, kind)(message)
     for epoch in range(1, epochs + 1) if _needs_every_epoch(ensemble.phase) else [epochs]:
         ensemble.load_groups([_state_file(folder, number, epoch) for number in range(len(ensemble.groups))])
         on_state()
@@ -112,7 +113,7 @@ def _train_group(config: dict[str, Any]) -> None:
     try:
         _train(config)
     except PipelineError as error:  # raised here, Ray would try it ten times more, and give back another
-        (Path(config["states"]) / _REFUSED).write_bytes(pickle.dumps(error))
+        write_atomically(Path(config["states"]) / _REFUSED, json.dumps([type(error).__name__, str(error)]).encode())
 
 
 def _train(config: dict[str, Any]) -> None:

@@ -1,4 +1,7 @@
-"""The door of train: choose, refit, leave a candidate; progress on a terminal or a log line per epoch."""
+"""The door of train: choose, refit, leave a candidate; progress on a terminal or a log line per epoch.
+
+torch takes seconds to import, hence only where there is something to train: an unchanged corpus needs none.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -13,11 +16,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from schemas.settings import CorpusSettings
-from schemas.training import Epoch, TrainingReport
+from schemas.training import Epoch, OnEpoch, TrainingReport
 from schemas.workspace import Workspace
 from tasks.steps import Made, StepRun, run_step
-from tasks.train.pretrained import identify, pin
-from tasks.train.training import OnEpoch, train_candidate
 
 TRAINING_LIMIT = "dssm-training"  # how many deployments train at a time, in all; dssm serve and dssm deploy make it
 
@@ -26,6 +27,8 @@ TRAINING_LIMIT = "dssm-training"  # how many deployments train at a time, in all
 def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun) -> StepRun:
     """Train on the prepared files; an interrupted training of the same inputs is taken up where it stopped."""
     if corpus.model.encoder:
+        from tasks.train.pretrained import identify, pin
+
         pinned = corpus.model.model_copy(update={"encoder": pin(corpus.model.encoder)})
         corpus = corpus.model_copy(update={"model": pinned})
     inputs = {
@@ -36,6 +39,8 @@ def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun) -> St
         inputs["model"]["encoder"] = identify(corpus.model.encoder)
 
     def make(folder: Path, partial: Path) -> Made:
+        from tasks.train.training import train_candidate
+
         with in_turn(), _progress(corpus.name) as on_epoch:
             report = train_candidate(prepared.folder, folder, partial, corpus, on_epoch)
         verdict, corrected = report.convergence, report.reachability.corrected

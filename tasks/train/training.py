@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from schemas.errors import SettingsError
 from schemas.manifest import canonical_json, write_atomically
 from schemas.settings import CorpusSettings, Loss
-from schemas.training import Epoch, Reachability, TrainingReport
+from schemas.training import Epoch, OnEpoch, Reachability, TrainingReport
 from tasks.train.candidate import ENCODER, ModelCard, write_candidate
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
@@ -25,7 +24,6 @@ _BLOCK = 2048  # queries ranked at once
 _SAMPLE = 512  # training rows ranked for the verdict
 
 T = TypeVar("T")
-OnEpoch = Callable[[Epoch, int], None]  # the record, and the most epochs the phase can have
 
 
 def train_candidate(
