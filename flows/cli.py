@@ -17,7 +17,6 @@ from schemas.errors import SettingsError, SourceError
 from schemas.run import EXIT_CODES, RunResult
 
 _INTERRUPTED = 130
-_FAULT = 3
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -117,7 +117,7 @@ class GoldenMiss(BaseModel):
 
     query: str
     standard_question: str
-    instead: str  # ranked first; empty: the query has no answer at all
+    instead: str  # ranked first
     place: int | None  # where the right one stands, from 1; None: not among the first max(top, 10)
     where: str  # file and line
 

@@ -20,26 +20,29 @@ class Finding(BaseModel):
     remedy: str  # what to do
 
 
-class Verdict(BaseModel):
-    """Outcome of validate: passed, passed with warnings, or failed; and the statistics behind it."""
+class Found(BaseModel):
+    """What came of holding a corpus against bounds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    outcome: Literal["pass", "warn", "fail"]
     findings: list[Finding]
-    statistics: dict[str, float | None]  # None: not applicable, e.g. ordering of one class
-    class_sizes: dict[str, int]  # rows per standard question, largest first
-    sampled_rows: int | None = None  # custom expectations saw so many rows; None: all
 
     def warnings(self) -> list[str]:
         """Return one line per warning, for the report and `dssm run --json`."""
         return [f"{f.rule}: {f.statement} -> {f.remedy}" for f in self.findings if f.severity == "warning"]
 
 
-class Drift(BaseModel):
-    """How the corpus differs from the one that the live version was trained on."""
+class Verdict(Found):
+    """Outcome of validate: passed, passed with warnings, or failed; and the statistics behind it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    outcome: Literal["pass", "warn", "fail"]
+    statistics: dict[str, float | None]  # None: not applicable, e.g. ordering of one class
+    class_sizes: dict[str, int]  # rows per standard question, largest first
+    sampled_rows: int | None = None  # custom expectations saw so many rows; None: all
+
+
+class Drift(Found):
+    """How the corpus differs from the one that the live version was trained on."""
 
     version: str  # the live one
     statistics: dict[str, float | None]
@@ -47,11 +50,6 @@ class Drift(BaseModel):
     removed: list[str] = Field(max_length=10)
     renamed: list[str] = Field(max_length=10)  # "old → new"
     new_words: list[str] = Field(max_length=10)  # most frequent first
-    findings: list[Finding] = []
-
-    def warnings(self) -> list[str]:
-        """Return one line per warning, for the report and `dssm run --json`."""
-        return [f"{f.rule}: {f.statement} -> {f.remedy}" for f in self.findings if f.severity == "warning"]
 
     def summary(self) -> str:
         """Return what has changed in one sentence, with examples."""

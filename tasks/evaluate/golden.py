@@ -33,5 +33,5 @@ def ask_golden(model: Searcher, golden: pa.Table, top: int) -> Golden:
         answers = [hit.standard_question for hit in hits]
         place = answers.index(row["standard_question"]) + 1 if row["standard_question"] in answers else None
         if place is None or place > top:
-            misses.append(GoldenMiss(**row, instead=answers[0] if answers else "", place=place))
+            misses.append(GoldenMiss(**row, instead=answers[0], place=place))
     return Golden(queries=len(rows), top=top, misses=misses)

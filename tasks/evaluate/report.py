@@ -70,8 +70,8 @@ def render_report(
         verdict: What validation says of the corpus.
         settings: The corpus's settings; those that differ from the default are set off.
         comparison: The live version on the same rows; None: there is none to compare with.
-        context: Facts of the run, by what to call them, e.g. {"version": ..., "run": ..., "started": ...}, shown as
-            they are; "seconds" maps steps to the time they took.
+        context: Facts of the run, by what to call them, e.g. {"run": ..., "finished": ...}, shown as they are;
+            "seconds" maps steps to the time they took.
         locations: Where training rows stand in the source, e.g. {812: "train.csv:814"}, for the suspect rows;
             a row without one is named by its row id.
         gates: What each gate of publishing says; none: they were not asked.

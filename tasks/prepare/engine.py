@@ -1,4 +1,4 @@
-"""Where the jobs of prepare run: here, in a pool of processes, or (tasks.prepare.cluster) on Ray.
+"""Where the jobs of prepare run: here, in a pool of processes, or (tasks.cluster) on Ray.
 
 A job is a call of a module's function whose arguments say all it depends on; it leaves files and returns what is
 small. So it does not matter where it runs, nor in which order the jobs end, nor whether one runs twice.

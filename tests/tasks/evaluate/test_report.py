@@ -138,7 +138,7 @@ def page(evaluation, training, verdict, settings):
         Gate(name="Live version", outcome="passed", measured="recall@10 +0.0310", bound="holds beyond 0.01 below"),
         Gate(name="Golden queries", outcome="held", measured="8 of 9 right", bound="all first", reason=HOSTILE),
     ]
-    context = {"version": "v2", "started": "2026-09-29 02:03", "seconds": {"train": 61.34}}
+    context = {"run": "r2", "finished": "2026-09-29 02:03", "seconds": {"train": 61.34}}
     rows = {812: "train.csv:814"}
     return render_report(evaluation, training, verdict, settings, comparison, context, rows, gates, "held")
 
