@@ -69,6 +69,13 @@ def suspended(machine: Machine, run: FlowRun) -> bool:
         return client.read_flow_run(run.id).state_name == "Suspended"
 
 
+def question(machine: Machine, run: FlowRun) -> str:
+    """Return what the form says."""
+    with machine.client() as client:
+        keys = client.read_flow_run(run.id).state.state_details.run_input_keyset
+        return client.read_flow_run_input(run.id, keys["description"])
+
+
 def answer(machine: Machine, run: FlowRun, **form: object) -> FlowRun:
     """Fill in the form, and return the run when it has ended."""
     with machine.client() as client:
@@ -91,9 +98,7 @@ def test_a_person_decides_in_the_form_and_others_are_told(machine, messages):
         first = machine.run_now("train-corpus/bank")
         machine.wait(lambda: suspended(machine, first))
         version = live(machine)["pending"]
-        with machine.client() as client:
-            state = client.read_flow_run(first.id).state
-            report = client.read_flow_run_input(first.id, state.state_details.run_input_keyset["description"])
+        report = question(machine, first)
         assert "| this version | " in report
         assert "| tfidf | " in report
         assert version in report
@@ -110,6 +115,7 @@ def test_a_person_decides_in_the_form_and_others_are_told(machine, messages):
 
         second = machine.run_now("train-corpus/bank", seed=8)
         machine.wait(lambda: suspended(machine, second))
+        assert f"Against live version {version}, on the " in question(machine, second)
         declined = answer(machine, second, go_live=False, remark="not on a Friday")
         assert (declined.state_name, declined.state.type.value) == ("HeldBack", "FAILED")
         assert "declined: not on a Friday" in declined.state.message
