@@ -61,8 +61,9 @@ def weigh(features: pa.ChunkedArray, weights: NDArray[np.float32]) -> tuple[pa.L
 def write_table(file: Path, table: pa.Table) -> None:
     """Write Parquet: equal tables, equal bytes, whatever pieces they were put together from."""
     partial = file.with_name(f".{file.name}.{os.getpid()}")
-    # Fixed row groups and codec, and one chunk a column: where a chunk ends, a page would end, too.
-    pq.write_table(table.combine_chunks(), partial, compression="zstd", row_group_size=65_536)
+    # Fixed row groups and codec, and one chunk a column: where a chunk ends, a page would end, too. A part is one row
+    # group, by which training reads, also where chance gave it some rows more than ROWS.
+    pq.write_table(table.combine_chunks(), partial, compression="zstd", row_group_size=2 * ROWS)
     os.replace(partial, file)
 
 

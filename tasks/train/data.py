@@ -17,7 +17,7 @@ from tasks.prepare.vocabulary import Rows
 
 IN_MEMORY_ROWS = 500_000  # held whole: about 1 kB a row, for every group of towers
 WINDOW_ROWS = 131_072  # of more rows, so many are shuffled at a time
-_GROUPS_HELD = 4  # row groups of 65,536 rows: what a window touches
+_GROUPS_HELD = 4  # row groups, of which prepare makes each part one: what a window touches
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from tasks.prepare import blocks, corpus
 from tasks.prepare.corpus import prepare_corpus
 from tasks.prepare.features import TOKENISER, UNKNOWN_WORD, Tokeniser
 from tasks.prepare.negatives import near_duplicates
+from tasks.prepare.parts import ROWS, write_table
 from tasks.validate.ordering import order_z
 from tests.tasks.prepare.toy import PAIRS, file_bytes, ingest_rows, prepare_rows, toy_settings
 
@@ -33,6 +34,13 @@ def prepared(tmp_path_factory):
 def official(tmp_path_factory):
     """The toy corpus with an official test file."""
     return prepare_rows(tmp_path_factory.mktemp("official"), toy_settings("test.csv"), PAIRS, TEST_PAIRS)
+
+
+def test_a_part_is_one_row_group(tmp_path):
+    """Chance gives it more or fewer rows than it should have; training holds as many groups as a window touches."""
+    write_table(tmp_path / "part.parquet", pa.table({"row_id": np.arange(ROWS + 1000)}))
+
+    assert pq.read_metadata(tmp_path / "part.parquet").num_row_groups == 1
 
 
 def test_files_keep_their_contracts(prepared):
