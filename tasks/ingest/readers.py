@@ -292,7 +292,8 @@ def _read_parquet(file: InputFile, names: list[str], columns: Columns) -> Iterat
     line = 1
     with reading(file), file.open() as stream:
         try:
-            for batch in pq.ParquetFile(stream).iter_batches(BATCH_ROWS, columns=columns.names):
+            table = pq.ParquetFile(stream, pre_buffer=False)  # its buffer would keep all that was read
+            for batch in table.iter_batches(BATCH_ROWS, columns=columns.names):
                 second = _column_texts(batch.column(names[columns.second]))
                 first = [""] * len(second)
                 if columns.first is not None:

@@ -105,7 +105,7 @@ def prepare_corpus(
 
 
 def _index(ingested: Path, standard: pa.Table, settings: CorpusSettings) -> _Index:
-    file = pq.ParquetFile(ingested / "questions.parquet")
+    file = pq.ParquetFile(ingested / "questions.parquet", pre_buffer=False)  # its buffer would keep all that was read
     rows = file.metadata.num_rows
     labels, queries = np.empty(rows, np.int32), np.empty(rows, np.uint64)
     start = 0
@@ -137,7 +137,8 @@ def _write_test(ingested: Path, file: Path, standard: pa.Table, index: _Index) -
     """Write the held-out rows in source order: those of the official test file, or of the split."""
     official = ingested / "test.parquet"
     known = np.sort(index.keys) if official.exists() else None
-    source = pq.ParquetFile(official if known is not None else ingested / "questions.parquet")
+    origin = official if known is not None else ingested / "questions.parquet"
+    source = pq.ParquetFile(origin, pre_buffer=False)  # its buffer would keep all that was read
     tested, start = _Tested(np.zeros(len(standard), dtype=bool)), 0
     names = ["row_id", "query", "query_norm", "standard_question", "line"]
     with pq.ParquetWriter(file, TEST, compression="zstd") as writer:

@@ -126,7 +126,7 @@ class Prepared:
         Of very many rows they are mapped from a file without a name, which goes with them.
         """
         folder = self.folder / "negatives" / f"epoch-{epoch % self.epochs_drawn:03d}.parquet"
-        files = [pq.ParquetFile(file) for file in sorted(folder.iterdir())]
+        files = [pq.ParquetFile(file, pre_buffer=False) for file in sorted(folder.iterdir())]
         shape = (len(self.labels), files[0].schema_arrow.field("negatives").type.list_size)
         drawn: NDArray[np.int32]
         if isinstance(self.queries, Texts):

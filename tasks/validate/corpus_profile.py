@@ -2,10 +2,9 @@
 
 Per standard question its rows and the smallest hashes of its queries; per word how often it stands in the queries.
 A word is a run of letters, or two neighbouring characters of Chinese, Japanese or Korean text: no dictionary decides.
-One pass over the rows; memory is 12 bytes a row and the distinct words.
+One pass over the rows; memory is that of the distinct words and of eight hashes of each standard question.
 """
 
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +21,7 @@ PROFILE_FILE = "corpus_profile.parquet"
 QUERIES_KEPT = 8  # hashes of each standard question: enough to see that two hold the same queries
 WORDS_KEPT = 200_000  # the most frequent
 _BATCH_ROWS = 131_072
+_BATCHES_HELD = 8  # so many are merged at a time: each alone would cost as much
 _UNSPACED = ((0x3040, 0x30FF), (0x3400, 0x9FFF), (0xAC00, 0xD7A3), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 _NO_LETTER = r"[^\p{L}]+|[" + "".join(rf"\x{{{low:x}}}-\x{{{high:x}}}" for low, high in _UNSPACED) + "]+"
 
@@ -35,21 +35,24 @@ def profile_for_drift(ingested: Path) -> pa.Table:
     """Return CORPUS_PROFILE of the corpus in the folder `ingested`: the same bytes from the same rows."""
     classes = pq.read_table(ingested / "standard_questions.parquet")
     texts = classes["standard_question"].combine_chunks()
-    questions = pq.ParquetFile(ingested / "questions.parquet")
-    codes, hashes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    words = _Words()
+    # The buffer of a reader would keep all that was read, to the end.
+    questions = pq.ParquetFile(ingested / "questions.parquet", pre_buffer=False)
+    kept, words = [(np.empty(0, np.int32), np.empty(0, np.int64))], _Words()
     for batch in questions.iter_batches(_BATCH_ROWS, columns=["query_norm", "standard_question"]):
-        codes.append(pc.index_in(batch["standard_question"], texts).to_numpy().astype(np.int64))
+        codes = pc.index_in(batch["standard_question"], texts).to_numpy()
         queries = batch["query_norm"].to_numpy(zero_copy_only=False)
-        hashes.append(pd.util.hash_array(queries.astype(object), categorize=False).view(np.int64))
+        kept.append((codes, pd.util.hash_array(queries.astype(object), categorize=False).view(np.int64)))
+        if len(kept) > _BATCHES_HELD:
+            kept = [_smallest_per_class(kept)]
         words.add(batch["query_norm"])
-    kept = _smallest_per_class(np.concatenate(codes), np.concatenate(hashes), len(texts))
+    codes, hashes = _smallest_per_class(kept)
+    starts = np.searchsorted(codes, np.arange(len(texts) + 1))
     about_classes = {
         "kind": ["class"] * len(texts),
         "id": classes["id"].to_pylist(),
         "text": texts.to_pylist(),
         "count": classes["rows"].to_pylist(),
-        "queries": kept,
+        "queries": [hashes[start:end].tolist() for start, end in pairwise(starts)],
     }
     names, counts = words.most_frequent()
     nothing = [None] * len(names)
@@ -61,8 +64,8 @@ class _Words:
     """Counts of words over batches of texts."""
 
     def __init__(self) -> None:
-        self._pairs: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-        self._spaced: list[pa.StructArray] = []
+        self._pairs = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+        self._spaced = [pa.table({"word": pa.array([], pa.string()), "count": pa.array([], pa.int64())})]
 
     def add(self, texts: pa.Array) -> None:
         points = np.frombuffer("\n".join(texts.to_pylist()).encode("utf-32-le"), np.uint32).astype(np.int64)
@@ -72,37 +75,41 @@ class _Words:
         both = np.flatnonzero(unspaced[:-1] & unspaced[1:])
         self._pairs.append(np.unique((points[both] << 21) | points[both + 1], return_counts=True))
         spaced = pc.utf8_split_whitespace(pc.replace_substring_regex(texts, _NO_LETTER, " ")).flatten()
-        self._spaced.append(spaced.filter(pc.not_equal(spaced, "")).value_counts())
+        counted = spaced.filter(pc.not_equal(spaced, "")).value_counts()
+        self._spaced.append(pa.table(counted.flatten(), ["word", "count"]))
+        if len(self._pairs) > _BATCHES_HELD:
+            self._merge()
 
     def most_frequent(self) -> tuple[list[str], list[int]]:
         """Return the words in order of their text, and their counts."""
-        counts = dict(self._merged())
+        self._merge()
+        (pairs, counted), spaced = self._pairs[0], self._spaced[0]
+        texts = [chr(pair >> 21) + chr(pair & 0x1FFFFF) for pair in pairs.tolist()]
+        counts = dict(zip(texts, counted.tolist(), strict=True))
+        counts |= zip(spaced["word"].to_pylist(), spaced["count"].to_pylist(), strict=True)
         kept = sorted(counts, key=lambda word: (-counts[word], word))[:WORDS_KEPT]
         return sorted(kept), [counts[word] for word in sorted(kept)]
 
-    def _merged(self) -> Iterator[tuple[str, int]]:
-        if not self._pairs:
-            return
+    def _merge(self) -> None:
         pairs, place = np.unique(np.concatenate([keys for keys, _ in self._pairs]), return_inverse=True)
         counts = np.bincount(place, weights=np.concatenate([counts for _, counts in self._pairs]))
-        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
-            yield chr(pair >> 21) + chr(pair & 0x1FFFFF), int(count)
-        table = pa.table(
-            {
-                "word": pa.chunked_array([part.field("values") for part in self._spaced], pa.string()),
-                "count": pa.chunked_array([part.field("counts") for part in self._spaced], pa.int64()),
-            }
-        )
-        merged = table.group_by("word").aggregate([("count", "sum")])
-        yield from zip(merged["word"].to_pylist(), merged["count_sum"].to_pylist(), strict=True)
+        self._pairs = [(pairs, counts.astype(np.int64))]
+        merged = pa.concat_tables(self._spaced).group_by("word").aggregate([("count", "sum")])
+        self._spaced = [merged.select(["word", "count_sum"]).rename_columns(["word", "count"])]
 
 
-def _smallest_per_class(codes: NDArray[np.int64], hashes: NDArray[np.int64], classes: int) -> list[list[int]]:
-    """Return the smallest distinct hashes of each class: two that share their queries share these, too."""
+def _smallest_per_class(
+    parts: list[tuple[NDArray[np.int32], NDArray[np.int64]]],
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return codes and hashes of the smallest distinct hashes of each class, sorted.
+
+    Two that share their queries share these, too.
+    """
+    codes, hashes = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.lexsort((hashes, codes))
     codes, hashes = codes[order], hashes[order]
     new = np.ones(len(codes), bool)
     new[1:] = (codes[1:] != codes[:-1]) | (hashes[1:] != hashes[:-1])
     codes, hashes = codes[new], hashes[new]
-    starts = np.searchsorted(codes, np.arange(classes + 1))
-    return [hashes[start : min(end, start + QUERIES_KEPT)].tolist() for start, end in pairwise(starts)]
+    few = np.arange(len(codes)) - np.searchsorted(codes, codes) < QUERIES_KEPT
+    return codes[few], hashes[few]

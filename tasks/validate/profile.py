@@ -239,7 +239,8 @@ def _share(part: float, whole: float) -> float | None:
 
 
 def _scan(ingested: Path, max_characters: int) -> _Scan:
-    questions = pq.ParquetFile(ingested / "questions.parquet")
+    # The buffer of a reader would keep all that was read, to the end.
+    questions = pq.ParquetFile(ingested / "questions.parquet", pre_buffer=False)
     classes = pq.read_table(ingested / "standard_questions.parquet")
     _check_columns("questions.parquet", questions.schema_arrow, QUESTIONS)
     _check_columns("standard_questions.parquet", classes.schema, STANDARD_QUESTIONS)
@@ -340,7 +341,7 @@ def _checked_batches(questions: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
 
 
 def _quarantine(file: Path) -> tuple[int, Counter[str], list[Offender]]:
-    quarantine = pq.ParquetFile(file)
+    quarantine = pq.ParquetFile(file, pre_buffer=False)
     _check_columns("quarantine.parquet", quarantine.schema_arrow, QUARANTINE)
     reasons: Counter[str] = Counter()
     kept: list[Offender] = []
@@ -375,7 +376,7 @@ def _locate(file: Path, marks: dict[str, _Marks]) -> dict[str, Offenders]:
 
 def read_rows(file: Path, wanted: Rows) -> pa.Table:
     """Return the rows of QUESTIONS whose numbers stand in `wanted` (increasing), in that order."""
-    questions = pq.ParquetFile(file)
+    questions = pq.ParquetFile(file, pre_buffer=False)
     parts = []
     ends = np.cumsum([questions.metadata.row_group(i).num_rows for i in range(questions.num_row_groups)], dtype=int)
     groups = np.unique(np.searchsorted(ends, wanted, side="right"))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,6 +13,7 @@ from schemas.errors import CorpusRejected
 from schemas.settings import DriftBounds
 from schemas.tables import CORPUS_PROFILE
 from schemas.validation import Drift
+from tasks.validate import corpus_profile
 from tasks.validate.corpus_profile import PROFILE_FILE, profile_for_drift, write_corpus_profile
 from tasks.validate.drift import Corpus, Kept, check_drift, find_changes, read_drift, total_variation
 from tests.tasks.validate.conftest import Pairs, write_ingested
@@ -35,8 +37,6 @@ def with_ids(folder: Path, ids: dict[str, str]) -> Path:
 
 def table_of(rows, schema):
     """Return a table."""
-    import pyarrow as pa
-
     return pa.Table.from_pylist(rows, schema)
 
 
@@ -81,6 +81,33 @@ def test_a_profile_is_small_and_the_same_bytes(tmp_path):
     one, two = ((tmp_path / name / PROFILE_FILE).read_bytes() for name in ("one", "two"))
     assert one == two
     assert len(one) < 60_000
+
+
+def test_a_profile_is_the_same_from_many_batches(tmp_path, monkeypatch):
+    """What is kept of them is merged again and again."""
+    pairs = [(f"第{n % 97}个问题 how about {'abcdefg'[n % 7]}", f"业务{n % 5}") for n in range(400)]
+    whole = profile_for_drift(write_ingested(tmp_path, pairs))
+    monkeypatch.setattr(corpus_profile, "_BATCH_ROWS", 7)
+    monkeypatch.setattr(corpus_profile, "_BATCHES_HELD", 3)
+
+    assert profile_for_drift(tmp_path).equals(whole)
+
+
+def test_a_profile_holds_a_batch_at_a_time(tmp_path, monkeypatch):
+    """What a reader of Parquet buffers, it would keep to the end: memory would grow with the rows."""
+    draw = random.Random(3)
+    file = write_ingested(tmp_path, [(str(draw.getrandbits(300)), "号码") for _ in range(10_000)]) / "questions.parquet"
+    pq.write_table(pq.read_table(file), file, row_group_size=1000)
+    monkeypatch.setattr(corpus_profile, "_BATCH_ROWS", 1000)
+    add, held = corpus_profile._Words.add, []
+    monkeypatch.setattr(
+        corpus_profile._Words, "add", lambda self, texts: held.append(pa.total_allocated_bytes()) or add(self, texts)
+    )
+    before = pa.total_allocated_bytes()
+    profile_for_drift(tmp_path)
+
+    assert len(held) == 10
+    assert held[-1] - before < 2 * (held[0] - before)
 
 
 def test_the_same_corpus_has_not_moved(compare):
