@@ -7,15 +7,17 @@ RAY_USAGE_STATS_ENABLED says otherwise.
 
 import logging
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from schemas.errors import SettingsError
 
 _RETRIES = 10  # of a job whose node died: jobs write the same files again
+_Running = TypeVar("_Running")  # a job that was submitted
 _LOGGER = logging.getLogger("dssm.cluster")
 
 
@@ -30,11 +32,21 @@ class Cluster:
         import ray
 
         remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(function)
-        left = iter(jobs)
-        running = [remote.remote(*job) for job in islice(left, 2 * self.cores)]
-        while running:
-            yield ray.get(running.pop(0))
-            running += [remote.remote(*job) for job in islice(left, 1)]
+        return in_order(remote.remote, ray.get, jobs, 2 * self.cores)
+
+
+def in_order(
+    submit: Callable[..., _Running], wait: Callable[[_Running], Any], jobs: Iterable[tuple[Any, ...]], ahead: int
+) -> Iterator[Any]:
+    """Yield what each job returns, in the order of the jobs, `ahead` of which are submitted before they are waited for.
+
+    No more: the arguments of all of them at once would not be bounded.
+    """
+    left = iter(jobs)
+    running = deque(submit(*job) for job in islice(left, ahead))
+    while running:
+        yield wait(running.popleft())
+        running.extend(submit(*job) for job in islice(left, 1))
 
 
 @contextmanager

@@ -8,10 +8,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from itertools import islice
+from functools import partial
 from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import Any, Protocol
+
+from tasks.cluster import in_order
 
 
 class Engine(Protocol):
@@ -34,12 +36,7 @@ class _Pool:
         self._pool, self._ahead = pool, 2 * processes
 
     def run(self, function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-        # Jobs are handed over as places get free: the arguments of all of them at once would not be bounded.
-        left = iter(jobs)
-        running: list[Future[Any]] = [self._pool.submit(function, *job) for job in islice(left, self._ahead)]
-        while running:
-            yield running.pop(0).result()
-            running += [self._pool.submit(function, *job) for job in islice(left, 1)]
+        return in_order(partial(self._pool.submit, function), Future.result, jobs, self._ahead)
 
 
 @contextmanager
