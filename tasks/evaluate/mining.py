@@ -52,7 +52,8 @@ def mine_negatives(version: Path, ingested: Path, file: Path) -> int:
     model = Model(version)
     with pq.ParquetWriter(file, MINED, compression="zstd") as writer:
         rows = 0
-        for batch in pq.ParquetFile(ingested / "questions.parquet").iter_batches(_BLOCK):
+        questions = pq.ParquetFile(ingested / "questions.parquet", pre_buffer=False)  # it would keep all that was read
+        for batch in questions.iter_batches(_BLOCK):
             ranked = ranking(model.scores(batch["query"].to_pylist()), _DEPTH + 1)
             found = [
                 [text for text in (model.standard_questions[n] for n in order) if text != own][:_DEPTH]
