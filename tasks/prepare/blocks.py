@@ -134,12 +134,12 @@ def read_part(names: list[Path], low: int, high: int | None) -> pa.Table:
 
 
 def _slice(name: Path, low: int, high: int | None) -> pa.RecordBatch:
-    # Mapped: of each block only what is asked for is read.
+    # Mapped: of each block only what is asked for is read. And copied: the pages of all blocks would stay in memory.
     batch = pa.ipc.open_file(pa.memory_map(str(name.with_suffix(".rows.arrow")))).get_batch(0)
     keys = batch["key"].to_numpy()
     start = int(np.searchsorted(keys, np.uint64(low)))
     stop = len(keys) if high is None else int(np.searchsorted(keys, np.uint64(high)))
-    batch = batch.slice(start, stop - start)
+    batch = batch.take(pa.array(np.arange(start, stop)))
     for kind in KINDS if len(batch) else ():
         numbers = np.load(name.with_suffix(f".{kind}.npy"), mmap_mode="r")
         column = batch.schema.get_field_index(kind)
