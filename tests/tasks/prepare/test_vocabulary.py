@@ -78,7 +78,7 @@ def test_of_too_many_features_the_most_frequent_stay():
 def test_counts_come_out_the_same_however_they_were_added(monkeypatch):
     """Block by block, merged in between, against all at once; a count of 0 is no feature."""
     random = np.random.default_rng(0)
-    keys = random.integers(0, 50, (40, 30)).astype(np.uint64)
+    keys = random.integers(0, 50, (40, 30)).astype(np.uint64) * np.uint64(2**58 + 1)  # all over their range
     expected = Counter(keys.ravel().tolist())
     monkeypatch.setattr("tasks.prepare.counting._PENDING", 7)
     tally = Tally()
