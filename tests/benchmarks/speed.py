@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -79,7 +80,15 @@ def _reached(ours: list[dict[str, Any]], peer: dict[str, Any]) -> dict[str, Any]
 
 
 def _seconds(row: dict[str, Any]) -> float:
-    return float(sum(row[f"seconds[{step}]"] for step in _STEPS))
+    return float(sum(row[f"seconds[{step}]"] for step in _STEPS)) - _import_seconds()
+
+
+@cache
+def _import_seconds() -> float:
+    """Return how long train imports torch, after all that the flow has imported before."""
+    code = "import flows.train_corpus, time; t = time.time(); import tasks.train.training; print(time.time() - t)"
+    command = [sys.executable, "-c", code]
+    return median(float(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(5))
 
 
 def _compare_fit(corpus: str, ours: list[dict[str, Any]], peer: dict[str, Any]) -> dict[str, Any]:
