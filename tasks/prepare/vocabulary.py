@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Self
 
 import numpy as np
@@ -79,10 +80,12 @@ class Vocabulary:
         A text without a known feature is an empty row.
         """
         number: dict[str, int] = self.number  # type: ignore[attr-defined]  # set in __post_init__
-        found = [[n for feature in text if (n := number.get(feature)) is not None] for text in texts]
-        lengths = np.fromiter(map(len, found), dtype=np.int64, count=len(found))
-        flat = np.fromiter((n for row in found for n in row), dtype=np.int64, count=int(lengths.sum()))
-        return tf_idf(lengths, flat, self.weights)
+        lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+        found = map(number.get, chain.from_iterable(texts), repeat(-1))
+        flat = np.fromiter(found, dtype=np.int64, count=int(lengths.sum()))
+        known = flat >= 0
+        owner = np.repeat(np.arange(len(texts)), lengths)[known]
+        return tf_idf(np.bincount(owner, minlength=len(texts)), flat[known], self.weights)
 
 
 def tf_idf(lengths: NDArray[np.int64], numbers: NDArray[np.integer], weights: NDArray[np.float32]) -> Rows:
