@@ -17,6 +17,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.conftest import DSSM, FAST, PAIRS, Ended, clean_environment, free_port, write_table
 
+# What is started from the background of a shell, as a CI may, ignores Ctrl-C, and so would every server started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 T = TypeVar("T")
 _PATIENCE = 400  # seconds
 FAST_TOML = "\n".join(f"{key} = {value}" for key, value in FAST.items())

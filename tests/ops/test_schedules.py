@@ -4,6 +4,7 @@ import http.server
 import os
 import signal
 import subprocess
+import sys
 import threading
 
 from flows.serving import answers
@@ -97,7 +98,7 @@ def test_a_worker_of_a_pool_runs_a_corpus(machine):
     """In a temporary folder of its own: every path is absolute, DSSM_HOME included."""
     machine.write_toml("bank", 'schedule.cron = "0 5 * * *"')
     with machine.server():
-        prefect = [*("python", "-m", "prefect")]
+        prefect = [sys.executable, "-m", "prefect"]
         subprocess.run(
             [*prefect, "work-pool", "create", "nightly", "--type", "process"], env=machine.environment, check=True
         )
