@@ -2,10 +2,10 @@
 
 import errno
 import os
-from concurrent.futures.process import BrokenProcessPool
 
 from schemas.errors import MachineFault, PipelineError
 
+_NO_MEMORY = {"OutOfMemoryError", "BrokenProcessPool"}  # of torch, and a worker the system killed: slow to import
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -31,7 +31,7 @@ def as_fault(error: BaseException) -> PipelineError | None:
             f"the Prefect server does not answer ({error}). Start it (prefect server start), or unset PREFECT_API_URL "
             "to run without one; finished steps are not repeated"
         )
-    if isinstance(error, (MemoryError, BrokenProcessPool)) or type(error).__name__ == "OutOfMemoryError":  # torch's
+    if isinstance(error, MemoryError) or type(error).__name__ in _NO_MEMORY:
         return MachineFault(
             f"out of memory ({type(error).__name__}); close other programs, lower model.towers or "
             "training.batch_size, or, if it was a GPU's, set training.device = 'cpu'"
