@@ -1,4 +1,4 @@
-"""Where a training computes. The `meta` device stands for a GPU: it computes shapes, and meets no tensor of a CPU."""
+"""Where a training computes. The `meta` device stands for a GPU: it only knows shapes, and refuses most CPU tensors."""
 
 import numpy as np
 import pytest
