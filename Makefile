@@ -26,7 +26,7 @@ test-ops: .venv/ready-dev ## schedules, late runs, approval, cancelling: against
 test-ray: .venv/ready-ray ## prepare, training and a whole run on a Ray cluster, a node killed in the middle (minutes)
 	$(BIN)/pytest -n0 -m ray tests/ray_cluster
 
-crash-matrix: .venv/ready-dev ## every step x kill -9 x run again: the same bytes? (many minutes)
+crash-matrix: .venv/ready-dev ## every step x kill -9 x run again: the same bytes? (about 6 minutes)
 	$(BIN)/python -m tests.ops.crash_matrix
 
 screenshots: .venv/ready-dev ## docs/ui-*.png anew, in Debian's chromium
