@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from tasks.ingest.normalise import normalise_all
+from tasks.prepare.features import Tokeniser
 from tasks.prepare.vocabulary import Rows, Vocabulary
 
 BLOCK_CELLS = 1 << 24  # cells (queries x texts) of one dense block: 64 MiB of float32
@@ -105,7 +107,7 @@ class TfidfNeighbour:
         classes: Class id of each text, shape (texts,).
         n_classes: Number of classes.
         vocabulary: Of the rows.
-        tokenise: Gives the features of a query.
+        tokeniser: Of the texts.
     """
 
     def __init__(
@@ -114,14 +116,14 @@ class TfidfNeighbour:
         classes: npt.NDArray[np.integer],
         n_classes: int,
         vocabulary: Vocabulary,
-        tokenise: Tokenise,
+        tokeniser: Tokeniser,
     ) -> None:
-        self._vocabulary, self._tokenise = vocabulary, tokenise
+        self._vocabulary, self._tokeniser = vocabulary, tokeniser
         self._index = LexicalIndex(self._csr(rows), classes, n_classes)
 
     def scores(self, queries: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the score of every class for every query, shape (queries, classes)."""
-        return self._index.scores(self._csr(self._vocabulary.rows([self._tokenise(query) for query in queries])))
+        return self._index.scores(self._csr(self._vocabulary.rows(normalise_all(queries), self._tokeniser)))
 
     def _csr(self, rows: Rows) -> sparse.csr_array:
         shape = (len(rows), len(self._vocabulary.features))

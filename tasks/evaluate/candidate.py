@@ -118,7 +118,7 @@ def _baselines(prepared: Prepared, settings: CorpusSettings) -> dict[str, Scorer
     rows = Rows.from_lists(both("features"), both("weights"))
     return {
         "bm25": bm25(words, owner, n_classes, lambda query: tokeniser.words(normalise(query))),
-        "tfidf": TfidfNeighbour(rows, owner, n_classes, vocabulary, lambda query: tokeniser.features(normalise(query))),
+        "tfidf": TfidfNeighbour(rows, owner, n_classes, vocabulary, tokeniser),
     }
 
 

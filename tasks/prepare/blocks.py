@@ -9,17 +9,20 @@ vocabulary is chosen, `BLOCK.features.npy` and `BLOCK.words.npy` translate them 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from schemas.settings import Text
+from tasks.prepare.codes import Coded, code_features, code_spelled
 from tasks.prepare.features import Tokeniser
-from tasks.prepare.hashing import text_keys
 
 KINDS = ("features", "words")
 _LISTS = pa.list_(pa.int32())
@@ -55,6 +58,13 @@ class Block:
     mined: tuple[Path, Path] | None = None  # of `mine_negatives`, and the standard questions
 
 
+class _Numbered(NamedTuple):
+    """Distinct features, or words, in the order of a block's own numbers."""
+
+    texts: list[str]
+    codes: NDArray[np.uint64]
+
+
 def cut_block(block: Block) -> None:
     """Write the files of a block; one that an interrupted run has left is complete."""
     rows_file = block.name.with_suffix(".rows.arrow")
@@ -66,8 +76,8 @@ def cut_block(block: Block) -> None:
     first = np.bincount(places, weights=block.first, minlength=len(encoded.dictionary)) > 0
     cut = dict(zip(KINDS, _cut(encoded.dictionary.to_pylist(), block.text), strict=True))
     for kind, (numbered, lists) in cut.items():
-        counts = _count_texts(lists, first, len(numbered))
-        table = pa.record_batch([numbered, text_keys(numbered.to_pylist()), counts], schema=_NUMBERED)
+        counts = _count_texts(lists, first, len(numbered.texts))
+        table = pa.record_batch([numbered.texts, numbered.codes, counts], schema=_NUMBERED)
         _write(block.name.with_suffix(f".{kind}.arrow"), table)
     row_ids = block.span[0] + np.flatnonzero(block.kept)
     columns = [
@@ -97,7 +107,7 @@ def number_block(name: Path, kind: str, vocabulary: Path, unknown: int) -> None:
 
 def save_numbers(file: Path, texts: list[str], start: int) -> None:
     """Write the keys of the vocabulary's texts, numbered from `start` on, for `number_block`."""
-    keys = text_keys(texts)
+    keys = code_spelled(texts)
     order = np.argsort(keys)
     np.savez(file, keys=keys[order], numbers=(order + start).astype(np.int32))
 
@@ -167,21 +177,30 @@ def read_span(file: Path, columns: list[str], span: tuple[int, int]) -> pa.Table
     return parquet.read_row_groups(groups, columns=columns).slice(span[0] - starts[groups[0]], span[1] - span[0])
 
 
-def _cut(texts: list[str], text: Text) -> Iterator[tuple[pa.Array, pa.ListArray]]:
+def _cut(texts: list[str], text: Text) -> Iterator[tuple[_Numbered, pa.ListArray]]:
     """Yield, for features and for words, the distinct ones, and each text's as numbers of these."""
     tokeniser = Tokeniser(text)
-    found: list[dict[str, int]] = [{}, {}]
-    flat: list[list[int]] = [[], []]
-    ends: list[list[int]] = [[0], [0]]
-    for one in texts:
-        words, features = tokeniser.words_and_features(one)
-        for kind, tokens in enumerate((features, words)):
-            numbers = found[kind]
-            flat[kind] += [numbers.setdefault(token, len(numbers)) for token in tokens]
-            ends[kind].append(len(flat[kind]))
-    for kind in range(2):
-        lists = pa.ListArray.from_arrays(pa.array(ends[kind], pa.int32()), pa.array(flat[kind], pa.int32()))
-        yield pa.array(list(found[kind]), pa.string()), lists
+    cut = [tokeniser.cut(one) for one in texts]
+    yield _number(list(code_features(cut, text)), len(texts))
+    words = [word for one in cut for word in one.words]
+    owners = np.repeat(np.arange(len(cut)), [len(one.words) for one in cut])
+    yield _number([Coded(owners, code_spelled(words), lambda places: [words[n] for n in places])], len(texts))
+
+
+def _number(parts: list[Coded], count: int) -> tuple[_Numbered, pa.ListArray]:
+    """Return the distinct ones of some tokens, and those of `count` texts as numbers of these."""
+    codes = np.concatenate([np.zeros(0, np.uint64), *(part.codes for part in parts)])
+    owners = np.concatenate([np.zeros(0, np.int64), *(part.owners for part in parts)])
+    numbers, distinct = pd.factorize(codes)  # in the order in which they come
+    first = np.flatnonzero(np.diff(np.maximum.accumulate(numbers), prepend=-1))
+    ends = np.cumsum([len(part.codes) for part in parts])
+    bounds = np.searchsorted(first, [0, *ends])
+    texts: list[str] = []
+    for part, start, (low, high) in zip(parts, [0, *ends], pairwise(bounds), strict=False):
+        texts += part.spell(first[low:high] - start)
+    by_text = numbers[np.argsort(owners, kind="stable")].astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=count))]).astype(np.int32)
+    return _Numbered(texts, distinct), pa.ListArray.from_arrays(pa.array(offsets), pa.array(by_text))
 
 
 def _count_texts(lists: pa.ListArray, counted: NDArray[np.bool_], size: int) -> NDArray[np.int32]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import pairwise
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jieba
 
@@ -26,6 +26,13 @@ _WORD = re.compile(r"\w+")
 _SPACE = re.compile(r"\s+")
 
 
+class Cut(NamedTuple):
+    """A text in words."""
+
+    words: list[str]
+    chinese: str | None  # the text without white space; None: it holds no Chinese
+
+
 class Tokeniser:
     """Cuts normalised texts into words and features, as `text` says."""
 
@@ -33,37 +40,37 @@ class Tokeniser:
         self.text = text
         self._jieba = _jieba(text.user_dictionary)
 
-    def words(self, text: str) -> list[str]:
+    def cut(self, text: str) -> Cut:
         """Return the words of a normalised text in order: jieba's where it holds Chinese, else letters and digits."""
         text = text[: self.text.max_characters]
         if not _CJK.search(text):
-            return _WORD.findall(text)
+            return Cut(_WORD.findall(text), None)
         # Without its hidden Markov model jieba is a third faster; character n-grams cover unknown words.
-        return [word for word in self._jieba.cut(text, HMM=False) if _WORD.match(word)]
+        words = [word for word in self._jieba.cut(text, HMM=False) if _WORD.match(word)]
+        return Cut(words, _SPACE.sub("", text))
+
+    def words(self, text: str) -> list[str]:
+        """Return the words of a normalised text in order."""
+        return self.cut(text).words
 
     def features(self, text: str) -> list[str]:
         """Return the features of a normalised text, with repetitions, marked by kind.
 
         "w:" word; in a text with Chinese "b:" pair of words and "c:" characters, elsewhere "p:" and "l:".
+        This says what the features are; `tasks.prepare.codes` finds those of many texts at once.
         """
-        return self.words_and_features(text)[1]
-
-    def words_and_features(self, text: str) -> tuple[list[str], list[str]]:
-        """Return `words(text)` and `features(text)`, cutting once."""
-        text = text[: self.text.max_characters]
-        words = self.words(text)
-        chinese = _CJK.search(text)
+        words, chinese = self.cut(text)
         features = [f"w:{word}" for word in words] if self.text.words else []
         if self.text.bigrams:
-            kind = "b" if chinese else "p"
+            kind = "p" if chinese is None else "b"
             features += [f"{kind}:{left}_{right}" for left, right in pairwise(words)]
-        if chinese:
+        if chinese is not None:
             if span := self.text.char_ngrams_cjk:
-                features += _ngrams("c", f"^{_SPACE.sub('', text)}$", span)
+                features += _ngrams("c", f"^{chinese}$", span)
         elif span := self.text.char_ngrams_latin:
             for word in words:
                 features += _ngrams("l", f"#{word}#", span)
-        return words, features
+        return features
 
 
 def kind_weight(feature: str, text: Text) -> float:

@@ -53,7 +53,8 @@ def write_part(part: Part) -> None:
 def weigh(features: pa.ChunkedArray, weights: NDArray[np.float32]) -> tuple[pa.ListArray, pa.ListArray]:
     """Return numbers and tf-idf weights of texts whose features are given with repeats."""
     lists = features.combine_chunks()
-    rows = tf_idf(lists.value_lengths().to_numpy().astype(np.int64), lists.flatten().to_numpy(), weights)
+    owners = np.repeat(np.arange(len(lists)), lists.value_lengths().to_numpy())
+    rows = tf_idf(len(lists), owners, lists.flatten().to_numpy(), weights)
     offsets = pa.array(rows.offsets.astype(np.int32))
     return pa.ListArray.from_arrays(offsets, rows.columns), pa.ListArray.from_arrays(offsets, rows.weights)
 

@@ -24,11 +24,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tasks.evaluate.nearest import Nearest
 from tasks.evaluate.retriever import Model, Retriever
 from tasks.ingest.normalise import normalise
+from tasks.prepare.features import Tokeniser
 from tests.benchmarks.recall import cut, measure_ours, measure_peers
 
 _STEPS = ("ingest", "prepare", "train")
@@ -112,10 +114,11 @@ def _compare_fit(corpus: str, ours: list[dict[str, Any]], peer: dict[str, Any]) 
 def _compare_encoding(
     corpus: str, model: Model, texts: Sequence[str], arguments: argparse.Namespace, scratch: Path
 ) -> dict[str, Any]:
-    encoder: Any = model.encoder
-    tokenise = encoder._tokeniser.features
+    encoder, folder = model.encoder, scratch / f"home-{corpus}-1" / "models" / "bench" / model.version
+    features = pq.read_table(folder / "vocabulary.parquet")["feature"].to_pylist()
+    tokenise = Tokeniser(model.card.text).features
     cut_texts = ["\t".join(tokenise(normalise(text))) for text in texts]
-    (scratch / "features").write_text("\n".join(encoder._vocabulary.features), "utf-8")
+    (scratch / "features").write_text("\n".join(features), "utf-8")
     (scratch / "texts").write_text("\n".join(cut_texts), "utf-8")
     size = model.card.model.embedding * model.card.model.towers
     words = [Path(__file__).with_name("static_encode.py"), scratch / "features", scratch / "texts", size]

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from schemas.settings import Text
 from tasks.evaluate.baselines import LexicalIndex, TfidfNeighbour, bm25, terms_matrix
+from tasks.prepare.features import Tokeniser
 from tasks.prepare.vocabulary import Vocabulary
 
 TEXTS = ["cancel my order", "cancel cancel", "track an order today"]  # 3, 2 and 4 words; mean 3
@@ -47,8 +49,9 @@ def test_tfidf_agrees_with_its_formula():
     bags = [set(split(text)) for text in TEXTS]
     terms = sorted(set().union(*bags))
     seen = np.array([sum(term in bag for bag in bags) for term in terms])
-    vocabulary = Vocabulary.of(terms, seen, len(TEXTS))
-    baseline = TfidfNeighbour(vocabulary.rows([split(text) for text in TEXTS]), CLASSES, 3, vocabulary, split)
+    vocabulary = Vocabulary.of([f"w:{term}" for term in terms], seen, len(TEXTS))
+    tokeniser = Tokeniser(Text(bigrams=False, char_ngrams_latin=None))
+    baseline = TfidfNeighbour(vocabulary.rows(TEXTS, tokeniser), CLASSES, 3, vocabulary, tokeniser)
     scores = baseline.scores(["cancel order order", "cancel", "nothing"])
 
     common, rare = 1 + math.log(4 / 3), 1 + math.log(4 / 2)  # in two texts, in one

@@ -108,7 +108,7 @@ def test_rows_hold_what_the_tokeniser_says(prepared):
 
     assert words[0] == UNKNOWN_WORD
     for row in train.slice(0, 10).to_pylist():
-        expected, found = tokeniser.words_and_features(row["query"])
+        expected, found = tokeniser.words(row["query"]), tokeniser.features(row["query"])
         assert [words[number] for number in row["words"]] == expected
         assert [vocabulary[number] for number in row["features"]] == sorted(set(found) & set(vocabulary))
         assert np.linalg.norm(row["weights"]) == pytest.approx(1)

@@ -106,8 +106,8 @@ def test_a_text_of_nothing_has_no_features():
     """Empty, or punctuation only."""
     tokeniser = Tokeniser(Text())
 
-    assert tokeniser.words_and_features("") == ([], [])
-    assert tokeniser.words_and_features("?!") == ([], [])
+    assert tokeniser.words("") == tokeniser.features("") == []
+    assert tokeniser.words("?!") == tokeniser.features("?!") == []
 
 
 def test_a_user_dictionary_keeps_its_words_whole(tmp_path):

@@ -10,8 +10,9 @@ import pytest
 
 from schemas.settings import Text
 from schemas.tables import VOCABULARY
+from tasks.prepare.codes import code_spelled
 from tasks.prepare.counting import Tally
-from tasks.prepare.hashing import text_keys
+from tasks.prepare.features import Tokeniser
 from tasks.prepare.vocabulary import Rows, Vocabulary
 
 TEXTS = [["a", "b"], ["a", "a", "c"], ["a"]]
@@ -26,11 +27,17 @@ def of(texts, min_texts, text=None, most=1000):
     """Count the features of some texts and choose among them, as prepare does."""
     seen = Counter(feature for one in texts for feature in set(one))
     features = np.array(list(seen), dtype=object)
-    keys, tally = text_keys(list(seen)), Tally()
+    keys, tally = code_spelled(list(seen)), Tally()
     tally.add(keys, np.array(list(seen.values()), np.int32))
     kept, counts = tally.keep(min_texts, most)
     found = [features[np.flatnonzero(keys == key)[0]] for key in kept]
     return Vocabulary.of(found, counts, len(texts), text)
+
+
+def rows(vocabulary, texts):
+    """Weigh texts that are given as features."""
+    owners = np.repeat(np.arange(len(texts)), [len(text) for text in texts]).astype(np.int64)
+    return vocabulary.weigh(len(texts), owners, code_spelled([feature for text in texts for feature in text]))
 
 
 def test_a_feature_is_counted_once_per_text():
@@ -56,9 +63,9 @@ def test_the_idf_is_damped_and_weighted_by_kind():
 
 def test_a_text_of_features_without_weight_is_a_row_of_zeros():
     """Not of NaN, which would make every score of the query one."""
-    rows = of([["w:a", "b:a_a"]], 1, Text(pair_weight=0)).rows([["b:a_a"], ["b:a_a", "w:a"]])
+    found = rows(of([["w:a", "b:a_a"]], 1, Text(pair_weight=0)), [["b:a_a"], ["b:a_a", "w:a"]])
 
-    assert rows.weights.tolist() == [0, 0, 1]
+    assert found.weights.tolist() == [0, 0, 1]
 
 
 def test_features_of_too_few_texts_are_dropped():
@@ -112,21 +119,21 @@ def test_many_distinct_features_are_added_up_in_little_memory(monkeypatch):
 
 def test_a_row_is_tf_idf_of_unit_length():
     """[a, a, c]: (1 + ln 2) * 1 and 1 * idf(1), divided by their length."""
-    rows = of(TEXTS, 1).rows([["c", "a", "a"]])
+    found = rows(of(TEXTS, 1), [["c", "a", "a"]])
     a, c = 1 + math.log(2), idf(1)
 
-    assert rows.columns.tolist() == [0, 2]  # increasing, whatever the order of the text
-    assert rows.weights.tolist() == pytest.approx([a / math.hypot(a, c), c / math.hypot(a, c)])
+    assert found.columns.tolist() == [0, 2]  # increasing, whatever the order of the text
+    assert found.weights.tolist() == pytest.approx([a / math.hypot(a, c), c / math.hypot(a, c)])
 
 
 def test_texts_without_known_features_are_empty_rows():
     """At the start, in the middle and at the end."""
-    rows = of(TEXTS, 1).rows([[], ["b"], ["x", "y"], ["a"], []])
+    found = rows(of(TEXTS, 1), [[], ["b"], ["x", "y"], ["a"], []])
 
-    assert len(rows) == 5
-    assert rows.offsets.tolist() == [0, 0, 1, 1, 2, 2]
-    assert rows.columns.tolist() == [1, 0]
-    assert rows.weights.tolist() == pytest.approx([1.0, 1.0])
+    assert len(found) == 5
+    assert found.offsets.tolist() == [0, 0, 1, 1, 2, 2]
+    assert found.columns.tolist() == [1, 0]
+    assert found.weights.tolist() == pytest.approx([1.0, 1.0])
 
 
 def test_no_texts_and_no_features_are_no_error():
@@ -134,8 +141,8 @@ def test_no_texts_and_no_features_are_no_error():
     nothing = of([[], []], 1)
 
     assert nothing.features == []
-    assert len(nothing.rows([["a"]])) == 1
-    assert len(of(TEXTS, 1).rows([])) == 0
+    assert len(rows(nothing, [["a"]])) == 1
+    assert len(rows(of(TEXTS, 1), [])) == 0
 
 
 def test_a_vocabulary_survives_its_table():
@@ -146,7 +153,21 @@ def test_a_vocabulary_survives_its_table():
 
     assert table.schema.equals(VOCABULARY)
     assert again.features == vocabulary.features
-    assert again.rows(TEXTS).weights.tolist() == vocabulary.rows(TEXTS).weights.tolist()
+    assert rows(again, TEXTS).weights.tolist() == rows(vocabulary, TEXTS).weights.tolist()
+
+
+def test_texts_are_read_as_their_features_spelled_out():
+    """By the tokeniser that trained them: white space, repeats and unknown ones included."""
+    tokeniser = Tokeniser(Text())
+    texts = ["怎么 退票", "退票退票", "refund my refund", "", "别的"]
+    vocabulary = of([tokeniser.features(text) for text in texts[:3]], 1, Text())
+
+    found = vocabulary.rows(texts, tokeniser)
+    spelled = rows(vocabulary, [tokeniser.features(text) for text in texts])
+
+    assert found.offsets.tolist() == spelled.offsets.tolist()
+    assert found.columns.tolist() == spelled.columns.tolist()
+    assert found.weights.tolist() == spelled.weights.tolist()
 
 
 def test_rows_are_read_back_from_any_slice_of_a_column():
