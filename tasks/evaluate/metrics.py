@@ -13,6 +13,7 @@ Scores = npt.NDArray[np.floating]  # (n, classes), higher is better
 Ids = npt.NDArray[np.integer]  # (n,)
 
 RESAMPLES = 2000
+_WIDTH = 64  # scores of which only the highest is looked at first
 BUCKETS = {"0": (0, 0), "1-3": (1, 3), "4-10": (4, 10), "11-50": (11, 50), ">50": (51, np.inf)}
 
 
@@ -24,22 +25,25 @@ def ranking(scores: Scores, top: int) -> npt.NDArray[np.int64]:
     Raises:
         ValueError: `top` is below 1, or a score is not a number.
     """
-    _require_numbers(scores)
     if top < 1:
         raise ValueError(f"top must be at least 1, got {top}")
     n, classes = scores.shape
     top = min(top, classes)
-    if top == classes:
-        return np.argsort(-scores, axis=1, kind="stable")
-    # All above the top-th score, and of those equal to it the first few: exactly `top` per row, in order of id.
-    last = np.partition(scores, classes - top, axis=1)[:, classes - top, None]  # (n, 1)
-    above = scores > last  # (n, classes)
-    level = scores == last  # (n, classes)
-    wanted = top - above.sum(axis=1, keepdims=True)  # (n, 1)
-    chosen = above | (level & (level.cumsum(axis=1, dtype=np.int32) <= wanted))
-    ids = chosen.nonzero()[1].reshape(n, top)
-    order = np.argsort(-np.take_along_axis(scores, ids, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(ids, order, axis=1)
+    # The top-th highest of the maxima of groups of columns: at least `top` scores are as high, and hardly more.
+    width = max(1, min(_WIDTH, classes // (4 * max(1, top))))
+    whole = classes // width * width
+    maxima = np.hstack([scores[:, :whole].reshape(n, width, whole // width).max(axis=1), scores[:, whole:]])
+    _require_numbers(maxima)
+    bar = np.partition(maxima, maxima.shape[1] - top, axis=1)[:, maxima.shape[1] - top, None]  # (n, 1)
+    chosen = scores >= bar  # (n, classes)
+    tied = np.flatnonzero(np.count_nonzero(chosen, axis=1) > _WIDTH * top)  # hardly any score is above the bar
+    if len(tied):
+        level = scores[tied] == bar[tied]
+        chosen[tied] = (scores[tied] > bar[tied]) | (level & (level.cumsum(axis=1, dtype=np.int32) <= top))
+    rows, ids = chosen.nonzero()
+    order = np.lexsort((ids, -scores[rows, ids], rows))
+    starts = np.searchsorted(rows, np.arange(n))
+    return ids[order[starts[:, None] + np.arange(top)]]
 
 
 def rank_of_truth(scores: Scores, truth: Ids) -> npt.NDArray[np.int64]:
@@ -56,9 +60,11 @@ def rank_of_truth(scores: Scores, truth: Ids) -> npt.NDArray[np.int64]:
     if truth.shape != (n,) or (n and not (-1 <= truth.min() and truth.max() < classes)):
         raise ValueError(f"truth must be {n} class ids from -1 to {classes - 1}, got shape {truth.shape}")
     own = scores[np.arange(n), truth][:, None]  # (n, 1); of -1 a score that is not used
-    higher = np.count_nonzero(scores > own, axis=1)
-    before = np.count_nonzero((scores == own) & (np.arange(classes) < truth[:, None]), axis=1)
-    return np.where(truth < 0, -1, higher + before).astype(np.int64)
+    ranks = np.count_nonzero(scores > own, axis=1)
+    level = scores == own
+    tied = np.flatnonzero(np.count_nonzero(level, axis=1) > 1)
+    ranks[tied] += np.count_nonzero(level[tied] & (np.arange(classes) < truth[tied, None]), axis=1)
+    return np.where(truth < 0, -1, ranks).astype(np.int64)
 
 
 def measure(ranks: Ids, truth: Ids, seed: int) -> Metrics:

@@ -16,7 +16,7 @@ from schemas.manifest import hash_file
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.workspace import Workspace, artifact_key
-from tasks.evaluate.candidate import TRAIN_ROWS, evaluate_files
+from tasks.evaluate.candidate import TRAIN_ROWS, evaluate_files, suspect_rows
 from tasks.evaluate.comparison import compare
 from tasks.evaluate.mining import find_version, mine_negatives
 from tasks.evaluate.plots import plot_loss, to_data_uri
@@ -42,9 +42,17 @@ def evaluate(
 
     def make(folder: Path, _: Path) -> Made:
         evaluate_files(prepared.folder, trained.folder / "candidate", folder, corpus, asked)
-        rows = prepared.manifest.facts["rows"]
-        few = f"baselines, and the search for mislabelled rows, saw the first {TRAIN_ROWS:,} of {rows:,} training rows"
-        return Made({}, [few] if rows > TRAIN_ROWS else [])
+        facts = prepared.manifest.facts
+        seen = {
+            "baselines": min(facts["rows"], TRAIN_ROWS),
+            "the search for mislabelled rows": suspect_rows(facts["rows"], facts["classes"]),
+        }
+        few = [
+            f"{who} saw the first {rows:,} of {facts['rows']:,} training rows"
+            for who, rows in seen.items()
+            if rows < facts["rows"]
+        ]
+        return Made({}, few)
 
     step = run_step(workspace, "evaluate", inputs, make)
     evaluation = Evaluation.model_validate_json((step.folder / "evaluation.json").read_bytes())

@@ -72,9 +72,10 @@ def write_candidate(
         shutil.copyfile(prepared / table, folder / table)
     classes = pq.read_table(prepared / "classes.parquet", columns=["id", "standard_question", "rows"])
     pq.write_table(classes, folder / "standard_questions.parquet", compression="zstd")
-    stored = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    for name in {"embeddings", "exemplars"} & stored.keys():
-        stored[name] = stored[name].astype(np.float16)
+    halved = {"embeddings", "exemplars"}
+    stored = {
+        n: array.astype(np.float16, "C") if n in halved else np.ascontiguousarray(array) for n, array in arrays.items()
+    }
     # Not save_file: it makes the file unreadable for other users.
     (folder / "model.safetensors").write_bytes(save(stored))
     write_atomically(folder / "model.json", card.model_dump_json(indent=1).encode())

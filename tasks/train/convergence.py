@@ -38,6 +38,7 @@ _FLAT, _FLAT_OF = (
     32,
 )  # effective rank over min(K, 32). Sound: 0.5 and more; vectors of 2 or 4 numbers: 0.06 to 0.12
 _SMALL = 3  # a standard question with at most so many rows belongs to the tail
+_CELLS = 1 << 23  # cosines compared at a time
 _SAMPLE = 512  # rows whose texts are compared: some hundredths of a second
 
 _Reason = tuple[Cause, str]
@@ -250,15 +251,19 @@ def share_mislabelled(
     member = sparse.csr_matrix((np.ones(count, np.float32), (labels, np.arange(count))), (len(rows), count))
     sums = (member @ queries + classes).tocsr()
     squares = np.asarray(sums.multiply(sums).sum(axis=1)).ravel()
-    x, own, n = queries[sample], labels[sample], np.arange(len(sample))
-    cosines = (x @ sums.T).toarray()  # (sample, K), short of the length of x
-    itself = np.asarray(x.multiply(x).sum(axis=1)).ravel()
-    left_out = (cosines[n, own] - itself) / np.sqrt(np.maximum(squares[own] - 2 * cosines[n, own] + itself, 1e-9))
-    cosines /= np.sqrt(np.maximum(squares, 1e-9))
-    cosines[n, own] = left_out
-    places = pd.DataFrame(-cosines).rank(axis=1).to_numpy() - 1  # (sample, K), ties in their middle
-    bad = places > (classes.shape[0] - 1) / 2
-    wrong, by_chance = float(bad[n, own].mean()), float((bad @ (rows / count)).mean())
+    across = sums.T.tocsr()  # (V, K)
+    wrong = by_chance = 0.0
+    for part in np.array_split(sample, -(-len(sample) * len(rows) // _CELLS)):
+        x, own, n = queries[part], labels[part], np.arange(len(part))
+        cosines = (x @ across).toarray()  # (part, K), short of the length of x
+        itself = np.asarray(x.multiply(x).sum(axis=1)).ravel()
+        left_out = (cosines[n, own] - itself) / np.sqrt(np.maximum(squares[own] - 2 * cosines[n, own] + itself, 1e-9))
+        cosines /= np.sqrt(np.maximum(squares, 1e-9))
+        cosines[n, own] = left_out
+        places = pd.DataFrame(-cosines).rank(axis=1).to_numpy() - 1  # (part, K), ties in their middle
+        bad = places > (classes.shape[0] - 1) / 2
+        wrong += float(bad[n, own].sum()) / len(sample)
+        by_chance += float((bad @ (rows / count)).sum()) / len(sample)
     certain = wrong - 2 * np.sqrt(wrong * (1 - wrong) / len(sample))
     return max(0.0, certain / by_chance) if by_chance else 0.0
 

@@ -5,6 +5,7 @@ checkpoint takes the same steps as one that was never interrupted.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +21,12 @@ from tasks.prepare.negatives import draw_negatives
 from tasks.train import losses
 from tasks.train.batches import class_shares, draw_order, log_presence
 from tasks.train.data import Prepared, Texts
-from tasks.train.device import Device, device_of
+from tasks.train.device import Device, device_of, give_back_memory
 from tasks.train.reachability import target_of
 from tasks.train.towers import Embedded, Sizes, Table, make_tower
 
 _TEXT_EVERY = 8  # steps between two passes through all standard questions' texts: same recall, half the time
+_TRIM_EVERY = 128  # steps, of very many rows
 _BLOCK = 4096  # texts encoded at once outside training
 _OWN_TEXT = 2**62  # what the row ids of standard questions' own texts begin at
 _TINY = 1e-6
@@ -127,6 +129,8 @@ class Fit:
                 found.append(self._step_all(rows, step % every == 0, flush, rate, random, generator))
             training = self.settings.training
             self.tower.finish_step(rate / training.learning_rate, training.encoder_learning_rate)
+            if self.prepared.window and step % _TRIM_EVERY == 0:
+                give_back_memory()
         batch_losses = torch.stack(found).cpu().numpy().astype(np.float64)  # here alone a GPU is waited for
         sizes = np.full(steps, size)
         sizes[-1] = len(order) - size * (steps - 1)
@@ -321,13 +325,10 @@ class Fit:
         parts = zip(self._blocks(self.prepared.classes), own, strict=True)
         return np.concatenate([self._unit(part, of_part).cpu().numpy() for part, of_part in parts], axis=1)
 
-    def _blocks(self, texts: Texts) -> list[Embedded]:
+    def _blocks(self, texts: Texts) -> Iterator[Embedded]:
         random = np.random.default_rng(0)  # without dropout nothing is drawn from it that matters
-        starts = range(0, max(1, len(texts)), _BLOCK)
-        return [
-            self.tower.embed(texts.take(np.arange(start, min(start + _BLOCK, len(texts)))), 0.0, random)
-            for start in starts
-        ]
+        for start in range(0, max(1, len(texts)), _BLOCK):
+            yield self.tower.embed(texts.take(np.arange(start, min(start + _BLOCK, len(texts)))), 0.0, random)
 
     @torch.no_grad()
     def loss_without_dropout(self) -> float:
