@@ -43,7 +43,8 @@ def ranking(scores: Scores, top: int) -> npt.NDArray[np.int64]:
     rows, ids = chosen.nonzero()
     order = np.lexsort((ids, -scores[rows, ids], rows))
     starts = np.searchsorted(rows, np.arange(n))
-    return ids[order[starts[:, None] + np.arange(top)]]
+    best: npt.NDArray[np.int64] = ids[order[starts[:, None] + np.arange(top)]]
+    return best
 
 
 def rank_of_truth(scores: Scores, truth: Ids) -> npt.NDArray[np.int64]:

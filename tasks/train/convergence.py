@@ -38,7 +38,7 @@ _FLAT, _FLAT_OF = (
     32,
 )  # effective rank over min(K, 32). Sound: 0.5 and more; vectors of 2 or 4 numbers: 0.06 to 0.12
 _SMALL = 3  # a standard question with at most so many rows belongs to the tail
-_CELLS = 1 << 23  # cosines compared at a time
+_CELLS = 1 << 21  # cosines compared at a time
 _SAMPLE = 512  # rows whose texts are compared: some hundredths of a second
 
 _Reason = tuple[Cause, str]
@@ -249,13 +249,12 @@ def share_mislabelled(
         return None
     sample = several[np.unique(np.linspace(0, len(several) - 1, _SAMPLE).astype(np.int64))]
     member = sparse.csr_matrix((np.ones(count, np.float32), (labels, np.arange(count))), (len(rows), count))
-    sums = (member @ queries + classes).tocsr()
-    squares = np.asarray(sums.multiply(sums).sum(axis=1)).ravel()
-    across = sums.T.tocsr()  # (V, K)
+    sums = (member @ queries + classes).T.tocsr()  # (V, K)
+    squares = np.asarray(sums.power(2).sum(axis=0)).ravel()
     wrong = by_chance = 0.0
     for part in np.array_split(sample, -(-len(sample) * len(rows) // _CELLS)):
         x, own, n = queries[part], labels[part], np.arange(len(part))
-        cosines = (x @ across).toarray()  # (part, K), short of the length of x
+        cosines = (x @ sums).toarray()  # (part, K), short of the length of x
         itself = np.asarray(x.multiply(x).sum(axis=1)).ravel()
         left_out = (cosines[n, own] - itself) / np.sqrt(np.maximum(squares[own] - 2 * cosines[n, own] + itself, 1e-9))
         cosines /= np.sqrt(np.maximum(squares, 1e-9))

@@ -15,6 +15,7 @@ from schemas.training import Epoch, OnEpoch, Reachability, TrainingReport
 from tasks.train.candidate import ENCODER, ModelCard, write_candidate
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
+from tasks.train.device import give_back_memory
 from tasks.train.ensemble import Ensemble, rows_of
 from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, Exemplars, keep_exemplars
 from tasks.train.reachability import assess, find_reachable
@@ -51,6 +52,7 @@ def train_candidate(
         device = _run(ensemble, int(chosen["epochs"]), partial / "refit.safetensors", settings, on_epoch)
         if device != "cpu":
             chosen["device"] = device
+        give_back_memory()
         arrays = ensemble.arrays()
         per_class = settings.model.exemplars if chosen["exemplar_weight"] else 0
         kept = keep_exemplars(ensemble, prepared, rows, per_class)
