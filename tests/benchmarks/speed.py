@@ -7,11 +7,11 @@
    peers.py gives its own; imports are left out of both. And of the whole default: choosing, then the refit.
 2. Encoding raw queries in a batch: ours against sentence-transformers' static `encode`, which is handed the features
    of our own tokeniser, whose time counts for both.
-3. One query through the `Retriever`, on one thread: over the corpus's standard questions, and over 100,000.
+3. One query through the `Retriever`, on one core, in milliseconds: over the standard questions, and over 100,000.
 """
 
 import argparse
-import os
+import json
 import subprocess
 import sys
 import tempfile
@@ -25,10 +25,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from tasks.evaluate.nearest import Nearest
-from tasks.evaluate.retriever import Model, Retriever
+from tasks.evaluate.retriever import Retriever
 from tasks.ingest.normalise import normalise
 from tasks.prepare.features import Tokeniser
 from tests.benchmarks.recall import cut, measure_ours, measure_peers
@@ -38,8 +36,6 @@ _LENGTHS = (1, 2, 3, 4, 6)  # epochs tried, without choosing
 _SLACK = 0.003
 _PUBLISH_ALL = ["publish.hold_verdicts=[]", "publish.below_baseline=1"]  # a short training is one a gate holds back
 _ALLOWED = {"sentence-transformers": 1.0, "fasttext": 3.0}  # times the peer's seconds
-_MANY = 100_000
-_QUERIES = 400
 
 
 def main() -> None:
@@ -67,10 +63,10 @@ def main() -> None:
                 length = ["training.choose=false", f"training.epochs={epochs}", *_PUBLISH_ALL]
                 ours.append({"epochs": epochs} | measure_ours(data, scratch / f"{epochs}", 1, length))
             fits += [_compare_fit(folder.name, ours, peer) for peer in peers]
-            retriever = Retriever.live("bench", scratch / f"home-{folder.name}-1")
+            home = scratch / f"home-{folder.name}-1"
             texts = list(dict.fromkeys(pd.read_csv(data / "train.csv")["query"].dropna().astype(str)))
-            encodings.append(_compare_encoding(folder.name, retriever.model, texts, arguments, scratch))
-            queries += _time_queries(folder.name, retriever, texts)
+            encodings.append(_compare_encoding(folder.name, home, texts, arguments, scratch))
+            queries += _time_queries(folder.name, home, texts, scratch)
             print(fits[-len(peers) :], encodings[-1], queries[-2:], file=sys.stderr)  # noqa: T201 - progress
     for rows in (fits, encodings, queries):
         print(_table(rows), end="\n\n")  # noqa: T201 - the output of a script
@@ -112,9 +108,10 @@ def _compare_fit(corpus: str, ours: list[dict[str, Any]], peer: dict[str, Any]) 
 
 
 def _compare_encoding(
-    corpus: str, model: Model, texts: Sequence[str], arguments: argparse.Namespace, scratch: Path
+    corpus: str, home: Path, texts: Sequence[str], arguments: argparse.Namespace, scratch: Path
 ) -> dict[str, Any]:
-    encoder, folder = model.encoder, scratch / f"home-{corpus}-1" / "models" / "bench" / model.version
+    model = Retriever.live("bench", home).model
+    encoder, folder = model.encoder, home / "models" / "bench" / model.version
     features = pq.read_table(folder / "vocabulary.parquet")["feature"].to_pylist()
     tokenise = Tokeniser(model.card.text).features
     cut_texts = ["\t".join(tokenise(normalise(text))) for text in texts]
@@ -146,38 +143,13 @@ def _compare_encoding(
     }
 
 
-def _time_queries(corpus: str, retriever: Retriever, texts: Sequence[str]) -> list[dict[str, Any]]:
-    """Over the corpus's own standard questions, then with 100,000 vectors mixed from theirs."""
-    model = retriever.model
+def _time_queries(corpus: str, home: Path, texts: Sequence[str], scratch: Path) -> list[dict[str, Any]]:
+    """Over the corpus's own standard questions, then over 100,000."""
     random = np.random.default_rng(0)
-    mixed = model.class_vectors[random.integers(len(model.ids), size=(2, _MANY))].mean(axis=0)
-    mixed += 0.3 * random.standard_normal(mixed.shape) * np.abs(mixed).mean()
-    index = Nearest((mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32))
-
-    def among_many(text: str) -> None:
-        index.search(model.vectors_of(model.encoder.read([normalise(text)]))[0], 10)
-
-    asked = {len(model.ids): lambda text: retriever.search([text]), _MANY: among_many}
-    chosen = [texts[n] for n in random.permutation(len(texts))[:_QUERIES]]
-    return [
-        {"corpus": corpus, "standard questions": count} | _percentiles([_milliseconds(ask, text) for text in chosen])
-        for count, ask in asked.items()
-    ]
-
-
-def _milliseconds(ask: Any, text: str) -> float:
-    began = time.perf_counter()
-    ask(text)
-    return 1000 * (time.perf_counter() - began)
-
-
-def _percentiles(milliseconds: list[float]) -> dict[str, str]:
-    values: NDArray[np.float64] = np.percentile(milliseconds[20:], [50, 99])
-    return {
-        "p50": f"{values[0]:.2f} ms",
-        "p99": f"{values[1]:.2f} ms",
-        "threads": os.environ.get("OMP_NUM_THREADS", ""),
-    }
+    (scratch / "queries").write_text("\n".join(texts[n] for n in random.permutation(len(texts))), "utf-8")
+    command = [sys.executable, "-m", "tests.benchmarks.latency", "bench", "--home", str(home), "--json"]
+    done = subprocess.run([*command, "--queries", str(scratch / "queries")], capture_output=True, text=True, check=True)
+    return [json.loads(line) | {"corpus": corpus} for line in done.stdout.splitlines()]
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
