@@ -7,6 +7,7 @@ through Memorization: Nearest Neighbor Language Models", section 2.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, Self
 
 import numpy as np
@@ -45,6 +46,11 @@ class Exemplars:
         scaled = vectors.reshape(len(vectors), -1).astype(np.float32) / np.float32(vectors.shape[1])
         return cls(scaled, starts)
 
+    @cached_property
+    def _counts(self) -> NDArray[np.int64]:
+        """(K,) how many each standard question has."""
+        return np.diff(self.starts)
+
     def mix(self, cosines: NDArray[np.float32], queries: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
         """Return (n, K) scores: the first standard questions mixed with their kept queries, the others behind them.
 
@@ -59,13 +65,14 @@ class Exemplars:
         known = np.flatnonzero(queries.any(axis=1))
         if not weight or not len(known):
             return scores
-        first, near = self._nearness(cosines[known], queries[known])
-        mixture = (1 - share) * np.take_along_axis(cosines[known], first, axis=1) + share * near
         others = cosines[known]
-        np.put_along_axis(others, first, np.float32(-np.inf), axis=1)
+        first, near = self._nearness(others, queries[known])
+        rows = np.arange(len(known))[:, None]
+        mixture = (1 - share) * others[rows, first] + share * near
+        others[rows, first] = np.float32(-np.inf)
         ahead = others.max(axis=1) - mixture.min(axis=1)  # -inf: there are no others
         others -= np.maximum(ahead + np.float32(1e-5), 0)[:, None]  # more than rounding takes back
-        np.put_along_axis(others, first, mixture, axis=1)
+        others[rows, first] = mixture
         scores[known] = others
         return scores
 
@@ -78,9 +85,9 @@ class Exemplars:
         """
         places = min(_FIRST, cosines.shape[1])
         first = np.argpartition(-cosines, places - 1, axis=1)[:, :places]
-        counts = np.diff(self.starts)
+        counts, most = self._counts, int(self._counts.max())
         sums = np.empty(first.shape, dtype=np.float32)
-        nearness = np.empty(places * counts.max(), dtype=np.float32)
+        nearness = np.empty(places * most, dtype=np.float32)
         for query, classes, row in zip(queries, first, sums, strict=True):
             ends = counts[classes].cumsum()
             begins = ends - counts[classes]
@@ -88,7 +95,7 @@ class Exemplars:
                 np.dot(self.vectors[start : start + end - begin], query, out=nearness[begin:end])
             found = np.exp(np.float32(_SHARPNESS) * (nearness[: ends[-1]] - 1))
             np.add.reduceat(found, begins, out=row)
-        bonus = np.float32(1 - _COUNT_DISCOUNT) * np.log(np.float32(counts.max()))
+        bonus = np.float32(1 - _COUNT_DISCOUNT) * np.log(np.float32(most))
         discount = np.float32(_COUNT_DISCOUNT) * np.log(counts[first]).astype(np.float32)
         return first, 1 + (np.log(sums) - discount - bonus) / np.float32(_SHARPNESS)
 

@@ -28,6 +28,22 @@ def test_ranking_equals_a_full_stable_sort(top):
     assert np.array_equal(ranking(scores, top), np.argsort(-scores, axis=1, kind="stable")[:, :top])
 
 
+@pytest.mark.parametrize("classes", [700, 5000])
+@pytest.mark.parametrize("levels", [2, 50, 10**9])
+def test_of_many_classes_the_best_are_found_by_groups(classes, levels):
+    """Among more than 64 times as many as are asked for; all ties, some, none; one row of equal scores, one of two."""
+    scores = np.random.default_rng(SEED).integers(0, levels, (20, classes)).astype(np.float64)
+    scores[3], scores[4] = 0, 0
+    scores[4, [classes - 1, 7]] = 1
+
+    assert np.array_equal(ranking(scores, 10), np.argsort(-scores, axis=1, kind="stable")[:, :10])
+
+
+def test_nothing_is_ranked_without_rows():
+    """An empty block is no error."""
+    assert ranking(np.zeros((0, 7)), 3).shape == (0, 3)
+
+
 def test_the_rank_of_the_truth_is_its_position_in_the_ranking():
     """Counting and sorting give the same list, so metrics come from what is shown."""
     rng = np.random.default_rng(SEED)
@@ -52,6 +68,10 @@ def test_scores_that_are_no_numbers_are_refused():
     """Nothing is greater than NaN, so a broken model would otherwise have recall 1."""
     with pytest.raises(ValueError, match=r"NaN in 1 row"):
         rank_of_truth(np.array([[np.nan, 1.0]]), np.array([0]))
+    scores = np.zeros((2, 1000))
+    scores[1, 500] = np.nan
+    with pytest.raises(ValueError, match=r"NaN in 1 row"):
+        ranking(scores, 10)
 
 
 def test_a_truth_that_does_not_fit_is_refused():

@@ -19,12 +19,14 @@ def clustered(random, count, size, decay):
 
 @pytest.mark.parametrize("decay", [1.0, 0.98, 0.9], ids=["isotropic", "flat", "steep"])
 @pytest.mark.parametrize("top", [1, 10])
-def test_it_finds_what_a_product_with_all_vectors_finds(decay, top):
-    """Even where the first directions say little, and then everything is scored."""
+@pytest.mark.parametrize("size", [64, 200, 300])
+def test_it_finds_what_a_product_with_all_vectors_finds(decay, top, size, monkeypatch):
+    """Even where the first directions say little, and then the next are read, of few standard questions or of all."""
+    monkeypatch.setattr("tasks.evaluate.nearest._FEW", 100)
     random = np.random.default_rng(0)
-    vectors = clustered(random, 3000, 128, decay)
+    vectors = clustered(random, 3000, size, decay)
     index = Nearest(vectors)
-    for query in [*clustered(random, 20, 128, decay), *vectors[:5]]:
+    for query in [*clustered(random, 20, size, decay), *vectors[:5], np.zeros(size, np.float32)]:
         scores = vectors @ query
         ids, found = index.search(query, top)
 

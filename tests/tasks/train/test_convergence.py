@@ -234,8 +234,8 @@ def test_the_variety_of_a_batch_counts_standard_questions():
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.3, 0.6])
-def test_the_share_of_random_labels_is_estimated_from_the_texts(noise):
-    """Of 20 topics with words of their own; two standard errors below what it is."""
+def test_the_share_of_random_labels_is_estimated_from_the_texts(noise, monkeypatch):
+    """Of 20 topics with words of their own; two standard errors below what it is; in blocks of a row as in one."""
     random = np.random.default_rng(1)
     labels = np.repeat(np.arange(20), 30)
     words = labels[:, None] * 10 + random.integers(0, 10, (600, 4))
@@ -249,6 +249,8 @@ def test_the_share_of_random_labels_is_estimated_from_the_texts(noise):
     found = share_mislabelled(texts, sparse.csr_matrix((20, 200), dtype=np.float32), given)
 
     assert found == pytest.approx(max(0.0, noise - 0.08), abs=0.1)
+    monkeypatch.setattr("tasks.train.convergence._CELLS", 20)
+    assert share_mislabelled(texts, sparse.csr_matrix((20, 200), dtype=np.float32), given) == pytest.approx(found)
 
 
 def test_without_a_second_row_of_any_class_nothing_is_known_of_labels():

@@ -1,5 +1,8 @@
 """Where a training computes. The `meta` device stands for a GPU: it only knows shapes, and refuses most CPU tensors."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +11,7 @@ from schemas.errors import SettingsError
 from tasks.ingest.normalise import normalise
 from tasks.train.cluster import settle_device
 from tasks.train.data import read_prepared
-from tasks.train.device import CPU, Device, device_of
+from tasks.train.device import CPU, Device, device_of, give_back_memory
 from tasks.train.fit import Fit
 from tasks.train.training import train_candidate
 from tests.tasks.prepare.toy import PAIRS
@@ -104,3 +107,22 @@ def test_a_gpu_learns_what_a_cpu_learns(prepared, settings, tower):
     )
     assert there.run_epoch()[0] == pytest.approx(here.run_epoch()[0], rel=1e-2)
     assert np.abs(there.class_vectors() - here.class_vectors()).max() < 0.05
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's own")
+def test_freed_memory_goes_back_to_the_system():
+    """200 MB in pieces too small to be mapped, freed below one that stays."""
+    pieces = [bytearray(100_000) for _ in range(2000)]
+    last = bytearray(100_000)
+    del pieces
+    before = resident_mb()
+
+    give_back_memory()
+
+    assert before - resident_mb() > 100, len(last)
+
+
+def resident_mb():
+    """Return how much of this process is in memory."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.evaluate.candidate import evaluate_files
+from tasks.evaluate.candidate import TRAIN_ROWS, evaluate_files, suspect_rows
 from tasks.evaluate.retriever import Model
 from tasks.train.candidate import read_arrays
 from tasks.train.data import read_prepared
@@ -165,7 +165,7 @@ def test_the_usual_choice_stands_unless_another_is_clearly_better():
     assert clearly_best(np.array([low, low]), 1) == 1
 
 
-def test_a_training_query_is_not_its_own_witness(prepared, small, tmp_path):
+def test_a_training_query_is_not_its_own_witness(prepared, small, tmp_path, monkeypatch):
     """Rows that look mislabelled are found by the towers alone: each kept query would vouch for its own label."""
     settings = small(model={"exemplar_weight": 1.0}, training={"epochs": 1, "choose": False})
     trained(prepared, tmp_path / "a", settings)
@@ -179,3 +179,13 @@ def test_a_training_query_is_not_its_own_witness(prepared, small, tmp_path):
     vouched = model.scores(rows["query"].to_pylist()).argmax(axis=1) == labels
     assert (doubted & vouched).any()
     assert len(evaluation.suspects) == min(20, doubted.sum())
+    monkeypatch.setattr("tasks.evaluate.candidate._SUSPECT_CELLS", 5 * len(model.ids))
+    evaluation = evaluate_files(prepared, tmp_path / "a" / "candidate", tmp_path, settings)
+    assert len(evaluation.suspects) == doubted[:5].sum()
+
+
+def test_of_very_many_scores_only_those_of_the_first_rows_are_searched():
+    """A million rows and 100,000 standard questions would be 10^11 of them."""
+    assert suspect_rows(1_000_000, 100_000) == 42_949
+    assert suspect_rows(1_000_000, 100) == TRAIN_ROWS
+    assert suspect_rows(1000, 100) == 1000
