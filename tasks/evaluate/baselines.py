@@ -4,7 +4,7 @@ Both score a standard question by its best text: one of its training queries, or
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,6 @@ from scipy import sparse
 from tasks.ingest.normalise import normalise_all
 from tasks.prepare.features import Tokeniser
 from tasks.prepare.vocabulary import Rows, Vocabulary
-
-BLOCK_CELLS = 1 << 24  # cells (queries x texts) of one dense block: 64 MiB of float32
 
 Tokenise = Callable[[str], Sequence[str]]
 
@@ -42,14 +40,21 @@ class LexicalIndex:
         Args:
             queries: Weight of each term in each query, shape (queries, terms).
         """
-        n = queries.shape[0]
-        scores = np.zeros((n, self._n_classes), dtype=np.float32)
-        if self._postings.shape[1] == 0:
-            return scores
-        block = max(1, BLOCK_CELLS // self._postings.shape[1])
-        for start in range(0, n, block):
-            products = (queries[start : start + block].astype(np.float32) @ self._postings).toarray()  # (block, texts)
-            scores[start : start + block, self._classes] = np.maximum.reduceat(products, self._starts, axis=1)
+        scores = np.zeros((queries.shape[0], self._n_classes), dtype=np.float32)
+        spans = [slice(*bounds) for bounds in pairwise(queries.indptr.tolist())]
+        for row, span in enumerate(spans):
+            terms = queries.indices[span]
+            starts, ends = self._postings.indptr[terms], self._postings.indptr[terms + 1]
+            lists = [slice(*bounds) for bounds in zip(starts.tolist(), ends.tolist(), strict=True)]
+            if not lists:
+                continue
+            texts = np.concatenate([self._postings.indices[one] for one in lists])
+            weights = np.concatenate([self._postings.data[one] for one in lists])
+            weights *= np.repeat(queries.data[span], ends - starts)
+            # Most queries meet most texts: one dense sum costs half of a sparse product.
+            products = np.bincount(texts, weights, minlength=self._postings.shape[1])
+            if len(products):
+                scores[row, self._classes] = np.maximum.reduceat(products, self._starts)
         return scores
 
 

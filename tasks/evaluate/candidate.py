@@ -83,15 +83,7 @@ def evaluate_files(
             known["model"] = rank_in_shards(cluster, prepared_folder, candidate, len(classes.texts))
     baselines = _baselines(prepared, settings)
     evaluation, ranked = evaluate_candidate(
-        settings.name,
-        model,
-        baselines,
-        prepared.test_rows(),
-        train,
-        classes,
-        settings.seed,
-        known,
-        settings.training.threads,
+        settings.name, model, baselines, prepared.test_rows(), train, classes, settings.seed, known
     )
     top = pa.array(ranked["model"].top.astype(np.int32).tolist(), type=pa.list_(pa.int32()))
     table = pa.table({"row_id": prepared.test["row_id"], "rank": ranked["model"].ranks, "top": top})

@@ -6,7 +6,6 @@ blocks, so memory is bounded by `BLOCK_CELLS` and `BLOCK_ROWS`, however many row
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -83,7 +82,6 @@ def evaluate_candidate(
     classes: Classes,
     seed: int,
     known: Mapping[str, Ranked] | None = None,
-    threads: int = 1,
 ) -> tuple[Evaluation, dict[str, Ranked]]:
     """Return all that is measured of a candidate, and by scorer ("model", then each baseline) its ranks.
 
@@ -96,16 +94,11 @@ def evaluate_candidate(
         classes: The standard questions.
         seed: Seeds the intervals.
         known: What scorers made of the test rows, as far as `rank_rows` has been called elsewhere.
-        threads: Scorers at work at a time: products and sorting leave the interpreter to each other.
     """
     n_classes = len(classes.texts)
-    known = known or {}
-    with ThreadPoolExecutor(threads, thread_name_prefix="scorer") as pool:
-        searched = pool.submit(find_suspects, model, train, classes)  # the longest
-        scorers = {name: scorer for name, scorer in {"model": model, **baselines}.items() if name not in known}
-        jobs = {name: pool.submit(rank_rows, scorer, test, n_classes) for name, scorer in scorers.items()}
-        ranked = {**known, **{name: job.result() for name, job in jobs.items()}}
-        suspects = searched.result()
+    ranked = dict(known or {})
+    for name, scorer in {"model": model, **baselines}.items():
+        ranked[name] = ranked.get(name) or rank_rows(scorer, test, n_classes)
     ranks = ranked["model"].ranks
     tested = np.bincount(test.truth[test.truth >= 0], minlength=n_classes)
     sizes = {name: by_class_size(r.ranks, test.truth, classes.train_rows, seed) for name, r in ranked.items()}
@@ -124,7 +117,7 @@ def evaluate_candidate(
         baselines_by_class_size=sizes,
         classes_worst=find_worst_classes(ranked["model"], test.truth, classes),
         confused=find_confused_pairs(ranked["model"], test.truth, classes),
-        suspects=suspects,
+        suspects=find_suspects(model, train, classes),
     )
     return evaluation, ranked
 
