@@ -53,8 +53,9 @@ bench-speed: .venv/ready .venv-peers/ready ## seconds against what a user would 
 
 ROWS ?= 100_000 1_000_000 10_000_000
 
-bench-scale: .venv/ready ## seconds, memory and disk of ingest, validate, prepare and its proof at 0.1, 1 and 10 million rows
-	$(BIN)/python -m tests.benchmarks.scale --rows $(ROWS)
+bench-scale: .venv/ready ## seconds, memory and disk of every step at 0.1, 1 and 10 million rows; one epoch, up to 1 million
+	$(BIN)/python -m tests.benchmarks.scale --rows $(ROWS) --steps ingest validate prepare prove train evaluate \
+	    --set training.epochs=1 training.choose=false model.towers=4
 
 # The peers' packages never meet ours.
 .venv-peers/ready: constraints.txt

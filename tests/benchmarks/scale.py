@@ -120,7 +120,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
     parser.add_argument("--classes", type=int, default=CLASSES)
-    parser.add_argument("--steps", nargs="+", default=["ingest", "validate", "prepare", "prove"], choices=STEPS)
+    parser.add_argument("--steps", nargs="+", default=STEPS, choices=STEPS)
+    parser.add_argument("--trained", type=int, default=1_000_000, help="most rows that train and evaluate are given")
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=JSON")
     parser.add_argument("--folder", type=Path, default=Path("data/bench/scale"))
     parser.add_argument("--format", choices=["csv", "parquet"], default="csv")
@@ -140,6 +141,8 @@ def main() -> None:
         if not file.exists():
             write_corpus(file, rows, arguments.classes)
         for step in arguments.steps:
+            if step in ("train", "evaluate") and rows > arguments.trained:
+                continue
             one = {"rows": rows, "classes": arguments.classes, "step": step, "cores": os.cpu_count() or 0}
             one |= measure_step(step, home, file, arguments.set)
             found[step].append(one)
@@ -152,6 +155,7 @@ def main() -> None:
     print(f"{'step':10s} " + " ".join(f"{rows:>26,}" for rows in sorted(arguments.rows)) + "   grows as rows^")  # noqa: T201 - the output of a script
     for step, lines in found.items():
         cells = [f"{one['cpu']:7.0f} s {one['peak_mb']:6.0f} MB {one['disk_mb']:6.0f} MB" for one in lines]
+        cells += [""] * (len(arguments.rows) - len(cells))
         print(f"{step:10s} " + " ".join(f"{cell:>26s}" for cell in cells), end="")  # noqa: T201 - the output of a script
         print(f"   {exponent(lines):.2f}" if len(lines) > 1 else "")  # noqa: T201 - the output of a script
 
