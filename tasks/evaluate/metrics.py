@@ -29,8 +29,10 @@ def ranking(scores: Scores, top: int) -> npt.NDArray[np.int64]:
         raise ValueError(f"top must be at least 1, got {top}")
     n, classes = scores.shape
     top = min(top, classes)
+    if not top:
+        return np.zeros((n, 0), np.int64)
     # The top-th highest of the maxima of groups of columns: at least `top` scores are as high, and hardly more.
-    width = max(1, min(_WIDTH, classes // (4 * max(1, top))))
+    width = max(1, min(_WIDTH, classes // (4 * top)))
     whole = classes // width * width
     maxima = np.hstack([scores[:, :whole].reshape(n, width, whole // width).max(axis=1), scores[:, whole:]])
     _require_numbers(maxima)

@@ -234,6 +234,7 @@ class BagEncoder:
         embeddings = arrays.pop("embeddings")  # in half precision, which no product takes: kept in single precision
         self._shape = embeddings.shape[1:]
         self._embeddings = embeddings.reshape(len(embeddings), -1).astype(np.float32)
+        self.read([""])  # builds what features are looked up in: not while the first query waits
 
     def read(self, texts: Sequence[str]) -> Rows:
         """Return the texts' tf-idf rows."""

@@ -9,6 +9,7 @@ vocabulary is chosen, `BLOCK.features.npy` and `BLOCK.words.npy` translate them 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from schemas.settings import Text
-from tasks.prepare.codes import Coded, code_features, code_spelled
+from tasks.prepare.codes import Coded, code_features, code_spelled, pieces
 from tasks.prepare.features import Tokeniser
 
 KINDS = ("features", "words")
@@ -59,10 +60,12 @@ class Block:
 
 
 class _Numbered(NamedTuple):
-    """Distinct features, or words, in the order of a block's own numbers."""
+    """Features, or words, of some texts as numbers of the distinct ones."""
 
-    texts: list[str]
-    codes: NDArray[np.uint64]
+    texts: list[str]  # distinct, in the order of their numbers
+    codes: NDArray[np.uint64]  # theirs
+    numbers: NDArray[np.int32]  # of all, text after text
+    lengths: NDArray[np.int64]  # (texts,) how many of these
 
 
 def cut_block(block: Block) -> None:
@@ -180,27 +183,53 @@ def read_span(file: Path, columns: list[str], span: tuple[int, int]) -> pa.Table
 def _cut(texts: list[str], text: Text) -> Iterator[tuple[_Numbered, pa.ListArray]]:
     """Yield, for features and for words, the distinct ones, and each text's as numbers of these."""
     tokeniser = Tokeniser(text)
-    cut = [tokeniser.cut(one) for one in texts]
-    yield _number(list(code_features(cut, text)), len(texts))
-    words = [word for one in cut for word in one.words]
-    owners = np.repeat(np.arange(len(cut)), [len(one.words) for one in cut])
-    yield _number([Coded(owners, code_spelled(words), lambda places: [words[n] for n in places])], len(texts))
+    found: tuple[list[_Numbered], list[_Numbered]] = ([], [])
+    for piece in pieces(texts):
+        cut = [tokeniser.cut(one) for one in texts[piece]]
+        found[0].append(_number(list(code_features(cut, text)), len(cut)))
+        words = [word for one in cut for word in one.words]
+        owners = np.repeat(np.arange(len(cut)), [len(one.words) for one in cut])
+        spelled = Coded(owners, code_spelled(words), partial(_take, words))
+        found[1].append(_number([spelled], len(cut)))
+    for numbered in found:
+        joined = _join(numbered)
+        offsets = np.concatenate([[0], np.cumsum(joined.lengths)]).astype(np.int32)
+        yield joined, pa.ListArray.from_arrays(pa.array(offsets), pa.array(joined.numbers))
 
 
-def _number(parts: list[Coded], count: int) -> tuple[_Numbered, pa.ListArray]:
-    """Return the distinct ones of some tokens, and those of `count` texts as numbers of these."""
+def _number(parts: list[Coded], count: int) -> _Numbered:
+    """Number the distinct ones of the tokens of `count` texts."""
     codes = np.concatenate([np.zeros(0, np.uint64), *(part.codes for part in parts)])
     owners = np.concatenate([np.zeros(0, np.int64), *(part.owners for part in parts)])
-    numbers, distinct = pd.factorize(codes)  # in the order in which they come
-    first = np.flatnonzero(np.diff(np.maximum.accumulate(numbers), prepend=-1))
+    numbers, distinct, first = _factorise(codes)
     ends = np.cumsum([len(part.codes) for part in parts])
-    bounds = np.searchsorted(first, [0, *ends])
     texts: list[str] = []
-    for part, start, (low, high) in zip(parts, [0, *ends], pairwise(bounds), strict=False):
+    for part, start, (low, high) in zip(parts, [0, *ends], pairwise(np.searchsorted(first, [0, *ends])), strict=False):
         texts += part.spell(first[low:high] - start)
-    by_text = numbers[np.argsort(owners, kind="stable")].astype(np.int32)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=count))]).astype(np.int32)
-    return _Numbered(texts, distinct), pa.ListArray.from_arrays(pa.array(offsets), pa.array(by_text))
+    by_text = numbers[np.argsort(owners, kind="stable")]
+    return _Numbered(texts, distinct, by_text, np.bincount(owners, minlength=count))
+
+
+def _join(parts: list[_Numbered]) -> _Numbered:
+    """Return the texts of all parts, numbered together."""
+    codes = np.concatenate([np.zeros(0, np.uint64), *(part.codes for part in parts)])
+    numbers, distinct, first = _factorise(codes)
+    texts = _take([text for part in parts for text in part.texts], first)
+    starts = np.cumsum([0, *(len(part.codes) for part in parts)])
+    translated = [numbers[start:][part.numbers] for start, part in zip(starts, parts, strict=False)]
+    lengths = np.concatenate([np.zeros(0, np.int64), *(part.lengths for part in parts)])
+    return _Numbered(texts, distinct, np.concatenate([np.zeros(0, np.int32), *translated]), lengths)
+
+
+def _factorise(codes: NDArray[np.uint64]) -> tuple[NDArray[np.int32], NDArray[np.uint64], NDArray[np.int64]]:
+    """Return each code's number in the order in which they come, the distinct ones, and where each comes first."""
+    numbers, distinct = pd.factorize(codes)
+    first = np.flatnonzero(np.diff(np.maximum.accumulate(numbers), prepend=-1))
+    return numbers.astype(np.int32), distinct, first
+
+
+def _take(texts: list[str], places: NDArray[np.integer]) -> list[str]:
+    return [texts[n] for n in places.tolist()]
 
 
 def _count_texts(lists: pa.ListArray, counted: NDArray[np.bool_], size: int) -> NDArray[np.int32]:

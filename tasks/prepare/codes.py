@@ -3,7 +3,8 @@
 The features are those of `Tokeniser.features`. The code of one is a polynomial of its characters, the sum of
 r(c_j) * B^j modulo 2^64 (Karp and Rabin 1987, "Efficient randomized pattern-matching algorithms", section 2) with
 r splitmix64: so an n-gram's grows out of the one before it, for all places of all texts in a few array operations.
-Two of n features share a code with a chance of n^2 in 2^65, one in half a billion for 250,000; they then count as one.
+Two of n features share a code with a chance of n^2 in 2^65, one in half a billion for 250,000, unless somebody makes
+them to (words of 1,024 characters can be); they then count as one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ _BASE = np.uint64(0xD1342543DE82EF95)  # odd: Steele and Vigna 2022, "Computatio
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _BASE_2 = np.uint64(pow(int(_BASE), 2, 1 << 64))
 _EMPTY = np.int32(-1)
+_PIECE = 1 << 17  # characters: some 100 bytes for each of several features of a character
 
 Codes = NDArray[np.uint64]
 Ids = NDArray[np.integer]
@@ -66,6 +68,16 @@ class CodeTable:
 
     def _slots(self, codes: Codes) -> NDArray[np.int64]:
         return (codes * _SPREAD >> self._shift).astype(np.int64)
+
+
+def pieces(texts: Sequence[str]) -> Iterator[slice]:
+    """Yield runs of texts of so many characters that their features fit in some tens of megabytes."""
+    ends = np.cumsum([len(text) for text in texts])
+    start = 0
+    while start < len(texts):
+        stop = int(np.searchsorted(ends, (ends[start - 1] if start else 0) + _PIECE, side="right"))
+        yield slice(start, max(start + 1, stop))
+        start = max(start + 1, stop)
 
 
 def code_features(cut: Sequence[Cut], wanted: Text) -> Iterator[Coded]:
@@ -154,9 +166,13 @@ def _code(kind: str, bodies: Codes) -> Codes:
     return codes
 
 
-@cache
 def _powers(count: int) -> Codes:
-    """Return B^0 to B^count."""
+    """Return B^0 to B^count, and some more."""
+    return _powers_below(1 << count.bit_length())
+
+
+@cache
+def _powers_below(count: int) -> Codes:
     powers: Codes = np.multiply.accumulate(np.append(np.uint64(1), np.full(count, _BASE)))
     return powers
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from schemas.settings import Text
 from schemas.tables import VOCABULARY
-from tasks.prepare.codes import CodeTable, code_features, code_spelled
+from tasks.prepare.codes import CodeTable, code_features, code_spelled, pieces
 from tasks.prepare.features import Tokeniser, kind_weight
 
 
@@ -33,6 +33,16 @@ class Rows:
         offsets = columns.offsets.to_numpy().astype(np.int64)
         start, end = offsets[0], offsets[-1]  # a slice of a longer column starts later
         return cls(offsets - start, columns.values.to_numpy()[start:end], values.values.to_numpy()[start:end])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Return the rows of all parts, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        lengths = np.concatenate([np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)])
+        columns = np.concatenate([np.zeros(0, np.int32), *(part.columns for part in parts)])
+        weights = np.concatenate([np.zeros(0, np.float32), *(part.weights for part in parts)])
+        return cls(np.cumsum(lengths), columns, weights)
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,9 @@ class Vocabulary:
 
     def rows(self, texts: Sequence[str], tokeniser: Tokeniser) -> Rows:
         """Return normalised texts as `tf_idf` rows of their known features; without any, an empty row."""
+        return Rows.concatenate([self._rows(texts[piece], tokeniser) for piece in pieces(texts)])
+
+    def _rows(self, texts: Sequence[str], tokeniser: Tokeniser) -> Rows:
         parts = list(code_features([tokeniser.cut(text) for text in texts], tokeniser.text))
         owners = np.concatenate([np.zeros(0, np.int64), *(part.owners for part in parts)])
         return self.weigh(len(texts), owners, np.concatenate([np.zeros(0, np.uint64), *(p.codes for p in parts)]))

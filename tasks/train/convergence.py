@@ -261,8 +261,9 @@ def share_mislabelled(
         cosines[n, own] = left_out
         places = pd.DataFrame(-cosines).rank(axis=1).to_numpy() - 1  # (part, K), ties in their middle
         bad = places > (classes.shape[0] - 1) / 2
-        wrong += float(bad[n, own].sum()) / len(sample)
-        by_chance += float((bad @ (rows / count)).sum()) / len(sample)
+        wrong += float(bad[n, own].sum())
+        by_chance += float((bad @ (rows / count)).sum())
+    wrong, by_chance = wrong / len(sample), by_chance / len(sample)
     certain = wrong - 2 * np.sqrt(wrong * (1 - wrong) / len(sample))
     return max(0.0, certain / by_chance) if by_chance else 0.0
 

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.latency CORPUS [--home FOLDER] [--queries FILE]
 
-Asks the live version of the corpus, by default with the test rows of its newest run; then once more among 100,000
-vectors mixed from those of its standard questions, exactly. Pins itself to one core and one thread.
+Asks the live version of the corpus, by default with the test rows of its newest run; then, reading the query and the
+search alone, among 100,000 vectors mixed from those of its standard questions. Pins itself to one core and one thread.
 """
 
 import os
@@ -41,6 +41,8 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     texts = _read(arguments.queries, arguments.home / "runs" / arguments.corpus)[:_MOST]
+    if len(texts) <= _WARM_UP:
+        sys.exit(f"skipped: {len(texts)} queries, of which {_WARM_UP} are for warming up")
     retriever = Retriever.live(arguments.corpus, arguments.home)
     for count, ask in (
         (len(retriever.model.ids), lambda text: retriever.search([text])),

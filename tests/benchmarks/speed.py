@@ -146,7 +146,7 @@ def _compare_encoding(
 def _time_queries(corpus: str, home: Path, texts: Sequence[str], scratch: Path) -> list[dict[str, Any]]:
     """Over the corpus's own standard questions, then over 100,000."""
     random = np.random.default_rng(0)
-    (scratch / "queries").write_text("\n".join(texts[n] for n in random.permutation(len(texts))), "utf-8")
+    (scratch / "queries").write_text("\n".join(normalise(texts[n]) for n in random.permutation(len(texts))), "utf-8")
     command = [sys.executable, "-m", "tests.benchmarks.latency", "bench", "--home", str(home), "--json"]
     done = subprocess.run([*command, "--queries", str(scratch / "queries")], capture_output=True, text=True, check=True)
     return [json.loads(line) | {"corpus": corpus} for line in done.stdout.splitlines()]

@@ -40,8 +40,9 @@ def test_of_many_classes_the_best_are_found_by_groups(classes, levels):
 
 
 def test_nothing_is_ranked_without_rows():
-    """An empty block is no error."""
+    """An empty block is no error, nor are no classes."""
     assert ranking(np.zeros((0, 7)), 3).shape == (0, 3)
+    assert ranking(np.zeros((2, 0)), 3).shape == (2, 0)
 
 
 def test_the_rank_of_the_truth_is_its_position_in_the_ranking():

@@ -34,6 +34,19 @@ def test_it_finds_what_a_product_with_all_vectors_finds(decay, top, size, monkey
         assert found == pytest.approx(scores[ids], abs=1e-6)
 
 
+@pytest.mark.parametrize("scale", [0, 1e-4, 1e-3, 1.0])
+def test_what_is_left_of_a_length_is_never_taken_for_less(scale):
+    """Nearly all of every vector lies in the first directions: differences of squares cancel, and bounds must hold."""
+    random = np.random.default_rng(4)
+    heads, tails = (unit(random.standard_normal((3000, 128))) for _ in range(2))
+    vectors = np.hstack([heads, np.float32(scale) * tails, np.float32(scale) * tails])
+    index = Nearest(vectors)
+    turned = vectors.astype(np.float64) @ index._directions
+
+    assert (index._rest >= np.linalg.norm(turned[:, 128:], axis=1)).all()
+    assert (index._end >= np.linalg.norm(turned[:, 256:], axis=1)).all()
+
+
 def test_equal_vectors_come_in_the_order_of_their_ids():
     """Twins of one standard question: the same fixed order as everywhere."""
     random = np.random.default_rng(1)

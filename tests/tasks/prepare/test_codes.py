@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from schemas.settings import Text
-from tasks.prepare.codes import CodeTable, code_features, code_spelled
+from tasks.prepare.codes import CodeTable, code_features, code_spelled, pieces
 from tasks.prepare.features import Tokeniser
 
 ALPHABET = [
@@ -64,6 +64,19 @@ def test_no_texts_have_no_features():
     """And texts without any have none, either."""
     assert not list(code_features([], Text()))
     assert not list(code_features([Tokeniser(Text()).cut(text) for text in ("", "?!")], Text()))
+
+
+@pytest.mark.parametrize("characters", [1, 5, 6, 100])
+def test_pieces_hold_so_many_characters_or_one_text(characters, monkeypatch):
+    """All texts once, in order; empty ones, too."""
+    monkeypatch.setattr("tasks.prepare.codes._PIECE", characters)
+    texts = ["", "abc", "de", "", "f", "a long one", "", "g"]
+
+    found = [texts[piece] for piece in pieces(texts)]
+
+    assert [text for piece in found for text in piece] == texts
+    assert all(piece and (len(piece) == 1 or sum(map(len, piece)) <= characters) for piece in found)
+    assert not list(pieces([]))
 
 
 def test_codes_tell_features_apart():

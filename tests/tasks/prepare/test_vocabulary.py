@@ -156,8 +156,10 @@ def test_a_vocabulary_survives_its_table():
     assert rows(again, TEXTS).weights.tolist() == rows(vocabulary, TEXTS).weights.tolist()
 
 
-def test_texts_are_read_as_their_features_spelled_out():
-    """By the tokeniser that trained them: white space, repeats and unknown ones included."""
+@pytest.mark.parametrize("characters", [1, 7, 1 << 17])
+def test_texts_are_read_as_their_features_spelled_out(characters, monkeypatch):
+    """By the tokeniser that trained them: white space, repeats and unknown ones included; a few at a time, or all."""
+    monkeypatch.setattr("tasks.prepare.codes._PIECE", characters)
     tokeniser = Tokeniser(Text())
     texts = ["怎么 退票", "退票退票", "refund my refund", "", "别的"]
     vocabulary = of([tokeniser.features(text) for text in texts[:3]], 1, Text())
