@@ -41,6 +41,10 @@ class TestRows:
     truth: Ids  # class ids, -1: not in the corpus
     in_train: npt.NDArray[np.bool_]  # the same query is also a training row
 
+    def one_of(self, every: int) -> "TestRows":
+        """Return the first of every so many rows."""
+        return TestRows(self.queries[::every], self.truth[::every], self.in_train[::every])
+
 
 @dataclass(frozen=True)
 class TrainRows:
@@ -82,6 +86,7 @@ def evaluate_candidate(
     classes: Classes,
     seed: int,
     known: Mapping[str, Ranked] | None = None,
+    every: int = 1,
 ) -> tuple[Evaluation, dict[str, Ranked]]:
     """Return all that is measured of a candidate, and by scorer ("model", then each baseline) its ranks.
 
@@ -94,14 +99,16 @@ def evaluate_candidate(
         classes: The standard questions.
         seed: Seeds the intervals.
         known: What scorers made of the test rows, as far as `rank_rows` has been called elsewhere.
+        every: Of so many test rows the baselines rank one.
     """
     n_classes = len(classes.texts)
-    ranked = dict(known or {})
+    ranked, seen = dict(known or {}), {"model": test}
     for name, scorer in {"model": model, **baselines}.items():
-        ranked[name] = ranked.get(name) or rank_rows(scorer, test, n_classes)
+        rows = seen.setdefault(name, test.one_of(every))
+        ranked[name] = ranked.get(name) or rank_rows(scorer, rows, n_classes)
     ranks = ranked["model"].ranks
     tested = np.bincount(test.truth[test.truth >= 0], minlength=n_classes)
-    sizes = {name: by_class_size(r.ranks, test.truth, classes.train_rows, seed) for name, r in ranked.items()}
+    sizes = {name: by_class_size(r.ranks, seen[name].truth, classes.train_rows, seed) for name, r in ranked.items()}
     alone = ~test.in_train
     evaluation = Evaluation(
         corpus=corpus,
@@ -113,7 +120,7 @@ def evaluate_candidate(
         model=measure(ranks, test.truth, seed),
         without_overlap=None if alone.all() else measure(ranks[alone], test.truth[alone], seed),
         by_class_size=sizes.pop("model"),
-        baselines={name: measure(ranked[name].ranks, test.truth, seed) for name in baselines},
+        baselines={name: measure(ranked[name].ranks, seen[name].truth, seed) for name in baselines},
         baselines_by_class_size=sizes,
         classes_worst=find_worst_classes(ranked["model"], test.truth, classes),
         confused=find_confused_pairs(ranked["model"], test.truth, classes),

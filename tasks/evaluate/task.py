@@ -16,7 +16,7 @@ from schemas.manifest import hash_file
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.workspace import Workspace, artifact_key
-from tasks.evaluate.candidate import TRAIN_ROWS, evaluate_files, suspect_rows
+from tasks.evaluate.candidate import TRAIN_ROWS, baseline_every, evaluate_files, suspect_rows
 from tasks.evaluate.comparison import compare
 from tasks.evaluate.mining import find_version, mine_negatives
 from tasks.evaluate.plots import plot_loss, to_data_uri
@@ -52,6 +52,8 @@ def evaluate(
             for who, rows in seen.items()
             if rows < facts["rows"]
         ]
+        if (every := baseline_every(facts["test_rows"], facts["rows"], facts["classes"])) > 1:
+            few.append(f"baselines ranked one of every {every:,} of the {facts['test_rows']:,} test rows")
         return Made({}, few)
 
     step = run_step(workspace, "evaluate", inputs, make)

@@ -94,6 +94,16 @@ def test_the_worst_question_is_the_one_with_most_misses():
     )
 
 
+def test_baselines_rank_one_of_every_few_rows():
+    """The candidate all of them: figures of fewer rows say so."""
+    evaluation, ranked = evaluate_candidate("toy", MODEL, {"bm25": MODEL}, TEST, TRAIN, CLASSES, seed=13, every=2)
+
+    assert evaluation.model.rows == 5
+    assert evaluation.baselines["bm25"].rows == 3
+    assert ranked["bm25"].ranks.tolist() == ranked["model"].ranks[::2].tolist()
+    assert sum(bucket.rows for bucket in evaluation.baselines_by_class_size["bm25"].values()) == 2
+
+
 def test_planted_labels_are_suspected_widest_margin_first():
     """A repeat is listed once, and a row drawn to a near-duplicate of its question is no suspect."""
     suspects = find_suspects(MODEL, TRAIN, CLASSES)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.evaluate.candidate import TRAIN_ROWS, evaluate_files, suspect_rows
+from tasks.evaluate.candidate import TRAIN_ROWS, baseline_every, evaluate_files, suspect_rows
 from tasks.evaluate.retriever import Model
 from tasks.train.candidate import read_arrays
 from tasks.train.data import read_prepared
@@ -189,3 +189,6 @@ def test_of_very_many_scores_only_those_of_the_first_rows_are_searched():
     assert suspect_rows(1_000_000, 100_000) == 42_949
     assert suspect_rows(1_000_000, 100) == TRAIN_ROWS
     assert suspect_rows(1000, 100) == 1000
+    assert baseline_every(50_000, 1_000_000, 100_000) == 5
+    assert baseline_every(43_000, 90_000, 10_000) == 2
+    assert baseline_every(5_485, 54_844, 396) == baseline_every(0, 0, 0) == 1
