@@ -53,6 +53,16 @@ def train_candidate(
         if device != "cpu":
             chosen["device"] = device
         give_back_memory()
+        sample = np.unique(np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.int64))
+        verdict = judge(
+            ensemble.done,
+            ensemble.loss_without_dropout(),
+            float((_ranks(ensemble, prepared, sample) == 0).mean()),
+            reach,
+            ensemble.class_vectors(),
+            prepared,
+            settings,
+        )
         arrays = ensemble.arrays()
         per_class = settings.model.exemplars if chosen["exemplar_weight"] else 0
         kept = keep_exemplars(ensemble, prepared, rows, per_class)
@@ -60,16 +70,6 @@ def train_candidate(
             chosen["exemplar_weight"] = 0.0
         else:
             arrays |= {"exemplars": kept[0], "exemplar_starts": kept[1]}
-        sample = np.unique(np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.int64))
-        verdict = judge(
-            ensemble.done,
-            ensemble.loss_without_dropout(),
-            float((_ranks(ensemble, prepared, sample) == 0).mean()),
-            reach,
-            arrays["classes"].transpose(1, 0, 2),
-            prepared,
-            settings,
-        )
         report = TrainingReport(
             rows=len(rows),
             classes=len(prepared.classes),
