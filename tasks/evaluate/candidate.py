@@ -1,4 +1,4 @@
-"""From files to measurements: a candidate and its baselines on the same test rows. Pure."""
+"""From files to measurements: a candidate and its baselines on the same test rows, or of very many on some. Pure."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,6 +115,18 @@ def baseline_every(test_rows: int, rows: int, classes: int) -> int:
     Against 100,000 texts (training rows and standard questions) that begins above 42,949 test rows.
     """
     return max(1, -(-test_rows * (min(rows, TRAIN_ROWS) + classes) // _BASELINE_CELLS))
+
+
+def tell_left_out(test_rows: int, rows: int, classes: int) -> list[str]:
+    """Return what of a large corpus was not looked at, as warnings."""
+    seen = {
+        "baselines": min(rows, TRAIN_ROWS),
+        "the search for mislabelled rows": suspect_rows(rows, classes),
+    }
+    told = [f"{who} saw the first {few:,} of {rows:,} training rows" for who, few in seen.items() if few < rows]
+    if (every := baseline_every(test_rows, rows, classes)) > 1:
+        told.append(f"baselines ranked one of every {every:,} of the {test_rows:,} test rows")
+    return told
 
 
 def _read_first(folder: Path, most: int) -> pa.Table:

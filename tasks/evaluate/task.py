@@ -16,7 +16,7 @@ from schemas.manifest import hash_file
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.workspace import Workspace, artifact_key
-from tasks.evaluate.candidate import TRAIN_ROWS, baseline_every, evaluate_files, suspect_rows
+from tasks.evaluate.candidate import evaluate_files, tell_left_out
 from tasks.evaluate.comparison import compare
 from tasks.evaluate.mining import find_version, mine_negatives
 from tasks.evaluate.plots import plot_loss, to_data_uri
@@ -43,18 +43,7 @@ def evaluate(
     def make(folder: Path, _: Path) -> Made:
         evaluate_files(prepared.folder, trained.folder / "candidate", folder, corpus, asked)
         facts = prepared.manifest.facts
-        seen = {
-            "baselines": min(facts["rows"], TRAIN_ROWS),
-            "the search for mislabelled rows": suspect_rows(facts["rows"], facts["classes"]),
-        }
-        few = [
-            f"{who} saw the first {rows:,} of {facts['rows']:,} training rows"
-            for who, rows in seen.items()
-            if rows < facts["rows"]
-        ]
-        if (every := baseline_every(facts["test_rows"], facts["rows"], facts["classes"])) > 1:
-            few.append(f"baselines ranked one of every {every:,} of the {facts['test_rows']:,} test rows")
-        return Made({}, few)
+        return Made({}, tell_left_out(facts["test_rows"], facts["rows"], facts["classes"]))
 
     step = run_step(workspace, "evaluate", inputs, make)
     evaluation = Evaluation.model_validate_json((step.folder / "evaluation.json").read_bytes())

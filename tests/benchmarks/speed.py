@@ -7,7 +7,8 @@
    peers.py gives its own; imports are left out of both. And of the whole default: choosing, then the refit.
 2. Encoding raw queries in a batch: ours against sentence-transformers' static `encode`, which is handed the features
    of our own tokeniser, whose time counts for both.
-3. One query through the `Retriever`, on one core, in milliseconds: over the standard questions, and over 100,000.
+3. One query through the `Retriever`, on one core, in milliseconds: over the standard questions, and among
+   100,000 vectors mixed from theirs (tests/benchmarks/latency.py).
 """
 
 import argparse

@@ -221,6 +221,14 @@ def test_a_report_without_test_rows_says_so(evaluation, training, verdict, setti
     assert "Nothing was measured" in render_report(empty, training, verdict, settings)
 
 
+def test_a_report_says_where_baselines_ranked_fewer_rows(evaluation, training, verdict, settings):
+    """Of very many test rows they rank some; the sentence must not claim the same ones."""
+    fewer = evaluation.model_copy(update={"baselines": {"bm25": metrics(0.4, rows=40)}})
+
+    assert "of which the baselines ranked 40" in render_report(fewer, training, verdict, settings)
+    assert "of which the baselines" not in render_report(evaluation, training, verdict, settings)
+
+
 def test_a_candidate_below_its_baseline_is_called_that(evaluation):
     """The sentence names the loss as plainly as it names the gain."""
     worse = evaluation.model_copy(update={"model": metrics(0.6)})

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.evaluate.candidate import TRAIN_ROWS, baseline_every, evaluate_files, suspect_rows
+from tasks.evaluate.candidate import TRAIN_ROWS, baseline_every, evaluate_files, suspect_rows, tell_left_out
 from tasks.evaluate.retriever import Model
 from tasks.train.candidate import read_arrays
 from tasks.train.data import read_prepared
@@ -182,6 +182,10 @@ def test_a_training_query_is_not_its_own_witness(prepared, small, tmp_path, monk
     monkeypatch.setattr("tasks.evaluate.candidate._SUSPECT_CELLS", 5 * len(model.ids))
     evaluation = evaluate_files(prepared, tmp_path / "a" / "candidate", tmp_path, settings)
     assert len(evaluation.suspects) == doubted[:5].sum()
+    cells = evaluation.test_rows * (len(rows) + len(model.ids))
+    monkeypatch.setattr("tasks.evaluate.candidate._BASELINE_CELLS", -(-cells // 2))
+    evaluation = evaluate_files(prepared, tmp_path / "a" / "candidate", tmp_path, settings)
+    assert evaluation.baselines["bm25"].rows == -(-evaluation.test_rows // 2) < evaluation.model.rows
 
 
 def test_of_very_many_scores_only_those_of_the_first_rows_are_searched():
@@ -192,3 +196,9 @@ def test_of_very_many_scores_only_those_of_the_first_rows_are_searched():
     assert baseline_every(50_000, 1_000_000, 100_000) == 5
     assert baseline_every(43_000, 90_000, 10_000) == 2
     assert baseline_every(5_485, 54_844, 396) == baseline_every(0, 0, 0) == 1
+    assert tell_left_out(5_485, 54_844, 396) == []
+    assert tell_left_out(50_000, 1_000_000, 100_000) == [
+        "baselines saw the first 250,000 of 1,000,000 training rows",
+        "the search for mislabelled rows saw the first 42,949 of 1,000,000 training rows",
+        "baselines ranked one of every 5 of the 50,000 test rows",
+    ]
