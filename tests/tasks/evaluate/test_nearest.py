@@ -19,7 +19,7 @@ def clustered(random, count, size, decay):
 
 @pytest.mark.parametrize("decay", [1.0, 0.98, 0.9], ids=["isotropic", "flat", "steep"])
 @pytest.mark.parametrize("top", [1, 10])
-@pytest.mark.parametrize("size", [64, 200, 300])
+@pytest.mark.parametrize("size", [64, 200, 600])
 def test_it_finds_what_a_product_with_all_vectors_finds(decay, top, size, monkeypatch):
     """Even where the first directions say little, and then the next are read, of few standard questions or of all."""
     monkeypatch.setattr("tasks.evaluate.nearest._FEW", 100)

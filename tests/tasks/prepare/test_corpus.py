@@ -217,12 +217,14 @@ def prepare_again(tmp_path, name, ingested, settings, processes=1, **given):
 
 
 def test_equal_inputs_give_equal_bytes_whoever_does_the_work(tmp_path, monkeypatch):
-    """Prepared twice, in blocks of other sizes, in many parts, and with pools of two and of four."""
+    """Prepared twice, a few characters at a time, in blocks of other sizes, in many parts, by pools of two and of four."""
     monkeypatch.setattr(corpus, "ROWS", 16)
     settings = toy_settings(split=SHARES)
     ingested = ingest_rows(tmp_path, settings, PAIRS)
 
     made = [prepare_again(tmp_path, name, ingested, settings) for name in ("one", "again")]
+    monkeypatch.setattr("tasks.prepare.codes._PIECE", 30)
+    made.append(prepare_again(tmp_path, "pieces", ingested, settings))
     for rows in (1, 7):
         monkeypatch.setattr(corpus, "BLOCK_ROWS", rows)
         made.append(prepare_again(tmp_path, f"blocks of {rows}", ingested, settings))
