@@ -47,6 +47,20 @@ def test_what_is_left_of_a_length_is_never_taken_for_less(scale):
     assert (index._end >= np.linalg.norm(turned[:, 256:], axis=1)).all()
 
 
+def test_what_lies_in_the_last_directions_alone_is_found(monkeypatch):
+    """Twenty vectors share the query's direction there; of the others hardly anything is ruled out at first."""
+    monkeypatch.setattr("tasks.evaluate.nearest._FEW", 100)
+    random = np.random.default_rng(5)
+    ends = unit(random.standard_normal((3000, 44)))
+    ends[5:25] = unit(ends[5] + 0.02 * random.standard_normal((20, 44)))
+    vectors = unit(np.hstack([unit(random.standard_normal((3000, 256))), 0.2 * ends]))
+    query = np.concatenate([np.zeros(256, np.float32), ends[5]])
+    expected = ranking((vectors @ query)[None], 10)[0].tolist()
+
+    assert set(expected) < set(range(5, 25))
+    assert Nearest(vectors).search(query, 10)[0].tolist() == expected
+
+
 def test_equal_vectors_come_in_the_order_of_their_ids():
     """Twins of one standard question: the same fixed order as everywhere."""
     random = np.random.default_rng(1)

@@ -217,7 +217,7 @@ def prepare_again(tmp_path, name, ingested, settings, processes=1, **given):
 
 
 def test_equal_inputs_give_equal_bytes_whoever_does_the_work(tmp_path, monkeypatch):
-    """Prepared twice, a few characters at a time, in blocks of other sizes, in many parts, by pools of two and of four."""
+    """Prepared twice, a few characters at a time, in blocks of other sizes, in many parts, by two and by four."""
     monkeypatch.setattr(corpus, "ROWS", 16)
     settings = toy_settings(split=SHARES)
     ingested = ingest_rows(tmp_path, settings, PAIRS)
