@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schemas.errors import SourceError
-from tasks.ingest.normalise import normalise
+from tasks.retrieval.normalise import normalise
 
 _QUERY = (
     *("query", "user_query", "utterance", "text", "sentence", "queries", "similar_question"),

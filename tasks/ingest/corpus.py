@@ -19,10 +19,10 @@ from schemas.settings import Source
 from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.ingest.addresses import BUNDLED, InputFile, find_files, find_training_files, fingerprint
 from tasks.ingest.columns import find_columns
-from tasks.ingest.normalise import normalise
 from tasks.ingest.question_list import QuestionList, find_question_list, read_question_list
 from tasks.ingest.readers import BATCH_ROWS, BadRow, Batch, Table, open_table
 from tasks.ingest.sifting import REMEDIES, sift
+from tasks.retrieval.normalise import normalise
 
 __all__ = ["fingerprint", "ingest_corpus"]
 

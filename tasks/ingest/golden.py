@@ -17,9 +17,9 @@ from schemas.settings import Source
 from schemas.tables import GOLDEN
 from tasks.ingest.addresses import InputFile, find_files
 from tasks.ingest.columns import find_columns
-from tasks.ingest.normalise import normalise
 from tasks.ingest.readers import open_table
 from tasks.ingest.sifting import sift
+from tasks.retrieval.normalise import normalise
 
 _EXAMPLES = 3
 _Row = TypeVar("_Row")

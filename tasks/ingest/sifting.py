@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, replace
 
 from tasks.ingest.decoding import UNDECODABLE
-from tasks.ingest.normalise import normalise, normalise_all
 from tasks.ingest.readers import MAX_CELL_CHARACTERS, TOO_LONG, TORN, UNDECODABLE_BYTES, BadRow, Batch
+from tasks.retrieval.normalise import normalise, normalise_all
 
 EMPTY_QUERY = "empty query"
 EMPTY_QUESTION = "empty standard question"
