@@ -39,7 +39,9 @@ def cli() -> None:
 @click.option("--questions", metavar="FILE", help="List of standard questions (columns id, text).")
 @click.option("--query-column", metavar="NAME", help="Column of the queries; found by common names otherwise.")
 @click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
-@click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting, e.g. model.hidden=[64].")
+@click.option(
+    "--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting, e.g. model.hidden_dims=[64]."
+)
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1), help="With --all: at a time.")
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
 def run(corpora: Sequence[str], every: bool, processes: int, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
@@ -47,7 +49,7 @@ def run(corpora: Sequence[str], every: bool, processes: int, as_json: bool, **so
 
     \b
     dssm run a                                     settings from data/corpora/a.toml
-    dssm run a --set model.hidden=[64]             one of them changed
+    dssm run a --set model.hidden_dims=[64]             one of them changed
     dssm run bank --source train.csv --test-source test.csv
     dssm run --all --processes 2                   every corpus in a process of its own, two at a time
 
