@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,11 +11,11 @@ from typing import Any
 
 import click
 
+from flows.environment import say
 from flows.faults import as_fault
+from flows.signals import INTERRUPTED, exit_on_signals, interrupt_on_signals, leave_soon
 from schemas.errors import SettingsError, SourceError
 from schemas.run import EXIT_CODES, RunResult
-
-_INTERRUPTED = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -72,12 +71,11 @@ def run(corpora: Sequence[str], every: bool, processes: int, as_json: bool, **so
 def _run_all(processes: int, pairs: Sequence[str]) -> list[RunResult]:
     """Run every corpus in a process of its own, as the flow train-all; return the best first."""
     from flows.corpora import find_tomls, parse_overrides
-    from flows.environment import set_environment
 
     parse_overrides(pairs)  # a typo costs no process
     if not find_tomls():
         raise SettingsError("no corpus to run: add data/corpora/NAME.toml")
-    set_environment()
+    _find_server()
     from flows.train_all import rank, train_all
 
     state = train_all(processes=processes, settings=list(pairs), return_state=True)
@@ -95,15 +93,13 @@ def _run_one(name: str, source: dict[str, Any]) -> RunResult:
         raise
     except Exception as error:
         result = _describe_failure(name, error)
-        _complain(result.error or "")
+        say(result.error or "")
         return result
 
 
 def _train(name: str, source: dict[str, Any]) -> RunResult:
-    from flows.environment import set_environment
-
     corpus = _load(name, source)
-    set_environment()
+    _find_server()
     from flows.train_corpus import train_corpus
 
     state = train_corpus(corpus, return_state=True)
@@ -112,6 +108,18 @@ def _train(name: str, source: dict[str, Any]) -> RunResult:
         raise outcome
     result: RunResult = outcome
     return result
+
+
+def _find_server() -> None:
+    """Give the runs of this command a Prefect server, the first time it is asked for."""
+    from flows.environment import start_prefect
+
+    start_prefect()
+    from flows.endings import tell_once
+    from flows.server import use_server_for_runs
+
+    tell_once()
+    use_server_for_runs()
 
 
 def _load(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSettings, imported late
@@ -144,12 +152,10 @@ def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN
     dssm check a
     dssm check --source train.csv
     """
-    from flows.environment import set_environment
-
     if not corpus and not source["source"]:
         raise click.UsageError("name a corpus, or give --source FILE")
     settings = _load(corpus or "checked", source)
-    set_environment()
+    _find_server()
     from flows.train_corpus import check_corpus
 
     outcome: Any = check_corpus(settings, return_state=True).result(raise_on_failure=False)
@@ -268,11 +274,11 @@ def approve(corpus: str) -> int:
 
 def _announce_approved(folder: Path, manifest: Any) -> None:  # noqa: ANN401 - VersionManifest, imported late
     """Tell Prefect, where a server answers, that a version went live: others wait for that event."""
-    from flows.environment import set_environment
+    from flows.environment import start_prefect
 
-    set_environment()
+    start_prefect()
     from flows.announcements import announce, send_message
-    from flows.serving import answers, server_address, use_server
+    from flows.server import answers, server_address, use_server
 
     file = folder / manifest.version / "settings.json"
     settings = json.loads(file.read_bytes()) if file.exists() else {}
@@ -300,10 +306,9 @@ def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: boo
     What is finished is re-used: after an interruption the same command goes on.
     """
     from flows.corpora import parse_overrides
-    from flows.environment import set_environment
 
     changes = parse_overrides(pairs)
-    set_environment()
+    _find_server()
     from flows.study import start_study, study_folder
 
     done = start_study(corpora, full, changes)
@@ -329,12 +334,12 @@ def serve() -> int:
     late run of a corpus is made up for, older ones are skipped. What a person pauses in the UI stays paused. How many
     corpora train at a time (one) is the concurrency limit dssm-training of the UI.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):  # of a service manager, of a closed terminal: as Ctrl-C
-        signal.signal(number, lambda *_: sys.exit(0))
+    exit_on_signals()
     deployments, broken = _describe(None)
     if not deployments:
         raise SettingsError("\n".join(broken.values()) or "no corpus to serve: add data/corpora/NAME.toml")
-    from flows.serving import apply, use_server
+    from flows.server import use_server
+    from flows.serving import apply
     from flows.serving import serve as serve_deployments
 
     with use_server(start=True) as server:
@@ -355,14 +360,15 @@ def plan(pool: str | None) -> int:
     """
     deployments, broken = _describe(pool)
     from flows.deployments import compare
-    from flows.serving import answers, read_deployments, server_address, use_server
+    from flows.server import answers, server_address, use_server
+    from flows.serving import read_deployments
 
     found = []
     if answers(server_address()):
         with use_server(start=False):
             found = read_deployments()
     else:
-        _complain(f"no Prefect server answers at {server_address()}: compared with an empty one")
+        say(f"no Prefect server answers at {server_address()}: compared with an empty one")
     _show_changes(compare(deployments, found, broken), done=False)
     return 2 if broken else 0
 
@@ -383,7 +389,8 @@ def deploy(pool: str | None) -> int:
     Exit codes: 0; 2 where a TOML cannot be meant (it is named, the others are registered); 3 no server answers.
     """
     deployments, broken = _describe(pool)
-    from flows.serving import apply, use_server
+    from flows.server import use_server
+    from flows.serving import apply
 
     with use_server(start=False) as server:
         _show_changes(apply(deployments, broken), done=True)
@@ -393,9 +400,9 @@ def deploy(pool: str | None) -> int:
 
 def _describe(pool: str | None) -> tuple[Any, dict[str, str]]:
     """Return the deployments of every sound TOML, and what is wrong with the others."""
-    from flows.environment import set_environment
+    from flows.environment import start_prefect
 
-    set_environment()
+    start_prefect()
     from flows.deployments import describe, load_corpora
 
     corpora, broken = load_corpora()
@@ -407,7 +414,7 @@ def _show_changes(changes: Any, done: bool) -> None:  # noqa: ANN401 - of flows.
     verbs = {"create": "created", "change": "changed", "remove": "removed", "keep": "unchanged"}
     for change in changes:
         if change.action == "broken":
-            _complain(f"{change.key} is left as it was: {change.details[0]}")
+            say(f"{change.key} is left as it was: {change.details[0]}")
             continue
         verb = verbs[change.action] if done or change.action == "keep" else change.action
         lines = change.details if change.action == "change" else []
@@ -420,19 +427,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; what goes wrong is one message on standard error."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = _corpus_of(words)
+    interrupt_on_signals()
     try:
         code = cli.main(words, prog_name="dssm", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except (KeyboardInterrupt, click.Abort):
+        leave_soon()
         result = RunResult(status="failed", corpus=name, error="interrupted")
-        code = _INTERRUPTED
+        code = INTERRUPTED
     except click.ClickException as error:
         result = RunResult(status="rejected", corpus=name, error=error.format_message())
         error.show()
         code = 2
     except Exception as error:
         result = _describe_failure(name, error)
-        _complain(result.error or "")
+        say(result.error or "")
         code = EXIT_CODES[result.status]
     if "--json" in words and words[0] in ("run", "check"):
         _print(result.model_dump_json())
@@ -558,11 +567,6 @@ def _print(text: str, end: str = "\n") -> None:
     except BrokenPipeError:  # `dssm query ... | head`: whoever reads has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-
-
-def _complain(message: str) -> None:
-    sys.stderr.write(f"dssm: {message}\n")
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":
