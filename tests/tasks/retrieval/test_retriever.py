@@ -13,12 +13,12 @@ import pytest
 
 from schemas.errors import NothingLive, StaleFile
 from schemas.workspace import CHECKOUT
-from tasks.publish.versions import add_version, go_live, roll_back
+from tasks.registry import ModelRegistry
 from tasks.retrieval import retriever
 from tasks.retrieval.exemplars import Exemplars
 from tasks.retrieval.features import TOKENISER
 from tasks.retrieval.model_files import ModelCard, write_candidate
-from tasks.retrieval.retriever import Model, Retriever, live_version
+from tasks.retrieval.retriever import Model, Retriever
 from tasks.train.data import read_prepared
 from tasks.train.ensemble import Ensemble
 from tests.tasks.prepare.toy import PAIRS, prepare_rows, toy_settings
@@ -80,9 +80,9 @@ def renamed(candidate: Path, folder: Path, suffix: str) -> Path:
 
 def publish(models: Path, candidate: Path) -> str:
     """Make a version of a candidate live; return its name."""
-    models.mkdir(parents=True, exist_ok=True)
-    manifest = add_version(models, candidate, {}, models.name, "run", (0.5, 0.9, 10))
-    go_live(models, manifest, "published")
+    with ModelRegistry(models).update() as update:
+        manifest = update.add(candidate, {}, "run", (0.5, 0.9, 10))
+        update.go_live(manifest, "published")
     return manifest.version
 
 
@@ -207,7 +207,6 @@ def test_without_a_live_version_the_message_says_what_to_do(tmp_path):
     """Nothing was ever published."""
     with pytest.raises(NothingLive, match=r"nothing is live for corpus 'bank' .*live\.json.*dssm run bank"):
         Retriever.live("bank", tmp_path)
-    assert live_version(tmp_path / "models" / "bank") is None
 
 
 def test_a_retriever_answers_from_the_live_version(tmp_path, candidate):
@@ -216,7 +215,7 @@ def test_a_retriever_answers_from_the_live_version(tmp_path, candidate):
 
     retriever = Retriever.live("bank", tmp_path)
 
-    assert retriever.version == version == live_version(tmp_path / "models" / "bank")
+    assert retriever.version == version == ModelRegistry.of("bank", tmp_path).live().version
     assert retriever.search(QUERIES, 3) == Model(candidate).search(QUERIES, 3)
 
 
@@ -235,12 +234,13 @@ def test_a_new_live_version_is_noticed(tmp_path, candidate):
     retriever = Retriever(models)
     before = retriever.search(["签证"], 1)[0][0].standard_question
 
-    add_version(models, renamed(candidate, tmp_path / "waiting", "?"), {}, "toy", "run", (0, 0, 0))
+    with ModelRegistry(models).update() as update:
+        update.add(renamed(candidate, tmp_path / "waiting", "?"), {}, "run", (0, 0, 0))
     assert retriever.search(["签证"], 1)[0][0].standard_question == before
     second = publish(models, renamed(candidate, tmp_path / "second", "!"))
     assert retriever.search(["签证"], 1)[0][0].standard_question == before + "!"
     assert retriever.version == second
-    roll_back(models)
+    ModelRegistry(models).change(lambda update: update.roll_back())
     assert retriever.search(["签证"], 1)[0][0].standard_question == before
     assert retriever.version == first
 
