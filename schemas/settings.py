@@ -44,6 +44,7 @@ class Section(BaseModel):
         json_schema_extra=_shape_form,
     )
     RENAMED: ClassVar[Mapping[str, str]] = {}  # names of earlier versions, by which published models still speak
+    REMOVED: ClassVar[Mapping[str, str]] = {}  # settings of earlier versions, with why each has gone
 
     @model_validator(mode="before")
     @classmethod
@@ -53,7 +54,8 @@ class Section(BaseModel):
     @classmethod
     def _with_new_names(cls, data: dict[str, Any]) -> dict[str, Any]:
         renamed = {cls.RENAMED[key]: value for key, value in data.items() if key in cls.RENAMED}
-        return renamed | {key: value for key, value in data.items() if key not in cls.RENAMED}
+        old = {*cls.RENAMED, *cls.REMOVED}
+        return renamed | {key: value for key, value in data.items() if key not in old}
 
 
 class Source(Section):
@@ -194,6 +196,8 @@ class DriftBounds(Section):
 class Validation(Section):
     """What the corpus must satisfy. Every bound has two levels, warn and stop."""
 
+    REMOVED = {"data_docs": "findings.parquet, the report and the UI show what was found"}
+
     small_class_rows: int = Field(default=3, ge=1, description="A class with at most so many rows is small, in rows.")
     max_query_characters: int = Field(
         default=300, ge=1, description="A longer query counts as over-long, in characters."
@@ -214,7 +218,6 @@ class Validation(Section):
     expectations: list[CustomExpectation] = Field(
         default_factory=list, description="Further Great Expectations expectations on the rows."
     )
-    data_docs: bool = Field(default=False, description="Also write Great Expectations' Data Docs beside the run.")
 
 
 class Split(Section):
@@ -615,7 +618,7 @@ def _missing(section: type[BaseModel], data: dict[str, Any], prefix: str = "") -
 
 
 def use_new_names(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return raw settings with the names of today, and a sentence for each name of an earlier version.
+    """Return raw settings as this version has them, and a sentence for each that was renamed or removed since.
 
     Raises:
         ValueError: a setting is given by both of its names.
@@ -627,6 +630,9 @@ def _use_new_names(section: type[Section], raw: Mapping[str, Any], prefix: str) 
     fields = {field.alias or name: field for name, field in section.model_fields.items()}
     renamed, notes = dict[str, Any](), list[str]()
     for key, value in raw.items():
+        if key in section.REMOVED:
+            notes.append(f"{prefix}{key} is no setting any more, and is ignored: {section.REMOVED[key]}; remove it")
+            continue
         name = section.RENAMED.get(key, key)
         if name != key:
             if name in raw:
