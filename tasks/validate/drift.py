@@ -71,7 +71,7 @@ DRIFT_RULES = (
         "tell those who look up answers by text, or keep the texts",
     ),
     BoundRule(
-        "max_rows_moved",
+        "max_class_shift",
         "rows_moved",
         "rows_moved_share",
         "{rows_moved_share:.1%} of the rows would have to move to another standard question to be spread as those of "
