@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from schemas.errors import SourceError
-from tasks.ingest.normalise import normalise
+from tasks.retrieval.normalise import normalise
 
 _QUERY = (
     *("query", "user_query", "utterance", "text", "sentence", "queries", "similar_question", "similar_questions"),

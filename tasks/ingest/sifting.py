@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass, replace
 
-from tasks.ingest.normalise import normalise, normalise_all
 from tasks.ingest.tables import (
     ERROR_CELL,
     MAX_CELL_CHARACTERS,
@@ -15,6 +14,7 @@ from tasks.ingest.tables import (
     BadRow,
     Pairs,
 )
+from tasks.retrieval.normalise import normalise, normalise_all
 
 EMPTY_QUERY = "empty query"
 EMPTY_QUESTION = "empty standard question"
