@@ -331,7 +331,7 @@ class ModelRegistry:
         try:
             return self.pointer.read_bytes()
         except FileNotFoundError:
-            if os.path.lexists(self.pointer):
+            if self.pointer.is_symlink():
                 raise self._damaged_pointer(str(self.pointer), "a link to nothing") from None
             return None
         except IsADirectoryError as error:
@@ -343,7 +343,8 @@ class ModelRegistry:
 
     def _parse_pointer(self, content: bytes | None, where: str) -> Live:
         if content is None:
-            if (self.folder / _BACKUP).exists() and any(self.folder.glob(f"[!.]*/{MANIFEST}")):
+            lost = (self.folder / _BACKUP).exists() and any(self.folder.glob(f"[!.]*/{MANIFEST}"))
+            if lost and not self.pointer.exists():  # else it has come just now
                 raise self._damaged_pointer(where, "gone")
             return Live()
         try:

@@ -14,7 +14,7 @@ from schemas.errors import SettingsError, StaleFile
 from tasks.retrieval.features import Tokeniser
 from tasks.retrieval.model_files import ModelCard, reading
 from tasks.retrieval.texts import Texts
-from tasks.retrieval.vocabulary import Rows, Vocabulary
+from tasks.retrieval.vocabulary import Vocabulary, rows_from_lists
 
 
 class Encoder(Protocol):
@@ -45,18 +45,18 @@ class BagEncoder:
         self._embeddings = embeddings.reshape(len(embeddings), -1).astype(np.float32)
         self.read([""])  # builds what features are looked up in: not while the first query waits
 
-    def read(self, texts: Sequence[str]) -> Rows:
+    def read(self, texts: Sequence[str]) -> sp.csr_array:
         """Return the texts' tf-idf rows."""
         return self._vocabulary.rows(texts, self._tokeniser)
 
-    def read_prepared(self, table: pa.Table) -> Rows:
+    def read_prepared(self, table: pa.Table) -> sp.csr_array:
         """Return the tf-idf rows that prepare wrote."""
-        return Rows.from_lists(table["features"], table["weights"])
+        return rows_from_lists(table["features"], table["weights"], len(self._embeddings))
 
-    def vectors(self, read: Rows) -> NDArray[np.float32]:
+    def vectors(self, read: sp.csr_array) -> NDArray[np.float32]:
         """Return (n, S, o): weighted sums of embeddings through the layers."""
-        bags = sp.csr_array((read.weights, read.columns, read.offsets), shape=(len(read), len(self._embeddings)))
-        return apply_layers(self._card, self._arrays, (bags @ self._embeddings).reshape(len(read), *self._shape))
+        sums = read @ self._embeddings
+        return apply_layers(self._card, self._arrays, sums.reshape(len(sums), *self._shape))
 
 
 def apply_layers(

@@ -112,11 +112,16 @@ def read_arrays(folder: Path) -> dict[str, NDArray[Any]]:
     """
     with reading(folder / "model.safetensors") as file:
         arrays: dict[str, NDArray[Any]] = load_file(file)
-        with np.errstate(all="ignore"):
-            strange = [name for name, array in arrays.items() if not np.isfinite(array.sum(dtype=np.float64))]
-        if strange:  # a sum is one pass, and shows a single infinite or undefined number
+        if strange := [name for name, array in arrays.items() if not _is_finite(array)]:
             raise ValueError(f"{strange[0]} holds what is no finite number")
     return arrays
+
+
+def _is_finite(array: NDArray[Any]) -> bool:
+    if array.dtype != np.float16:
+        return bool(np.isfinite(array).all())
+    # By its bits, a hundred times as fast: all ones in the exponent, of either sign.
+    return not array.size or bool(array.view(np.int16).max() < 0x7C00 and array.view(np.uint16).max() < 0xFC00)
 
 
 @contextmanager
