@@ -1,6 +1,7 @@
 """Versions on disk, the pointer, and the ways back."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_new_version_leaves_the_old_ones_bytes(registry, candidates, published
 
 
 def test_an_added_version_is_not_live(registry, candidates):
-    """Naming and pointing are two deeds."""
+    """Naming and pointing are two actions."""
     add(registry, candidates("one"))
 
     assert registry.live().version is None
@@ -248,3 +249,87 @@ def test_the_lock_creates_the_folder(tmp_path: Path):
     """The first publishing of a corpus has none yet."""
     with ModelRegistry(tmp_path / "models" / "new").update():
         assert (tmp_path / "models" / "new").is_dir()
+
+
+# --- what cannot be written down
+
+
+def test_an_update_that_has_ended_changes_nothing(registry, candidates):
+    """Whoever kept it past its lock has read what may be stale."""
+    with registry.update() as update:
+        manifest = update.add(candidates("one"), {}, "run-1", (0.5, 0.5, 100))
+
+    for late in (lambda: update.go_live(manifest, "published"), lambda: update.prune(1)):
+        with pytest.raises(RuntimeError, match="this update has ended"):
+            late()
+    assert registry.live().version is None
+
+
+def test_a_pointer_that_changed_outside_the_lock_is_not_written_over(registry, candidates, published):
+    """As on a disk without locks: the action is done again from what is there now."""
+    first, second = published("one"), add(registry, candidates("two"))
+    seen = []
+
+    def action(update: Update) -> None:
+        seen.append(update.live.pending)
+        if len(seen) == 1:
+            outside = registry.cached_live().model_copy(update={"pending": second.version})
+            registry.pointer.write_text(outside.model_dump_json())
+        update.go_live(first, "approved")
+
+    registry.change(action)
+
+    assert seen == [None, second.version]
+    assert (registry.live().pending, len(registry.live().history)) == (second.version, 2)
+
+
+def test_an_update_inside_an_update_is_refused(registry):
+    """It would wait for itself for ever."""
+    with registry.update(), pytest.raises(RuntimeError, match="by this very thread"), registry.update():
+        pass
+
+
+# --- the order of versions
+
+
+class Clock(datetime):
+    """A clock that a test sets."""
+
+    year_now = 2026
+
+    @classmethod
+    def now(cls, tz=None):
+        """Return the time, in another year."""
+        return super().now(tz).replace(year=cls.year_now)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock of this machine."""
+    monkeypatch.setattr("tasks.version_files.datetime", Clock)
+    monkeypatch.setattr("tasks.update.datetime", Clock)
+    return Clock
+
+
+def test_versions_of_a_future_clock_do_not_outlive_their_successors(registry, published, clock, caplog):
+    """Names and times say 2031; the history knows that they came first."""
+    clock.year_now = 2031
+    ahead = [published(name) for name in ("one", "two")]
+    clock.year_now = 2026
+    after = [published(name) for name in ("three", "four", "five")]
+
+    assert [m.version for m in registry.versions()] == [m.version for m in ahead + after]
+    assert "runs backwards: it is 2026-" in caplog.text
+    assert registry.change(lambda update: update.prune(3)) == [m.version for m in ahead]
+    assert registry.change(lambda update: update.roll_back()).version == after[1].version
+    assert registry.change(lambda update: update.roll_back()).version == after[0].version
+
+
+def test_what_was_never_live_goes_before_what_was(registry, candidates, published):
+    """A predecessor is a way back; what a killed run left is none."""
+    first = published("one")
+    left = add(registry, candidates("left"))
+    published("two")
+
+    assert registry.change(lambda update: update.prune(2)) == [left.version]
+    assert registry.change(lambda update: update.roll_back()).version == first.version

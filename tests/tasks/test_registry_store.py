@@ -326,6 +326,60 @@ def test_going_back_to_a_version_while_another_machine_prunes_it(machine, store,
     assert first.version in versions(machine("elsewhere"))
 
 
+def files_below(folder: Path) -> set[Path]:
+    """Return every file."""
+    return {file for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("path", ["../../../escaped", "/tmp/escaped", "a/../../../escaped", "..", "a//b", "a\\b"])
+def test_a_manifest_from_the_store_writes_nothing_outside(path, machine, store, candidates, tmp_path):
+    """Whoever may write to the bucket must not write to every machine that reads it."""
+    first = publish(machine("here"), candidates("one"))
+    raw = store.read(f"models/toy/{first.version}/manifest.json")
+    hostile = raw.replace(b'"files": {', b'"files": {"' + path.replace("\\", "\\\\").encode() + b'": "0",')
+    store.write(f"models/toy/{first.version}/manifest.json", hostile)
+    there = machine("there")
+    before = files_below(tmp_path)
+
+    with pytest.raises(StaleFile, match=r"manifest\.json is damaged \(.*no relative path inside a folder"):
+        Retriever.live("toy")
+    assert all(file.is_relative_to(there.folder) for file in files_below(tmp_path) - before)
+
+
+def test_names_from_a_listing_stay_inside(machine, store, candidates, tmp_path):
+    """A key of "..", and of a hidden name: neither is a version."""
+    first = publish(machine("here"), candidates("one"))
+    for name in ("..", ".hidden", "a\\b"):
+        store._put_if(f"models/toy/{name}/manifest.json", b"{}", None)
+    there = machine("there")
+
+    assert versions(there) == [first.version]
+    assert list_corpora(default_home()) == ["toy"]
+    assert {file.name for file in there.folder.iterdir()} <= {first.version, "live.json", ".lock", ".live.backup.json"}
+    assert not (there.folder.parent / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("pointer", [b"null", b"", b'{"version": "../../x", "history": []}'])
+def test_a_damaged_pointer_of_the_store_harms_no_copy_and_is_repaired(pointer, machine, store, candidates):
+    """Who has a copy answers from it; a repair puts back what was there."""
+    here, there = machine("here"), machine("there")
+    publish(here, candidates("one"))
+    second = publish(here, candidates("two"))
+    machine("there")
+    before = Retriever.live("toy").version
+    store.write("models/toy/live.json", pointer)
+
+    assert Retriever.live("toy").version == before == second.version
+    with pytest.raises(StaleFile, match=r"s3://.*live\.json is damaged .*dssm models toy --repair"):
+        there.live()
+    with pytest.raises(StaleFile, match="is damaged"):
+        publish(there, candidates("three"))
+    repaired = there.repair()
+    assert repaired is not None
+    assert [entry.version for entry in here.live().history] == [entry.version for entry in repaired.history]
+    assert here.live().version == second.version
+
+
 def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
     """Wait for the background."""
     until = time.monotonic() + seconds
