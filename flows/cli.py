@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from flows.faults import as_fault
-from schemas.errors import SettingsError, SourceError
+from schemas.errors import SettingsError, SourceError, StaleFile
 from schemas.run import EXIT_CODES, RunResult
 
 _INTERRUPTED = 130
@@ -215,7 +215,8 @@ def models(corpus: str, as_json: bool, repair: bool) -> int:
     if repair:
         _repair(registry)
     registry.follow()
-    live, versions, damaged = registry.cached_live(), registry.cached_versions(), registry.cached_damaged()
+    live, versions = registry.cached_live(), registry.cached_versions()
+    damaged = registry.cached_damaged() | _harmed_among(registry, (live.version, live.pending))
     if not versions and not damaged:
         _require_published(registry)
     for why in damaged.values():
@@ -231,6 +232,7 @@ def models(corpus: str, as_json: bool, repair: bool) -> int:
     rows = []
     for v in reversed(versions):
         state = marks.get(v.version) or ("withdrawn" if v.version in withdrawn else "")
+        state += ", damaged" if v.version in damaged else ""
         rows.append([v.version, state, f"{v.recall_at_1:.3f}", f"{v.recall_at_10:.3f}", str(v.test_rows), v.run])
     _table(["version", "state", "recall@1", "recall@10", "test rows", "made by run"], rows)
     kept = {v.version for v in versions} | damaged.keys()
@@ -477,12 +479,26 @@ def _describe_failure(corpus: str, error: Exception) -> RunResult:
 
 def _repair(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, imported late
     """Rebuild live.json and say what answers now."""
-    if (live := registry.repair()) is None:
-        _print(f"{registry.corpus}: live.json is whole, and so is the version it names; nothing to repair")
+    name, live = registry.corpus, registry.repair()
+    if live is None:
+        _print(f"{name}: live.json is whole; nothing to repair")
         return
-    changes = f"{len(live.history)} change(s) of what was live are known"
-    answers = f"version {live.version} answers" if live.version else "no version is whole: nothing answers"
-    _print(f"{registry.corpus}: live.json was rebuilt; {answers}; {changes}. Another one: dssm rollback --to VERSION")
+    _print(
+        f"{name}: live.json was rebuilt; live is {live.version or 'nothing'}, and {len(live.history)} change(s) of "
+        f"what was live are known. If that is not the right one: dssm rollback {name} --to VERSION"
+    )
+
+
+def _harmed_among(registry: Any, names: Sequence[str | None]) -> dict[str, str]:  # noqa: ANN401 - as above
+    """Return what is wrong with the files of some versions, by name; those of a store were checked when they came."""
+    found = {}
+    for name in names if not registry.has_store else ():
+        try:
+            if name:
+                registry.verify(name)
+        except StaleFile as error:
+            found[name] = str(error)
+    return found
 
 
 def _registry(corpus: str) -> Any:  # noqa: ANN401 - ModelRegistry, imported late

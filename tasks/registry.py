@@ -205,8 +205,8 @@ class ModelRegistry:
     def repair(self) -> Live | None:
         """Rebuild a damaged live.json from what of it, of its backup and of the versions can be read.
 
-        What was live stays live where it is whole, else the newest whole version that was; where nothing tells what
-        was live, it is the newest whole version.
+        What was live stays live where it is whole, or where nothing is; else the last whole version that was live
+        answers, or, where none is known to have been, the newest whole one.
 
         Returns:
             The new pointer; None: there was nothing to repair.
@@ -394,13 +394,17 @@ class ModelRegistry:
         ordered = [m.version for m in live.in_order(self._survey()[0]) if m.version != live.pending]
         names = [live.version, *(entry.version for entry in reversed(live.history)), *reversed(ordered)]
         whole = (name for name in names if name and name not in withdrawn and self.is_whole(name))
-        version = next(whole, None)
+        version = next(whole, live.version)
         pending = live.pending if live.pending and self.is_whole(live.pending) else None
         history = live.history
         if version and (not history or history[-1].version != version):
-            entry = WentLive(version=version, at=now(), why="repaired", run=self.manifest(version).run)
+            entry = WentLive(version=version, at=now(), why="repaired", run=self._run_of(version))
             history = [*history, entry]
         return live.model_copy(update={"version": version, "pending": pending, "history": history})
+
+    def _run_of(self, version: str) -> str | None:
+        """Return the run that made a version; None: its manifest is lost."""
+        return next((manifest.run for manifest in self._survey()[0] if manifest.version == version), None)
 
     def _way_out(self) -> str:
         return f"take another version (dssm rollback {self.corpus}), or make a new one (dssm run {self.corpus})"

@@ -270,3 +270,15 @@ def test_a_torn_manifest_of_an_old_version_bars_nothing(registry, candidate, can
     publish(registry, candidates("four"))
     registry.change(lambda update: update.prune(1))
     assert (registry.folder / torn).is_dir(), "a person looks at it"
+
+
+def test_where_no_version_is_whole_the_pointer_is_rebuilt_all_the_same(registry, candidate, candidates):
+    """So that the next run can publish: history and withdrawals are not lost with the files."""
+    version = publish(registry, candidate).version
+    before = registry.live()
+    (registry.folder / version / "model.safetensors").write_bytes(b"")
+    assert registry.repair() is None
+    registry.pointer.write_bytes(b"")
+
+    assert registry.repair() == before
+    assert publish(registry, candidates("two")).version == registry.live().version
