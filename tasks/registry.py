@@ -16,7 +16,7 @@ import random
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -80,7 +80,13 @@ class ModelRegistry:
     def exists(self) -> bool:
         """Say whether anything was ever published, be it damaged by now."""
         self._refresh()
-        return os.path.lexists(self.pointer) or any(self.folder.glob(f"[!.]*/{MANIFEST}"))
+        try:
+            self.pointer.lstat()
+        except FileNotFoundError:
+            return any(self.folder.glob(f"[!.]*/{MANIFEST}"))
+        except OSError:
+            pass  # it cannot be looked at: whoever reads it says why
+        return True
 
     def live(self) -> Live:
         """Return what is live, was live and waits; an empty one where nothing was ever published.
@@ -280,9 +286,10 @@ class ModelRegistry:
         write_atomically(self.pointer, content)
         write_atomically(self.folder / _BACKUP, content)
 
-    def _free_name(self, name: str) -> str:
+    def _free_name(self, name: str, taken: Set[str]) -> str:
+        """Return a name that no version has or had: one that is pruned may still be loaded by somebody."""
         number, free = 1, name
-        while os.path.lexists(self.folder / free) or (self._remote and not self._remote.claim(free)):
+        while free in taken or os.path.lexists(self.folder / free) or (self._remote and not self._remote.claim(free)):
             number += 1
             free = f"{name}-{number}"
         return free
