@@ -495,7 +495,7 @@ def _repair(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, imported la
 
 def _harmed_among(registry: Any, names: Sequence[str | None]) -> dict[str, str]:  # noqa: ANN401 - as above
     """Return what is wrong with the files of some versions, by name; those of a store were checked when they came."""
-    found = {}
+    found = dict[str, str]()
     for name in names if not registry.has_store else ():
         try:
             if name:
