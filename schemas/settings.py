@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from schemas.expectations import check_expectation
 from schemas.training import Cause
 
 Severity = Literal["critical", "warning", "info"]
@@ -89,6 +90,19 @@ class Source(Section):
         default=None,
         description="Sheet of a workbook, or several, or '*'; empty: all visible sheets that have the columns.",
     )
+    split: str | list[str] = Field(
+        default="auto",
+        description="Several similar questions in one cell: 'auto' splits where the column is sure to hold lists, "
+        "'none' never, 'lines' at line breaks; else the separators, as the characters of a text or as a list.",
+    )
+    markup: Literal["keep", "strip"] = Field(
+        default="keep", description="HTML tags and entities in queries: kept and told, or stripped."
+    )
+    fill_down: Literal["auto", "none"] = Field(
+        default="auto",
+        description="Rows without a standard question take the one above where each stands once, as merged cells do "
+        "when exported; 'none': they are set aside.",
+    )
 
 
 class Text(Section):
@@ -144,11 +158,16 @@ class Bound(Section):
 
 
 class CustomExpectation(Section):
-    """Any Great Expectations expectation, run on the rows (columns query, standard_question, ...)."""
+    """An expectation of `schemas.expectations`, run on the rows (columns query, standard_question, ...)."""
 
     type: str = Field(description="Snake-case name, e.g. 'expect_column_value_lengths_to_be_between'.")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of the expectation.")
     severity: Severity = Field(default="warning", description="critical ends the run; warning and info travel on.")
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Self:
+        check_expectation(self.type, self.kwargs)
+        return self
 
 
 def _number_is_stop(value: Any) -> Any:  # noqa: ANN401 - raw input of any shape
@@ -223,7 +242,8 @@ class Validation(Section):
     max_order_z: Bound = _at_most("z of order by standard question, before the shuffle", warn=6)
     drift: DriftBounds = Field(default_factory=DriftBounds, description="Against the live version's corpus.")
     expectations: list[CustomExpectation] = Field(
-        default_factory=list, description="Further Great Expectations expectations on the rows."
+        default_factory=list,
+        description="Further expectations on the rows, of Great Expectations; docs/production.md lists them.",
     )
 
 

@@ -59,7 +59,7 @@ def validate_corpus(
         rows_checked: the most rows that expectations on the rows see.
 
     Raises:
-        SettingsError: an expectation of the settings cannot be meant.
+        SettingsError: an expectation of the settings cannot be evaluated, or not in time.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:

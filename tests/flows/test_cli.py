@@ -480,3 +480,16 @@ def test_help_lists_every_command(tmp_path):
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("Usage: dssm")
+
+
+@pytest.mark.parametrize("command", [["check"], ["run", "bank"]], ids=_join)
+def test_a_condition_in_an_expectation_is_refused_and_runs_nothing(command, bank_twice, dssm):
+    """Great Expectations hands it to pandas, which evaluates it."""
+    code = "@pd.io.common.os.system('touch planted')==0"
+    arguments = f'{{column = "query", row_condition = "{code}", condition_parser = "pandas"}}'
+    wanted = f'[{{type = "expect_column_values_to_be_unique", kwargs = {arguments}}}]'
+    ended = dssm(*command, "--source", "train.csv", "--set", f"validate.expectations={wanted}", "--json")
+
+    assert (ended.code, only_json(ended)["status"]) == (2, "rejected")
+    assert "no argument row_condition" in ended.err
+    assert not list(dssm.folder.rglob("planted"))
