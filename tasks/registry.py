@@ -424,7 +424,7 @@ class ModelRegistry:
         live = self._parse_pointer(pointer, remote.where(POINTER)) if pointer is not None else None
         there = self._copy_manifests(remote)
         if pointer is None:
-            self.pointer.unlink(missing_ok=True)
+            clear(self.pointer)
         elif pointer != read_if_there(self.pointer):
             if with_files and live and live.version:
                 self.fetch(live.version)
