@@ -13,6 +13,7 @@ was faster; the action is then done again from what is there now. Pure but for d
 import logging
 import os
 import random
+import re
 import shutil
 import threading
 import time
@@ -38,6 +39,7 @@ _Result = TypeVar("_Result")
 _TRIES = 20  # of an action that others keep overtaking
 _BACKUP = ".live.backup.json"  # what live.json was last written as: `repair` goes by it
 _FETCHING = ".fetch-"
+_VERSION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")  # how a version's name begins
 _POLL_SECONDS = 5.0
 
 
@@ -320,7 +322,10 @@ class ModelRegistry:
     def _locked(self, wait: bool = True) -> Iterator[None]:
         if self._holder == threading.get_ident():
             raise RuntimeError("the registry is being updated by this very thread: use the Update it lent")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise MachineFault(f"{error.filename} is in the way of the folder {self.folder}: move it away") from error
         with locked(self.folder / ".lock", wait):
             self._holder = threading.get_ident()
             try:
@@ -386,9 +391,11 @@ class ModelRegistry:
         return {path: why for path, why in found.items() if why}
 
     def _survey(self) -> tuple[list[VersionManifest], dict[str, str]]:
-        """Return the manifests that are whole, and what is wrong with the others."""
+        """Return the manifests that are whole, and what is wrong with the others; a folder of a person's is none."""
         sound, damaged = [], {}
         for folder in sorted(self.folder.glob("[!.]*/")):
+            if not _VERSION.match(folder.name) and not os.path.lexists(folder / MANIFEST):
+                continue
             try:
                 sound.append(self._read_manifest(join_inside(self.folder, folder.name)))
             except StaleFile as error:

@@ -291,6 +291,7 @@ def test_a_damaged_live_version_is_replaced_by_the_next_run(harm, flow, toy_csv)
     second = flow(make_settings(toy_csv))
     assert second.status == "published"
     assert second.version != first.version
+    assert any(w.startswith(f"live version {first.version} is damaged: {folder}/") for w in second.warnings)
     assert any(w.startswith(f"live version {first.version} cannot be read") for w in second.warnings), second.warnings
     assert "cannot be read" in (flow.run_folder(second) / "report.html").read_text("utf-8")
     assert len(Retriever(flow.models).search(["怎么退票"])[0]) == 10

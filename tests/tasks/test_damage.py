@@ -254,6 +254,8 @@ def test_a_folder_that_cannot_be_read_is_said_so(registry, candidate):
     assert registry.exists()
     with pytest.raises(MachineFault, match=r"cannot read .*live\.json: Not a directory"):
         registry.live()
+    with pytest.raises(MachineFault, match="is in the way of the folder"):
+        add(registry, candidate)
 
 
 # --- one torn file bars nothing
@@ -264,8 +266,10 @@ def test_a_torn_manifest_of_an_old_version_bars_nothing(registry, candidate, can
     versions = [publish(registry, candidates(name)) for name in ("one", "two", "three")]
     torn = versions[1].version
     (registry.folder / torn / "manifest.json").write_bytes(b'{"version": "20')
+    (registry.folder / "notes of a person").mkdir()
 
     assert [m.version for m in registry.versions()] == [versions[0].version, versions[2].version]
+    assert list(registry.damaged()) == [torn]
     assert torn in registry.damaged()[torn]
     assert registry.change(lambda update: update.roll_back()).version == versions[0].version
     assert f"version {torn} is set aside" in caplog.text
