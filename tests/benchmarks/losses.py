@@ -26,13 +26,14 @@ from schemas.settings import CorpusSettings
 from tasks.prepare.negatives import draw_negatives
 from tasks.retrieval.texts import Texts
 from tasks.train.data import Prepared
-from tasks.train.fit import Fit
+from tasks.train.trainer import Trainer
 
 _VOCABULARY, _LENGTH = 100_000, 24
 LOSSES = {
     "softmax_all": {"loss": {"kind": "softmax_all"}},
-    **{f"softmax, k = {k}": {"loss": {"kind": "softmax", "log_q": True}, "negatives": {"per_row": k}} for k in (4, 16)},
-    "in_batch": {"loss": {"kind": "in_batch"}},
+    **{
+        f"sampled_softmax, k = {k}": {"loss": {"kind": "sampled_softmax"}, "negatives": {"per_row": k}} for k in (4, 16)
+    },
 }
 
 
@@ -66,7 +67,7 @@ def _measure(name: str, classes: int, steps: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         prepared = _prepare(Path(folder), settings, classes, steps * settings.training.batch_size)
         before = _mib()
-        fit = Fit(prepared, np.arange(len(prepared.labels)), settings, "benchmark", 2)
+        fit = Trainer(prepared, np.arange(len(prepared.labels)), settings, "benchmark", 2)
         fit.run_epoch()  # memory is taken, rows of the tables are touched
         began = time.process_time()
         fit.run_epoch()

@@ -15,7 +15,7 @@ from tasks.retrieval.retriever import Model
 from tests.conftest import PAIRS
 from tests.tasks.prepare.toy import ingest_rows, toy_settings
 
-DRAWN = {"kind": "softmax", "log_q": False}
+DRAWN = {"kind": "dssm"}
 
 
 def mining_settings(**negatives):
