@@ -337,18 +337,19 @@ def test_losses_of_earlier_versions_are_read_as_what_they_were(old, kind):
 @pytest.mark.parametrize(
     ("section", "name", "value"),
     [
+        ("validate", "data_docs", True),
         ("loss", "label_smoothing", 0.2),
         ("training", "precision", "float32"),
         ("training", "class_balance", 0.5),
     ],
 )
-def test_settings_that_are_gone_are_read_ignored_and_named(section, name, value):
+def test_a_removed_setting_is_ignored_with_a_note_that_says_why(section, name, value):
     """A TOML, a deployment and a published model of the last version go on working."""
     raw, notes = use_new_names({section: {name: value}})
 
     assert raw == {section: {}}
     (note,) = notes
-    assert note.startswith(f"{section}.{name} is no longer a setting and is ignored: ")
+    assert note.startswith(f"{section}.{name} is no setting any more, and is ignored: ")
     whole = parse().model_dump(mode="json")
     whole[section][name] = value
     assert CorpusSettings.model_validate(whole) == parse()

@@ -329,9 +329,7 @@ def test_an_unreachable_target_is_refused_before_the_first_step(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "partial").mkdir()
 
-    with pytest.raises(
-        SettingsError, match=r"loss\.target = 1 at .* is out of reach: .* set loss\.target = 0\.4046"
-    ) as error:
+    with pytest.raises(SettingsError, match=r"loss\.target = 1 at .* set loss\.target = 0\.4046") as error:
         train_candidate(prepared, tmp_path / "out", tmp_path / "partial", refused, lambda *_: None)
     assert "set loss.unreachable = 'auto' to have it corrected, 'warn' to train all the same" in str(error.value)
     assert not list((tmp_path / "out").iterdir())
