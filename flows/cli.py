@@ -391,6 +391,23 @@ def deploy(pool: str | None) -> int:
     return 2 if broken else 0
 
 
+@cli.command()
+@click.argument("section", required=False)
+def settings(section: str | None) -> int:
+    """Explain every setting of a corpus, as Markdown: description, bounds and default.
+
+    \b
+    dssm settings                                  all of them, docs/settings.md
+    dssm settings model                            those of one section
+    """
+    from schemas.reference import section_names, settings_page
+
+    if section is not None and section not in section_names():
+        raise click.UsageError(f"there is no section {section!r}; there are {', '.join(filter(None, section_names()))}")
+    _print(settings_page(section).rstrip())
+    return 0
+
+
 def _describe(pool: str | None) -> tuple[Any, dict[str, str]]:
     """Return the deployments of every sound TOML, and what is wrong with the others."""
     from flows.environment import set_environment
