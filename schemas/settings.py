@@ -93,6 +93,19 @@ class Source(Section):
         default=None,
         description="Sheet of a workbook, or several, or '*'; empty: all visible sheets that have the columns.",
     )
+    split: str | list[str] = Field(
+        default="auto",
+        description="Several similar questions in one cell: 'auto' splits where the column is sure to hold lists, "
+        "'none' never, 'lines' at line breaks; else the separators, as the characters of a text or as a list.",
+    )
+    markup: Literal["keep", "strip"] = Field(
+        default="keep", description="HTML tags and entities in queries: kept and told, or stripped."
+    )
+    fill_down: Literal["auto", "none"] = Field(
+        default="auto",
+        description="Rows without a standard question take the one above where each stands once, as merged cells do "
+        "when exported; 'none': they are set aside.",
+    )
 
 
 class Text(Section):
