@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from schemas.addresses import redact
 from schemas.errors import SettingsError
 from schemas.settings import CorpusSettings, use_new_names
-from schemas.workspace import CHECKOUT, default_home, models_root
-from tasks.mirror import fetch, follow, list_corpora
-from tasks.publish.versions import read_live
+from schemas.workspace import CHECKOUT, default_home
+from tasks.registry import ModelRegistry, list_corpora
 
 _PATHS = ("path", "test_path", "questions_path")  # of [source]
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
@@ -163,13 +163,13 @@ def _find_encoder(raw: Mapping[str, Any], base: Path) -> None:
 
 
 def _remembered(name: str) -> dict[str, Any]:
-    models = models_root(default_home()) / name
+    registry = ModelRegistry.of(name) if NAME.fullmatch(name) else None
     live = None
-    if NAME.fullmatch(name):
-        follow(models)
-        live = read_live(models)
+    if registry:
+        registry.follow()
+        live = registry.cached_live()
     version = live and (live.version or live.pending)
-    if not version:
+    if not registry or not version:
         known = sorted({*find_tomls(), *list_corpora(default_home())})
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else "."
@@ -177,7 +177,10 @@ def _remembered(name: str) -> dict[str, Any]:
             f"no corpus {name!r}{hint} Known: {', '.join(known) or 'none'}. Add data/corpora/{name}.toml, or give its "
             f"rows: dssm run {name} --source FILE"
         )
-    settings, _ = use_new_names(json.loads((fetch(models, version) / "settings.json").read_bytes()))
+    content = (registry.fetch(version, "settings.json") / "settings.json").read_bytes()
+    settings, _ = use_new_names(json.loads(content))
+    if settings.pop("ray_address", None):  # whatever answers there would be believed: pickles come back
+        _LOGGER.warning("%s: ray_address is not taken from a model's settings; set RAY_ADDRESS, or add a TOML", name)
     return settings
 
 
@@ -203,7 +206,7 @@ def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's dict of an error
         suggestion = siblings[near[0]] if near else (elsewhere[0] if elsewhere else "")
         hint = f"; did you mean {suggestion}?" if suggestion else f"; known here: {', '.join(siblings) or 'nothing'}"
         return f"{path}: no such setting{hint}"
-    given = "" if isinstance(problem["input"], dict) else f" (got {problem['input']!r})"
+    given = "" if isinstance(problem["input"], dict) else f" (got {redact(repr(problem['input']))})"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{path or 'settings'}: {message[0].lower()}{message[1:]}{given}"
 

@@ -5,13 +5,15 @@ import logging
 import os
 import sys
 import warnings
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from schemas.addresses import redact
 from schemas.errors import SettingsError
 from schemas.workspace import CHECKOUT, default_home
 
@@ -31,6 +33,17 @@ DEFAULTS = {
 }
 
 
+class _SafeRecord(logging.LogRecord):
+    """A log line of anybody in this process, without secrets: it reaches terminals, files and Prefect's database."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - what logging gives it
+        super().__init__(*args, **kwargs)
+        with suppress(TypeError, ValueError):  # arguments that do not fit are told by logging itself
+            self.msg, self.args = redact(self.getMessage()), None
+        if self.exc_info and self.exc_info[0]:
+            self.exc_text = redact(logging.Formatter().formatException(self.exc_info))
+
+
 def set_environment() -> None:
     """Set defaults; what the user has set stays. Call it before anything imports Prefect."""
     for name, value in DEFAULTS.items():
@@ -42,6 +55,7 @@ def set_environment() -> None:
         os.environ.setdefault("PREFECT_HOME", str(default_home() / "prefect"))
     given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path)]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(CHECKOUT), *given]))
+    logging.setLogRecordFactory(_SafeRecord)
     logging.getLogger("great_expectations").setLevel(logging.WARNING)  # tells of every temporary folder
 
 
