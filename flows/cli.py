@@ -1,10 +1,12 @@
 """The `dssm` command. Heavy imports wait inside the commands: `dssm --help` answers in a blink."""
 
+import difflib
 import json
 import os
+import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,27 @@ import click
 from flows.environment import say
 from flows.faults import as_fault
 from flows.signals import INTERRUPTED, exit_on_signals, interrupt_on_signals, leave_soon
+from flows.terminal import TERMINAL, VERBOSITY, verbosity
 from schemas.errors import SettingsError, SourceError, StaleFile
 from schemas.run import EXIT_CODES, RunResult
 
+_CHUNK, _LONGEST_LINE = 1 << 16, 1 << 20  # bytes
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    """The commands; one that is not there is answered with the nearest that is."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first word names."""
+        near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1, cutoff=0.5)
+        if near and args[0] not in self.commands and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}; did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="dssm-pipeline")
 def cli() -> None:
     """Train, measure and publish the model that finds the standard question for a query.
@@ -28,6 +46,21 @@ def cli() -> None:
                  dssm run bank --source FILE    your own rows: columns query, standard_question
                  dssm query bank "怎么退票"      ask the live model
     """
+
+
+def _with_verbosity(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the options -v and -q."""
+
+    def say_so(_context: click.Context, _option: click.Parameter, chosen: str | None) -> None:
+        if chosen:
+            os.environ[VERBOSITY] = chosen
+
+    options: dict[str, Any] = {"expose_value": False, "callback": say_so}
+    loud = click.option(
+        "-v", "--verbose", "loud", flag_value="verbose", help="Prefect's own log lines, too.", **options
+    )
+    quiet = click.option("-q", "--quiet", "quiet", flag_value="quiet", help="The result alone.", **options)
+    return loud(quiet(command))
 
 
 @cli.command()
@@ -43,6 +76,7 @@ def cli() -> None:
 )
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1), help="With --all: at a time.")
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
+@_with_verbosity
 def run(corpora: Sequence[str], every: bool, processes: int, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
     """Ingest, validate, prepare, train, evaluate and publish CORPUS.
 
@@ -60,8 +94,9 @@ def run(corpora: Sequence[str], every: bool, processes: int, as_json: bool, **so
     if (every or len(corpora) > 1) and any(value for key, value in source.items() if key != "pairs"):
         raise click.UsageError("--source and what describes it go with one corpus")
     results = _run_all(processes, source["pairs"]) if every else [_run_one(name, source) for name in corpora]
-    for result in results:
+    for result in results if not every else []:  # the processes of all have told theirs
         _tell_files(result)
+        TERMINAL.warn(result.warnings, told=[*result.reasons, result.error or ""])
     if as_json:
         one = results[0].model_dump() if len(corpora) == 1 else {"runs": [r.model_dump() for r in results]}
         _print(json.dumps(one, ensure_ascii=False))
@@ -114,14 +149,21 @@ def _train(name: str, source: dict[str, Any]) -> RunResult:
 
 def _find_server() -> None:
     """Give the runs of this command a Prefect server, the first time it is asked for."""
-    from flows.environment import start_prefect
-
-    start_prefect()
+    _start_prefect()
     from flows.endings import tell_once
     from flows.server import use_server_for_runs
 
     tell_once()
     use_server_for_runs()
+
+
+def _start_prefect() -> None:
+    """Import Prefect, and let it say no more on the terminal than it is asked to."""
+    from flows.environment import start_prefect
+    from flows.terminal import take_over
+
+    start_prefect()
+    take_over()
 
 
 def _load(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSettings, imported late
@@ -148,6 +190,7 @@ def _load(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSet
 @click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
 @click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting.")
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
+@_with_verbosity
 def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
     """Ingest and validate only: what is wrong with the rows of CORPUS, or of a file.
 
@@ -158,12 +201,10 @@ def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN
     if not corpus and not source["source"]:
         raise click.UsageError("name a corpus, or give --source FILE")
     settings = _load(corpus or "checked", source)
-    _find_server()
-    from flows.train_corpus import check_corpus
+    _start_prefect()
+    from flows.check import check_corpus
 
-    outcome: Any = check_corpus(settings, return_state=True).result(raise_on_failure=False)
-    if isinstance(outcome, BaseException):
-        raise outcome
+    outcome = check_corpus(settings)
     _tell_files(outcome)
     if as_json:
         _print(outcome.model_dump_json())
@@ -191,21 +232,21 @@ def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bo
     from schemas.errors import NothingLive
     from tasks.retrieval.retriever import Retriever
 
-    queries = [text] if text is not None else _read_lines(file or "-")
     registry = _registry(corpus)
     try:
-        found = Retriever(registry).search(queries, top)
+        retriever = Retriever(registry)
     except NothingLive:
         _require_published(registry)
         raise
-    for asked, hits in zip(queries, found, strict=True):
-        if as_json:
-            results = [{"standard_question": hit.standard_question, "score": round(hit.score, 6)} for hit in hits]
-            _print(json.dumps({"query": asked, "results": results}, ensure_ascii=False))
-        else:
-            _print(f"{asked}" if len(queries) > 1 else "", end="\n" if len(queries) > 1 else "")
-            for hit in hits:
-                _print(f"  {hit.score:6.3f}  {hit.standard_question}")
+    for queries in [[text]] if text is not None else _read_lines(file or "-"):
+        for asked, hits in zip(queries, retriever.search(queries, top), strict=True):
+            if as_json:
+                results = [{"standard_question": hit.standard_question, "score": round(hit.score, 6)} for hit in hits]
+                _print(json.dumps({"query": asked, "results": results}, ensure_ascii=False))
+            else:
+                _print(
+                    "\n".join([asked] * (file is not None) + [f"  {h.score:6.3f}  {h.standard_question}" for h in hits])
+                )
     return 0
 
 
@@ -302,6 +343,7 @@ def _announce_approved(folder: Path, manifest: Any) -> None:  # noqa: ANN401 - V
 @click.option("--full", is_flag=True, help="The LSTM in every experiment of the article, not only in its table.")
 @click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting of every experiment.")
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
+@_with_verbosity
 def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: bool) -> int:
     """Re-run the article's experiments, and say which of its findings reproduce.
 
@@ -536,22 +578,33 @@ def _require_published(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, 
     if not registry.exists():
         known = ", ".join(list_corpora(default_home())) or "none"
         raise SettingsError(
-            f"no model of corpus {registry.corpus!r} yet; there are: {known}. Make one: dssm run {registry.corpus}"
+            f"no model of corpus {registry.corpus!r} in DSSM_HOME = {default_home()}; there are: {known}. Make one: "
+            f"dssm run {registry.corpus}, or set DSSM_HOME to where it lies"
         )
 
 
-def _read_lines(file: str) -> list[str]:
+def _read_lines(file: str) -> Iterator[list[str]]:
+    """Yield the lines of a file as they come, a few at a time: who writes into a pipe waits for the answer."""
+    number, rest = 0, b""
     try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        text = raw.decode("utf-8-sig")
+        with open(0 if file == "-" else file, "rb", closefd=file != "-") as stream:
+            while chunk := stream.read1(_CHUNK):
+                *lines, rest = (rest + chunk).split(b"\n")  # not splitlines: a query may hold other separators
+                if len(rest) > _LONGEST_LINE:
+                    raise SourceError(f"{file}:{number + len(lines) + 1} has over {_LONGEST_LINE:,} bytes: no query")
+                yield [_decode(line, file, number + place) for place, line in enumerate(lines, 1)]
+                number += len(lines)
     except OSError as error:
         raise SourceError(f"cannot read {file}: {error.strerror}; give a text file with one query a line") from error
+    if rest:
+        yield [_decode(rest, file, number + 1)]
+
+
+def _decode(line: bytes, file: str, number: int) -> str:
+    try:
+        return line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\r")
     except UnicodeDecodeError as error:
-        raise SourceError(f"{file} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
-    lines = text.split("\n")  # not splitlines: a query may hold other separators
-    if lines[-1] == "":
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
+        raise SourceError(f"{file} is not UTF-8 (line {number}, byte {error.start}); save it as UTF-8") from error
 
 
 def _show_results(results: Sequence[RunResult]) -> None:
@@ -570,8 +623,22 @@ def _show_results(results: Sequence[RunResult]) -> None:
             _print(f"{r.corpus} is {r.status}: {reason}")
         if r.report:
             _print(f"report of {r.corpus}: {r.report}")
-    if live := [r.corpus for r in results if r.status in ("published", "unchanged")]:
-        _print(f'next: dssm query {live[0]} "怎么退票"')
+    if live := [r for r in results if r.status in ("published", "unchanged")]:
+        _print(f"next: dssm query {live[0].corpus} {shlex.quote(_some_query(live[0]))}")
+
+
+def _some_query(result: RunResult) -> str:
+    """Return a query of the corpus itself, one of its first and short."""
+    import pyarrow.parquet as pq
+
+    from schemas.workspace import Workspace
+
+    file = Workspace.of(result.corpus, result.run or "").step("ingest") / "questions.parquet"
+    try:
+        rows = next(pq.ParquetFile(file).iter_batches(100, columns=["query"])).column(0).to_pylist()
+    except (OSError, StopIteration):
+        return "…"
+    return str(min(rows, key=len))
 
 
 def _show_study(done: Any, folder: Path) -> None:  # noqa: ANN401 - schemas.study.Study, imported late
@@ -622,6 +689,8 @@ def _print(text: str, end: str = "\n") -> None:
 
 def _tell_files(result: RunResult) -> None:
     """Say on standard error what was read of each file: the first thing to look at when rows are missing."""
+    if verbosity() == "quiet":
+        return
     for file in result.files:
         sys.stderr.write(f"{file.tell()}\n")
     sys.stderr.flush()

@@ -25,7 +25,7 @@ from schemas.errors import SettingsError
 
 _CRASHED_AUTOMATION = "dssm: a run without a heartbeat has crashed"
 _SILENCE = timedelta(seconds=120)
-_FLOWS = ["train-corpus", "train-all", "check-corpus", "study"]
+_FLOWS = ["train-corpus", "train-all", "study"]
 
 
 def read_deployments() -> list[Deployment]:

@@ -21,7 +21,6 @@ from tasks.prepare.task import prepare
 from tasks.publish.task import publish
 from tasks.step_store import find_run
 from tasks.train.task import train
-from tasks.validate.drift import read_drift
 from tasks.validate.task import validate
 
 
@@ -67,30 +66,6 @@ def train_and_publish(corpus: CorpusSettings, run: Workspace) -> RunResult:
     steps = {"ingest": ingested, "validate": validated, "prepare": prepared, "train": trained}
     evaluated = evaluate(corpus, run, steps, golden)
     return publish(corpus, run, steps | {"evaluate": evaluated})
-
-
-@flow(name="check-corpus", flow_run_name="{corpus.name}")
-def check_corpus(corpus: CorpusSettings) -> RunResult:
-    """Ingest and validate only: nothing is trained or published."""
-    run = Workspace.of(corpus.name, new_run())
-
-    ingested = ingest(corpus, run)
-    if corpus.publish.golden_path:
-        read_golden(corpus, run, ingested)
-    validated = validate(corpus, run, ingested)
-    facts, drift = ingested.manifest.facts, read_drift(run.step("drift"))
-    return RunResult(
-        status="checked",
-        corpus=corpus.name,
-        run=run.run,
-        rows=facts["rows"],
-        test_rows=facts["test_rows"],
-        classes=facts["classes"],
-        quarantined=facts["quarantined"],
-        files=facts["files"],
-        warnings=ingested.manifest.warnings + validated.manifest.warnings + (drift.warnings() if drift else []),
-        seconds={"ingest": round(ingested.seconds, 3), "validate": round(validated.seconds, 3)},
-    )
 
 
 def workspace_of_run(corpus: str) -> Workspace:

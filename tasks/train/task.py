@@ -3,6 +3,7 @@
 torch takes seconds to import, hence only where there is something to train: an unchanged corpus needs none.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -50,9 +51,7 @@ def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun) -> St
 
     step = run_step(workspace, "train", inputs, make)
     report = TrainingReport.model_validate_json((step.folder / "training.json").read_bytes())
-    verdict = report.convergence
-    say = get_run_logger().info if verdict.converged else get_run_logger().warning
-    say("%s: %s Chosen: %s.", corpus.name, verdict.sentence, report.chosen)
+    get_run_logger().info("%s: %s Chosen: %s.", corpus.name, report.convergence.sentence, report.chosen)
     return step
 
 
@@ -68,7 +67,7 @@ def in_turn() -> AbstractContextManager[None]:
 def _progress(corpus: str) -> Iterator[OnEpoch]:
     """A progress bar where a person looks on, a log line per epoch otherwise."""
     logger = get_run_logger()
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or os.environ.get("DSSM_VERBOSITY") == "quiet":
         yield lambda epoch, most: logger.info("%s: %s of %d", corpus, _describe(epoch), most)
         return
     with Progress(console=Console(stderr=True), transient=True) as progress:

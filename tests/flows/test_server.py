@@ -32,9 +32,7 @@ def test_an_address_is_brought_into_its_plain_form(given, plain):
         assert configured_address() == plain
 
 
-@pytest.mark.parametrize(
-    "given", ["localhost:4200", "http://", "http://localhost:x/api", "http://[::1/api", "ftp://a/api"]
-)
+@pytest.mark.parametrize("given", ["localhost:4200", "http://", "http://localhost:x/api", "ftp://a/api"])
 def test_what_is_no_address_is_refused_with_where_it_was_set(given, monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", given)
     with (
