@@ -9,6 +9,8 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 STEPS = ("ingest", "golden", "validate", "drift", "mine", "prepare", "train", "evaluate", "publish")
+#: What a run leaves beside its steps.
+RESULT_FILE, SETTINGS_FILE, COMPARISON_FILE, REPORT_FILE = "run.json", "settings.json", "comparison.json", "report.html"
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 

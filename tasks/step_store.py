@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from schemas.errors import StaleFile
 from schemas.manifest import StepManifest
-from schemas.workspace import Workspace
+from schemas.workspace import COMPARISON_FILE, RESULT_FILE, Workspace
 from tasks.store import Listed, Store, open_store
 
 _MANIFEST = "manifest.json"
@@ -97,7 +97,7 @@ def find_run(workspace: Workspace, suffix: str) -> str | None:
     if not store or not runs:
         return None
     found = workspace.model_copy(update={"run": runs[-1]})
-    files = [name for name in ("run.json", "comparison.json") if store.tag(f"{_run(found)}/{name}")]
+    files = [name for name in (RESULT_FILE, COMPARISON_FILE) if store.tag(f"{_run(found)}/{name}")]
     found.root.mkdir(parents=True, exist_ok=True)
     if files:
         store.pull(_run(found), found.root, files)
@@ -112,7 +112,7 @@ def prune(workspace: Workspace, keep: int, spare: Set[str] = frozenset()) -> Non
     if (store := open_store()) is None:
         return
     runs, steps = (_group(store, f"{kind}/{workspace.corpus}") for kind in ("runs", "steps"))
-    ended = [run for run in sorted(runs) if "run.json" in runs[run] or _is_older(runs[run], _ABANDONED)]
+    ended = [run for run in sorted(runs) if RESULT_FILE in runs[run] or _is_older(runs[run], _ABANDONED)]
     others = [run for run in ended if run != workspace.run]
     surplus = [run for run in others if run not in spare][: max(0, len(others) + 1 - keep)]
     held = {name.removesuffix(".json") for run in runs if run not in surplus for name in runs[run]}

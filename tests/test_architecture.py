@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,12 @@ def imports_of(file: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def strings_of(file: Path) -> set[str]:
+    """Return every string of a file that is no part of an f-string."""
+    nodes = ast.walk(ast.parse(file.read_text("utf-8")))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def room_of(name: str) -> str | None:
@@ -58,6 +65,37 @@ def test_imports_follow_the_corridor(file):
             assert name.startswith("flows.") or room is not None, f"{name} is shared by all rooms, but imports {used}"
             if room:
                 assert ROOMS.index(used_room) <= ROOMS.index(room), f"{name} imports the later room {used}"
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Imports inside functions count, too: what they hide is a circle all the same."""
+    modules = {name_of(file) for file in FILES}
+
+    def module_of(used: str) -> str | None:
+        return used if used in modules else module_of(used.rpartition(".")[0]) if "." in used else None
+
+    graph = {
+        name_of(file): {module for used in imports_of(file) if (module := module_of(used))} - {name_of(file)}
+        for file in FILES
+    }
+
+    assert sum(map(len, graph.values())) > len(modules), "else nothing was found to import"
+    assert list(TopologicalSorter(graph).static_order())
+
+
+def test_a_file_that_steps_hand_over_is_named_once():
+    """By its property in schemas.outputs. A rename there breaks the type checker; one of a string breaks a night."""
+    outputs = CHECKOUT / "schemas" / "outputs.py"
+    names = {text for text in strings_of(outputs) if Path(text).suffix in {".parquet", ".json"} and "*" not in text}
+    found = {
+        f"{name_of(file)}: {text}"
+        for file in FILES
+        if file != outputs and room_of(name_of(file)) != "retrieval"  # files of a model, some of the same name
+        for text in strings_of(file) & names
+    }
+
+    assert len(names) > 15
+    assert not found
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

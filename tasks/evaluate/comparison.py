@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from schemas.errors import StaleFile
 from schemas.evaluation import Comparison
 from schemas.manifest import write_atomically
+from schemas.outputs import EvaluateOutput, PrepareOutput
 from schemas.settings import CorpusSettings
-from schemas.workspace import Workspace
+from schemas.workspace import COMPARISON_FILE, Workspace
 from tasks.evaluate.candidate import Prepared
 from tasks.evaluate.measure import TestRows, rank_rows
 from tasks.evaluate.metrics import by_class_size, compare_by_class_size, measure
@@ -22,7 +23,9 @@ from tasks.retrieval.retriever import Model, live_version
 _LOGGER = logging.getLogger("dssm.evaluate")
 
 
-def compare(corpus: CorpusSettings, workspace: Workspace, prepared: Path, evaluated: Path) -> Comparison | None:
+def compare(
+    corpus: CorpusSettings, workspace: Workspace, prepared: PrepareOutput, evaluated: EvaluateOutput
+) -> Comparison | None:
     """Return the comparison with what is live at this moment, and write comparison.json; None: nothing can be compared.
 
     A live version that is damaged, or of an older format, must not bar its successor: the baselines are then the bar.
@@ -30,10 +33,10 @@ def compare(corpus: CorpusSettings, workspace: Workspace, prepared: Path, evalua
     Args:
         corpus: the settings.
         workspace: of this run.
-        prepared: folder of prepare.
-        evaluated: folder of evaluate.
+        prepared: of the run.
+        evaluated: of the run.
     """
-    file = workspace.root / "comparison.json"
+    file = workspace.root / COMPARISON_FILE
     file.unlink(missing_ok=True)  # of a version that was live a moment ago
     if (live := live_version(workspace.models)) is None:
         return None
@@ -42,7 +45,7 @@ def compare(corpus: CorpusSettings, workspace: Workspace, prepared: Path, evalua
     except (StaleFile, OSError, ValueError, KeyError) as error:
         _LOGGER.warning("live version %s cannot be read and is not compared: %s", live, error)
         return None
-    comparison = compare_with_live(prepared, evaluated / "ranked.parquet", model, workspace.models / live, corpus)
+    comparison = compare_with_live(prepared.folder, evaluated.ranked, model, workspace.models / live, corpus)
     write_atomically(file, comparison.model_dump_json(indent=1).encode())
     return comparison
 

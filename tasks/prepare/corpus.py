@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import save_npz
 
+from schemas.outputs import IngestOutput, PrepareOutput
 from schemas.prepared import PreparedFacts
 from schemas.settings import CorpusSettings
 from schemas.tables import CLASSES, TEST, WORDS
@@ -85,28 +86,28 @@ def prepare_corpus(
         with TemporaryDirectory(dir=folder.parent, prefix=".cut-") as made:
             return prepare_corpus(ingested, folder, settings, processes, mined, scratch=Path(made), engine=engine)
     scratch.mkdir(exist_ok=True)
-    standard = pq.read_table(ingested / "standard_questions.parquet")
-    index = _index(ingested, standard, settings)
-    tested = _write_test(ingested, folder / "test.parquet", standard, index)
+    files, out = IngestOutput(ingested), PrepareOutput(folder)
+    standard = pq.read_table(files.standard_questions)
+    index = _index(files, standard, settings)
+    tested = _write_test(files, out.test, standard, index)
     small = len(index.labels) <= _MANY_ROWS
     with (engine or partial(open_local, 1 if small else processes))() as run:
         size = BLOCK_ROWS if small else max(_SMALL_BLOCK_ROWS, min(BLOCK_ROWS, len(index.labels) // (4 * processes)))
-        blocks, class_blocks, total = _cut(run, ingested, standard, index, mined, scratch, size, settings)
+        blocks, class_blocks, total = _cut(run, files, standard, index, mined, scratch, size, settings)
         vocabulary, words = _number(run, blocks + class_blocks, total, scratch, settings)
-        pq_write = {"vocabulary": vocabulary.to_table(), "words": words}
-        for name, table in pq_write.items():
-            write_table(folder / f"{name}.parquet", table)
+        write_table(out.vocabulary, vocabulary.to_table())
+        write_table(out.words, words)
         duplicates = near_duplicates(standard["standard_norm"].to_pylist(), settings.negatives.near_duplicate)
         classes = _classes_table(standard, index, class_blocks, vocabulary, duplicates)
-        write_table(folder / "classes.parquet", classes)
+        write_table(out.classes, classes)
         np.save(scratch / "weights.npy", vocabulary.weights)
         save_npz(scratch / "forbidden.npz", forbidden_classes(duplicates))
-        _write_parts(run, index, blocks, folder, scratch, settings)
+        _write_parts(run, index, blocks, out, scratch, settings)
     return _facts(settings, index, tested, len(vocabulary.features), len(words) - 1)
 
 
-def _index(ingested: Path, standard: pa.Table, settings: CorpusSettings) -> _Index:
-    file = pq.ParquetFile(ingested / "questions.parquet", pre_buffer=False)  # its buffer would keep all that was read
+def _index(ingested: IngestOutput, standard: pa.Table, settings: CorpusSettings) -> _Index:
+    file = pq.ParquetFile(ingested.questions, pre_buffer=False)  # its buffer would keep all that was read
     rows = file.metadata.num_rows
     labels, queries = np.empty(rows, np.int32), np.empty(rows, np.uint64)
     start = 0
@@ -115,7 +116,7 @@ def _index(ingested: Path, standard: pa.Table, settings: CorpusSettings) -> _Ind
         labels[here], queries[here] = _labels(batch, standard), text_keys(batch["query_norm"].to_pylist())
         start += len(batch)
     split, test = settings.split, np.zeros(rows, dtype=bool)
-    if not (ingested / "test.parquet").exists():
+    if not ingested.test.exists():
         share = min(split.test_share, split.max_test_rows / max(1, rows))
         test = hold_out(queries, labels, share, settings.seed, "test")
     train = ~test
@@ -134,11 +135,10 @@ def _labels(questions: pa.RecordBatch, standard: pa.Table) -> NDArray[np.int32]:
     return labels
 
 
-def _write_test(ingested: Path, file: Path, standard: pa.Table, index: _Index) -> _Tested:
+def _write_test(ingested: IngestOutput, file: Path, standard: pa.Table, index: _Index) -> _Tested:
     """Write the held-out rows in source order: those of the official test file, or of the split."""
-    official = ingested / "test.parquet"
-    known = np.sort(index.keys) if official.exists() else None
-    origin = official if known is not None else ingested / "questions.parquet"
+    known = np.sort(index.keys) if ingested.test.exists() else None
+    origin = ingested.test if known is not None else ingested.questions
     source = pq.ParquetFile(origin, pre_buffer=False)  # its buffer would keep all that was read
     tested, start = _Tested(np.zeros(len(standard), dtype=bool)), 0
     names = ["row_id", "query", "query_norm", "standard_question", "line"]
@@ -169,7 +169,7 @@ def _is_among(wanted: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[
 
 def _cut(
     run: Engine,
-    ingested: Path,
+    ingested: IngestOutput,
     standard: pa.Table,
     index: _Index,
     mined: Path | None,
@@ -185,7 +185,7 @@ def _cut(
     first_of_rows = np.zeros(len(index.labels), dtype=bool)
     first_of_rows[train] = first[: len(train)]
     first_of_classes = first[len(train) :]
-    rows_file, classes_file = (ingested / f"{name}.parquet" for name in ("questions", "standard_questions"))
+    rows_file, classes_file = ingested.questions, ingested.standard_questions
     names: list[Path] = []
     class_names: list[Path] = []
 
@@ -278,17 +278,17 @@ def _classes_table(
 
 
 def _write_parts(
-    run: Engine, index: _Index, names: list[Path], folder: Path, scratch: Path, settings: CorpusSettings
+    run: Engine, index: _Index, names: list[Path], out: PrepareOutput, scratch: Path, settings: CorpusSettings
 ) -> None:
-    (folder / "train.parquet").mkdir()
+    out.train.mkdir()
     for epoch in range(settings.negatives.epochs_drawn):
-        (folder / "negatives" / f"epoch-{epoch:03d}.parquet").mkdir(parents=True)
+        out.negatives(epoch).mkdir(parents=True)
     rows = int((~index.test).sum())
     count = max(1, -(-rows // ROWS))
     keys_end = 1 << 64 if settings.split.shuffle else len(index.labels)
     bounds = [number * keys_end // count for number in range(count)]
     jobs = (
-        (Part(number, low, high, names, folder, scratch, settings),)
+        (Part(number, low, high, names, out, scratch, settings),)
         for number, (low, high) in enumerate(zip(bounds, [*bounds[1:], None], strict=True))
     )
     for _ in run.run(write_part, jobs):

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import load_npz
 
+from schemas.outputs import PrepareOutput
 from schemas.settings import CorpusSettings
 from schemas.tables import TRAIN, negatives_schema
 from tasks.prepare.blocks import read_part
@@ -33,7 +34,7 @@ class Part:
     low: int
     high: int | None  # None: to the end
     blocks: list[Path]
-    folder: Path  # of the prepared files
+    out: PrepareOutput
     scratch: Path  # holds weights.npy and forbidden.npz
     settings: CorpusSettings
 
@@ -46,7 +47,7 @@ def write_part(part: Part) -> None:
     features, values = (pa.chunked_array(column) for column in zip(*lists, strict=True))
     columns = [rows["row_id"], rows["class_id"], rows["query"], rows["validation"], features, values, rows["words"]]
     name = f"part-{part.number:05d}.parquet"
-    write_table(part.folder / "train.parquet" / name, pa.table(columns, schema=TRAIN))
+    write_table(part.out.train / name, pa.table(columns, schema=TRAIN))
     _write_negatives(part, rows, name)
 
 
@@ -81,7 +82,7 @@ def _write_negatives(part: Part, rows: pa.Table, name: str) -> None:
             drawn = put_mined(drawn, candidates, row_ids, settings.mined_per_row, epoch, seed)
         lists = pa.FixedSizeListArray.from_arrays(pa.array(drawn.ravel()), settings.per_row)
         table = pa.table([rows["row_id"], rows["class_id"], lists], schema=negatives_schema(settings.per_row))
-        write_table(part.folder / "negatives" / f"epoch-{epoch:03d}.parquet" / name, table)
+        write_table(part.out.negatives(epoch) / name, table)
 
 
 def _table(lists: pa.ListArray) -> NDArray[np.int64]:

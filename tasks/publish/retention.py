@@ -8,7 +8,7 @@ import time
 from collections.abc import Set
 from pathlib import Path
 
-from schemas.workspace import Workspace
+from schemas.workspace import RESULT_FILE, Workspace
 
 _LOGGER = logging.getLogger("dssm.publish")
 _ABANDONED = 14 * 24 * 3600  # unfinished work that nobody took up for so long, in seconds
@@ -20,7 +20,7 @@ def prune_runs(workspace: Workspace, keep: int, spare: Set[str] = frozenset()) -
     Never this run or one of `spare`, nor one that may still be at work: it has no run.json yet, and is not old.
     """
     others = sorted(run for run in workspace.runs.glob("[!.]*/") if run.name != workspace.run)
-    runs = [run for run in others if (run / "run.json").exists() or _is_old(run)]
+    runs = [run for run in others if (run / RESULT_FILE).exists() or _is_old(run)]
     surplus = [run for run in runs if run.name not in spare][: max(0, len(runs) + 1 - keep)]
     for run in surplus:
         try:

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from schemas.evaluation import Evaluation, Interval
+from schemas.evaluation import Interval
+from schemas.outputs import EvaluateOutput, TrainOutput
 from schemas.study import Difference, Experiment, Finding, Measured, Study
-from schemas.training import TrainingReport
 from tasks.evaluate.metrics import paired_difference
 from tasks.evaluate.report import report_environment
 from tasks.study.findings import find_findings
@@ -24,18 +24,19 @@ from tasks.study.results import ABLATIONS, list_pairs
 _BESIDE_THE_ARTICLE = ("recipe", "smaller-hidden", "smaller-input", "default")
 
 
-def read_measured(experiment: Experiment, trained: Path, evaluated: Path, seconds: float, reused: bool) -> Measured:
+def read_measured(
+    experiment: Experiment, trained: TrainOutput, evaluated: EvaluateOutput, seconds: float, reused: bool
+) -> Measured:
     """Return what came of an experiment.
 
     Args:
         experiment: which.
-        trained: folder of its train step.
-        evaluated: folder of its evaluate step.
+        trained: its candidate.
+        evaluated: what was measured of it.
         seconds: that its steps took in this study.
         reused: they were taken over from an earlier one.
     """
-    training = TrainingReport.model_validate_json((trained / "training.json").read_bytes())
-    evaluation = Evaluation.model_validate_json((evaluated / "evaluation.json").read_bytes())
+    training, evaluation = trained.read_report(), evaluated.read_evaluation()
     small, verdict, reach = evaluation.by_class_size.get("1-3"), training.convergence, training.reachability
     epochs = [epoch for epoch in training.epochs if epoch.phase == "refit"]
     return Measured(
@@ -148,5 +149,5 @@ def _default_sentence(finding: Finding) -> str:
 
 
 def _read_ranks(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    table = pq.read_table(folder / "ranked.parquet", columns=["row_id", "rank"])
+    table = pq.read_table(EvaluateOutput(folder).ranked, columns=["row_id", "rank"])
     return table["row_id"].to_numpy(), table["rank"].to_numpy()

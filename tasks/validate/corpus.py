@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from schemas.outputs import IngestOutput, ValidateOutput
 from schemas.settings import Validation
 from schemas.validation import Finding, Verdict
 from tasks.validate.corpus_profile import write_corpus_profile
@@ -62,22 +63,23 @@ def validate_corpus(
     Raises:
         SettingsError: an expectation of the settings cannot be meant.
     """
+    out = ValidateOutput(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         profile = profile_corpus(ingested, settings)
     except BrokenContractError as error:
         profile = Profile({}, {}, {})
-        return _write(folder, decide([_contract(error)], profile), [], profile)
+        return _write(out, decide([_contract(error)], profile), [], profile)
     docs = folder / "data_docs" if settings.data_docs else None
     outcomes, suite = check_profile(profile.statistics, bound_rules(settings), corpus, docs)
-    _write_json(folder / "suite.json", suite)
+    _write_json(out.suite, suite)
     write_corpus_profile(ingested, folder)
     broken = find_broken_bounds(outcomes, profile, settings)
     rows = int(profile.statistics["rows"] or 0)
     sampled_rows = rows_checked if settings.expectations and rows > rows_checked else None
     if settings.expectations and rows:
-        broken += _check_rows(ingested, folder, settings, _sample(rows, rows_checked, seed), docs)
-    return _write(folder, decide([each.finding for each in broken], profile, sampled_rows), broken, profile)
+        broken += _check_rows(IngestOutput(ingested), out, settings, _sample(rows, rows_checked, seed), docs)
+    return _write(out, decide([each.finding for each in broken], profile, sampled_rows), broken, profile)
 
 
 def _contract(error: BrokenContractError) -> Finding:
@@ -98,16 +100,16 @@ def _sample(rows: int, most: int, seed: int) -> NDArray[np.int64]:
 
 
 def _check_rows(
-    ingested: Path, folder: Path, settings: Validation, chosen: NDArray[np.int64], docs: Path | None
+    ingested: IngestOutput, out: ValidateOutput, settings: Validation, chosen: NDArray[np.int64], docs: Path | None
 ) -> list[Broken]:
-    table = read_rows(ingested / "questions.parquet", chosen)
+    table = read_rows(ingested.questions, chosen)
     columns = {
         name: column.to_numpy(zero_copy_only=False) for name, column in zip(table.column_names, table, strict=True)
     }
     # object, not pandas' own string type, so that expectations about types see str
     frame = pd.DataFrame({name: pd.Series(array, dtype=array.dtype) for name, array in columns.items()})
     outcomes, suite = check_rows(frame, settings.expectations, docs)
-    _write_json(folder / "rows_suite.json", suite)
+    _write_json(out.rows_suite, suite)
     failed = [(outcome, _unexpected(outcome, table)) for outcome in outcomes if not outcome.success]
     return [Broken(describe_failed(outcome, offenders), offenders) for outcome, offenders in failed]
 
@@ -117,12 +119,12 @@ def _unexpected(outcome: RowsOutcome, table: pa.Table) -> Offenders:
     return Offenders(len(outcome.unexpected), [offending_row(outcome.setting, row) for row in found])
 
 
-def _write(folder: Path, verdict: Verdict, broken: list[Broken], profile: Profile) -> Verdict:
+def _write(out: ValidateOutput, verdict: Verdict, broken: list[Broken], profile: Profile) -> Verdict:
     offenders = [(each.finding.rule, *offender) for each in broken for offender in each.offenders.kept]
     rows = [dict(zip(_FINDINGS.names, offender, strict=True)) for offender in offenders]
-    pq.write_table(pa.Table.from_pylist(rows, _FINDINGS), folder / "findings.parquet")
-    _write_json(folder / "profile.json", profile.statistics)
-    (folder / "verdict.json").write_text(verdict.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    pq.write_table(pa.Table.from_pylist(rows, _FINDINGS), out.findings)
+    _write_json(out.statistics, profile.statistics)
+    out.verdict.write_text(verdict.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return verdict
 
 

@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from schemas.outputs import IngestOutput, ValidateOutput
 from schemas.tables import CORPUS_PROFILE
 
-PROFILE_FILE = "corpus_profile.parquet"
 QUERIES_KEPT = 8  # hashes of each standard question: enough to see that two hold the same queries
 WORDS_KEPT = 200_000  # the most frequent
 _BATCH_ROWS = 131_072
@@ -28,15 +28,16 @@ _NO_LETTER = r"[^\p{L}]+|[" + "".join(rf"\x{{{low:x}}}-\x{{{high:x}}}" for low, 
 
 def write_corpus_profile(ingested: Path, folder: Path) -> None:
     """Write corpus_profile.parquet of the corpus in `ingested` into `folder`."""
-    pq.write_table(profile_for_drift(ingested), folder / PROFILE_FILE, compression="zstd")
+    pq.write_table(profile_for_drift(ingested), ValidateOutput(folder).corpus_profile, compression="zstd")
 
 
 def profile_for_drift(ingested: Path) -> pa.Table:
     """Return CORPUS_PROFILE of the corpus in the folder `ingested`: the same bytes from the same rows."""
-    classes = pq.read_table(ingested / "standard_questions.parquet")
+    files = IngestOutput(ingested)
+    classes = pq.read_table(files.standard_questions)
     texts = classes["standard_question"].combine_chunks()
     # The buffer of a reader would keep all that was read, to the end.
-    questions = pq.ParquetFile(ingested / "questions.parquet", pre_buffer=False)
+    questions = pq.ParquetFile(files.questions, pre_buffer=False)
     kept, words = [(np.empty(0, np.int32), np.empty(0, np.int64))], _Words()
     for batch in questions.iter_batches(_BATCH_ROWS, columns=["query_norm", "standard_question"]):
         codes = pc.index_in(batch["standard_question"], texts).to_numpy()

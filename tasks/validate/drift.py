@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import CorpusRejected
+from schemas.outputs import DriftOutput
 from schemas.settings import DriftBounds
 from schemas.validation import Drift
 from tasks.validate.expectations import check_profile
@@ -21,7 +22,6 @@ from tasks.validate.near_duplicates import near_duplicates
 from tasks.validate.profile import OFFENDERS_KEPT, Offender, Offenders, shorten
 from tasks.validate.verdict import BoundRule, bound_rules, describe_rejection, tell_broken
 
-DRIFT_FILE = "drift.json"
 _SHARED = 0.5  # of the queries kept of two standard questions that are one
 _ALIKE = 0.8  # Jaccard of character pairs of two texts that are one
 _COMMON = 100  # standard questions that hold a query which says nothing of any of them
@@ -160,8 +160,8 @@ def check_drift(before: Path, now: Path, folder: Path, version: str, bounds: Dri
         new_words=[word for word, _ in changes.new_words[:_EXAMPLES]],
         findings=[each.finding for each in broken],
     )
-    pq.write_table(pa.Table.from_pylist(_list(changes), _CHANGES), folder / "drift.parquet")
-    (folder / DRIFT_FILE).write_text(drift.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    pq.write_table(pa.Table.from_pylist(_list(changes), _CHANGES), DriftOutput(folder).changes)
+    DriftOutput(folder).drift.write_text(drift.model_dump_json(indent=1) + "\n", encoding="utf-8")
     if any(finding.severity == "critical" for finding in drift.findings):
         raise CorpusRejected(f"{describe_rejection(corpus, drift.findings)}\n{drift.summary()}")
     return drift
@@ -218,12 +218,6 @@ def total_variation(counts: Iterable[tuple[int, int]]) -> float | None:
     if not left or not right:
         return None
     return sum(abs(a / left - b / right) for a, b in pairs) / 2
-
-
-def read_drift(folder: Path) -> Drift | None:
-    """Return what stands in a drift step's folder; None: nothing was live to compare with."""
-    file = folder / DRIFT_FILE
-    return Drift.model_validate_json(file.read_bytes()) if file.exists() else None
 
 
 def _match(before: list[Kept], now: list[Kept], key: Callable[[Kept], Hashable]) -> list[tuple[Kept, Kept]]:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from schemas.outputs import IngestOutput
 from schemas.settings import Validation
 from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.validate.damage import repair, suspects
@@ -78,9 +79,10 @@ def profile_corpus(ingested: Path, settings: Validation) -> Profile:
     Raises:
         BrokenContractError: a column is missing, of another type, empty or not valid text.
     """
-    scan = _scan(ingested, settings.max_query_characters)
+    files = IngestOutput(ingested)
+    scan = _scan(files, settings.max_query_characters)
     sizes = np.bincount(scan.codes, minlength=len(scan.classes)).astype(np.int64)
-    quarantined, reasons, quarantine_offenders = _quarantine(ingested / "quarantine.parquet")
+    quarantined, reasons, quarantine_offenders = _quarantine(files.quarantine)
     statistics: dict[str, float | None] = {"rows": float(scan.codes.size)}
     marks: dict[str, _Marks] = {}
     for part, found in (
@@ -96,7 +98,7 @@ def profile_corpus(ingested: Path, settings: Validation) -> Profile:
     statistics |= {f"quarantined: {reason}": float(count) for reason, count in sorted(reasons.items())}
     by_size = np.argsort(-sizes, kind="stable")
     class_sizes = {scan.classes[code]: int(sizes[code]) for code in by_size if sizes[code]}
-    offenders = _locate(ingested / "questions.parquet", marks)
+    offenders = _locate(files.questions, marks)
     offenders["quarantined"] = Offenders(quarantined, quarantine_offenders)
     return Profile(statistics, class_sizes, offenders)
 
@@ -238,12 +240,12 @@ def _share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def _scan(ingested: Path, max_characters: int) -> _Scan:
+def _scan(files: IngestOutput, max_characters: int) -> _Scan:
     # The buffer of a reader would keep all that was read, to the end.
-    questions = pq.ParquetFile(ingested / "questions.parquet", pre_buffer=False)
-    classes = pq.read_table(ingested / "standard_questions.parquet")
-    _check_columns("questions.parquet", questions.schema_arrow, QUESTIONS)
-    _check_columns("standard_questions.parquet", classes.schema, STANDARD_QUESTIONS)
+    questions = pq.ParquetFile(files.questions, pre_buffer=False)
+    classes = pq.read_table(files.standard_questions)
+    _check_columns(files.questions, questions.schema_arrow, QUESTIONS)
+    _check_columns(files.standard_questions, classes.schema, STANDARD_QUESTIONS)
     rows = questions.metadata.num_rows
     codes, hashes = np.empty(rows, np.int32), np.empty(rows, np.uint64)
     long, damaged = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
@@ -301,16 +303,16 @@ def _damaged_rows(queries: pa.Array) -> Rows:
     return damaged
 
 
-def _check_columns(file: str, schema: pa.Schema, contract: pa.Schema) -> None:
+def _check_columns(file: Path, schema: pa.Schema, contract: pa.Schema) -> None:
     for field in contract:
         if field.name not in schema.names:
             raise BrokenContractError(
-                f"{file} has no column {field.name!r}; it has {', '.join(schema.names) or 'none'}"
+                f"{file.name} has no column {field.name!r}; it has {', '.join(schema.names) or 'none'}"
             )
         actual = schema.field(field.name).type
         plain = actual.value_type if pa.types.is_dictionary(actual) else actual
         if not plain.equals(field.type.value_type if pa.types.is_dictionary(field.type) else field.type):
-            raise BrokenContractError(f"column {field.name!r} of {file} is {actual}, not {field.type}")
+            raise BrokenContractError(f"column {field.name!r} of {file.name} is {actual}, not {field.type}")
 
 
 def _checked_batches(questions: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
@@ -342,7 +344,7 @@ def _checked_batches(questions: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
 
 def _quarantine(file: Path) -> tuple[int, Counter[str], list[Offender]]:
     quarantine = pq.ParquetFile(file, pre_buffer=False)
-    _check_columns("quarantine.parquet", quarantine.schema_arrow, QUARANTINE)
+    _check_columns(file, quarantine.schema_arrow, QUARANTINE)
     reasons: Counter[str] = Counter()
     kept: list[Offender] = []
     for batch in quarantine.iter_batches(_BATCH_ROWS):

@@ -10,20 +10,20 @@ from pydantic import ValidationError
 from schemas.errors import CorpusRejected, StaleFile
 from schemas.live import Live, VersionManifest
 from schemas.manifest import hash_file
+from schemas.outputs import CORPUS_PROFILE_FILE, DriftOutput, IngestOutput, ValidateOutput
 from schemas.settings import CorpusSettings
 from schemas.validation import Drift, Verdict
 from schemas.workspace import Workspace, artifact_key
 from tasks.mirror import MANIFEST, POINTER, fetch, refresh
 from tasks.step_store import where_step
-from tasks.steps import Made, StepRun, run_step
+from tasks.steps import StepNotes, StepRun, run_step
 from tasks.validate.corpus import validate_corpus
-from tasks.validate.corpus_profile import PROFILE_FILE
-from tasks.validate.drift import check_drift, read_drift
+from tasks.validate.drift import check_drift
 from tasks.validate.verdict import describe_rejection
 
 
 @task(task_run_name="validate-{corpus.name}")  # no retries: a bad corpus stays bad
-def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) -> StepRun:
+def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]) -> StepRun[ValidateOutput]:
     """Write the verdict on `ingested`, and how it differs from the live version's; CorpusRejected if it failed."""
     inputs = {
         "ingested": ingested.manifest.key,
@@ -32,12 +32,12 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) ->
         "seed": corpus.seed,
     }
 
-    def make(folder: Path, _: Path) -> Made:
-        verdict = validate_corpus(ingested.folder, folder, corpus.validation, corpus.name, corpus.seed)
-        return Made({"outcome": verdict.outcome}, verdict.warnings())
+    def make(out: ValidateOutput, _: Path) -> StepNotes:
+        verdict = validate_corpus(ingested.output.folder, out.folder, corpus.validation, corpus.name, corpus.seed)
+        return StepNotes(warnings=verdict.warnings())
 
-    step = run_step(workspace, "validate", inputs, make)
-    verdict = Verdict.model_validate_json((step.folder / "verdict.json").read_bytes())
+    step = run_step(workspace, ValidateOutput, inputs, make)
+    verdict = step.output.read_verdict()
     if verdict.outcome == "fail":
         _show(corpus, verdict, None)
         where = where_step(workspace, step.manifest)
@@ -47,7 +47,7 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) ->
     try:
         drift = _compare(corpus, workspace, step)
     except CorpusRejected:
-        _show(corpus, verdict, read_drift(workspace.root / "drift.rejected"))
+        _show(corpus, verdict, DriftOutput(workspace.root / "drift.rejected").read_drift())
         raise
     _show(corpus, verdict, drift)
     logger = get_run_logger()
@@ -57,7 +57,7 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) ->
     return step
 
 
-def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun) -> Drift | None:
+def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun[ValidateOutput]) -> Drift | None:
     """Hold the corpus against the one that the live version was trained on; CorpusRejected if it moved too far.
 
     A step of its own: the live version changes while corpus and verdict stay as they are.
@@ -72,12 +72,12 @@ def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun) -> Dri
         "bounds": corpus.validation.drift.model_dump(),
     }
 
-    def make(folder: Path, _: Path) -> Made:
-        now = step.folder / PROFILE_FILE
-        drift = check_drift(live, now, folder, live.parent.name, corpus.validation.drift, corpus.name)
-        return Made({}, drift.warnings())
+    def make(out: DriftOutput, _: Path) -> StepNotes:
+        now = step.output.corpus_profile
+        drift = check_drift(live, now, out.folder, live.parent.name, corpus.validation.drift, corpus.name)
+        return StepNotes(warnings=drift.warnings())
 
-    return read_drift(run_step(workspace, "drift", inputs, make).folder)
+    return run_step(workspace, DriftOutput, inputs, make).output.read_drift()
 
 
 def _find_live_profile(models: Path) -> Path | None:
@@ -93,9 +93,9 @@ def _find_live_profile(models: Path) -> Path | None:
         return None
     try:
         folder = fetch(models, version)
-        wanted = VersionManifest.model_validate_json((folder / MANIFEST).read_bytes()).files.get(PROFILE_FILE)
-        if wanted == hash_file(folder / PROFILE_FILE):
-            return folder / PROFILE_FILE
+        wanted = VersionManifest.model_validate_json((folder / MANIFEST).read_bytes()).files.get(CORPUS_PROFILE_FILE)
+        if wanted == hash_file(folder / CORPUS_PROFILE_FILE):
+            return folder / CORPUS_PROFILE_FILE
     except (StaleFile, OSError, ValidationError) as error:
         get_run_logger().warning("live version %s cannot be read: %s", version, error)
     get_run_logger().warning("live version %s has no profile of its corpus: drift is not measured", version)
