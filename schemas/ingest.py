@@ -1,4 +1,4 @@
-"""What ingest says of the files it read."""
+"""The counts of ingest."""
 
 from typing import Literal
 
@@ -21,7 +21,7 @@ class SourceFile(BaseModel):
 
 
 class IngestFacts(BaseModel):
-    """Counts of one ingest. They depend on nothing but the sources, the settings and the seed."""
+    """Counts of one ingest. They depend on the sources, the settings and the seed alone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,10 +1,9 @@
-"""How a step leaves its files: whole or not at all, re-used where nothing changed, verified before believed.
+"""How a step writes its files: as a whole or not at all, re-used where nothing changed, verified before use.
 
-A step is keyed by content: the sha256 of its inputs, the settings it reads, and the code. It writes
-into a folder of unfinished work named by that key, so that the next run finds what a killed one left;
-the finished folder is then renamed into the run. A step of an earlier run with the same key is
-hard-linked into this one, so that pruning one run never breaks another. Where machines share a store, a step
-that another one has finished is got from there, and verified likewise.
+The key of a step is a hash of its inputs, the settings it reads, and the code. A step writes into a folder of
+unfinished work that is named by the key, so that the next run finds what a killed one left. The finished folder is then
+renamed into the run. A step of an earlier run with the same key is hard-linked into this one, so that pruning one run
+never breaks another. Where machines share a store, a step that another machine has finished is fetched and verified.
 """
 
 import fcntl
@@ -55,7 +54,7 @@ class StepRun(Generic[_Output]):
     output: _Output
     manifest: StepManifest
     seconds: float
-    reused_from: str | None = None  # the run it was made in; None: made now
+    reused_from: str | None = None  # the run that made it; None: this one
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def run_step(
             shutil.rmtree(partial)
             try:
                 where = keep_folder(workspace, rejected)
-            except PipelineError as fault:  # it must not stand in the place of the reason
+            except PipelineError as fault:  # it must not hide the reason
                 _LOGGER.warning("%s could not be put into the store: %s", rejected, fault)
                 where = str(rejected)
             raise CorpusRejected(f"{error}\nThe rows concerned are listed in {where}") from error

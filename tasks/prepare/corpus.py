@@ -1,10 +1,10 @@
 """From a validated corpus to shuffled, negative-sampled Parquet, in bounded memory: files in, files and facts out.
 
-The rows go through in three steps, each a number of jobs that any engine may run:
+There are three steps, each a number of jobs that any engine may run:
 cut      blocks of rows into words and features, numbered block by block (tasks.prepare.blocks)
 number   the blocks' features by the vocabulary, which is chosen when all blocks are counted
 write    parts of the shuffled rows, with their negatives (tasks.prepare.parts)
-What this module itself holds is some 40 bytes a row: its class, the key of its query, and which side it is on.
+This module holds some 40 bytes a row: its class, the key of its query, and its side of the split.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ _MANY_ROWS = 20_000  # below, starting processes costs more than it saves
 
 @dataclass(frozen=True)
 class _Index:
-    """What is held of every row of ingest, in source order."""
+    """What is kept in memory of every row of ingest, in source order."""
 
     labels: NDArray[np.int32]  # class
     keys: NDArray[np.uint64]  # of the normalised query
@@ -79,8 +79,8 @@ def prepare_corpus(
         settings: of the corpus; text, split, negatives and seed are read.
         processes: that share the work; the bytes do not depend on it.
         mined: file of `mine_negatives`, where the settings want mined negatives.
-        scratch: folder for what is cut; what an interrupted run with the same inputs left there is taken up.
-        engine: where the jobs run, if not in processes here; it must see the same folders.
+        scratch: folder for the blocks; those that an interrupted run with the same inputs left there are used.
+        engine: where the jobs run; it must see the same folders. None: in processes here.
     """
     if scratch is None:
         with TemporaryDirectory(dir=folder.parent, prefix=".cut-") as made:
@@ -107,7 +107,7 @@ def prepare_corpus(
 
 
 def _index(ingested: IngestOutput, standard: pa.Table, settings: CorpusSettings) -> _Index:
-    file = pq.ParquetFile(ingested.questions, pre_buffer=False)  # its buffer would keep all that was read
+    file = pq.ParquetFile(ingested.questions, pre_buffer=False)  # a buffer would keep every row that was read
     rows = file.metadata.num_rows
     labels, queries = np.empty(rows, np.int32), np.empty(rows, np.uint64)
     start = 0
@@ -139,7 +139,7 @@ def _write_test(ingested: IngestOutput, file: Path, standard: pa.Table, index: _
     """Write the held-out rows in source order: those of the official test file, or of the split."""
     known = np.sort(index.keys) if ingested.test.exists() else None
     origin = ingested.test if known is not None else ingested.questions
-    source = pq.ParquetFile(origin, pre_buffer=False)  # its buffer would keep all that was read
+    source = pq.ParquetFile(origin, pre_buffer=False)  # a buffer would keep every row that was read
     tested, start = _Tested(np.zeros(len(standard), dtype=bool)), 0
     names = ["row_id", "query", "query_norm", "standard_question", "line"]
     with pq.ParquetWriter(file, TEST, compression="zstd") as writer:
@@ -237,7 +237,7 @@ def _cut(
 def _number(
     run: Engine, names: list[Path], total: int, scratch: Path, settings: CorpusSettings
 ) -> tuple[Vocabulary, pa.Table]:
-    """Choose features and words, tell the blocks their numbers, and return vocabulary and WORDS."""
+    """Choose features and words, write their numbers for the blocks, and return vocabulary and WORDS."""
     chosen: dict[str, tuple[list[str], NDArray[np.int64]]] = {}
     for kind, least in (("features", settings.text.min_texts), ("words", 1)):
         tally = Tally()

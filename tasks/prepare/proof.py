@@ -1,4 +1,4 @@
-"""The proof that the prepared files keep their promises: statistics of the files, held against fixed bounds.
+"""The proof that the prepared files keep their promises: statistics of the files against fixed bounds.
 
 The statistics are recomputed from what lies on disk, not from what was in memory when it was written.
 """
@@ -23,7 +23,7 @@ from tasks.retrieval.normalise import normalise_all
 from tasks.validate.expectations import Rule, check_profile
 from tasks.validate.ordering import order_z
 
-_Z = 6.0  # no false alarm in 2,000 honest shuffles; what it must find lies in the hundreds
+_Z = 6.0  # no false alarm in 2,000 good shuffles; a bad one lies in the hundreds
 _BATCH_ROWS = 65_536
 _COLUMNS = (["row_id", "class_id"], ["row_id", "negatives"])
 _DISTRIBUTION_Z = 8.0  # the chi-square approximation is loose where a class is drawn a few times only
@@ -125,7 +125,7 @@ def _negatives_statistics(
 
 
 def _side_by_side(train: Path, negatives: Path) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
-    """Yield the rows of both as equally long batches; None where one has rows that the other has not."""
+    """Yield the rows of both as batches of equal length; None where only the other has rows."""
     parts = sorted({file.name for folder in (train, negatives) for file in folder.iterdir()})
     for part in parts:
         sides = [pq.ParquetFile(folder / part) if (folder / part).exists() else None for folder in (train, negatives)]
@@ -149,7 +149,7 @@ def _side_by_side(train: Path, negatives: Path) -> Iterator[tuple[pa.RecordBatch
 def _distribution_z(
     drawn: NDArray[np.int64], labels: NDArray[np.integer], forbidden: csr_array, draws: int
 ) -> float | None:
-    """Return how far the drawn classes are from uniform over what each row may draw, as a normal z.
+    """Return how far the draws are from uniform over the classes that each row may draw, as a normal z.
 
     Chi-square over the classes, made normal by its cube root (Wilson and Hilferty 1931).
     """

@@ -1,4 +1,4 @@
-"""The door of prepare: split, shuffle, draw negatives, prove it."""
+"""The Prefect task of prepare: split, shuffle, draw negatives, prove the result."""
 
 import json
 from functools import partial
@@ -40,7 +40,7 @@ def prepare(
     }
     if mined:
         inputs["mined"] = mined.manifest.key
-    if corpus.text.user_dictionary and Path(corpus.text.user_dictionary).is_file():  # its words, not its name alone
+    if corpus.text.user_dictionary and Path(corpus.text.user_dictionary).is_file():  # its content, not only its name
         inputs["dictionary"] = hash_file(Path(corpus.text.user_dictionary))
 
     file = mined.output.mined if mined else None

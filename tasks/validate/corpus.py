@@ -1,9 +1,7 @@
-"""Validate one ingested corpus: profile, bounds, expectations of the owner's own, verdict. Pure but for its files.
+"""Validate one ingested corpus: profile, bounds, the owner's expectations, verdict.
 
-Writes `profile.json`, `suite.json` (and `rows_suite.json` where the settings ask for expectations on the
-rows), `findings.parquet` (every offender, up to 10,000 per rule), `corpus_profile.parquet` (for drift) and
-`verdict.json`: the same bytes from the same input. `data_docs/`, on request, holds Great Expectations' own
-pages, which carry the time of the run.
+`schemas.outputs.ValidateOutput` lists the files. The same input gives the same bytes. `data_docs/`, on request, holds
+Great Expectations' own pages, which carry the time of the run.
 """
 
 import json
@@ -32,7 +30,7 @@ from tasks.validate.profile import (
 )
 from tasks.validate.verdict import Broken, bound_rules, decide, describe_failed, find_broken_bounds
 
-ROWS_CHECKED = 1_000_000  # expectations on the rows cost 6 s and 600 MB a million
+ROWS_CHECKED = 1_000_000  # expectations take 6 s and 600 MB for a million rows
 _FINDINGS = pa.schema(
     [
         pa.field("rule", pa.string(), nullable=False),
@@ -48,7 +46,7 @@ _FINDINGS = pa.schema(
 def validate_corpus(
     ingested: Path, folder: Path, settings: Validation, corpus: str, seed: int, rows_checked: int = ROWS_CHECKED
 ) -> Verdict:
-    """Return what is to be said of the corpus in `ingested`, and leave it in `folder`.
+    """Return the verdict on the corpus in `ingested`, and write it and what it rests on into `folder`.
 
     A failed corpus is a verdict, not an exception.
 
@@ -61,7 +59,7 @@ def validate_corpus(
         rows_checked: the most rows that expectations on the rows see.
 
     Raises:
-        SettingsError: an expectation of the settings cannot be meant.
+        SettingsError: an expectation of the settings is not valid.
     """
     out = ValidateOutput(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,7 +104,7 @@ def _check_rows(
     columns = {
         name: column.to_numpy(zero_copy_only=False) for name, column in zip(table.column_names, table, strict=True)
     }
-    # object, not pandas' own string type, so that expectations about types see str
+    # not pandas' own string type: expectations about types are to see str
     frame = pd.DataFrame({name: pd.Series(array, dtype=array.dtype) for name, array in columns.items()})
     outcomes, suite = check_rows(frame, settings.expectations, docs)
     _write_json(out.rows_suite, suite)

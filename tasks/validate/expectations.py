@@ -1,8 +1,8 @@
 """Great Expectations: bounds over a one-row profile, and any expectation a corpus asks for over its rows.
 
-The only module that imports Great Expectations, and only when called: the import takes four seconds.
-The profile is a frame of one row, a column per statistic, so that a corpus of any size is judged in
-milliseconds and its thresholds are data. Shared by validate and by the proof after prepare.
+No other module imports Great Expectations, and this one only when called: the import takes four seconds. The profile
+is a frame of one row with a column per statistic, so that a corpus of any size is checked in milliseconds. Validate and
+the proof after prepare share this module.
 """
 
 import difflib
@@ -29,7 +29,7 @@ class Rule(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What Great Expectations said of one rule."""
+    """The outcome of one rule."""
 
     rule: Rule
     success: bool
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 
 
 class RowsOutcome(NamedTuple):
-    """What Great Expectations said of one expectation on the rows."""
+    """The outcome of one expectation on the rows."""
 
     setting: str  # e.g. "validate.expectations[0]"
     description: str  # the expectation with its arguments, as in the settings
@@ -52,7 +52,7 @@ class RowsOutcome(NamedTuple):
 def check_profile(
     statistics: dict[str, float | None], rules: Sequence[Rule], name: str = "profile", docs: Path | None = None
 ) -> tuple[list[Outcome], dict[str, Any]]:
-    """Hold `statistics` against `rules`; a rule whose statistic is None does not apply and has no outcome.
+    """Check `statistics` against `rules`. A rule whose statistic is None does not apply and has no outcome.
 
     Args:
         statistics: the profile; a rule on a statistic that is not in it fails with an error.
@@ -98,7 +98,7 @@ def check_rows(
         Outcomes in the order of `wanted`, and the suite as Great Expectations serialises it.
 
     Raises:
-        SettingsError: an expectation or a column is unknown, or an argument cannot be meant.
+        SettingsError: an expectation or a column is unknown, or an argument is not valid.
     """
     import great_expectations as gx
 
@@ -153,7 +153,7 @@ def _custom(position: int, custom: CustomExpectation, columns: list[str]) -> Any
             - {"id", "meta", "notes", "rendered_content", "severity", "result_format", "catch_exceptions"}
         )
         raise SettingsError(
-            f"{setting} ({custom.type}): kwargs cannot be meant: {reasons or error}; "
+            f"{setting} ({custom.type}): kwargs are not valid: {reasons or error}; "
             f"the expectation takes {', '.join(arguments)}"
         ) from error
 

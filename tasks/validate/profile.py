@@ -1,6 +1,6 @@
-"""One streaming pass over an ingested corpus: some thirty statistics, and which rows stand behind each. Pure.
+"""Some thirty statistics of an ingested corpus, and the rows behind each, in one streaming pass.
 
-Thresholds are not applied here: a statistic is a fact, what it means is the business of `verdict`.
+Thresholds are applied in `verdict`, not here.
 Memory is bounded by about 100 bytes per row (1.1 GB at 10 million) and the texts of the standard questions.
 """
 
@@ -28,16 +28,16 @@ Rows = NDArray[np.int64]
 
 
 class Offender(NamedTuple):
-    """One row or standard question that stands behind a finding."""
+    """One row or standard question that a finding is about."""
 
-    row_id: int | None  # None: it stands in no row of questions.parquet
+    row_id: int | None  # None: it is no row of questions.parquet
     source: str | None
     line: int | None
     text: str
 
 
 class Offenders(NamedTuple):
-    """All that stands behind one rule; `kept` holds the first 10,000."""
+    """Everything that breaks one rule; `kept` holds the first 10,000."""
 
     total: int
     kept: list[Offender]
@@ -52,7 +52,7 @@ class Profile(NamedTuple):
 
 
 class BrokenContractError(ValueError):
-    """The files are not what ingest promises; the message says what, where and how many."""
+    """The files are not as ingest promises; the message says what, where and how many."""
 
 
 class _Marks(NamedTuple):
@@ -201,8 +201,8 @@ def _order_statistics(scan: _Scan) -> tuple[dict[str, float | None], dict[str, _
 def find_repeats(hashes: NDArray[np.uint64], codes: NDArray[np.integer]) -> tuple[int, Rows, Rows]:
     """Return the number of distinct queries, the rows that repeat an earlier one, and the rows in conflict.
 
-    A row repeats an earlier one of the same query and class; rows are in conflict when their query stands
-    under several classes, and come query by query so that the contradiction can be read.
+    A row repeats an earlier one of the same query and class. Rows are in conflict when their query stands under several
+    classes; they come query by query, so that the contradiction can be read.
 
     Args:
         hashes: (rows,) of the queries.
@@ -241,7 +241,7 @@ def _share(part: float, whole: float) -> float | None:
 
 
 def _scan(files: IngestOutput, max_characters: int) -> _Scan:
-    # The buffer of a reader would keep all that was read, to the end.
+    # A buffer would keep every row that was read.
     questions = pq.ParquetFile(files.questions, pre_buffer=False)
     classes = pq.read_table(files.standard_questions)
     _check_columns(files.questions, questions.schema_arrow, QUESTIONS)
@@ -316,7 +316,7 @@ def _check_columns(file: Path, schema: pa.Schema, contract: pa.Schema) -> None:
 
 
 def _checked_batches(questions: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
-    """Yield batches whose every text can be worked with: surrogates and nulls would break a kernel far from here."""
+    """Yield batches of valid texts: surrogates and nulls would break a kernel far from here."""
     texts = ["query", "query_norm", "standard_question"]
     start = 0
     for batch in questions.iter_batches(_BATCH_ROWS, columns=["row_id", *texts]):
@@ -393,13 +393,13 @@ def read_rows(file: Path, wanted: Rows) -> pa.Table:
 
 
 def offending_row(rule: str, row: dict[str, Any], text: str | None = None) -> Offender:
-    """Return a row of QUESTIONS as an offender, showing of it what the rule is about."""
+    """Return a row of QUESTIONS as an offender, with the text that the rule is about."""
     query, standard = row["query"], row["standard_question"]
     if text is None and rule == "damaged":
         bad = query if repair(query) is not None else standard
         fixed = repair(bad) or bad
         text = f"“{shorten(bad)}”" + (
-            f", meant “{shorten(fixed)}”" if fixed != bad else ", with characters lost for good"
+            f", repaired: “{shorten(fixed)}”" if fixed != bad else ", with characters that are lost"
         )
     elif text is None and rule == "long":
         text = f"“{shorten(query, 30)}” ({len(query):,} characters)"

@@ -1,4 +1,4 @@
-"""The door of validate: hold the corpus against its bounds, show the verdict in the UI, stop a bad run."""
+"""The Prefect task of validate: check the corpus against its bounds, show the verdict, stop a bad run."""
 
 from pathlib import Path
 
@@ -58,9 +58,9 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[Ing
 
 
 def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun[ValidateOutput]) -> Drift | None:
-    """Hold the corpus against the one that the live version was trained on; CorpusRejected if it moved too far.
+    """Compare the corpus with the one that the live version was trained on; CorpusRejected if it changed too much.
 
-    A step of its own: the live version changes while corpus and verdict stay as they are.
+    This is a step of its own, because the live version changes while corpus and verdict stay.
     """
     refresh(workspace.models)
     if (live := _find_live_profile(workspace.models)) is None:
@@ -81,9 +81,9 @@ def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun[Validat
 
 
 def _find_live_profile(models: Path) -> Path | None:
-    """Return what the live version keeps of its corpus; None: nothing is live, or it keeps nothing that is whole.
+    """Return the corpus profile of the live version; None: nothing is live, or its profile is missing or damaged.
 
-    A version of before, or a damaged one, must not bar its successor.
+    A damaged version, or one of an older format, must not block its successor.
     """
     try:
         version = Live.model_validate_json((models / POINTER).read_bytes()).version
@@ -112,7 +112,7 @@ def _show(corpus: CorpusSettings, verdict: Verdict, drift: Drift | None) -> None
         ]
         or [{"rule": "all", "severity": "pass", "offenders": 0, "what": "every bound holds", "do": ""}],
         key=artifact_key(corpus.name, "validation"),
-        # the UI wraps no cell of a table: what is to be read stands above it
+        # the UI wraps no cell of a table, so the sentences stand above it
         description=f"Validation of {corpus.name}: **{verdict.outcome}**\n"
         + "".join(f"\n- **{f.rule}**: {f.statement} → {f.remedy}" for f in findings)
         + (f"\n\n{drift.summary()}" if drift else ""),
