@@ -52,6 +52,11 @@ class IngestOutput(StepOutput):
         return self.folder / "standard_questions.parquet"
 
     @property
+    def payload(self) -> Path:
+        """What belongs to a standard question besides its text; PAYLOAD."""
+        return self.folder / "payload.parquet"
+
+    @property
     def quarantine(self) -> Path:
         """The rows that are not usable; QUARANTINE."""
         return self.folder / "quarantine.parquet"

@@ -6,7 +6,6 @@ renamed into the run. A step of an earlier run with the same key is hard-linked 
 never breaks another. Where machines share a store, a step that another machine has finished is fetched and verified.
 """
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -33,6 +32,7 @@ from schemas.outputs import (
     ValidateOutput,
 )
 from schemas.workspace import CHECKOUT, Workspace
+from tasks.locks import take_lock
 from tasks.step_store import fetch_step, keep_folder, keep_step
 
 Output = TypeVar("Output", bound=StepOutput)
@@ -193,16 +193,6 @@ def _lock(folder: Path) -> int | None:
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+            return take_lock(folder / "lock", wait=False)
         except (FileNotFoundError, FileExistsError):
             continue  # the run that held it has just finished and deleted the folder, between two looks at it
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(lock).st_ino == os.stat(folder / "lock").st_ino:
-                return lock
-        except BlockingIOError:
-            os.close(lock)
-            return None
-        except FileNotFoundError:
-            pass  # likewise, after it was opened: what is locked is no longer there
-        os.close(lock)

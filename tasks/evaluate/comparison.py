@@ -17,14 +17,18 @@ from tasks.evaluate.candidate import Prepared
 from tasks.evaluate.measure import TestRows, rank_rows
 from tasks.evaluate.metrics import by_class_size, compare_by_class_size, measure
 from tasks.evaluate.seen import was_trained_on
-from tasks.mirror import fetch
-from tasks.retrieval.retriever import Model, live_version
+from tasks.registry import ModelRegistry
+from tasks.retrieval.retriever import Model
 
 _LOGGER = logging.getLogger("dssm.evaluate")
 
 
 def compare(
-    corpus: CorpusSettings, workspace: Workspace, prepared: PrepareOutput, evaluated: EvaluateOutput
+    corpus: CorpusSettings,
+    workspace: Workspace,
+    registry: ModelRegistry,
+    prepared: PrepareOutput,
+    evaluated: EvaluateOutput,
 ) -> Comparison | None:
     """Return the comparison with what is live at this moment, and write comparison.json; None: nothing can be compared.
 
@@ -33,19 +37,21 @@ def compare(
     Args:
         corpus: the settings.
         workspace: of this run.
+        registry: of the corpus.
         prepared: of the run.
         evaluated: of the run.
     """
     file = workspace.root / COMPARISON_FILE
     file.unlink(missing_ok=True)  # of a version that was live a moment ago
-    if (live := live_version(workspace.models)) is None:
+    if (live := registry.live().version) is None:
         return None
     try:  # with a store, its files are got first
-        model = Model(fetch(workspace.models, live))
-    except (StaleFile, OSError, ValueError, KeyError) as error:
+        folder = registry.fetch(live)
+        model = Model(folder)
+    except StaleFile as error:
         _LOGGER.warning("live version %s cannot be read and is not compared: %s", live, error)
         return None
-    comparison = compare_with_live(prepared.folder, evaluated.ranked, model, workspace.models / live, corpus)
+    comparison = compare_with_live(prepared.folder, evaluated.ranked, model, folder, corpus)
     write_atomically(file, comparison.model_dump_json(indent=1).encode())
     return comparison
 

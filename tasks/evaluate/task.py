@@ -21,7 +21,7 @@ from tasks.evaluate.comparison import compare
 from tasks.evaluate.mining import find_version, mine_negatives
 from tasks.evaluate.plots import plot_loss, to_data_uri
 from tasks.evaluate.report import summarise
-from tasks.mirror import refresh
+from tasks.registry import ModelRegistry
 from tasks.steps import StepNotes, StepRun, run_step
 
 
@@ -50,8 +50,8 @@ def evaluate(
 
     step = run_step(workspace, EvaluateOutput, inputs, make)
     evaluation = step.output.read_evaluation()
-    refresh(workspace.models)
-    comparison = compare(corpus, workspace, prepared.output, step.output)
+    registry = ModelRegistry.of(corpus.name, workspace.home)
+    comparison = compare(corpus, workspace, registry, prepared.output, step.output)
     _show(corpus, evaluation, trained.output.read_report(), comparison)
     get_run_logger().info("%s: %s", corpus.name, summarise(evaluation))
     return step
@@ -60,8 +60,8 @@ def evaluate(
 @task(task_run_name="mine-{corpus.name}")
 def mine(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]) -> StepRun[MineOutput]:
     """Write what the version of `negatives.mined_from` ranks highest but wrong, for prepare to draw from."""
-    refresh(workspace.models)
-    version = find_version(workspace.models, str(corpus.negatives.mined_from))
+    registry = ModelRegistry.of(corpus.name, workspace.home)
+    version = find_version(registry, str(corpus.negatives.mined_from))
     inputs = {"ingested": ingested.manifest.key, "version": hash_file(version / "manifest.json")}
 
     def make(out: MineOutput, _: Path) -> StepNotes:

@@ -34,6 +34,7 @@ def summarise_run(
         test_rows=evaluation.test_rows,
         classes=evaluation.classes,
         quarantined=steps.ingest.output.read_facts().quarantined,
+        files=steps.ingest.output.read_facts().files,
         warnings=[warning for step in steps.named().values() for warning in step.manifest.warnings] + warnings,
         **_figures(evaluation.model),
         baselines={name: _figures(metrics) for name, metrics in evaluation.baselines.items()},

@@ -225,9 +225,7 @@ def batch_variety(labels: NDArray[np.int64], size: int) -> float:
     return float((np.diff(held, axis=1) > 0).sum(axis=1).mean() / expected)
 
 
-def share_mislabelled(
-    queries: sparse.csr_matrix, classes: sparse.csr_matrix, labels: NDArray[np.int64]
-) -> float | None:
+def share_mislabelled(queries: sparse.csr_array, classes: sparse.csr_array, labels: NDArray[np.int64]) -> float | None:
     """Estimate the share of labels given at random, from the texts alone: a model may learn wrong labels by heart.
 
     The standard questions are ranked by the cosine of a row's text, as a bag, with all their other texts together.
@@ -248,7 +246,7 @@ def share_mislabelled(
     if not len(several):
         return None
     sample = several[np.unique(np.linspace(0, len(several) - 1, _SAMPLE).astype(np.int64))]
-    member = sparse.csr_matrix((np.ones(count, np.float32), (labels, np.arange(count))), (len(rows), count))
+    member = sparse.csr_array((np.ones(count, np.float32), (labels, np.arange(count))), (len(rows), count))
     sums = (member @ queries + classes).T.tocsr()  # (V, K)
     squares = np.asarray(sums.power(2).sum(axis=0)).ravel()
     wrong = by_chance = 0.0

@@ -1,7 +1,8 @@
 """Validate one ingested corpus: profile, bounds, the owner's expectations, verdict.
 
-`schemas.outputs.ValidateOutput` lists the files. The same input gives the same bytes. `data_docs/`, on request, holds
-Great Expectations' own pages, which carry the time of the run.
+Writes `profile.json`, `suite.json` (and `rows_suite.json` where the settings ask for expectations on the
+rows), `findings.parquet` (every offender, up to 10,000 per rule), `corpus_profile.parquet` (for drift) and
+`verdict.json`: the same bytes from the same input.
 """
 
 import json
@@ -59,7 +60,7 @@ def validate_corpus(
         rows_checked: the most rows that expectations on the rows see.
 
     Raises:
-        SettingsError: an expectation of the settings is not valid.
+        SettingsError: an expectation of the settings cannot be evaluated, or not in time.
     """
     out = ValidateOutput(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,15 +69,14 @@ def validate_corpus(
     except BrokenContractError as error:
         profile = Profile({}, {}, {})
         return _write(out, decide([_contract(error)], profile), [], profile)
-    docs = folder / "data_docs" if settings.data_docs else None
-    outcomes, suite = check_profile(profile.statistics, bound_rules(settings), corpus, docs)
+    outcomes, suite = check_profile(profile.statistics, bound_rules(settings), corpus)
     _write_json(out.suite, suite)
     write_corpus_profile(ingested, folder)
     broken = find_broken_bounds(outcomes, profile, settings)
     rows = int(profile.statistics["rows"] or 0)
     sampled_rows = rows_checked if settings.expectations and rows > rows_checked else None
     if settings.expectations and rows:
-        broken += _check_rows(IngestOutput(ingested), out, settings, _sample(rows, rows_checked, seed), docs)
+        broken += _check_rows(IngestOutput(ingested), out, settings, _sample(rows, rows_checked, seed))
     return _write(out, decide([each.finding for each in broken], profile, sampled_rows), broken, profile)
 
 
@@ -98,7 +98,7 @@ def _sample(rows: int, most: int, seed: int) -> NDArray[np.int64]:
 
 
 def _check_rows(
-    ingested: IngestOutput, out: ValidateOutput, settings: Validation, chosen: NDArray[np.int64], docs: Path | None
+    ingested: IngestOutput, out: ValidateOutput, settings: Validation, chosen: NDArray[np.int64]
 ) -> list[Broken]:
     table = read_rows(ingested.questions, chosen)
     columns = {
@@ -106,7 +106,7 @@ def _check_rows(
     }
     # not pandas' own string type: expectations about types are to see str
     frame = pd.DataFrame({name: pd.Series(array, dtype=array.dtype) for name, array in columns.items()})
-    outcomes, suite = check_rows(frame, settings.expectations, docs)
+    outcomes, suite = check_rows(frame, settings.expectations)
     _write_json(out.rows_suite, suite)
     failed = [(outcome, _unexpected(outcome, table)) for outcome in outcomes if not outcome.success]
     return [Broken(describe_failed(outcome, offenders), offenders) for outcome, offenders in failed]

@@ -184,12 +184,11 @@ def describe_broken(
 
 
 def describe_failed(outcome: RowsOutcome, offenders: Offenders) -> Finding:
-    """Return the finding of an expectation of the settings that failed, or raised."""
-    what = f"could not be evaluated: {outcome.error}" if outcome.error else f"failed: {outcome.summary}"
+    """Return the finding of an expectation of the settings that failed."""
     return Finding(
         rule=outcome.setting.removeprefix("validate."),
         severity=outcome.severity,
-        statement=f"{outcome.description} {what}",
+        statement=f"{outcome.description} failed: {outcome.summary}",
         offenders=offenders.total,
         examples=_examples(offenders),
         remedy=f"correct the rows, or change {outcome.setting}",
