@@ -1,16 +1,22 @@
 """Errors that a person is expected to act on, each with its exit code.
 
-Each is raised with one finished string: what, where, how many, examples, what to do next. Prefect may pickle it, and an
-exception with a custom ``__init__`` signature cannot be unpickled.
+Each is raised with one finished string: what, where, how many, examples, what to do next. Secrets are removed when it
+is made, since Prefect shows it in states and logs. Prefect may pickle it, and an exception with another ``__init__``
+signature cannot be unpickled.
 """
 
 from typing import ClassVar
+
+from schemas.addresses import redact
 
 
 class PipelineError(Exception):
     """Base of every error raised on purpose. `dssm` ends with its `exit_code`."""
 
     exit_code: ClassVar[int] = 2
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(redact(one) if isinstance(one, str) else one for one in said))
 
 
 class SettingsError(PipelineError):

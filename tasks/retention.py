@@ -1,4 +1,4 @@
-"""Old runs and unfinished work, deleted when a newer run has come to its end. Pure but for the disk."""
+"""Old runs and unfinished work, deleted when a newer run has come to its end."""
 
 import logging
 import os

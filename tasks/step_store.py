@@ -1,4 +1,4 @@
-"""Steps and runs in the store, so that a machine with an empty disk goes on where another one stopped. Pure but for it.
+"""Steps and runs in the store, so that a machine with an empty disk goes on where another one stopped.
 
     steps/<corpus>/<step>-<key>/<run>/...      the files of a step, by the run that made it; manifest.json last
     runs/<corpus>/<run>/<step>-<key>.json      that this run has the step: made or re-used

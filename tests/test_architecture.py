@@ -1,6 +1,7 @@
 """The shape of the code: who may import whom, and what importing costs."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,12 @@ from schemas.workspace import CHECKOUT, STEPS
 OURS = ("schemas", "tasks", "flows")
 ROOMS = ("retrieval", *STEPS, "study")  # each knows itself and those before it
 HEAVY = ("torch", "transformers", "prefect", "great_expectations", "pandas", "pyarrow", "scipy", "jieba", "matplotlib")
+#: What a module that calls itself pure may not import, and the functions it may not call.
+INPUT_AND_OUTPUT = (
+    *("os", "io", "pathlib", "shutil", "tempfile", "subprocess", "socket", "urllib", "logging", "fsspec", "openpyxl"),
+    *("pyarrow.parquet", "pyarrow.csv", "pyarrow.json", "pyarrow.dataset", "pyarrow.fs", "safetensors", "importlib"),
+)
+READS_OR_WRITES = {"open", "print", "input", "np.load", "np.save", "np.memmap", "load_npz", "save_npz"}
 FILES = sorted(file for package in OURS for file in (CHECKOUT / package).rglob("*.py"))
 
 
@@ -105,6 +112,23 @@ def test_a_file_that_steps_hand_over_is_named_once():
 
     assert len(names) > 15
     assert not found
+
+
+def is_called_pure(file: Path) -> bool:
+    """Say whether a module's docstring promises that it reads and writes nothing."""
+    return re.search(r"\bPure\b", ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "") is not None
+
+
+@pytest.mark.parametrize("file", filter(is_called_pure, FILES), ids=name_of)
+def test_a_module_that_calls_itself_pure_reads_and_writes_nothing(file):
+    """Neither files nor network, log nor terminal: values in, values out."""
+    nodes = list(ast.walk(ast.parse(file.read_text("utf-8"))))
+    called = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+
+    assert not [
+        used for used in imports_of(file) if f"{used}.".startswith(tuple(f"{name}." for name in INPUT_AND_OUTPUT))
+    ]
+    assert not called & READS_OR_WRITES
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

@@ -1,4 +1,4 @@
-"""From files to measurements: a candidate and its baselines on the same test rows, or of very many on some. Pure."""
+"""From files to measurements: a candidate and its baselines on the same test rows, or of very many on some."""
 
 from dataclasses import dataclass
 from functools import cached_property

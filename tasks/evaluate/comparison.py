@@ -1,4 +1,4 @@
-"""The candidate beside the live version, on the same test rows. Pure."""
+"""The candidate beside the live version, on the same test rows."""
 
 import logging
 from pathlib import Path

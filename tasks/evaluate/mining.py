@@ -1,4 +1,4 @@
-"""Hard negatives: the wrong standard questions that an earlier version ranks highest. Pure.
+"""Hard negatives: the wrong standard questions that an earlier version ranks highest.
 
 Xiong et al. 2021, "Approximate Nearest Neighbor Negative Contrastive Learning for Dense Text Retrieval",
 section 4: such negatives, of an earlier model, keep a gradient where random ones have long lost theirs.

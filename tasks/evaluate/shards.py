@@ -1,4 +1,4 @@
-"""The candidate's ranking of the test rows, a shard of them per job: for a cluster. Pure but for files."""
+"""The candidate's ranking of the test rows, a shard of them per job: for a cluster."""
 
 from collections.abc import Iterator
 from functools import lru_cache

@@ -14,6 +14,7 @@ from schemas.workspace import Workspace
 from tasks.ingest.addresses import digest, fingerprint
 from tasks.ingest.corpus import ingest_corpus
 from tasks.ingest.golden import find_golden_files, write_golden
+from tasks.ingest.guard import without_secrets
 from tasks.steps import StepNotes, StepRun, run_step
 
 
@@ -27,6 +28,11 @@ def _is_worth_retrying(_task: Task, _run: TaskRun, state: State) -> bool:  # typ
 @task(task_run_name="ingest-{corpus.name}", retries=2, retry_delay_seconds=5, retry_condition_fn=_is_worth_retrying)
 def ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput]:
     """Read `corpus.source`. Relative addresses count from the working directory."""
+    with without_secrets():
+        return _ingest(corpus, workspace)
+
+
+def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput]:
     base = Path.cwd()
     inputs = {"files": fingerprint(corpus.source, base, corpus.seed), "source": corpus.source.model_dump()}
 
@@ -49,6 +55,13 @@ def ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput
 @task(task_run_name="golden-{corpus.name}", retries=2, retry_delay_seconds=5, retry_condition_fn=_is_worth_retrying)
 def read_golden(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]) -> StepRun[GoldenOutput]:
     """Read `publish.golden_path`: a mistake in it is better known before the training than after."""
+    with without_secrets():
+        return _read_golden(corpus, workspace, ingested)
+
+
+def _read_golden(
+    corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]
+) -> StepRun[GoldenOutput]:
     files = find_golden_files(str(corpus.publish.golden_path), Path.cwd())
     inputs = {
         "files": {file.name: digest(file) for file in files},
