@@ -144,7 +144,7 @@ class Source(Section):
         "'none' never, 'lines' at line breaks; else the separators, as the characters of a text or as a list.",
     )
     markup: Literal["keep", "strip"] = Field(
-        default="keep", description="HTML tags and entities in queries: kept and told, or stripped."
+        default="keep", description="HTML tags and entities in queries: kept with a warning, or stripped."
     )
     fill_down: Literal["auto", "none"] = Field(
         default="auto",

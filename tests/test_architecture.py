@@ -59,8 +59,8 @@ def room_of(name: str) -> str | None:
     return parts[1] if parts[0] == "tasks" and len(parts) > 1 and parts[1] in ROOMS else None
 
 
-def is_door(name: str) -> bool:
-    """Say whether a module is the door of a room, tasks/<room>/task.py."""
+def is_task(name: str) -> bool:
+    """Say whether a module is the Prefect task of a room, tasks/<room>/task.py."""
     return room_of(name) is not None and name.split(".")[2:3] == ["task"]
 
 
@@ -72,10 +72,10 @@ def test_imports_follow_the_corridor(file):
     for used in imports_of(file):
         package = used.split(".")[0]
         if package not in OURS:
-            assert package != "prefect" or name.startswith("flows.") or is_door(name), f"{name} imports {used}"
+            assert package != "prefect" or name.startswith("flows.") or is_task(name), f"{name} imports {used}"
             continue
         assert OURS.index(package) <= OURS.index(name.split(".")[0]), f"{name} imports {used}: that leads back"
-        assert not is_door(used) or name.startswith("flows."), f"{name} imports the door {used}"
+        assert not is_task(used) or name.startswith("flows."), f"{name} imports the task {used}"
         if (used_room := room_of(used)) is not None:
             assert name.startswith("flows.") or room is not None, f"{name} is shared by all rooms, but imports {used}"
             if room:
@@ -119,7 +119,7 @@ def is_called_pure(file: Path) -> bool:
     return re.search(r"\bPure\b", ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "") is not None
 
 
-@pytest.mark.parametrize("file", filter(is_called_pure, FILES), ids=name_of)
+@pytest.mark.parametrize("file", [file for file in FILES if is_called_pure(file)], ids=name_of)
 def test_a_module_that_calls_itself_pure_reads_and_writes_nothing(file):
     """Neither files nor network, log nor terminal: values in, values out."""
     nodes = list(ast.walk(ast.parse(file.read_text("utf-8"))))

@@ -120,15 +120,15 @@ def baseline_every(test_rows: int, rows: int, classes: int) -> int:
 
 
 def describe_left_out(test_rows: int, rows: int, classes: int) -> list[str]:
-    """Return what of a large corpus was not looked at, as warnings."""
+    """Return warnings that name what of a large corpus was not looked at."""
     seen = {
         "baselines": min(rows, TRAIN_ROWS),
         "the search for mislabelled rows": suspect_rows(rows, classes),
     }
-    told = [f"{who} saw the first {few:,} of {rows:,} training rows" for who, few in seen.items() if few < rows]
+    warnings = [f"{who} saw the first {few:,} of {rows:,} training rows" for who, few in seen.items() if few < rows]
     if (every := baseline_every(test_rows, rows, classes)) > 1:
-        told.append(f"baselines ranked one of every {every:,} of the {test_rows:,} test rows")
-    return told
+        warnings.append(f"baselines ranked one of every {every:,} of the {test_rows:,} test rows")
+    return warnings
 
 
 def _read_first(files: list[Path], most: int) -> pa.Table:

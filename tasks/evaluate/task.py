@@ -1,6 +1,6 @@
-"""The door of evaluate: measure the candidate beside baselines and the live version.
+"""The Prefect tasks of evaluate: measure the candidate beside baselines and the live version.
 
-Also mines hard negatives with an earlier version, which prepare, before it in the corridor, cannot load itself.
+A second one mines hard negatives with an earlier version: prepare comes before evaluate and cannot load a model.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The door of ingest: read the source into questions, standard questions and quarantine; and the golden queries."""
+"""The Prefect tasks of ingest: one reads the source, the other the golden queries."""
 
 import errno
 from pathlib import Path
