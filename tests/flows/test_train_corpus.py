@@ -413,7 +413,7 @@ def test_old_runs_are_pruned_but_never_the_newest_nor_that_of_the_live_version(f
 
 def test_hard_negatives_are_mined_from_the_version_that_is_named(flow, toy_csv):
     """A step of its own before prepare, re-used while version and rows are the same; another version is refused."""
-    plain = {"loss__kind": "softmax", "loss__log_q": False}
+    plain = {"loss__kind": "dssm"}
     first = flow(make_settings(toy_csv, **plain))
     mined = make_settings(toy_csv, **plain, negatives__mined_from=first.version)
 

@@ -82,7 +82,7 @@ def test_validation_rows_are_not_trained_on_while_choosing(train, small, prepare
     for name in ("query", "features", "weights", "words"):
         table = table.set_column(table.column_names.index(name), table.field(name), table[name].take(order))
     pq.write_table(table, copy / "train.parquet" / "part-00000.parquet")
-    settings = small(loss={"kind": "softmax", "gamma": 10.0})
+    settings = small(loss={"kind": "sampled_softmax", "gamma": 10.0})
 
     losses = {}
     for name, folder in (("original", prepared), ("swapped", copy)):
@@ -130,13 +130,13 @@ def test_many_standard_questions_are_sampled(train, small, monkeypatch):
 
     report = train(small())[0]
 
-    assert (report.chosen["loss"], report.negatives_used) == ("softmax", True)
+    assert (report.chosen["loss"], report.negatives_used) == ("sampled_softmax", True)
     assert report.reachability.first == pytest.approx(_EQUAL, abs=2e-3)
     assert report.convergence.reducible_fall > 0.3
 
 
 @pytest.mark.parametrize(
-    ("kind", "used"), [({"kind": "softmax_all"}, False), ({"kind": "softmax", "gamma": 10.0}, True)]
+    ("kind", "used"), [({"kind": "softmax_all"}, False), ({"kind": "sampled_softmax", "gamma": 10.0}, True)]
 )
 def test_the_report_says_whether_negatives_were_used(train, small, kind, used):
     """The exact softmax has no use for the file."""
@@ -167,7 +167,7 @@ def test_equal_inputs_give_equal_bytes(train, small):
 
 def test_rows_too_few_to_hold_any_out_are_trained_all_the_same(train, small, tmp_path):
     """Where the validation cut would leave nothing to train on, there is no choice to make."""
-    settings = small(split={"validation_share": 0.89}, loss={"kind": "softmax", "gamma": 10.0})
+    settings = small(split={"validation_share": 0.89}, loss={"kind": "sampled_softmax", "gamma": 10.0})
     folder = prepare_rows(tmp_path / "tiny", settings, [("退票", "如何退票"), ("改签", "如何改签")])
     assert pq.read_table(folder / "train.parquet")["validation"].to_pylist() == [True, True]
 
