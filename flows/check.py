@@ -3,11 +3,11 @@
 from prefect.logging import disable_run_logger
 
 from flows.train_corpus import new_run
+from schemas.outputs import DriftOutput
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
 from tasks.ingest.task import ingest, read_golden
-from tasks.validate.drift import read_drift
 from tasks.validate.task import validate
 
 
@@ -23,16 +23,16 @@ def check_corpus(corpus: CorpusSettings) -> RunResult:
         if corpus.publish.golden_path:
             read_golden.fn(corpus, run, ingested)
         validated = validate.fn(corpus, run, ingested)
-    facts, drift = ingested.manifest.facts, read_drift(run.step("drift"))
+    facts, drift = ingested.output.read_facts(), DriftOutput.of(run).read_drift()
     return RunResult(
         status="checked",
         corpus=corpus.name,
         run=run.run,
-        rows=facts["rows"],
-        test_rows=facts["test_rows"],
-        classes=facts["classes"],
-        quarantined=facts["quarantined"],
-        files=facts["files"],
+        rows=facts.rows,
+        test_rows=facts.test_rows,
+        classes=facts.classes,
+        quarantined=facts.quarantined,
+        files=facts.files,
         warnings=ingested.manifest.warnings + validated.manifest.warnings + (drift.warnings() if drift else []),
         seconds={"ingest": round(ingested.seconds, 3), "validate": round(validated.seconds, 3)},
     )

@@ -89,7 +89,7 @@ def build_settings(raw: Mapping[str, Any], where: str, overrides: Mapping[str, A
             _explain(one) + " (by --set)" * (ours and not all(typed)) for one, ours in zip(problems, typed, strict=True)
         ]
         who = "--set" if all(typed) else where
-        raise SettingsError(f"{who}: {len(lines)} setting(s) cannot be meant\n  " + "\n  ".join(lines)) from error
+        raise SettingsError(f"{who}: {len(lines)} setting(s) are not valid\n  " + "\n  ".join(lines)) from error
 
 
 def _is_set_by(overrides: Mapping[str, Any], path: Sequence[int | str]) -> bool:

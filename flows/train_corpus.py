@@ -20,6 +20,7 @@ from tasks.ingest.task import ingest, read_golden
 from tasks.prepare.task import prepare
 from tasks.publish.task import publish
 from tasks.step_store import find_run
+from tasks.steps import Steps
 from tasks.train.task import train
 from tasks.validate.task import validate
 
@@ -63,9 +64,8 @@ def train_and_publish(corpus: CorpusSettings, run: Workspace) -> RunResult:
     mined = mine(corpus, run, ingested) if corpus.negatives.mined_from else None
     prepared = prepare(corpus, run, ingested, validated, mined)
     trained = train(corpus, run, prepared)
-    steps = {"ingest": ingested, "validate": validated, "prepare": prepared, "train": trained}
-    evaluated = evaluate(corpus, run, steps, golden)
-    return publish(corpus, run, steps | {"evaluate": evaluated})
+    evaluated = evaluate(corpus, run, prepared, trained, golden)
+    return publish(corpus, run, Steps(ingested, validated, prepared, trained, evaluated))
 
 
 def workspace_of_run(corpus: str) -> Workspace:
