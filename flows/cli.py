@@ -1,5 +1,6 @@
 """The `dssm` command. Heavy imports wait inside the commands: `dssm --help` answers in a blink."""
 
+import io
 import json
 import os
 import signal
@@ -8,11 +9,13 @@ import traceback
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from flows.faults import as_fault
+from schemas.addresses import redact
+from schemas.display import printable
 from schemas.errors import SettingsError, SourceError, StaleFile
 from schemas.run import EXIT_CODES, RunResult
 
@@ -444,6 +447,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; what goes wrong is one message on standard error."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = _corpus_of(words)
+    for stream in (sys.stdout, sys.stderr):  # of a terminal that knows no Chinese
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="escape")
     try:
         code = cli.main(words, prog_name="dssm", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -451,8 +457,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         result = RunResult(status="failed", corpus=name, error="interrupted")
         code = _INTERRUPTED
     except click.ClickException as error:
-        result = RunResult(status="rejected", corpus=name, error=error.format_message())
-        error.show()
+        result = RunResult(status="rejected", corpus=name, error=redact(error.format_message()))
+        error.show(said := io.StringIO())
+        _write(sys.stderr, printable(redact(said.getvalue())))
         code = 2
     except Exception as error:
         result = _describe_failure(name, error)
@@ -476,8 +483,8 @@ def _describe_failure(corpus: str, error: Exception) -> RunResult:
     """Turn an exception into a result: the owner's to mend (2), or the machine's and ours (3)."""
     fault = as_fault(error)
     if fault is None:
-        traceback.print_exception(error)
-        return RunResult(status="failed", corpus=corpus, error=f"{type(error).__name__}: {error}")
+        _write(sys.stderr, printable(redact("".join(traceback.format_exception(error)))))
+        return RunResult(status="failed", corpus=corpus, error=redact(f"{type(error).__name__}: {error}"))
     return RunResult(status="rejected" if fault.exit_code == 2 else "failed", corpus=corpus, error=str(fault))
 
 
@@ -591,35 +598,40 @@ def _show_study(done: Any, folder: Path) -> None:  # noqa: ANN401 - schemas.stud
 def _table(header: list[str], rows: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*header)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, 160)  # a file has no width to wrap at
-    console.print(table)
+    with console.capture() as drawn:
+        console.print(table)
+    _write(sys.stdout, drawn.get())
 
 
 def _print(text: str, end: str = "\n") -> None:
+    _write(sys.stdout, printable(text) + end)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write to standard output or error; once nobody reads there any more (`| head -1`), to nowhere."""
     try:
-        sys.stdout.write(text + end)
-        sys.stdout.flush()
-    except BrokenPipeError:  # `dssm query ... | head`: whoever reads has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _tell_files(result: RunResult) -> None:
     """Say on standard error what was read of each file: the first thing to look at when rows are missing."""
     for file in result.files:
-        sys.stderr.write(f"{file.tell()}\n")
-    sys.stderr.flush()
+        _write(sys.stderr, printable(f"{file.tell()}\n"))
 
 
 def _complain(message: str) -> None:
-    sys.stderr.write(f"dssm: {message}\n")
-    sys.stderr.flush()
+    _write(sys.stderr, printable(redact(f"dssm: {message}\n")))
 
 
 if __name__ == "__main__":

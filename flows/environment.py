@@ -7,6 +7,7 @@ from typing import Any
 
 from flows.faults import as_fault
 from schemas.addresses import redact
+from schemas.display import printable
 
 #: Of every process of ours, and of the runs that a worker starts.
 DEFAULTS = {
@@ -39,9 +40,9 @@ class _SafeRecord(logging.LogRecord):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - what logging gives it
         super().__init__(*args, **kwargs)
         with suppress(TypeError, ValueError):  # arguments that do not fit are told by logging itself
-            self.msg, self.args = redact(self.getMessage()), None
+            self.msg, self.args = printable(redact(self.getMessage())), None
         if self.exc_info and self.exc_info[0]:
-            self.exc_text = redact(logging.Formatter().formatException(self.exc_info))
+            self.exc_text = printable(redact(logging.Formatter().formatException(self.exc_info)))
 
 
 def set_environment() -> None:
