@@ -181,8 +181,6 @@ def _show(corpus: str, result: RunResult, gates: list[Gate]) -> None:
         description=f"{corpus}: **{result.status}**\n"
         + "".join(f"\n- **{gate.name}**: {gate.reason}" for gate in gates if gate.reason),
     )
-    say = get_run_logger().warning if result.status == "held" else get_run_logger().info
-    reasons = "".join(f"\n  {reason}" for reason in result.reasons)
-    say("%s: %s %s%s", corpus, result.status, result.version or "", reasons)
+    get_run_logger().info("%s: %s %s", corpus, result.status, result.version or "")  # the run's state tells the reasons
     for reason in list_reasons(gates, "warned"):
         get_run_logger().warning("%s: %s", corpus, reason)

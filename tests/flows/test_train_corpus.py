@@ -10,7 +10,8 @@ import prefect
 import pytest
 from prefect.client.orchestration import get_client
 
-from flows.train_corpus import check_corpus, new_run, train_corpus
+from flows.check import check_corpus
+from flows.train_corpus import new_run, train_corpus
 from schemas.errors import CorpusRejected, SettingsError, SourceError, StaleFile
 from schemas.live import VersionManifest
 from schemas.manifest import StepManifest, hash_file
