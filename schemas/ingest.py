@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+Role = Literal["train", "test", "questions"]
+
 
 class SourceFile(BaseModel):
     """One file that was read, and how."""
@@ -11,8 +13,8 @@ class SourceFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str  # as the settings name it
-    role: Literal["train", "test", "questions"]
-    format: Literal["csv", "jsonl", "parquet", "excel", "bundled"]
+    role: Role
+    format: Literal["csv", "jsonl", "json", "parquet", "excel", "bundled", "imported"]
     encoding: str | None = None  # None: not a text file
     delimiter: str | None = None  # None: not a CSV or TSV file
     columns: list[str]  # the two that were read: query and standard question; of a list: id (if any) and text

@@ -59,7 +59,11 @@ class Source(Section):
         default=None,
         description="Optional list of standard questions (columns id, text): stable ids, and classes without rows.",
     )
-    query_column: str | None = Field(default=None, description="Column of the queries; empty: found by common names.")
+    query_column: str | list[str] | None = Field(
+        default=None,
+        description="Column of the queries, or several, or a pattern such as 相似问*; a number is the place of a "
+        "column in a table without a header; empty: found by common names.",
+    )
     question_column: str | None = Field(
         default=None, description="Column of the standard questions; empty: found by common names."
     )
@@ -67,7 +71,10 @@ class Source(Section):
     delimiter: str | None = Field(
         default=None, min_length=1, max_length=1, description="Delimiter of text files; empty: detected."
     )
-    sheet: str | None = Field(default=None, description="Sheet of an Excel file; empty: the first.")
+    sheet: str | list[str] | None = Field(
+        default=None,
+        description="Sheet of a workbook, or several, or '*'; empty: all visible sheets that have the columns.",
+    )
 
 
 class Text(Section):

@@ -4,7 +4,7 @@ Equal sources, settings and seed give equal bytes.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,13 @@ from schemas.errors import CorpusRejected, SourceError
 from schemas.ingest import IngestFacts, SourceFile
 from schemas.settings import Source
 from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
-from tasks.ingest.addresses import BUNDLED, InputFile, find_files, find_training_files, fingerprint
-from tasks.ingest.columns import find_columns
+from tasks.ingest.addresses import find_files, find_training_files, fingerprint
+from tasks.ingest.input_file import InputFile
 from tasks.ingest.normalise import normalise
 from tasks.ingest.question_list import QuestionList, find_question_list, read_question_list
-from tasks.ingest.readers import BATCH_ROWS, BadRow, Batch, Table, open_table
 from tasks.ingest.sifting import REMEDIES, sift
+from tasks.ingest.sources import OpenedSource, describe_source, open_sources
+from tasks.ingest.tables import BATCH_ROWS, BadRow, Pairs
 
 __all__ = ["fingerprint", "ingest_corpus"]
 
@@ -52,7 +53,7 @@ class _Tally:
         self.reasons[row.reason] += 1
         examples = self.examples.setdefault(row.reason, [])
         if len(examples) < _EXAMPLES:
-            text = " | ".join(cell.strip() for cell in (row.first, row.second) if cell and cell.strip())
+            text = " | ".join(cell.strip() for cell in (row.query, row.question) if cell and cell.strip())
             examples.append(f"{name} line {row.line}" + (f" {_shorten(text)!r}" if text else ""))
 
     def describe_reasons(self) -> str:
@@ -175,21 +176,16 @@ def _read_role(
     known_classes: set[str] = set()
     empty = []
     for file in files:
-        before = tally.rows, tally.quarantined
-        table = _open(file, source, seed)
-        for batch in table.batches:
-            _take(tally, file.name, batch, known_classes, questions, quarantine)
-            report.add(len(batch.lines) + len(batch.bad))
-        rows, quarantined = tally.rows - before[0], tally.quarantined - before[1]
-        if rows + quarantined == 0:
-            empty.append(f"{file.name} {'has a header and no rows' if table.columns else 'is empty'}")
-        tally.files.append(_describe_file(file, tally.role, table, rows, quarantined))
-        if table.columns and table.columns.passed_over:
-            tally.warnings.append(
-                f"{file.name}: read the columns {' and '.join(map(repr, table.columns.names))}, though "
-                f"{', '.join(map(repr, table.columns.passed_over))} could be meant too; "
-                "name them with --query-column and --question-column"
-            )
+        for opened in open_sources(file, source, seed):
+            before = tally.rows, tally.quarantined
+            for pairs in opened.pairs:
+                _take(tally, opened.name, pairs, known_classes, questions, quarantine)
+                report.add(len(pairs.lines) + len(pairs.bad))
+            rows, quarantined = tally.rows - before[0], tally.quarantined - before[1]
+            if rows + quarantined == 0:
+                empty.append(f"{opened.name} {'has a header and no rows' if opened.layout else 'is empty'}")
+            tally.files.append(describe_source(opened, tally.role, rows, quarantined))
+            tally.warnings += _describe_rivals(opened)
     if tally.rows + tally.quarantined == 0:
         raise SourceError(f"{'; '.join(empty)}. Export it again: a header line, then a row for every query")
     tally.warnings += [f"{reason}; it was skipped" for reason in empty]
@@ -203,12 +199,12 @@ def _read_role(
 def _take(
     tally: _Tally,
     name: str,
-    batch: Batch,
+    pairs: Pairs,
     known_classes: set[str],
     questions: _ParquetSink,
     quarantine: _ParquetSink,
 ) -> None:
-    sifted = sift(batch, known_classes)
+    sifted = sift(pairs, known_classes)
     rows = len(sifted.lines)
     if rows:
         source = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([name]))
@@ -219,45 +215,20 @@ def _take(
     if sifted.bad:
         for row in sifted.bad:
             tally.set_aside(name, row)
-        columns = zip(*((name, r.line, tally.role, r.reason, r.first, r.second) for r in sifted.bad), strict=True)
+        columns = zip(*((name, r.line, tally.role, r.reason, r.query, r.question) for r in sifted.bad), strict=True)
         quarantine.add(columns)
 
 
-def _open(file: InputFile, source: Source, seed: int) -> Table:
-    if not file.bundled:
-        find = partial(
-            find_columns, query_column=source.query_column, question_column=source.question_column, name=file.name
-        )
-        return open_table(file, find, source)
-    from tasks.ingest.bundled import PROFILES, generate
-
-    corpus = file.path.removeprefix(BUNDLED)
-    if corpus not in PROFILES:
-        raise SourceError(f"there is no {file.name}; the bundled corpora are {', '.join(sorted(PROFILES))}")
-    table = generate(corpus, seed)
-    columns = find_columns(table.column_names, "query", "standard_question", file.name)
-    return Table("bundled", columns, _read_bundled(table))
-
-
-def _read_bundled(table: pa.Table) -> Iterator[Batch]:
-    line = 1
-    for batch in table.select(["query", "standard_question"]).to_batches(BATCH_ROWS):
-        queries, questions = (column.to_pylist() for column in batch.columns)
-        yield Batch(range(line, line + batch.num_rows), queries, questions, [])
-        line += batch.num_rows
-
-
-def _describe_file(file: InputFile, role: Role, table: Table, rows: int, quarantined: int) -> SourceFile:
-    return SourceFile(
-        name=file.name,
-        role=role,
-        format=table.format,
-        encoding=table.encoding,
-        delimiter=table.delimiter,
-        columns=table.columns.names if table.columns else [],
-        rows=rows,
-        quarantined=quarantined,
-    )
+def _describe_rivals(opened: OpenedSource) -> list[str]:
+    layout = opened.layout
+    if not layout or not layout.columns.passed_over:
+        return []
+    read = [*layout.columns.queries, layout.columns.question]
+    return [
+        f"{opened.name}: read the columns {' and '.join(repr(layout.names[at]) for at in read)}, though "
+        f"{', '.join(repr(layout.names[at]) for at in layout.columns.passed_over)} could be meant too; "
+        "name them with --query-column and --question-column"
+    ]
 
 
 def _write_standard_questions(file: Path, class_rows: Mapping[str, int], ids: Mapping[str, str]) -> int:

@@ -3,15 +3,26 @@
 import re
 from dataclasses import dataclass, replace
 
-from tasks.ingest.decoding import UNDECODABLE
 from tasks.ingest.normalise import normalise, normalise_all
-from tasks.ingest.readers import MAX_CELL_CHARACTERS, TOO_LONG, TORN, UNDECODABLE_BYTES, BadRow, Batch
+from tasks.ingest.tables import (
+    ERROR_CELL,
+    MAX_CELL_CHARACTERS,
+    NO_VALUE,
+    TOO_LONG,
+    TORN,
+    UNDECODABLE,
+    UNDECODABLE_BYTES,
+    BadRow,
+    Pairs,
+)
 
 EMPTY_QUERY = "empty query"
 EMPTY_QUESTION = "empty standard question"
 EMPTY_NORMALISED = "query empty after normalising"
 LONE_SURROGATE = "lone surrogate"
 NUL_BYTE = "NUL byte"
+ERROR_VALUE = "error value"
+UNCOMPUTED = "formula without a stored value"
 
 REMEDIES = {
     TORN: "put cells that hold the delimiter, a line end or a quotation mark in double quotes",
@@ -21,6 +32,8 @@ REMEDIES = {
     EMPTY_NORMALISED: "they hold nothing but invisible characters; export them again",
     LONE_SURROGATE: "half a character was cut off; export them again",
     NUL_BYTE: "the file was damaged as it was written; copy or export it again",
+    ERROR_VALUE: "correct the formulas that show #N/A and its like, or clear these cells",
+    UNCOMPUTED: "open the workbook in Excel or LibreOffice and save it: a program wrote formulas that nobody computed",
     TOO_LONG: f"a cell has at most {MAX_CELL_CHARACTERS:,} characters; look for an unclosed quotation mark",
 }
 _KEPT_CHARACTERS = 1_000  # of an unusable cell: enough to recognise it
@@ -38,12 +51,12 @@ class Sifted:
     bad: list[BadRow]
 
 
-def sift(batch: Batch, known_classes: set[str]) -> Sifted:
+def sift(batch: Pairs, known_classes: set[str]) -> Sifted:
     """Return the usable rows of a batch; classes in `known_classes` are not looked at again.
 
     `known_classes` is extended by the good ones seen here.
     """
-    queries, classes = batch.first, list(map(str.strip, batch.second))
+    queries, classes = batch.queries, list(map(str.strip, batch.questions))
     normalised = normalise_all(queries)
     new = set(classes) - known_classes
     bad_classes = {text for text in new if not is_usable_class(text)}
@@ -81,6 +94,10 @@ def _find_reason(query: str, norm: str, label: str, is_bad_class: bool) -> str |
     cells = (query, label) if is_bad_class else (query,)
     if any(UNDECODABLE in cell for cell in cells):
         return UNDECODABLE_BYTES
+    if any(ERROR_CELL in cell for cell in cells):
+        return ERROR_VALUE
+    if any(NO_VALUE in cell for cell in cells):
+        return UNCOMPUTED
     if any(map(_SURROGATE.search, cells)):
         return LONE_SURROGATE
     if any("\0" in cell for cell in cells):
@@ -101,5 +118,5 @@ def is_usable_class(text: str) -> bool:
 
 def _printable(row: BadRow) -> BadRow:
     """Return the row with texts that UTF-8 can hold, cut to a length that can be looked at."""
-    cells = [cell and _SURROGATE.sub("\ufffd", cell[:_KEPT_CHARACTERS]) for cell in (row.first, row.second)]
-    return replace(row, first=cells[0], second=cells[1])
+    cells = [cell and _SURROGATE.sub("\ufffd", cell[:_KEPT_CHARACTERS]) for cell in (row.query, row.question)]
+    return replace(row, query=cells[0], question=cells[1])
