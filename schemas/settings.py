@@ -75,6 +75,11 @@ class Source(Section):
         default=None,
         description="Sheet of a workbook, or several, or '*'; empty: all visible sheets that have the columns.",
     )
+    multiple_labels: Literal["set_aside", "explode"] = Field(
+        default="set_aside",
+        description="A query with several standard questions, as annotation tools write it: set_aside, or explode "
+        "into a row for each.",
+    )
 
 
 class Text(Section):

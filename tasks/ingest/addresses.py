@@ -130,7 +130,7 @@ def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str)
     prefix = address.rstrip("/")
     files = [InputFile(f"{prefix}/{PurePosixPath(name).name}", name, filesystem, direct=False) for name in visible]
     whole = InputFile(address, folder, filesystem, parts=_below(prefix, filesystem, folder))
-    if find_importer(whole, b""):
+    if find_importer(whole, None):
         return [whole]
     tables = [file for file in files if file.suffix in _TABLES]
     if not tables:

@@ -1,7 +1,7 @@
 """What a file gives: its tables, the columns that are read of each, and their rows."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
 
@@ -12,9 +12,10 @@ from schemas.ingest import Role, SourceFile
 from schemas.settings import Source
 from tasks.ingest.addresses import BUNDLED
 from tasks.ingest.columns import find_columns, quoted
-from tasks.ingest.decoding import read_head
+from tasks.ingest.decoding import find_encoding, find_format
 from tasks.ingest.importers import Imported, Importer, find_importer
 from tasks.ingest.input_file import InputFile, reading
+from tasks.ingest.labels import make_plain
 from tasks.ingest.layout import ColumnFinder, Layout, find_layout
 from tasks.ingest.melting import read_pairs
 from tasks.ingest.opening import open_tables
@@ -43,14 +44,20 @@ def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSourc
     if file.bundled:
         return [_open_bundled(file, seed)]
     with reading(file):
-        head = read_head(file)
-        importer = find_importer(file, head)
+        is_text = not file.parts and find_format(file) == "text"
+        if is_text:
+            source = source.model_copy(update={"encoding": find_encoding(file, source.encoding)})
+        importer = find_importer(file, source) if is_text or file.parts else None
     if importer:
-        return [OpenedSource(file.name, "imported", _import(importer, file), kind=importer.name)]
+        pairs = _import(importer, file, source)
+        return [OpenedSource(file.name, "imported", pairs, kind=importer.name)]
     find = partial(
         find_columns, query_column=source.query_column, question_column=source.question_column, name=file.name
     )
-    return open_columns(file, source, find)
+    explode = source.multiple_labels == "explode"
+    return [
+        replace(opened, pairs=make_plain(opened.pairs, explode=explode)) for opened in open_columns(file, source, find)
+    ]
 
 
 def open_columns(file: InputFile, source: Source, find: ColumnFinder, keep_payload: bool = True) -> list[OpenedSource]:
@@ -99,7 +106,8 @@ def _open_sheets(
     chosen = _choose_sheets(file, sheets, wanted)
     filled = [sheet for sheet in chosen if sheet.head]
     if not filled:
-        return [OpenedSource(file.name, "excel", iter(()), chosen[0])]
+        return [OpenedSource(file.name, chosen[0].format, iter(()), chosen[0])]
+    word = "sheet" if chosen[0].format == "excel" else "list"
     found, errors = list[tuple[Table, Layout]](), list[tuple[Table, SourceError]]()
     for sheet in filled:
         try:
@@ -109,17 +117,19 @@ def _open_sheets(
     visible = [one for one in found if not one[0].hidden]
     read = found if wanted else visible or found
     if not read or (wanted not in (None, "*") and errors):
-        raise _refusal(errors, len(filled))
+        raise _refusal(errors, len(filled), word)
     notes = [f"the sheet {table.sheet!r} is hidden" for table, _ in read if table.hidden]
     left = [str(one[0].sheet) for one in found if one not in read]
     if left:
         notes.append(f"hidden sheets with the same columns were not read: {quoted(left)}; name them in source.sheet")
     if errors:
-        notes.append(f"sheets without these columns were not read: {quoted([str(sheet.sheet) for sheet, _ in errors])}")
+        notes.append(
+            f"{word}s without these columns were not read: {quoted([str(sheet.sheet) for sheet, _ in errors])}"
+        )
     several = len(read) > 1
     return [
         OpenedSource(
-            table.name if several else file.name, "excel", read_pairs(table, layout), table, layout, notes=notes[:]
+            table.name if several else file.name, table.format, read_pairs(table, layout), table, layout, notes=notes[:]
         )
         for table, layout in read
     ]
@@ -141,15 +151,15 @@ def _choose_sheets(file: InputFile, sheets: list[Table], wanted: str | list[str]
     return chosen
 
 
-def _refusal(errors: list[tuple[Table, SourceError]], sheets: int) -> SourceError:
+def _refusal(errors: list[tuple[Table, SourceError]], sheets: int, word: str) -> SourceError:
     sheet, error = errors[0]
-    return error if sheets == 1 else SourceError(f"{error}. That is the sheet {sheet.sheet!r}, of {sheets}")
+    return error if sheets == 1 else SourceError(f"{error}. That is the {word} {sheet.sheet!r}, of {sheets}")
 
 
-def _import(importer: Importer, file: InputFile) -> Iterator[Pairs]:
+def _import(importer: Importer, file: InputFile, source: Source) -> Iterator[Pairs]:
     with reading(file, importer.name):
         rows: list[Imported] = []
-        for row in importer.rows(file):
+        for row in importer.rows(file, source):
             rows.append(row)
             if len(rows) == BATCH_ROWS:
                 yield _as_pairs(rows)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Literal
 
-Format = Literal["csv", "jsonl", "json", "parquet", "excel", "bundled", "imported"]
+Format = Literal["csv", "jsonl", "json", "yaml", "parquet", "excel", "bundled", "imported"]
 
 BATCH_ROWS = 1 << 16
 MAX_CELL_CHARACTERS = 100_000

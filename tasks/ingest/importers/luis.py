@@ -1,0 +1,34 @@
+"""Microsoft LUIS, and its successor Conversational Language Understanding (CLU)."""
+
+from collections.abc import Iterator
+
+from schemas.settings import Source
+from tasks.ingest.importers.look import DocumentImporter
+from tasks.ingest.labels import HELD_OUT, Imported
+from tasks.ingest.tables import BadRow
+from tasks.ingest.values import Item, Outline
+
+_LUIS, _CLU = ("utterances",), ("assets", "utterances")
+
+
+def _fits_luis(outline: Outline) -> bool:
+    named = ("luis_schema_version",) in outline.values or outline.has_records("intents", keys=["name"])
+    return named and outline.has_records(*_LUIS, keys=["text", "intent"])
+
+
+def _fits_clu(outline: Outline) -> bool:
+    return outline.has_records(*_CLU, keys=["text", "intent"])
+
+
+def _convert(item: Item, _: Source) -> Iterator[Imported]:
+    if item.path not in (_LUIS, _CLU) or not isinstance(item.value, dict):
+        return
+    query, intent = str(item.value.get("text") or ""), str(item.value.get("intent") or "")
+    if str(item.value.get("dataset")).lower() == "test":
+        yield BadRow(item.line, HELD_OUT, query, intent)
+    else:
+        yield item.line, query, intent
+
+
+LUIS = DocumentImporter("Microsoft LUIS", _fits_luis, _convert)
+CLU = DocumentImporter("Microsoft CLU", _fits_clu, _convert)
