@@ -13,7 +13,7 @@ from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
 from tasks.mirror import change, refresh
 from tasks.publish.versions import approve, decline, read_live, read_versions
-from tasks.shelf import keep_files
+from tasks.step_store import keep_files
 
 
 class Approval(RunInput):

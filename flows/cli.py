@@ -177,7 +177,7 @@ def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bo
     if (text is None) == (file is None):
         raise click.UsageError("give one TEXT, or --file FILE")
     from schemas.errors import NothingLive
-    from tasks.evaluate.retriever import Retriever
+    from tasks.retrieval.retriever import Retriever
 
     queries = [text] if text is not None else _read_lines(file or "-")
     folder = _models(corpus)

@@ -23,11 +23,11 @@ from schemas.manifest import write_atomically
 from schemas.settings import CorpusSettings
 from schemas.study import Experiment, Measured, Study, Tower
 from schemas.workspace import Workspace, default_home
-from tasks.evaluate.study import make_study, read_measured, render_study
 from tasks.evaluate.task import evaluate
 from tasks.ingest.task import ingest
 from tasks.prepare.task import prepare
 from tasks.steps import StepRun
+from tasks.study.measurements import make_study, read_measured, render_study
 from tasks.train.task import train
 from tasks.validate.task import validate
 

@@ -18,7 +18,7 @@ from tasks.evaluate.task import evaluate, mine
 from tasks.ingest.task import ingest, read_golden
 from tasks.prepare.task import prepare
 from tasks.publish.task import publish
-from tasks.shelf import find_run
+from tasks.step_store import find_run
 from tasks.train.task import train
 from tasks.validate.drift import read_drift
 from tasks.validate.task import validate

@@ -98,7 +98,7 @@ CLASSES = pa.schema(
 
 VOCABULARY = pa.schema(
     [
-        pa.field("feature", pa.string(), nullable=False),  # marked by kind, see tasks.prepare.features
+        pa.field("feature", pa.string(), nullable=False),  # marked by kind, see tasks.retrieval.features
         pa.field("texts", pa.int64(), nullable=False),  # texts it stands in
         pa.field("weight", pa.float32(), nullable=False),  # of one occurrence: damped idf times that of its kind
     ],

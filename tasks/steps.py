@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from schemas.errors import CorpusRejected, PipelineError, StaleFile
 from schemas.manifest import StepManifest, canonical_json, hash_json, list_files, sync_folder
 from schemas.workspace import CHECKOUT, Workspace
-from tasks.shelf import fetch_step, keep_folder, keep_step
+from tasks.step_store import fetch_step, keep_folder, keep_step
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from tasks.ingest.normalise import normalise_all
-from tasks.prepare.features import Tokeniser
-from tasks.prepare.vocabulary import Rows, Vocabulary
+from tasks.retrieval.features import Tokeniser
+from tasks.retrieval.normalise import normalise_all
+from tasks.retrieval.vocabulary import Rows, Vocabulary
 
 Tokenise = Callable[[str], Sequence[str]]
 

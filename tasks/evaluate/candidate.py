@@ -16,11 +16,11 @@ from tasks.cluster import open_cluster
 from tasks.evaluate.baselines import TfidfNeighbour, bm25
 from tasks.evaluate.golden import ask_golden
 from tasks.evaluate.measure import Classes, Scorer, TestRows, TrainRows, evaluate_candidate
-from tasks.evaluate.retriever import Model
 from tasks.evaluate.shards import rank_in_shards
-from tasks.ingest.normalise import normalise
-from tasks.prepare.features import Tokeniser
-from tasks.prepare.vocabulary import Rows, Vocabulary
+from tasks.retrieval.features import Tokeniser
+from tasks.retrieval.normalise import normalise
+from tasks.retrieval.retriever import Model
+from tasks.retrieval.vocabulary import Rows, Vocabulary
 
 TRAIN_ROWS = 250_000  # what baselines index: 2 GB at 100 features a row
 _BASELINE_CELLS = 1 << 32  # products of a test row and a text: some minutes

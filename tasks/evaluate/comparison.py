@@ -15,9 +15,9 @@ from schemas.workspace import Workspace
 from tasks.evaluate.candidate import Prepared
 from tasks.evaluate.measure import TestRows, rank_rows
 from tasks.evaluate.metrics import by_class_size, compare_by_class_size, measure
-from tasks.evaluate.retriever import Model, live_version
 from tasks.evaluate.seen import was_trained_on
 from tasks.mirror import fetch
+from tasks.retrieval.retriever import Model, live_version
 
 _LOGGER = logging.getLogger("dssm.evaluate")
 

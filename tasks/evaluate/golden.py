@@ -5,7 +5,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from schemas.evaluation import Golden, GoldenMiss
-from tasks.evaluate.retriever import Hit
+from tasks.retrieval.retriever import Hit
 
 LOOKED_AT = 10  # answers at least, to say where the right one went
 

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.evaluation import ClassResult, ConfusedPair, Evaluation, SuspectRow
-from tasks.evaluate.metrics import by_class_size, measure, rank_of_truth, ranking
+from tasks.evaluate.metrics import by_class_size, measure
+from tasks.retrieval.ranking import rank_of_truth, ranking
 
 BLOCK_CELLS = 1 << 23  # scores held at a time: 32 MiB of float32
 BLOCK_ROWS = 2048  # and queries: a scorer has features of its own to hold

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from schemas.errors import SettingsError
 from schemas.tables import MINED
-from tasks.evaluate.metrics import ranking
-from tasks.evaluate.retriever import Model
 from tasks.mirror import fetch
+from tasks.retrieval.ranking import ranking
+from tasks.retrieval.retriever import Model
 
 _DEPTH = 32  # standard questions kept per row, before near-duplicates go
 _BLOCK = 1024  # queries scored at once

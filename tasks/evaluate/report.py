@@ -216,10 +216,14 @@ def _format_statistic(value: float | str | None, name: str = "") -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
 
 
-def report_environment() -> Environment:
-    """Return the template engine of the reports: it escapes everything, and a missing value is an error."""
+def report_environment(*folders: Path) -> Environment:
+    """Return the template engine of the reports: it escapes everything, and a missing value is an error.
+
+    Args:
+        folders: where templates are looked for beside this one.
+    """
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([*folders, Path(__file__).parent]),
         autoescape=True,  # always: the ending .j2 would switch off what decides by name
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from tasks.ingest.normalise import normalise_all
-from tasks.prepare.hashing import text_keys
+from tasks.retrieval.hashing import text_keys
+from tasks.retrieval.normalise import normalise_all
 
 TRAINED_ON = "trained_on.parquet"
 

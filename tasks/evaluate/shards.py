@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from tasks.evaluate.measure import Ranked, TestRows, block_rows, rank_rows
-from tasks.evaluate.retriever import Model
 from tasks.prepare.engine import Engine
+from tasks.retrieval.retriever import Model
 
 _BLOCKS = 4  # of a shard: whole blocks, so that every product of matrices is the one of a single machine
 

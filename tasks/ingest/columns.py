@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from schemas.errors import SourceError
-from tasks.ingest.normalise import normalise
+from tasks.retrieval.normalise import normalise
 
 _QUERY = (
     *("query", "user_query", "utterance", "text", "sentence", "queries", "similar_question", "similar_questions"),
@@ -40,6 +40,7 @@ _VALIDITY = (
 _PAYLOAD = (*_REPLY, *_CATEGORY, *STATE, *_VALIDITY)
 
 NAMED, BY_NAME, BY_NUMBER = "named in the settings", "found by its name", "by its number"
+WITHOUT_HEADER = "by its values: the table has no header"
 
 _NUMBER = re.compile(r"[_(（]?(?:\d+|[一二三四五六七八九十]+)[)）]?$")
 _NOTE = re.compile(r"[(（\[【][^)）\]】]*[)）\]】]|[\r\n].*|[:：].*", re.S)  # an explanation within a header

@@ -19,11 +19,11 @@ from schemas.settings import Source
 from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.ingest.addresses import find_files, find_training_files, fingerprint
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.normalise import normalise
 from tasks.ingest.question_list import QuestionList, find_question_list, read_question_list
 from tasks.ingest.sifting import REMEDIES, sift
 from tasks.ingest.sources import OpenedSource, describe_source, open_sources
 from tasks.ingest.tables import BATCH_ROWS, BadRow, Pairs
+from tasks.retrieval.normalise import normalise
 
 __all__ = ["fingerprint", "ingest_corpus"]
 

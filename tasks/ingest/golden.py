@@ -16,9 +16,9 @@ from schemas.settings import Source
 from schemas.tables import GOLDEN
 from tasks.ingest.addresses import find_files
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.normalise import normalise
 from tasks.ingest.sifting import sift
 from tasks.ingest.sources import open_sources
+from tasks.retrieval.normalise import normalise
 
 _EXAMPLES = 3
 _Row = TypeVar("_Row")

@@ -5,12 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from schemas.errors import SourceError
-from tasks.ingest.columns import Columns, find_payload, is_name, quoted
+from tasks.ingest.columns import WITHOUT_HEADER, Columns, find_payload, is_name, quoted
 from tasks.ingest.tables import HeadRow, Selection, Table
 
 ColumnFinder = Callable[[Sequence[str]], Columns]
 
 _FEW_CELLS = 2  # a header has at least as many, else a title would do
+_MANY_ROWS = 10  # without a header, by which its absence is certain
+_LABELS, _TEXTS = 0.7, 0.9  # at most, and at least, so many of the values in a column of labels, and of texts, differ
+_NONE_FOUND = "no column of queries and none of standard questions"
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,9 @@ def find_layout(readings: list[Table], find: ColumnFinder, keep_payload: bool = 
             return table, _lay_out(table, row, columns, keep_payload)
     if first_error is None:
         raise SourceError(f"{readings[0].name} is empty")
+    if _NONE_FOUND in str(first_error[1]) and (found := _find_without_header(readings)):
+        table, columns = found
+        return table, _lay_out(table, table.head[0], columns, keep_payload, headless=True)
     raise SourceError(_explain(first_error[1], first_error[2], readings))
 
 
@@ -80,6 +86,23 @@ def _find_numbered(readings: list[Table], find: ColumnFinder, keep_payload: bool
     cells = table.head[0].cells
     has_header = table.named or all(is_name(cells[at]) for at in (*columns.queries, columns.question))
     return table, _lay_out(table, table.head[0], columns, keep_payload, headless=not has_header)
+
+
+def _find_without_header(readings: list[Table]) -> tuple[Table, Columns] | None:
+    """Return the columns of a table of two columns that has no header for certain.
+
+    A name stands once in its column: where the label of the first row comes again below, that row is no header.
+    """
+    for table in readings:
+        rows = [row.cells for row in table.head]
+        if table.named or len(rows) < _MANY_ROWS or {*map(len, rows)} != {_FEW_CELLS}:
+            continue
+        distinct = [len({row[at] for row in rows}) / len(rows) for at in range(_FEW_CELLS)]
+        question = min(range(_FEW_CELLS), key=distinct.__getitem__)
+        labels = [row[question] for row in rows]
+        if distinct[question] <= _LABELS and distinct[1 - question] >= _TEXTS and labels.count(labels[0]) > 1:
+            return table, Columns([1 - question], question, [], WITHOUT_HEADER, WITHOUT_HEADER)
+    return None
 
 
 def _lay_out(table: Table, row: HeadRow, columns: Columns, keep_payload: bool, headless: bool = False) -> Layout:
@@ -106,7 +129,7 @@ def _width_agreed(table: Table, row: HeadRow) -> float:
 def _explain(error: SourceError, table: Table, readings: list[Table]) -> str:
     """Add to "no column found" what the rows say: they may have no header at all."""
     message = str(error)
-    if table.named or "no column of queries and none" not in message:
+    if table.named or _NONE_FOUND not in message:
         return message
     agreed = max(readings, key=lambda one: _width_agreed(one, one.head[0]) if one.head else 0.0)
     if _width_agreed(agreed, agreed.head[0]) < 1 or len(agreed.head[0].cells) != _FEW_CELLS:

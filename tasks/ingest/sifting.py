@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass, replace
 
 from tasks.ingest.labels import LABEL_REMEDIES
-from tasks.ingest.normalise import normalise, normalise_all
 from tasks.ingest.tables import (
     ERROR_CELL,
     MAX_CELL_CHARACTERS,
@@ -16,6 +15,7 @@ from tasks.ingest.tables import (
     BadRow,
     Pairs,
 )
+from tasks.retrieval.normalise import normalise, normalise_all
 
 EMPTY_QUERY = "empty query"
 EMPTY_QUESTION = "empty standard question"

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from schemas.settings import Text
-from tasks.prepare.codes import Coded, code_features, code_spelled, pieces
-from tasks.prepare.features import Tokeniser
+from tasks.retrieval.codes import Coded, code_features, code_spelled, pieces
+from tasks.retrieval.features import Tokeniser
 
 KINDS = ("features", "words")
 _LISTS = pa.list_(pa.int32())

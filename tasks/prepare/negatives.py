@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from tasks.prepare.hashing import keys, splitmix64
+from tasks.retrieval.hashing import keys, splitmix64
 
 
 def near_duplicates(texts: Sequence[str], threshold: float) -> list[list[int]]:

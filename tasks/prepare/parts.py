@@ -19,7 +19,7 @@ from schemas.settings import CorpusSettings
 from schemas.tables import TRAIN, negatives_schema
 from tasks.prepare.blocks import read_part
 from tasks.prepare.negatives import allowed_candidates, draw_negatives, put_mined
-from tasks.prepare.vocabulary import tf_idf
+from tasks.retrieval.vocabulary import tf_idf
 
 ROWS = 65_536  # of a part, about: so many hold some 300 MB while they are written
 _WEIGHED = 16_384  # rows weighed at a time

@@ -16,9 +16,9 @@ from scipy.sparse import csr_array
 
 from schemas.errors import ProofBroken
 from schemas.settings import CorpusSettings
-from tasks.ingest.normalise import normalise_all
-from tasks.prepare.hashing import text_keys
 from tasks.prepare.negatives import forbidden_classes, is_forbidden
+from tasks.retrieval.hashing import text_keys
+from tasks.retrieval.normalise import normalise_all
 from tasks.validate.expectations import Rule, check_profile
 from tasks.validate.ordering import order_z
 

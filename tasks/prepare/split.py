@@ -7,7 +7,7 @@ that no test query was seen in training; every class keeps a training row.
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.prepare.hashing import keys, uniform
+from tasks.retrieval.hashing import keys, uniform
 
 _CHUNK = 1 << 18  # queries decided on between two looks at the arrays: lists of all of them would not fit
 

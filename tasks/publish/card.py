@@ -51,7 +51,7 @@ Warnings of validation:
 ## Use
 
 ```python
-from tasks.evaluate.retriever import Retriever
+from tasks.retrieval.retriever import Retriever
 Retriever.live("{settings.name}").search(["..."], top=10)
 ```
 

@@ -6,7 +6,7 @@ from schemas.evaluation import Evaluation, Metrics
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
-from tasks.shelf import where
+from tasks.step_store import where
 from tasks.steps import StepRun
 
 _FIGURES = ("recall_at_1", "recall_at_5", "recall_at_10", "mrr", "macro_recall_at_10")

@@ -35,7 +35,7 @@ from tasks.publish.versions import (
     runs_to_spare,
     wait_for_approval,
 )
-from tasks.shelf import keep_files, prune
+from tasks.step_store import keep_files, prune
 from tasks.steps import StepRun
 from tasks.validate.corpus_profile import PROFILE_FILE
 

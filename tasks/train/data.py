@@ -13,36 +13,12 @@ from numpy.typing import NDArray
 
 from schemas.settings import Model
 from tasks.prepare.negatives import forbidden_classes
-from tasks.prepare.vocabulary import Rows
+from tasks.retrieval.texts import Texts
+from tasks.retrieval.vocabulary import Rows
 
 IN_MEMORY_ROWS = 500_000  # held whole: about 1 kB a row, for every group of towers
 WINDOW_ROWS = 131_072  # of more rows, so many are shuffled at a time
 _GROUPS_HELD = 4  # row groups, of which prepare makes each part one: what a window touches
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Some texts: as tf-idf bags and as sequences of words, or of a pretrained encoder's tokens alone."""
-
-    bags: sp.csr_matrix  # (texts, V) float32
-    words: NDArray[np.int32]  # all words, one text after the other
-    offsets: NDArray[np.int64]  # (texts + 1,) into `words`
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def take(self, rows: NDArray[np.int64]) -> "Texts":
-        """Return the texts of `rows`, in that order."""
-        lengths = np.diff(self.offsets)[rows]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        positions = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return Texts(self.bags[rows], self.words[positions], offsets)
-
-    def followed_by(self, other: "Texts") -> "Texts":
-        """Return these texts and then those of `other`."""
-        bags = sp.vstack([self.bags, other.bags], format="csr")
-        offsets = np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]])
-        return Texts(bags, np.concatenate([self.words, other.words]), offsets)
 
 
 class Shards:
@@ -164,7 +140,7 @@ def read_prepared(folder: Path, model: Model | None = None) -> Prepared:
     vocabulary, words = (pq.read_metadata(folder / f"{name}.parquet").num_rows for name in ("vocabulary", "words"))
     queries: Texts | Shards
     if model is not None and pretrained:
-        from tasks.train.pretrained import Tokeniser  # which brings torch, and is built on this module
+        from tasks.retrieval.pretrained import Tokeniser  # which brings torch, and is built on this module
 
         tokenise = Tokeniser(model)
         texts = pq.read_table(folder / "train.parquet", columns=["query"])["query"].to_pylist()

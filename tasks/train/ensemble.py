@@ -20,7 +20,8 @@ from safetensors.torch import save_file
 
 from schemas.settings import CorpusSettings
 from schemas.training import Epoch
-from tasks.train.data import Prepared, Texts
+from tasks.retrieval.texts import Texts
+from tasks.train.data import Prepared
 from tasks.train.fit import Fit
 from tasks.train.pretrained import PretrainedTower
 

@@ -6,21 +6,17 @@ mixture of a parametric model with its nearest neighbours, as in Khandelwal et a
 through Memorization: Nearest Neighbor Language Models", section 2.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.train.data import Prepared, Texts
+from tasks.retrieval.texts import Texts
+from tasks.train.data import Prepared
 
 DEFAULT_WEIGHT = 0.5
 WEIGHTS = (0.0, 0.25, DEFAULT_WEIGHT, 0.75)  # what the validation cut chooses from
-_FIRST = 20  # standard questions scored anew; 50 and all of them gave the same recall
 _MOST = 50_000  # kept queries in all: a hundred megabytes in memory, fifty on disk
-_SHARPNESS = 20.0  # of the softened maximum over a standard question's queries
-_COUNT_DISCOUNT = 0.4  # 0: many queries count for more, as a prior does; 1: their number does not matter
 
 
 class Source(Protocol):
@@ -31,73 +27,6 @@ class Source(Protocol):
 
     def class_vectors(self) -> NDArray[np.float32]:
         """Return (S, K, o) vectors of all standard questions, of unit length per tower."""
-
-
-@dataclass(frozen=True)
-class Exemplars:
-    """Kept queries, at least one of every standard question, standard question after standard question."""
-
-    vectors: NDArray[np.float32]  # (N, S * o), scaled so that a dot product with a query is the mean cosine
-    starts: NDArray[np.int64]  # (K + 1,) where those of each standard question begin
-
-    @classmethod
-    def of(cls, vectors: NDArray[np.floating], starts: NDArray[np.int64]) -> Self:
-        """Take (N, S, o) vectors of unit length per tower."""
-        scaled = vectors.reshape(len(vectors), -1).astype(np.float32) / np.float32(vectors.shape[1])
-        return cls(scaled, starts)
-
-    @cached_property
-    def _counts(self) -> NDArray[np.int64]:
-        """(K,) how many each standard question has."""
-        return np.diff(self.starts)
-
-    def mix(self, cosines: NDArray[np.float32], queries: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
-        """Return (n, K) scores: the first standard questions mixed with their kept queries, the others behind them.
-
-        A query without any known feature keeps its cosines, which are 0.
-
-        Args:
-            cosines: (n, K) of the queries with the standard questions.
-            queries: (n, S * o), of unit length per tower.
-            weight: of the kept queries, from 0 to 1.
-        """
-        scores, share = cosines.copy(), np.float32(weight)
-        known = np.flatnonzero(queries.any(axis=1))
-        if not weight or not len(known):
-            return scores
-        others = cosines[known]
-        first, near = self._nearness(others, queries[known])
-        rows = np.arange(len(known))[:, None]
-        mixture = (1 - share) * others[rows, first] + share * near
-        others[rows, first] = np.float32(-np.inf)
-        ahead = others.max(axis=1) - mixture.min(axis=1)  # -inf: there are no others
-        others -= np.maximum(ahead + np.float32(1e-5), 0)[:, None]  # more than rounding takes back
-        others[rows, first] = mixture
-        scores[known] = others
-        return scores
-
-    def _nearness(
-        self, cosines: NDArray[np.float32], queries: NDArray[np.float32]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return (n, F) the first standard questions of each query, and how near their kept queries lie, at most 1.
-
-        A softened maximum: log of the sum of e^(sharpness * (cosine - 1)), less a share of the log of their number.
-        """
-        places = min(_FIRST, cosines.shape[1])
-        first = np.argpartition(-cosines, places - 1, axis=1)[:, :places]
-        counts, most = self._counts, int(self._counts.max())
-        sums = np.empty(first.shape, dtype=np.float32)
-        nearness = np.empty(places * most, dtype=np.float32)
-        for query, classes, row in zip(queries, first, sums, strict=True):
-            ends = counts[classes].cumsum()
-            begins = ends - counts[classes]
-            for begin, end, start in zip(begins.tolist(), ends.tolist(), self.starts[classes].tolist(), strict=True):
-                np.dot(self.vectors[start : start + end - begin], query, out=nearness[begin:end])
-            found = np.exp(np.float32(_SHARPNESS) * (nearness[: ends[-1]] - 1))
-            np.add.reduceat(found, begins, out=row)
-        bonus = np.float32(1 - _COUNT_DISCOUNT) * np.log(np.float32(most))
-        discount = np.float32(_COUNT_DISCOUNT) * np.log(counts[first]).astype(np.float32)
-        return first, 1 + (np.log(sums) - discount - bonus) / np.float32(_SHARPNESS)
 
 
 def keep_exemplars(

@@ -16,12 +16,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from schemas.settings import CorpusSettings
-from tasks.prepare.hashing import keys
 from tasks.prepare.negatives import draw_negatives
+from tasks.retrieval.device import Device, device_of, give_back_memory
+from tasks.retrieval.hashing import keys
+from tasks.retrieval.texts import Texts
 from tasks.train import losses
 from tasks.train.batches import class_shares, draw_order, log_presence
-from tasks.train.data import Prepared, Texts
-from tasks.train.device import Device, device_of, give_back_memory
+from tasks.train.data import Prepared
 from tasks.train.reachability import target_of
 from tasks.train.towers import Embedded, Sizes, Table, make_tower
 

@@ -12,12 +12,13 @@ from schemas.errors import SettingsError
 from schemas.manifest import canonical_json, write_atomically
 from schemas.settings import CorpusSettings, Loss
 from schemas.training import Epoch, OnEpoch, Reachability, TrainingReport
-from tasks.train.candidate import ENCODER, ModelCard, write_candidate
+from tasks.retrieval.device import give_back_memory
+from tasks.retrieval.exemplars import Exemplars
+from tasks.retrieval.model_files import ENCODER, ModelCard, write_candidate
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
-from tasks.train.device import give_back_memory
 from tasks.train.ensemble import Ensemble, rows_of
-from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, Exemplars, keep_exemplars
+from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, keep_exemplars
 from tasks.train.reachability import assess, find_reachable
 
 _CHOOSING_TOWERS = 2  # enough to see when to stop

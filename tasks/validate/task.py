@@ -14,7 +14,7 @@ from schemas.settings import CorpusSettings
 from schemas.validation import Drift, Verdict
 from schemas.workspace import Workspace, artifact_key
 from tasks.mirror import MANIFEST, POINTER, fetch, refresh
-from tasks.shelf import where_step
+from tasks.step_store import where_step
 from tasks.steps import Made, StepRun, run_step
 from tasks.validate.corpus import validate_corpus
 from tasks.validate.corpus_profile import PROFILE_FILE

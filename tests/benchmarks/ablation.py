@@ -24,9 +24,9 @@ from schemas.settings import CorpusSettings
 from tasks.evaluate.candidate import Prepared
 from tasks.evaluate.measure import rank_rows
 from tasks.evaluate.metrics import paired_difference
-from tasks.evaluate.retriever import Model
 from tasks.ingest.corpus import ingest_corpus
 from tasks.prepare.corpus import prepare_corpus
+from tasks.retrieval.retriever import Model
 from tasks.train.training import train_candidate
 from tests.benchmarks.recall import cut
 

@@ -9,9 +9,9 @@ import time
 import pandas as pd
 
 from schemas.settings import Text
-from tasks.ingest.normalise import normalise_all
 from tasks.prepare.blocks import _cut
-from tasks.prepare.features import Tokeniser
+from tasks.retrieval.features import Tokeniser
+from tasks.retrieval.normalise import normalise_all
 
 
 def main() -> None:

@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from schemas.workspace import default_home
-from tasks.evaluate.nearest import Nearest
-from tasks.evaluate.retriever import Model, Retriever
-from tasks.ingest.normalise import normalise
+from tasks.retrieval.nearest import Nearest
+from tasks.retrieval.normalise import normalise
+from tasks.retrieval.retriever import Model, Retriever
 
 _MANY = 100_000
 _WARM_UP, _MOST = 50, 2000  # queries

@@ -24,7 +24,8 @@ import torch
 
 from schemas.settings import CorpusSettings
 from tasks.prepare.negatives import draw_negatives
-from tasks.train.data import Prepared, Texts
+from tasks.retrieval.texts import Texts
+from tasks.train.data import Prepared
 from tasks.train.fit import Fit
 
 _VOCABULARY, _LENGTH = 100_000, 24

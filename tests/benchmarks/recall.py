@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.ingest.normalise import normalise
-from tasks.prepare.hashing import text_keys
 from tasks.prepare.split import hold_out
+from tasks.retrieval.hashing import text_keys
+from tasks.retrieval.normalise import normalise
 
 FIGURES = ("recall@1", "recall@10", "mrr", "macro_recall@10", "recall@10[1-3]", "seconds")
 _DRAWS = 2000  # of the paired bootstrap

@@ -27,9 +27,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from tasks.evaluate.retriever import Retriever
-from tasks.ingest.normalise import normalise
-from tasks.prepare.features import Tokeniser
+from tasks.retrieval.features import Tokeniser
+from tasks.retrieval.normalise import normalise
+from tasks.retrieval.retriever import Retriever
 from tests.benchmarks.recall import cut, measure_ours, measure_peers
 
 _STEPS = ("ingest", "prepare", "train")

@@ -7,7 +7,7 @@ import pytest
 
 from flows.corpora import load_corpus
 from schemas.errors import SettingsError
-from tasks.evaluate.retriever import Retriever
+from tasks.retrieval.retriever import Retriever
 from tests.conftest import PAIRS, TOY, fast_words, make_settings, write_table
 from tests.tasks.train.tiny_bert import write_bert
 

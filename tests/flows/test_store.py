@@ -6,7 +6,7 @@ import pytest
 
 from schemas.errors import CorpusRejected
 from schemas.manifest import hash_file
-from tasks.evaluate.retriever import Retriever
+from tasks.retrieval.retriever import Retriever
 from tests.conftest import free_port, make_command, make_settings
 
 STEPS = ["ingest", "validate", "prepare", "train", "evaluate"]

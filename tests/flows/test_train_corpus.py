@@ -17,12 +17,12 @@ from schemas.manifest import StepManifest, hash_file
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
-from tasks.evaluate.retriever import Retriever
 from tasks.evaluate.task import evaluate
 from tasks.ingest.task import ingest
 from tasks.prepare.task import prepare
 from tasks.publish.task import publish
 from tasks.publish.versions import approve, read_live, read_versions, roll_back
+from tasks.retrieval.retriever import Retriever
 from tasks.steps import StepRun
 from tasks.train.task import train
 from tasks.validate.task import validate

@@ -12,6 +12,7 @@ from tasks.ingest.importers.chatterbot import CHATTERBOT
 from tasks.ingest.importers.clinc import CLINC
 from tasks.ingest.importers.dialogflow import DIALOGFLOW
 from tasks.ingest.importers.fasttext import FASTTEXT
+from tasks.ingest.importers.hwu64 import HWU64
 from tasks.ingest.importers.intent_lists import INTENT_LISTS
 from tasks.ingest.importers.label_studio import LABEL_STUDIO
 from tasks.ingest.importers.look import Look
@@ -53,7 +54,7 @@ class Importer(Protocol):
 
 IMPORTERS: tuple[Importer, ...] = (
     *(RASA_YAML, RASA_JSON, RASA_MARKDOWN, LUIS, CLU, QNA_MAKER, CUSTOM_QUESTION_ANSWERING, SNIPS, CLINC, CHATTERBOT),
-    *(LABEL_STUDIO, PRODIGY, DIALOGFLOW, *INTENT_LISTS, SEQ_LABEL, FASTTEXT, TREC, QUESTION_FILES),
+    *(LABEL_STUDIO, PRODIGY, DIALOGFLOW, *INTENT_LISTS, SEQ_LABEL, FASTTEXT, TREC, HWU64, QUESTION_FILES),
     MAPPING,  # last: the least there is to recognise
 )
 

@@ -8,8 +8,8 @@ from scipy import sparse
 
 from schemas.settings import Text
 from tasks.evaluate.baselines import LexicalIndex, TfidfNeighbour, bm25, terms_matrix
-from tasks.prepare.features import Tokeniser
-from tasks.prepare.vocabulary import Vocabulary
+from tasks.retrieval.features import Tokeniser
+from tasks.retrieval.vocabulary import Vocabulary
 
 TEXTS = ["cancel my order", "cancel cancel", "track an order today"]  # 3, 2 and 4 words; mean 3
 CLASSES = np.array([0, 1, 2])

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.evaluate.comparison import compare_with_live
-from tasks.evaluate.retriever import Model
 from tasks.evaluate.seen import TRAINED_ON, list_trained_on
+from tasks.retrieval.retriever import Model
 from tests.conftest import make_settings
 
 

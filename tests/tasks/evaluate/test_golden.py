@@ -6,8 +6,8 @@ import pytest
 
 from schemas.tables import GOLDEN
 from tasks.evaluate.golden import ask_golden
-from tasks.evaluate.retriever import Hit
 from tasks.evaluate.seen import TRAINED_ON, list_trained_on, was_trained_on
+from tasks.retrieval.retriever import Hit
 
 
 class Fixed:

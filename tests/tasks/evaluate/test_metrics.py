@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tasks.evaluate.metrics import by_class_size, mean_with_interval, measure, paired_difference, rank_of_truth, ranking
+from tasks.evaluate.metrics import by_class_size, mean_with_interval, measure, paired_difference
+from tasks.retrieval.ranking import rank_of_truth, ranking
 
 SEED = 13
 

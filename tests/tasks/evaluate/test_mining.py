@@ -9,9 +9,9 @@ from schemas.errors import SettingsError
 from schemas.tables import MINED
 from tasks.evaluate import mining
 from tasks.evaluate.mining import find_version, mine_negatives
-from tasks.evaluate.retriever import Model
 from tasks.prepare.corpus import prepare_corpus
 from tasks.prepare.proof import prove
+from tasks.retrieval.retriever import Model
 from tests.conftest import PAIRS
 from tests.tasks.prepare.toy import ingest_rows, toy_settings
 

@@ -5,8 +5,8 @@ import numpy as np
 from tasks.evaluate import measure, shards
 from tasks.evaluate.candidate import Prepared
 from tasks.evaluate.measure import rank_rows
-from tasks.evaluate.retriever import Model
 from tasks.prepare.engine import open_local
+from tasks.retrieval.retriever import Model
 from tasks.train.training import train_candidate
 from tests.tasks.prepare.toy import prepare_rows, toy_settings
 

@@ -6,12 +6,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.tables import CLASSES, TEST, TRAIN, VOCABULARY, WORDS, negatives_schema
-from tasks.ingest.normalise import normalise
 from tasks.prepare import blocks, corpus
 from tasks.prepare.corpus import prepare_corpus
-from tasks.prepare.features import TOKENISER, UNKNOWN_WORD, Tokeniser
 from tasks.prepare.negatives import near_duplicates
 from tasks.prepare.parts import ROWS, write_table
+from tasks.retrieval.features import TOKENISER, UNKNOWN_WORD, Tokeniser
+from tasks.retrieval.normalise import normalise
 from tasks.validate.ordering import order_z
 from tests.tasks.prepare.toy import PAIRS, file_bytes, ingest_rows, prepare_rows, toy_settings
 
@@ -223,7 +223,7 @@ def test_equal_inputs_give_equal_bytes_whoever_does_the_work(tmp_path, monkeypat
     ingested = ingest_rows(tmp_path, settings, PAIRS)
 
     made = [prepare_again(tmp_path, name, ingested, settings) for name in ("one", "again")]
-    monkeypatch.setattr("tasks.prepare.codes._PIECE", 30)
+    monkeypatch.setattr("tasks.retrieval.codes._PIECE", 30)
     made.append(prepare_again(tmp_path, "pieces", ingested, settings))
     for rows in (1, 7):
         monkeypatch.setattr(corpus, "BLOCK_ROWS", rows)

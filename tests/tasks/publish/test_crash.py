@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from schemas.workspace import CHECKOUT
-from tasks.evaluate.retriever import Retriever
 from tasks.mirror import locked
 from tasks.publish.versions import (
     go_live,
@@ -17,6 +16,7 @@ from tasks.publish.versions import (
     read_versions,
     wait_for_approval,
 )
+from tasks.retrieval.retriever import Retriever
 from tests.tasks.publish.conftest import add
 
 

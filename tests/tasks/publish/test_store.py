@@ -17,7 +17,6 @@ from schemas.errors import MachineFault, NothingLive, StaleFile
 from schemas.live import VersionManifest
 from schemas.workspace import CHECKOUT, default_home, models_root
 from tasks import mirror
-from tasks.evaluate.retriever import Retriever
 from tasks.mirror import Overtaken, change, fetch, list_corpora, locked, refresh
 from tasks.publish.versions import (
     approve,
@@ -29,6 +28,7 @@ from tasks.publish.versions import (
     roll_back,
     wait_for_approval,
 )
+from tasks.retrieval.retriever import Retriever
 from tasks.store import Store
 from tests.conftest import s3_server, set_store
 from tests.tasks.publish.conftest import add
@@ -152,7 +152,7 @@ def test_what_a_killed_fetch_left_goes_a_day_later(machine, candidates):
     there = machine("there")
     code = """
 import os
-from tasks.evaluate.retriever import Retriever
+from tasks.retrieval.retriever import Retriever
 from tasks.store import Store
 Store.pull = lambda self, path, folder, files: (folder / files[0]).touch() or os._exit(9)
 Retriever.live("toy")

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.evaluate.retriever import Model
-from tasks.ingest.normalise import NORMALISER
-from tasks.prepare.features import TOKENISER
-from tasks.train.candidate import FORMAT, ModelCard, read_arrays, read_card, write_candidate
+from tasks.retrieval.features import TOKENISER
+from tasks.retrieval.model_files import FORMAT, ModelCard, read_arrays, read_card, write_candidate
+from tasks.retrieval.normalise import NORMALISER
+from tasks.retrieval.retriever import Model
 from tests.tasks.prepare.toy import prepare_rows
 
 CARD = ModelCard(corpus="toy", text={}, model={"embedding": 4, "towers": 2}, classes=12, features=3)

@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tasks.retrieval.texts import Texts
 from tasks.train import data
-from tasks.train.data import Shards, Texts, read_prepared
+from tasks.train.data import Shards, read_prepared
 from tasks.train.fit import Fit
 from tasks.train.training import train_candidate
 from tests.tasks.prepare.toy import prepare_rows

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from schemas.errors import SettingsError
-from tasks.ingest.normalise import normalise
+from tasks.retrieval.device import CPU, Device, device_of, give_back_memory
+from tasks.retrieval.normalise import normalise
 from tasks.train.cluster import settle_device
 from tasks.train.data import read_prepared
-from tasks.train.device import CPU, Device, device_of, give_back_memory
 from tasks.train.fit import Fit
 from tasks.train.training import train_candidate
 from tests.tasks.prepare.toy import PAIRS

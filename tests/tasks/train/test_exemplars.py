@@ -7,10 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.evaluate.candidate import TRAIN_ROWS, baseline_every, evaluate_files, suspect_rows, tell_left_out
-from tasks.evaluate.retriever import Model
-from tasks.train.candidate import read_arrays
+from tasks.retrieval.exemplars import Exemplars
+from tasks.retrieval.model_files import read_arrays
+from tasks.retrieval.retriever import Model
 from tasks.train.data import read_prepared
-from tasks.train.exemplars import Exemplars, keep_exemplars
+from tasks.train.exemplars import keep_exemplars
 from tasks.train.training import clearly_best, train_candidate
 
 _X, _Y = [1.0, 0.0], [0.0, 1.0]

@@ -17,12 +17,13 @@ import torch
 
 from schemas.errors import SettingsError, StaleFile
 from schemas.workspace import CHECKOUT
-from tasks.evaluate.retriever import Model
-from tasks.ingest.normalise import normalise
+from tasks.retrieval.normalise import normalise
+from tasks.retrieval.pretrained import Encoder, Encodings, Tokeniser
+from tasks.retrieval.retriever import Model
 from tasks.train.data import read_prepared
 from tasks.train.ensemble import Ensemble
 from tasks.train.fit import Fit
-from tasks.train.pretrained import Encoder, Encodings, PretrainedTower, Tokeniser, identify, pin
+from tasks.train.pretrained import PretrainedTower, identify, pin
 from tasks.train.training import train_candidate
 from tests.tasks.prepare.toy import PAIRS, file_bytes
 from tests.tasks.train.tiny_bert import write_bert
@@ -100,8 +101,8 @@ def test_every_loss_teaches_the_encoder(prepared, tiny, loss):
 @pytest.mark.parametrize("case", ["one part", "many parts", "too many to keep", "moved since"])
 def test_gradients_are_those_of_one_pass_through_all_texts(bert, tiny, monkeypatch, case):
     """However the texts are split, the weights get what torch finds for the whole, under dropout; also when late."""
-    monkeypatch.setattr("tasks.train.pretrained._PART", 1024 if case == "one part" else 30)
-    monkeypatch.setattr("tasks.train.pretrained._KEPT", 30 if case == "too many to keep" else 4096)
+    monkeypatch.setattr("tasks.retrieval.pretrained._PART", 1024 if case == "one part" else 30)
+    monkeypatch.setattr("tasks.retrieval.pretrained._KEPT", 30 if case == "too many to keep" else 4096)
     model = tiny().model
     tower, tokenise = tower_of(model)
     texts = tokenise(["退票", "怎么改签", "我要行李发票选座积分", "", "会员"])

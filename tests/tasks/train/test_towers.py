@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from schemas.settings import Model
-from tasks.train.data import Texts
+from tasks.retrieval.texts import Texts
 from tasks.train.towers import Bags, Sizes, Table, make_tower
 
 SIZES = Sizes(vocabulary=5, words=4)

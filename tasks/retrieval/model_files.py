@@ -22,8 +22,8 @@ from safetensors.numpy import load_file, save
 from schemas.errors import StaleFile
 from schemas.manifest import write_atomically
 from schemas.settings import Model, Text
-from tasks.ingest.normalise import NORMALISER
-from tasks.prepare.features import TOKENISER
+from tasks.retrieval.features import TOKENISER
+from tasks.retrieval.normalise import NORMALISER
 
 FORMAT = 1
 DICTIONARY = "user_dictionary.txt"

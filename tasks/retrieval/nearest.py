@@ -9,7 +9,7 @@ rest is scored in full.
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.evaluate.metrics import ranking
+from tasks.retrieval.ranking import ranking
 
 _HEAD = 128  # principal directions read for every standard question
 _SAMPLE = 8192  # standard questions the directions are taken from

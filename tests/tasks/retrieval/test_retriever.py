@@ -13,14 +13,14 @@ import pytest
 
 from schemas.errors import NothingLive, StaleFile
 from schemas.workspace import CHECKOUT
-from tasks.evaluate import retriever
-from tasks.evaluate.retriever import Model, Retriever, live_version
-from tasks.prepare.features import TOKENISER
 from tasks.publish.versions import add_version, go_live, roll_back
-from tasks.train.candidate import ModelCard, write_candidate
+from tasks.retrieval import retriever
+from tasks.retrieval.exemplars import Exemplars
+from tasks.retrieval.features import TOKENISER
+from tasks.retrieval.model_files import ModelCard, write_candidate
+from tasks.retrieval.retriever import Model, Retriever, live_version
 from tasks.train.data import read_prepared
 from tasks.train.ensemble import Ensemble
-from tasks.train.exemplars import Exemplars
 from tests.tasks.prepare.toy import PAIRS, prepare_rows, toy_settings
 
 QUERIES = ["怎么退票", "  我要改签？", "ＷiFi 行李", "", "！？", "zzz", *(query for query, _ in PAIRS[:20])]
@@ -312,7 +312,7 @@ def test_serving_a_bag_imports_neither_torch_nor_prefect(tmp_path, candidate):
     """In a process of its own, after a search; nor Great Expectations."""
     publish(tmp_path / "models" / "bank", candidate)
     script = (
-        "import sys; from tasks.evaluate.retriever import Retriever\n"
+        "import sys; from tasks.retrieval.retriever import Retriever\n"
         "hits = Retriever.live('bank').search(['签证怎么办'], top=2)[0]\n"
         "print(len(hits), [name for name in ('torch', 'prefect', 'great_expectations') if name in sys.modules])"
     )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from schemas.settings import Text
-from tasks.prepare.codes import CodeTable, code_features, code_spelled, pieces
-from tasks.prepare.features import Tokeniser
+from tasks.retrieval.codes import CodeTable, code_features, code_spelled, pieces
+from tasks.retrieval.features import Tokeniser
 
 ALPHABET = [
     *"的了退票机改签龘㐀",
@@ -69,7 +69,7 @@ def test_no_texts_have_no_features():
 @pytest.mark.parametrize("characters", [1, 5, 6, 100])
 def test_pieces_hold_so_many_characters_or_one_text(characters, monkeypatch):
     """All texts once, in order; empty ones, too."""
-    monkeypatch.setattr("tasks.prepare.codes._PIECE", characters)
+    monkeypatch.setattr("tasks.retrieval.codes._PIECE", characters)
     texts = ["", "abc", "de", "", "f", "a long one", "", "g"]
 
     found = [texts[piece] for piece in pieces(texts)]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from schemas.settings import Text
 from schemas.tables import VOCABULARY
-from tasks.prepare.codes import CodeTable, code_features, code_spelled, pieces
-from tasks.prepare.features import Tokeniser, kind_weight
+from tasks.retrieval.codes import CodeTable, code_features, code_spelled, pieces
+from tasks.retrieval.features import Tokeniser, kind_weight
 
 
 @dataclass(frozen=True)

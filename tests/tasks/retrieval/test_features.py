@@ -6,8 +6,8 @@ import pytest
 
 from schemas.errors import SettingsError
 from schemas.settings import Text
-from tasks.prepare import features
-from tasks.prepare.features import Tokeniser, kind_weight
+from tasks.retrieval import features
+from tasks.retrieval.features import Tokeniser, kind_weight
 
 NOTHING = {"words": False, "bigrams": False, "char_ngrams_cjk": None, "char_ngrams_latin": None}
 

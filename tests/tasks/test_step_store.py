@@ -8,8 +8,8 @@ import pytest
 
 from schemas.errors import CorpusRejected, MachineFault
 from schemas.workspace import Workspace
-from tasks import shelf
-from tasks.shelf import find_run, keep_files, prune, where
+from tasks import step_store
+from tasks.step_store import find_run, keep_files, prune, where
 from tasks.steps import run_step
 from tests.conftest import free_port
 from tests.tasks.test_steps import Counted
@@ -146,7 +146,7 @@ def test_old_runs_go_and_steps_that_no_run_has(store, made, tmp_path, monkeypatc
     assert {name.split("/")[1] for name in objects(store, "runs")} == {"run-0-at-work", "run-3", "run-4"}
     assert len({name.split("/")[1] for name in objects(store, "steps")}) == 4, "a run may be about to say it has one"
 
-    monkeypatch.setattr(shelf, "_IN_PROGRESS", timedelta(0))
+    monkeypatch.setattr(step_store, "_IN_PROGRESS", timedelta(0))
     prune(workspace, keep=2)
     assert {name.split("/", 2)[2] for name in objects(store, "steps")} == {
         f"{run}/{name}" for run in ("run-2", "run-0-at-work") for name in ("a.txt", "deep/b.txt", "manifest.json")

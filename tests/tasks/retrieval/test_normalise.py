@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.ingest.normalise import normalise, normalise_all
+from tasks.retrieval.normalise import normalise, normalise_all
 
 CASES = [
     ("ＡＢＣ１２３？", "abc123?"),  # full width

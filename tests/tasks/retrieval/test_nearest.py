@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tasks.evaluate.metrics import ranking
-from tasks.evaluate.nearest import Nearest
+from tasks.retrieval.nearest import Nearest
+from tasks.retrieval.ranking import ranking
 
 
 def unit(vectors):
@@ -22,7 +22,7 @@ def clustered(random, count, size, decay):
 @pytest.mark.parametrize("size", [64, 200, 600])
 def test_it_finds_what_a_product_with_all_vectors_finds(decay, top, size, monkeypatch):
     """Even where the first directions say little, and then the next are read, of few standard questions or of all."""
-    monkeypatch.setattr("tasks.evaluate.nearest._FEW", 100)
+    monkeypatch.setattr("tasks.retrieval.nearest._FEW", 100)
     random = np.random.default_rng(0)
     vectors = clustered(random, 3000, size, decay)
     index = Nearest(vectors)
@@ -49,7 +49,7 @@ def test_what_is_left_of_a_length_is_never_taken_for_less(scale):
 
 def test_what_lies_in_the_last_directions_alone_is_found(monkeypatch):
     """Twenty vectors share the query's direction there; of the others hardly anything is ruled out at first."""
-    monkeypatch.setattr("tasks.evaluate.nearest._FEW", 100)
+    monkeypatch.setattr("tasks.retrieval.nearest._FEW", 100)
     random = np.random.default_rng(5)
     ends = unit(random.standard_normal((3000, 44)))
     ends[5:25] = unit(ends[5] + 0.02 * random.standard_normal((20, 44)))

@@ -16,7 +16,7 @@ import jieba
 
 from schemas.errors import SettingsError
 from schemas.settings import Text
-from tasks.ingest.normalise import normalise_all
+from tasks.retrieval.normalise import normalise_all
 
 TOKENISER = "jieba-0.42.1-nohmm"
 UNKNOWN_WORD = "\x00"  # row 0 of WORDS; no normalised text holds it
@@ -57,7 +57,7 @@ class Tokeniser:
         """Return the features of a normalised text, with repetitions, marked by kind.
 
         "w:" word; in a text with Chinese "b:" pair of words and "c:" characters, elsewhere "p:" and "l:".
-        This says what the features are; `tasks.prepare.codes` finds those of many texts at once.
+        This says what the features are; `tasks.retrieval.codes` finds those of many texts at once.
         """
         words, chinese = self.cut(text)
         features = [f"w:{word}" for word in words] if self.text.words else []

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from tasks.prepare.hashing import keys, splitmix64, text_keys, uniform
+from tasks.retrieval.hashing import keys, splitmix64, text_keys, uniform
 
 
 def reference_splitmix64(state: int, count: int) -> list[int]:
@@ -73,7 +73,7 @@ def test_text_keys_depend_on_the_text_alone():
     """Equal texts meet, others do not, and another process (another hash seed) agrees."""
     texts = ["退票", "退票 ", "refund", "退票"]
     here = text_keys(texts).tolist()
-    script = f"from tasks.prepare.hashing import text_keys; print(text_keys({texts!r}).tolist())"
+    script = f"from tasks.retrieval.hashing import text_keys; print(text_keys({texts!r}).tolist())"
 
     assert here[0] == here[3]
     assert len(set(here)) == 3

@@ -10,10 +10,10 @@ import pytest
 
 from schemas.settings import Text
 from schemas.tables import VOCABULARY
-from tasks.prepare.codes import code_spelled
 from tasks.prepare.counting import Tally
-from tasks.prepare.features import Tokeniser
-from tasks.prepare.vocabulary import Rows, Vocabulary
+from tasks.retrieval.codes import code_spelled
+from tasks.retrieval.features import Tokeniser
+from tasks.retrieval.vocabulary import Rows, Vocabulary
 
 TEXTS = [["a", "b"], ["a", "a", "c"], ["a"]]
 
@@ -159,7 +159,7 @@ def test_a_vocabulary_survives_its_table():
 @pytest.mark.parametrize("characters", [1, 7, 1 << 17])
 def test_texts_are_read_as_their_features_spelled_out(characters, monkeypatch):
     """By the tokeniser that trained them: white space, repeats and unknown ones included; a few at a time, or all."""
-    monkeypatch.setattr("tasks.prepare.codes._PIECE", characters)
+    monkeypatch.setattr("tasks.retrieval.codes._PIECE", characters)
     tokeniser = Tokeniser(Text())
     texts = ["怎么 退票", "退票退票", "refund my refund", "", "别的"]
     vocabulary = of([tokeniser.features(text) for text in texts[:3]], 1, Text())

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.settings import Text
-from tasks.prepare.features import Cut
-from tasks.prepare.hashing import splitmix64
+from tasks.retrieval.features import Cut
+from tasks.retrieval.hashing import splitmix64
 
 _BASE = np.uint64(0xD1342543DE82EF95)  # odd: Steele and Vigna 2022, "Computationally easy, spectrally good multipliers"
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)

@@ -9,8 +9,8 @@ import pytest
 
 from schemas.evaluation import Interval
 from schemas.study import Difference, Experiment, Finding, Measured
-from tasks.evaluate.study import compare, make_study, render_study, summarise_study
-from tasks.evaluate.study_findings import find_findings, list_pairs, sign
+from tasks.study.findings import find_findings, list_pairs, sign
+from tasks.study.measurements import compare, make_study, render_study, summarise_study
 
 
 def interval(value: float, half: float = 0.01) -> Interval:

@@ -17,8 +17,8 @@ from schemas.study import Difference, Experiment, Finding, Measured, Study
 from schemas.training import TrainingReport
 from tasks.evaluate.metrics import paired_difference
 from tasks.evaluate.report import report_environment
-from tasks.evaluate.study_findings import ABLATIONS, find_findings, list_pairs
-from tasks.evaluate.study_plots import plot_ablations, plot_beside_the_article, plot_losses, plot_oscillation
+from tasks.study.findings import ABLATIONS, find_findings, list_pairs
+from tasks.study.plots import plot_ablations, plot_beside_the_article, plot_losses, plot_oscillation
 
 _BESIDE_THE_ARTICLE = ("recipe", "smaller-hidden", "smaller-input", "default")
 
@@ -113,7 +113,7 @@ def render_study(study: Study) -> str:
             f"{corpus}-ablations": plot_ablations(measured),
         }
     return (
-        report_environment()
+        report_environment(Path(__file__).parent)
         .get_template("study.html.j2")
         .render(
             study=study,

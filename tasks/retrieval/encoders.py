@@ -1,0 +1,161 @@
+"""The towers of a published model: texts in, vectors out. Free of torch, but for `lstm` and `pretrained`."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from schemas.errors import SettingsError, StaleFile
+from tasks.retrieval.features import Tokeniser
+from tasks.retrieval.model_files import ModelCard
+from tasks.retrieval.texts import Texts
+from tasks.retrieval.vocabulary import Rows, Vocabulary
+
+
+class Encoder(Protocol):
+    """A tower that reads texts, or what prepare has already read, and gives vectors."""
+
+    def read(self, texts: Sequence[str]) -> Any:  # noqa: ANN401 - its own form of input, handed back to `vectors`
+        """Return the input of normalised texts."""
+
+    def read_prepared(self, table: pa.Table) -> Any:  # noqa: ANN401 - as above
+        """Return the input of rows of train.parquet or classes.parquet, without tokenising again."""
+
+    def vectors(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - as above
+        """Return (n, S, o) vectors, not yet of unit length; zero for a text without any known feature."""
+
+
+class BagEncoder:
+    """The bag tower in numpy."""
+
+    def __init__(self, card: ModelCard, arrays: dict[str, NDArray[np.float32]], folder: Path) -> None:
+        self._card, self._arrays = card, arrays
+        self._vocabulary = Vocabulary.from_table(pq.read_table(folder / "vocabulary.parquet"))
+        self._tokeniser = Tokeniser(card.text)
+        embeddings = arrays.pop("embeddings")  # in half precision, which no product takes: kept in single precision
+        self._shape = embeddings.shape[1:]
+        self._embeddings = embeddings.reshape(len(embeddings), -1).astype(np.float32)
+        self.read([""])  # builds what features are looked up in: not while the first query waits
+
+    def read(self, texts: Sequence[str]) -> Rows:
+        """Return the texts' tf-idf rows."""
+        return self._vocabulary.rows(texts, self._tokeniser)
+
+    def read_prepared(self, table: pa.Table) -> Rows:
+        """Return the tf-idf rows that prepare wrote."""
+        return Rows.from_lists(table["features"], table["weights"])
+
+    def vectors(self, read: Rows) -> NDArray[np.float32]:
+        """Return (n, S, o): weighted sums of embeddings through the layers."""
+        bags = sp.csr_array((read.weights, read.columns, read.offsets), shape=(len(read), len(self._embeddings)))
+        return apply_layers(self._card, self._arrays, (bags @ self._embeddings).reshape(len(read), *self._shape))
+
+
+def apply_layers(
+    card: ModelCard, arrays: dict[str, NDArray[np.float32]], x: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Apply the layers behind the embeddings: (n, S, in) to (n, S, o), as `tasks.train.towers.Layers` does."""
+    count = sum(name.startswith("layers.weights.") for name in arrays)
+    hidden = len(card.model.hidden) - (card.model.tower == "lstm" and bool(card.model.hidden))
+    for number in range(count):
+        weight, bias = arrays[f"layers.weights.{number}"], arrays[f"layers.biases.{number}"]
+        x = np.einsum("nsi,sio->nso", x, weight, optimize=True) + bias[:, 0]
+        if number < hidden:
+            x = _ACTIVATIONS[card.model.activation](x)
+    return x
+
+
+def _gelu(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    from scipy.special import erf
+
+    y: NDArray[np.float32] = (x * np.float32(0.5) * (1 + erf(x / np.float32(np.sqrt(2))))).astype(np.float32)
+    return y
+
+
+_ACTIVATIONS: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
+    "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, 0),
+    "gelu": _gelu,
+    "none": lambda x: x,
+}
+
+
+class LstmEncoder:
+    """The LSTM tower; imports torch."""
+
+    def __init__(self, card: ModelCard, arrays: dict[str, NDArray[np.float32]], folder: Path) -> None:
+        import torch
+
+        self._card, self._arrays = card, arrays
+        self._tokeniser = Tokeniser(card.text)
+        words: list[str] = pq.read_table(folder / "words.parquet")["word"].to_pylist()
+        self._number = {word: n for n, word in enumerate(words)}
+        self._embeddings = torch.from_numpy(arrays["embeddings"].astype(np.float32)).transpose(0, 1)  # (S, V, d)
+        states = {name[5:]: torch.from_numpy(array) for name, array in arrays.items() if name.startswith("lstm.")}
+        size = states["weight_hh_l0"].shape[2]
+        self._lstms = [torch.nn.LSTM(self._embeddings.shape[2], size, batch_first=True) for _ in self._embeddings]
+        for tower, lstm in enumerate(self._lstms):
+            lstm.load_state_dict({name: stacked[tower] for name, stacked in states.items()})
+
+    def read(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the texts' words by number, 0 for an unknown one."""
+        return [[self._number.get(word, 0) for word in self._tokeniser.words(text)] for text in texts]
+
+    def read_prepared(self, table: pa.Table) -> list[list[int]]:
+        """Return the words that prepare wrote."""
+        words: list[list[int]] = table["words"].to_pylist()
+        return words
+
+    def vectors(self, read: list[list[int]]) -> NDArray[np.float32]:
+        """Return (n, S, o): each LSTM's last state through the layers."""
+        import torch
+
+        grid = torch.zeros(len(read), max(1, *map(len, read)) if read else 1, dtype=torch.long)
+        for n, row in enumerate(read):
+            grid[n, : len(row)] = torch.tensor(row)
+        last = torch.tensor([max(len(row), 1) - 1 for row in read], dtype=torch.long)
+        with torch.no_grad():
+            states = [
+                lstm(table[grid])[0][torch.arange(len(read)), last]
+                for table, lstm in zip(self._embeddings, self._lstms, strict=True)
+            ]
+        return apply_layers(self._card, self._arrays, torch.stack(states, dim=1).numpy())
+
+
+class PretrainedEncoder:
+    """The pretrained tower, from the files of its own folder; imports torch and transformers."""
+
+    def __init__(self, card: ModelCard, arrays: dict[str, NDArray[np.float32]], folder: Path) -> None:
+        from tasks.retrieval import pretrained  # which brings torch
+
+        self._card, self._arrays = card, arrays
+        pretrained.load_transformers()  # not to have it is no fault of the folder
+        try:
+            self._tokenise = pretrained.Tokeniser(card.model)
+            self._encoder = pretrained.Encoder(card.model, self._tokenise.size)
+        except SettingsError as error:
+            raise StaleFile(f"{folder} is damaged: {error}; run the corpus again") from error
+
+    def read(self, texts: Sequence[str]) -> Texts:
+        """Return the texts' tokens."""
+        return self._tokenise(texts)
+
+    def read_prepared(self, table: pa.Table) -> Texts:
+        """Return the tokens of the queries: prepare does not know them."""
+        return self._tokenise(table["query"].to_pylist())
+
+    def vectors(self, read: Texts) -> NDArray[np.float32]:
+        """Return (n, 1, o): the encoder's pooled states through the layers."""
+        return apply_layers(self._card, self._arrays, self._encoder.vectors(read)[:, None])
+
+
+ENCODERS: dict[str, Callable[[ModelCard, dict[str, NDArray[np.float32]], Path], Encoder]] = {
+    "bag": BagEncoder,
+    "lstm": LstmEncoder,
+    "pretrained": PretrainedEncoder,
+}
