@@ -112,7 +112,9 @@ def _lay_out(table: Table, row: HeadRow, columns: Columns, keep_payload: bool, h
     width = len(row.cells)
     after = row.line - 1 if headless else row.end
     # Similar questions may go on beyond the header; in a text file, a comma in one of them looks the same.
-    ragged = columns.queries[-1:] == [width - 1] and (table.sheet is not None or len(columns.queries) > 1)
+    ragged = columns.queries[-1:] == [width - 1] and (
+        table.sheet is not None or len(columns.queries) > 1 or columns.open_ended
+    )
     selection = Selection(
         after, width, [*taken, *payload], (columns.queries[0] if columns.queries else None, columns.question), ragged
     )

@@ -1,6 +1,6 @@
 """What a file gives: its tables, the columns that are read of each, and their rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -11,8 +11,9 @@ from schemas.errors import SourceError
 from schemas.ingest import Role, SourceFile
 from schemas.settings import Source
 from tasks.ingest.addresses import BUNDLED
-from tasks.ingest.columns import find_columns, quoted
+from tasks.ingest.columns import BY_ANSWER, Columns, find_columns, quoted
 from tasks.ingest.decoding import find_encoding, find_format
+from tasks.ingest.faq import find_faq_columns, name_by_first_question
 from tasks.ingest.importers import Imported, Importer, find_importer
 from tasks.ingest.input_file import InputFile, reading
 from tasks.ingest.labels import make_plain
@@ -51,13 +52,8 @@ def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSourc
     if importer:
         pairs = _import(importer, file, source)
         return [OpenedSource(file.name, "imported", pairs, kind=importer.name)]
-    find = partial(
-        find_columns, query_column=source.query_column, question_column=source.question_column, name=file.name
-    )
-    explode = source.multiple_labels == "explode"
-    return [
-        replace(opened, pairs=make_plain(opened.pairs, explode=explode)) for opened in open_columns(file, source, find)
-    ]
+    find = partial(_find_columns, source, file.name)
+    return [_refine(opened, source) for opened in open_columns(file, source, find)]
 
 
 def open_columns(file: InputFile, source: Source, find: ColumnFinder, keep_payload: bool = True) -> list[OpenedSource]:
@@ -98,6 +94,25 @@ def describe_source(opened: OpenedSource, role: Role, rows: int, quarantined: in
         rows=rows,
         quarantined=quarantined,
     )
+
+
+def _find_columns(source: Source, name: str, header: Sequence[str]) -> Columns:
+    """Return the columns of queries and standard questions, or of questions and answers where nothing is named."""
+    try:
+        return find_columns(header, source.query_column, source.question_column, name)
+    except SourceError:
+        faq = None if source.query_column or source.question_column else find_faq_columns(header)
+        if faq is None:
+            raise
+        return faq
+
+
+def _refine(opened: OpenedSource, source: Source) -> OpenedSource:
+    """Take lists and several labels apart, and name the answers of a FAQ table by their first questions."""
+    pairs = make_plain(opened.pairs, explode=source.multiple_labels == "explode")
+    if opened.layout and opened.layout.columns.why_question == BY_ANSWER:
+        pairs = name_by_first_question(opened.pairs, opened.name)
+    return replace(opened, pairs=pairs)
 
 
 def _open_sheets(
