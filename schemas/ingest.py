@@ -15,6 +15,7 @@ class SourceFile(BaseModel):
     name: str  # as the settings name it
     role: Role
     format: Literal["csv", "jsonl", "json", "yaml", "parquet", "excel", "bundled", "imported"]
+    kind: str | None = None  # of another platform's export
     encoding: str | None = None  # None: not a text file
     delimiter: str | None = None  # None: not a CSV or TSV file
     columns: list[str]  # the two that were read: query and standard question; of a list: id (if any) and text

@@ -18,7 +18,7 @@ from tasks.ingest.importers import find_importer
 from tasks.ingest.input_file import InputFile, reading
 
 BUNDLED = "bundled:"
-_DEEPEST = 3  # folders below each other in one export
+_DEEPEST = 5  # folders below one that an importer reads as a whole: Dialogflow CX has four
 _TABLES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".xlsm")
 
 

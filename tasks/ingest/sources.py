@@ -88,6 +88,7 @@ def describe_source(opened: OpenedSource, role: Role, rows: int, quarantined: in
         name=opened.name,
         role=role,
         format=opened.format,
+        kind=opened.kind,
         encoding=table.encoding if table else None,
         delimiter=table.delimiter if table and layout else None,
         columns=[layout.names[at] for at in read] if layout else [],

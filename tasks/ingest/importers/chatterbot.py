@@ -5,10 +5,7 @@ from collections.abc import Iterator
 from schemas.settings import Source
 from tasks.ingest.importers.look import DocumentImporter
 from tasks.ingest.labels import Imported
-from tasks.ingest.tables import BadRow
 from tasks.ingest.values import Item, Outline, texts
-
-NO_REPLY = "conversation without a reply"
 
 
 def _fits(outline: Outline) -> bool:
@@ -20,10 +17,8 @@ def _convert(item: Item, _: Source) -> Iterator[Imported]:
     if item.path != ("conversations",):
         return
     said = texts(item.value)
-    if len(said) > 1:
-        yield item.line, said[0], said[1]
-    else:
-        yield BadRow(item.line, NO_REPLY, said[0] if said else None, None)
+    query, reply = [*said, "", ""][:2]
+    yield item.line, query, reply
 
 
 CHATTERBOT = DocumentImporter("ChatterBot corpus", _fits, _convert)

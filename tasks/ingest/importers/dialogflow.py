@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from schemas.errors import SourceError
 from schemas.settings import Source
 from tasks.ingest.documents import read_document
 from tasks.ingest.importers.look import Look
@@ -54,11 +53,8 @@ def _find_intent(file: InputFile, parts: tuple[InputFile, ...]) -> str:
     described = next((part for part in parts if PurePosixPath(part.path) == own), None)
     if described is None:
         return stem
-    try:
-        with reading(described), described.open() as stream:
-            intent = json.load(stream)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{described.name} is no JSON ({error}); export the agent again") from error
+    with reading(described), described.open() as stream:
+        intent = json.load(stream)
     return as_text(intent.get("displayName") or intent.get("name") or stem) if isinstance(intent, dict) else stem
 
 

@@ -13,6 +13,7 @@ from tasks.ingest.values import Item, Outline
 # [text](entity:value), [text]{"entity": ...} or [text][{...}, {...}]
 _ENTITY = re.compile(r"\[([^\[\]]+)\](?:\([^()]*\)|\{[^{}]*\}|\[\{[^\[\]]*\}\])")
 _SECTION = re.compile(r"#+\s*(intent|synonym|regex|lookup)\s*:\s*(.*?)\s*$")
+_MARKS = ("#", "-", "*", "+", "<!--")
 _BULLET = re.compile(r"\s*[-*+]\s+(.*)")
 
 
@@ -60,7 +61,8 @@ def _convert_json(item: Item, _: Source) -> Iterator[Imported]:
 
 
 def _fits_markdown(lines: list[str]) -> bool:
-    return any((found := _SECTION.match(line)) and found[1] == "intent" for line in lines)
+    sections = any((found := _SECTION.match(line)) and found[1] == "intent" for line in lines)
+    return sections and sum(line.lstrip().startswith(_MARKS) for line in lines) >= 0.9 * len(lines)
 
 
 def _convert_markdown(lines: Iterator[tuple[int, str]], _: Source) -> Iterator[Imported]:
