@@ -55,7 +55,7 @@ ROWS ?= 100_000 1_000_000 10_000_000
 
 bench-scale: .venv/ready ## seconds, memory and disk of every step at 0.1, 1 and 10 million rows; one epoch, up to 1 million
 	$(BIN)/python -m tests.benchmarks.scale --rows $(ROWS) --steps ingest validate prepare prove train evaluate \
-	    --set training.epochs=1 training.choose=false model.towers=4
+	    --set training.epochs=1 training.choose=false model.ensemble=4
 
 # The peers' packages never meet ours.
 .venv-peers/ready: constraints.txt

@@ -39,7 +39,9 @@ def cli() -> None:
 @click.option("--questions", metavar="FILE", help="List of standard questions (columns id, text).")
 @click.option("--query-column", metavar="NAME", help="Column of the queries; found by common names otherwise.")
 @click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
-@click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting, e.g. model.hidden=[64].")
+@click.option(
+    "--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting, e.g. model.hidden_dims=[64]."
+)
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1), help="With --all: at a time.")
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
 def run(corpora: Sequence[str], every: bool, processes: int, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
@@ -47,7 +49,7 @@ def run(corpora: Sequence[str], every: bool, processes: int, as_json: bool, **so
 
     \b
     dssm run a                                     settings from data/corpora/a.toml
-    dssm run a --set model.hidden=[64]             one of them changed
+    dssm run a --set model.hidden_dims=[64]             one of them changed
     dssm run bank --source train.csv --test-source test.csv
     dssm run --all --processes 2                   every corpus in a process of its own, two at a time
 
@@ -387,6 +389,23 @@ def deploy(pool: str | None) -> int:
         _show_changes(apply(deployments, broken), done=True)
         _print(f"open {server.ui}/deployments")
     return 2 if broken else 0
+
+
+@cli.command()
+@click.argument("section", required=False)
+def settings(section: str | None) -> int:
+    """Explain every setting of a corpus, as Markdown: description, bounds and default.
+
+    \b
+    dssm settings                                  all of them, docs/settings.md
+    dssm settings model                            those of one section
+    """
+    from schemas.reference import section_names, settings_page
+
+    if section is not None and section not in section_names():
+        raise click.UsageError(f"there is no section {section!r}; there are {', '.join(filter(None, section_names()))}")
+    _print(settings_page(section).rstrip())
+    return 0
 
 
 def _describe(pool: str | None) -> tuple[Any, dict[str, str]]:

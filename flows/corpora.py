@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import logging
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -11,13 +12,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from schemas.errors import SettingsError
-from schemas.settings import CorpusSettings
+from schemas.settings import CorpusSettings, use_new_names
 from schemas.workspace import CHECKOUT, default_home, models_root
 from tasks.mirror import fetch, follow, list_corpora
 from tasks.publish.versions import read_live
 
 _PATHS = ("path", "test_path", "questions_path")  # of [source]
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
+_LOGGER = logging.getLogger("dssm.settings")
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # s3://..., bundled:c
 
 
@@ -82,16 +84,16 @@ def build_settings(raw: Mapping[str, Any], where: str) -> CorpusSettings:
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return `--set` arguments as a nested dict: `model.hidden=[64]`, values as in TOML; null empties a setting."""
+    """Return `--set` arguments as a nested dict: `model.hidden_dims=[64]`, values as in TOML; null empties one."""
     merged: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise SettingsError(f"--set {pair}: write it as section.key=value, e.g. --set model.hidden=[64]")
+            raise SettingsError(f"--set {pair}: write it as section.key=value, e.g. --set model.hidden_dims=[64]")
         nested: Any = _parse_value(value.strip())
         for part in reversed(key.strip().split(".")):
             nested = {part: nested}
-        merged = merge(merged, nested)
+        merged = merge(merged, _renamed(nested, "--set"))
     _find_golden(merged, Path.cwd())
     _find_encoder(merged, Path.cwd())
     return merged
@@ -116,6 +118,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raw = tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is not TOML: {error}") from error
+    raw = _renamed(raw, str(file))
     source = raw.get("source")
     if isinstance(source, dict):
         for key in _PATHS:
@@ -130,6 +133,17 @@ def _read_toml(file: Path) -> dict[str, Any]:
         text["user_dictionary"] = absolute(text["user_dictionary"], file.parent)
     _find_encoder(raw, file.parent)
     return raw
+
+
+def _renamed(raw: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return raw settings with the names of today; warn of each old one."""
+    try:
+        renamed, notes = use_new_names(raw)
+    except ValueError as error:
+        raise SettingsError(f"{where}: {error}") from error
+    for note in notes:
+        _LOGGER.warning("%s: %s", where, note)
+    return renamed
 
 
 def _find_golden(raw: Mapping[str, Any], base: Path) -> None:
@@ -163,7 +177,7 @@ def _remembered(name: str) -> dict[str, Any]:
             f"no corpus {name!r}{hint} Known: {', '.join(known) or 'none'}. Add data/corpora/{name}.toml, or give its "
             f"rows: dssm run {name} --source FILE"
         )
-    settings: dict[str, Any] = json.loads((fetch(models, version) / "settings.json").read_bytes())
+    settings, _ = use_new_names(json.loads((fetch(models, version) / "settings.json").read_bytes()))
     return settings
 
 

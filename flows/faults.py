@@ -33,7 +33,7 @@ def as_fault(error: BaseException) -> PipelineError | None:
         )
     if isinstance(error, MemoryError) or type(error).__name__ in _NO_MEMORY:
         return MachineFault(
-            f"out of memory ({type(error).__name__}); close other programs, lower model.towers or "
+            f"out of memory ({type(error).__name__}); close other programs, lower model.ensemble or "
             "training.batch_size, or, if it was a GPU's, set training.device = 'cpu'"
         )
     return None

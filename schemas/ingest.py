@@ -12,15 +12,24 @@ class SourceFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str  # as the settings name it
+    name: str  # as the settings name it; of a workbook with several tables, the sheet in brackets
     role: Role
     format: Literal["csv", "jsonl", "json", "yaml", "parquet", "excel", "bundled", "imported"]
     kind: str | None = None  # of another platform's export
     encoding: str | None = None  # None: not a text file
     delimiter: str | None = None  # None: not a CSV or TSV file
-    columns: list[str]  # the two that were read: query and standard question; of a list: id (if any) and text
+    sheet: str | None = None
+    header_line: int | None = None  # from 1; 0: names that stand in no line; None: it has no header
+    columns: list[str]  # of the queries, then of the standard question; of a list: id (if any), then text
+    why_query: str | None = None  # how these columns were found; None: there was no choice
+    why_question: str | None = None
+    payload_columns: list[str] = []  # kept beside the standard question
+    unused_columns: list[str] = []
     rows: int  # usable
     quarantined: int
+    reasons: dict[str, int] = {}  # rows set aside, by reason; most frequent first
+    samples: list[tuple[str, str]] = []  # the first three: query and standard question
+    notes: list[str] = []  # what was done to the rows
 
 
 class IngestFacts(BaseModel):
@@ -34,6 +43,7 @@ class IngestFacts(BaseModel):
     quarantined: int  # training rows set aside
     quarantined_test: int
     reasons: dict[str, int]  # rows set aside, of both roles, by reason; most frequent first
+    without_query: int = 0  # standard questions of rows without a query: classes that are retrievable by their text
     unlisted_rows: int = 0  # training rows whose standard question is not in the owner's list
     files: list[SourceFile]
     warnings: list[str]

@@ -4,8 +4,9 @@ One TOML file is the whole truth about a corpus. It is parsed once into a frozen
 nothing else in the project reads a file or an environment variable to decide what to do.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -23,7 +24,7 @@ _BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at mo
 
 def _shape_form(schema: dict[str, Any]) -> None:
     # A form, a deployment or an API call hands over a whole settings object. Were fields optional
-    # there, one that sends only `{"model": {"hidden": [64]}}` would silently run on our defaults.
+    # there, one that sends only `{"model": {"hidden_dims": [64]}}` would silently run on our defaults.
     schema["required"] = list(schema.get("properties", {}))
     for field in schema.get("properties", {}).values():  # the UI shows descriptions, and bounds only once broken
         bounds = ", ".join(f"{word} {field[key]:g}" for key, word in _BOUNDS.items() if key in field)
@@ -42,6 +43,19 @@ class Section(BaseModel):
         serialize_by_alias=True,
         json_schema_extra=_shape_form,
     )
+    RENAMED: ClassVar[Mapping[str, str]] = {}  # names of earlier versions, by which published models still speak
+    REMOVED: ClassVar[Mapping[str, str]] = {}  # settings of earlier versions, with why each has gone
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_old_names(cls, data: Any) -> Any:  # noqa: ANN401 - raw input of any shape
+        return cls._with_new_names(data) if isinstance(data, dict) else data
+
+    @classmethod
+    def _with_new_names(cls, data: dict[str, Any]) -> dict[str, Any]:
+        renamed = {cls.RENAMED[key]: value for key, value in data.items() if key in cls.RENAMED}
+        old = {*cls.RENAMED, *cls.REMOVED}
+        return renamed | {key: value for key, value in data.items() if key not in old}
 
 
 class Source(Section):
@@ -74,6 +88,19 @@ class Source(Section):
     sheet: str | list[str] | None = Field(
         default=None,
         description="Sheet of a workbook, or several, or '*'; empty: all visible sheets that have the columns.",
+    )
+    split: str | list[str] = Field(
+        default="auto",
+        description="Several similar questions in one cell: 'auto' splits where the column is sure to hold lists, "
+        "'none' never, 'lines' at line breaks; else the separators, as the characters of a text or as a list.",
+    )
+    markup: Literal["keep", "strip"] = Field(
+        default="keep", description="HTML tags and entities in queries: kept and told, or stripped."
+    )
+    fill_down: Literal["auto", "none"] = Field(
+        default="auto",
+        description="Rows without a standard question take the one above where each stands once, as merged cells do "
+        "when exported; 'none': they are set aside.",
     )
     multiple_labels: Literal["set_aside", "explode"] = Field(
         default="set_aside",
@@ -153,7 +180,7 @@ class _Share(Bound):
     stop: float | None = Field(default=None, ge=0, le=1, description="Beyond this the candidate is held back.")
 
 
-Tolerance = Annotated[_Share, BeforeValidator(_number_is_stop)]  # below_live = 0.05 is short for {stop = 0.05}
+Tolerance = Annotated[_Share, BeforeValidator(_number_is_stop)]  # max_drop_vs_live = 0.05 is short for {stop = 0.05}
 
 
 def _tolerance(name: str, **levels: float) -> Any:  # noqa: ANN401 - pydantic's Field is typed Any
@@ -175,12 +202,14 @@ class DriftBounds(Section):
     doubles at once, all of it under one standard question or in new words.
     """
 
+    RENAMED = {"max_rows_moved": "max_class_shift"}
+
     max_rows_lost: Bound = _at_most("share of the live version's rows that are gone", warn=0.1, stop=0.5)
     max_rows_gained: Bound = _at_most("rows added, as a share of the live version's", warn=1)
     max_classes_removed: Bound = _at_most("share of the live version's standard questions gone", warn=0.05, stop=0.5)
     max_classes_added: Bound = _at_most("share of the standard questions that are new", warn=0.3)
     max_classes_renamed: Bound = _at_most("share of the live version's standard questions renamed", warn=0.05)
-    max_rows_moved: Bound = _at_most(
+    max_class_shift: Bound = _at_most(
         "share of rows that would have to change their standard question to be spread as they were (total variation, "
         "over the standard questions that both have)",
         warn=0.2,
@@ -191,6 +220,8 @@ class DriftBounds(Section):
 
 class Validation(Section):
     """What the corpus must satisfy. Every bound has two levels, warn and stop."""
+
+    REMOVED = {"data_docs": "findings.parquet, the report and the UI show what was found"}
 
     small_class_rows: int = Field(default=3, ge=1, description="A class with at most so many rows is small, in rows.")
     max_query_characters: int = Field(
@@ -212,7 +243,6 @@ class Validation(Section):
     expectations: list[CustomExpectation] = Field(
         default_factory=list, description="Further Great Expectations expectations on the rows."
     )
-    data_docs: bool = Field(default=False, description="Also write Great Expectations' Data Docs beside the run.")
 
 
 class Split(Section):
@@ -254,6 +284,8 @@ class Negatives(Section):
 class Model(Section):
     """The towers."""
 
+    RENAMED = {"towers": "ensemble", "embedding": "embedding_dim", "hidden": "hidden_dims", "output": "output_dim"}
+
     tower: Literal["bag", "lstm", "pretrained"] = Field(
         default="bag",
         description="bag: weighted n-grams; lstm: the article's DSSM-LSTM; pretrained: a Hugging Face encoder.",
@@ -272,23 +304,23 @@ class Model(Section):
         le=8192,
         description="pretrained: a longer text is cut here, in tokens, special ones included.",
     )
-    embedding: int = Field(
+    embedding_dim: int = Field(
         default=64, ge=2, le=4096, description="bag, lstm: embedding size, the article's 'input layer'."
     )
-    hidden: list[Annotated[int, Field(ge=1, le=8192)]] = Field(
+    hidden_dims: list[Annotated[int, Field(ge=1, le=8192)]] = Field(
         default_factory=list,
         max_length=8,
         description="Sizes of the hidden layers; for lstm the first is the LSTM's state.",
     )
     activation: Literal["tanh", "relu", "gelu", "none"] = Field(default="tanh", description="After each hidden layer.")
-    output: int | None = Field(
+    output_dim: int | None = Field(
         default=None, ge=2, le=4096, description="Size of a tower's vector; empty: that of the last layer."
     )
-    towers: int = Field(
+    ensemble: int = Field(
         default=8,
         ge=1,
         le=32,
-        description="Towers of different seeds trained side by side; their cosines are averaged. pretrained: 1.",
+        description="Members of different seeds, trained side by side; their cosines are averaged. pretrained: 1.",
     )
     class_vectors: bool = Field(default=True, description="Add a small learned vector to each standard question's.")
     exemplars: int = Field(
@@ -308,9 +340,9 @@ class Model(Section):
     @model_validator(mode="before")
     @classmethod
     def _one_encoder(cls, data: Any) -> Any:  # noqa: ANN401 - raw input of any shape
-        """Several copies of one encoder would start alike: the default of `towers` is for those that start random."""
+        """Several copies of one encoder would start alike: the default of `ensemble` is for those that start random."""
         if isinstance(data, dict) and data.get("tower") == "pretrained":
-            return {"towers": 1, **data}
+            return {"ensemble": 1, **cls._with_new_names(data)}
         return data
 
     @model_validator(mode="after")
@@ -319,8 +351,8 @@ class Model(Section):
             raise ValueError(
                 "tower 'pretrained' needs model.encoder: a local folder, or a name at the Hugging Face hub"
             )
-        if self.tower == "pretrained" and self.towers != 1:
-            raise ValueError(f"tower 'pretrained' is one encoder: set model.towers = 1 (it is {self.towers})")
+        if self.tower == "pretrained" and self.ensemble != 1:
+            raise ValueError(f"tower 'pretrained' is one encoder: set model.ensemble = 1 (it is {self.ensemble})")
         if self.tower != "pretrained" and self.encoder is not None:
             raise ValueError(
                 f"model.encoder is for tower 'pretrained', and the tower is {self.tower!r}: set model.tower = "
@@ -430,15 +462,22 @@ class Training(Section):
 class Publishing(Section):
     """When a candidate goes live, and how long old versions stay."""
 
-    below_baseline: Tolerance = _tolerance(
+    RENAMED = {
+        "below_baseline": "max_drop_vs_baseline",
+        "below_live": "max_drop_vs_live",
+        "below_live_by_size": "max_drop_vs_live_by_size",
+        "hold_verdicts": "hold_causes",
+    }
+
+    max_drop_vs_baseline: Tolerance = _tolerance(
         "without a live version, how far recall@10 lies below the best baseline", warn=0.0, stop=0.02
     )
-    below_live: Tolerance = _tolerance(
+    max_drop_vs_live: Tolerance = _tolerance(
         "with a live version, how far recall@10 lies below it, on the same rows; counts only where it is no chance",
         warn=0.0,
         stop=0.01,
     )
-    below_live_by_size: Tolerance = _tolerance(
+    max_drop_vs_live_by_size: Tolerance = _tolerance(
         "the same among the test rows of each size of class (1-3 training rows, 4-10, 11-50, more)", warn=0.0, stop=0.03
     )
     confidence: float = Field(
@@ -448,7 +487,7 @@ class Publishing(Section):
         description="How sure a loss against the live version must be to hold a candidate back: of 100 nights with as "
         "good a candidate, at most 100 (1 - this) hold it back, all sizes of class together.",
     )
-    hold_verdicts: list[Cause] = Field(
+    hold_causes: list[Cause] = Field(
         default_factory=lambda: [cause for cause in get_args(Cause) if cause not in ("none", "unknown")],
         description="Causes of a failed training that hold a candidate back; any other failure is a warning: where no "
         "cause was found, recall decides.",
@@ -579,6 +618,8 @@ class CorpusSettings(Section):
     @classmethod
     def _refuse_partial(cls, data: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - raw input of any shape
         """A TOML may leave out what it does not change (context fill_defaults); a parameter may not."""
+        if isinstance(data, dict):
+            data, _ = use_new_names(data)
         fills = bool(info.context and info.context.get("fill_defaults"))
         if isinstance(data, dict) and not fills:
             if missing := _missing(cls, data):
@@ -599,3 +640,32 @@ def _missing(section: type[BaseModel], data: dict[str, Any], prefix: str = "") -
         elif isinstance(value, dict) and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             missing += _missing(field.annotation, value, f"{prefix}{key}.")
     return missing
+
+
+def use_new_names(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return raw settings as this version has them, and a sentence for each that was renamed or removed since.
+
+    Raises:
+        ValueError: a setting is given by both of its names.
+    """
+    return _use_new_names(CorpusSettings, raw, "")
+
+
+def _use_new_names(section: type[Section], raw: Mapping[str, Any], prefix: str) -> tuple[dict[str, Any], list[str]]:
+    fields = {field.alias or name: field for name, field in section.model_fields.items()}
+    renamed, notes = dict[str, Any](), list[str]()
+    for key, value in raw.items():
+        if key in section.REMOVED:
+            notes.append(f"{prefix}{key} is no setting any more, and is ignored: {section.REMOVED[key]}; remove it")
+            continue
+        name = section.RENAMED.get(key, key)
+        if name != key:
+            if name in raw:
+                raise ValueError(f"{prefix}{key} is the old name of {prefix}{name}, and both are given: remove the old")
+            notes.append(f"{prefix}{key} is now called {prefix}{name}; the old name works for this version only")
+        kind = fields[name].annotation if name in fields else None
+        if isinstance(value, Mapping) and isinstance(kind, type) and issubclass(kind, Section):
+            value, more = _use_new_names(kind, value, f"{prefix}{name}.")
+            notes += more
+        renamed[name] = value
+    return renamed, notes

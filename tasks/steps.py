@@ -112,11 +112,11 @@ def run_step(workspace: Workspace, step: str, inputs: Mapping[str, Any], make: M
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
-    """Return the sha256 of the sources that steps are made of: another version never re-uses this one's files."""
+    """Return the sha256 of what steps are made of: code, templates and the words of the bundled corpora."""
     digest = hashlib.sha256()
-    for package in ("schemas", "tasks"):
+    for package in ("data/bundled", "schemas", "tasks"):
         for file in sorted((CHECKOUT / package).rglob("*")):
-            if file.suffix in {".py", ".j2"}:
+            if file.suffix in {".py", ".j2", ".toml"}:
                 digest.update(canonical_json({"file": file.relative_to(CHECKOUT).as_posix()}) + file.read_bytes())
     return digest.hexdigest()
 

@@ -48,15 +48,15 @@ PAIRS = [(query, question) for question, queries in TOY.items() for query in que
 
 # What makes a run short; everything else is as a user gets it. Written as the command line takes it, too.
 FAST = {
-    "model.embedding": 16,
-    "model.towers": 1,
+    "model.embedding_dim": 16,
+    "model.ensemble": 1,
     "training.epochs": 6,
     "training.batch_size": 16,
     "training.threads": 1,
     "negatives.epochs_drawn": 2,
     "split.test_share": 0.2,
-    "publish.below_baseline": 0.3,  # the gates are tested where they are meant to close
-    "publish.hold_verdicts": [],
+    "publish.max_drop_vs_baseline": 0.3,  # the gates are tested where they are meant to close
+    "publish.hold_causes": [],
 }
 
 

@@ -43,7 +43,7 @@ OUTCOMES = {"pass": "Data passed", "warn": "Data passed with warnings", "fail": 
 class Setting:
     """One setting as the report shows it."""
 
-    key: str  # e.g. "model.hidden"
+    key: str  # e.g. "model.hidden_dims"
     value: str
     default: str  # empty: it has none
     changed: bool

@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from schemas.errors import SourceError
-from tasks.ingest.columns import WITHOUT_HEADER, Columns, find_payload, is_name, quoted
+from tasks.ingest.columns import NAMED, WITHOUT_HEADER, Columns, find_payload, is_name, quoted
 from tasks.ingest.tables import HeadRow, Selection, Table
 
 ColumnFinder = Callable[[Sequence[str]], Columns]
 
+_FEW_ROWS = 10  # say nothing of a column
+_TEXT = 5  # characters of the usual text, which no number or code has
 _FEW_CELLS = 2  # a header has at least as many, else a title would do
 _MANY_ROWS = 10  # without a header, by which its absence is certain
 _LABELS, _TEXTS = 0.7, 0.9  # at most, and at least, so many of the values in a column of labels, and of texts, differ
@@ -46,28 +48,50 @@ def find_layout(readings: list[Table], find: ColumnFinder, keep_payload: bool = 
         SourceError: no row has the columns; the message is of the first row, in its widest reading.
     """
     candidates = [
-        (depth, -_width_agreed(table, row), -len(row.cells), at)
+        (depth, -len(row.cells), -_width_agreed(table, row), at)
         for at, table in enumerate(readings)
         for depth, row in enumerate(table.head[:1] if table.named else table.head)
     ]
-    first_error: tuple[tuple[int, int], SourceError, Table] | None = None
-    for depth, _, cells, at in sorted(candidates, key=lambda one: (one[0], one[2], one[3])):
+    refused: list[tuple[SourceError, Table]] = []
+    for depth, _, _, at in sorted(candidates):
         table, row = readings[at], readings[at].head[depth]
         try:
             columns = find(row.cells)
         except SourceError as error:
-            first_error = first_error or ((depth, cells), error, table)
+            refused.append((error, table))
             continue
         if columns.numbered:
             return _find_numbered(readings, find, keep_payload)
         if depth == 0 or len(row.cells) >= _FEW_CELLS:
             return table, _lay_out(table, row, columns, keep_payload)
-    if first_error is None:
+    if not refused:
         raise SourceError(f"{readings[0].name} is empty")
-    if _NONE_FOUND in str(first_error[1]) and (found := _find_without_header(readings)):
+    if _NONE_FOUND in str(refused[0][0]) and (found := _find_without_header(readings)):
         table, columns = found
         return table, _lay_out(table, table.head[0], columns, keep_payload, headless=True)
-    raise SourceError(_explain(first_error[1], first_error[2], readings))
+    raise SourceError(_explain(*refused[0], readings))
+
+
+def find_doubts(name: str, table: Table, layout: Layout) -> list[str]:
+    """Return why the column of queries may be the wrong one: it repeats where another column of texts does not."""
+    rows = [row.cells for row in table.head if len(row.cells) == len(layout.names)]
+    rows = rows[1:] if layout.header else rows
+    if len(rows) < _FEW_ROWS or layout.columns.why_query == NAMED or len(layout.columns.queries) != 1:
+        return []
+    distinct = [len({row[at] for row in rows}) for at in range(len(layout.names))]
+    length = [sum(len(row[at]) for row in rows) / len(rows) for at in range(len(layout.names))]
+    query = layout.columns.queries[0]
+    better = [
+        at
+        for at in range(len(layout.names))
+        if at not in (query, layout.columns.question) and distinct[at] >= 2 * distinct[query] and length[at] >= _TEXT
+    ]
+    if not better or 2 * distinct[query] > len(rows):
+        return []
+    return [
+        f"{name}: the column {layout.names[query]!r} holds {distinct[query]} different texts in the first {len(rows)} "
+        f"rows, {quoted([layout.names[at] for at in better])} more; if queries stand there, name it with --query-column"
+    ]
 
 
 def _find_numbered(readings: list[Table], find: ColumnFinder, keep_payload: bool) -> tuple[Table, Layout]:
@@ -134,6 +158,8 @@ def _explain(error: SourceError, table: Table, readings: list[Table]) -> str:
     if table.named or _NONE_FOUND not in message:
         return message
     agreed = max(readings, key=lambda one: _width_agreed(one, one.head[0]) if one.head else 0.0)
+    if all(len(one.head[0].cells) < _FEW_CELLS for one in readings):
+        return f"{message}. No comma, TAB, ';' or '|' splits it; name another delimiter in source.delimiter"
     if _width_agreed(agreed, agreed.head[0]) < 1 or len(agreed.head[0].cells) != _FEW_CELLS:
         return message + "; if that is already a row of data, the file has no header: name them by number, from 1"
     values = [Counter(cell) for cell in zip(*(row.cells for row in agreed.head), strict=True)]

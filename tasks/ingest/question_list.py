@@ -1,6 +1,6 @@
 """The owner's list of standard questions: stable ids, and standard questions without rows."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -71,7 +71,9 @@ def read_question_list(file: InputFile, source: Source) -> QuestionList:
         )
     _refuse_repeated(file.name, "text", lines_by_text)
     _refuse_repeated(file.name, "id", lines_by_id)
-    described = describe_source(opened, "questions", len(ids), 0)
+    described = describe_source(
+        opened, "questions", len(ids), Counter(), [(id_, text) for text, id_ in [*ids.items()][:3]]
+    )
     return QuestionList(ids, described)
 
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
+from tasks.ingest.furniture import FOOTER, NOTE, REPEATED_HEADER
 from tasks.ingest.labels import LABEL_REMEDIES
 from tasks.ingest.tables import (
     ERROR_CELL,
@@ -20,6 +21,7 @@ from tasks.retrieval.normalise import normalise, normalise_all
 EMPTY_QUERY = "empty query"
 EMPTY_QUESTION = "empty standard question"
 EMPTY_NORMALISED = "query empty after normalising"
+LONE_UNSEEN = dict.fromkeys(map(ord, ERROR_CELL + NO_VALUE))  # these marks stand for nothing that was in the cell
 LONE_SURROGATE = "lone surrogate"
 NUL_BYTE = "NUL byte"
 ERROR_VALUE = "error value"
@@ -36,10 +38,14 @@ REMEDIES = {
     NUL_BYTE: "the file was damaged as it was written; copy or export it again",
     ERROR_VALUE: "correct the formulas that show #N/A and its like, or clear these cells",
     UNCOMPUTED: "open the workbook in Excel or LibreOffice and save it: a program wrote formulas that nobody computed",
+    REPEATED_HEADER: "nothing: files were joined with their headers",
+    NOTE: "nothing: it explains the columns",
+    FOOTER: "nothing: it is no data",
     TOO_LONG: f"a cell has at most {MAX_CELL_CHARACTERS:,} characters; look for an unclosed quotation mark",
 }
 _KEPT_CHARACTERS = 1_000  # of an unusable cell: enough to recognise it
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNSEEN = dict.fromkeys(map(ord, ERROR_CELL + NO_VALUE))  # these marks stand for nothing that was in the cell
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ def _find_reason(query: str, norm: str, label: str, is_bad_class: bool) -> str |
         return ERROR_VALUE
     if any(NO_VALUE in cell for cell in cells):
         return UNCOMPUTED
-    if any(map(_SURROGATE.search, cells)):
+    if any(map(SURROGATE.search, cells)):
         return LONE_SURROGATE
     if any("\0" in cell for cell in cells):
         return NUL_BYTE
@@ -114,11 +120,12 @@ def _find_reason(query: str, norm: str, label: str, is_bad_class: bool) -> str |
 def is_usable_class(text: str) -> bool:
     """Whether a trimmed text can be a standard question: readable, finite, and not only invisible characters."""
     return (
-        len(text) <= MAX_CELL_CHARACTERS and "\0" not in text and not _SURROGATE.search(text) and normalise(text) != ""
+        len(text) <= MAX_CELL_CHARACTERS and "\0" not in text and not SURROGATE.search(text) and normalise(text) != ""
     )
 
 
 def _printable(row: BadRow) -> BadRow:
     """Return the row with texts that UTF-8 can hold, cut to a length that can be looked at."""
-    cells = [cell and _SURROGATE.sub("\ufffd", cell[:_KEPT_CHARACTERS]) for cell in (row.query, row.question)]
+    kept = [cell and cell[:_KEPT_CHARACTERS].translate(_UNSEEN) for cell in (row.query, row.question)]
+    cells = [cell and SURROGATE.sub("\ufffd", cell) for cell in kept]
     return replace(row, query=cells[0], question=cells[1])

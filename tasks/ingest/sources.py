@@ -1,5 +1,6 @@
 """What a file gives: its tables, the columns that are read of each, and their rows."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -17,8 +18,8 @@ from tasks.ingest.faq import find_faq_columns, name_by_first_question
 from tasks.ingest.importers import Imported, Importer, find_importer
 from tasks.ingest.input_file import InputFile, reading
 from tasks.ingest.labels import make_plain
-from tasks.ingest.layout import ColumnFinder, Layout, find_layout
-from tasks.ingest.melting import read_pairs
+from tasks.ingest.layout import ColumnFinder, Layout, find_doubts, find_layout
+from tasks.ingest.melting import Melting
 from tasks.ingest.opening import open_tables
 from tasks.ingest.tables import BATCH_ROWS, BadRow, Format, Pairs, Table
 
@@ -33,7 +34,8 @@ class OpenedSource:
     table: Table | None = None
     layout: Layout | None = None
     kind: str | None = None  # of an export of another platform
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # these two are complete once all rows have been read
+    warnings: list[str] = field(default_factory=list)
 
 
 def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSource]:
@@ -76,14 +78,24 @@ def open_columns(file: InputFile, source: Source, find: ColumnFinder, keep_paylo
             raise SourceError(
                 f"{error}. The header was split at {source.delimiter!r}, as source.delimiter says"
             ) from None
-        return [OpenedSource(file.name, table.format, read_pairs(table, layout), table, layout)]
-    return _open_sheets(file, [group[0] for group in groups], source.sheet, find, keep_payload)
+        return [_melt(file.name, table, layout, source)]
+    return _open_sheets(file, [group[0] for group in groups], source, find, keep_payload)
 
 
-def describe_source(opened: OpenedSource, role: Role, rows: int, quarantined: int) -> SourceFile:
+def _melt(name: str, table: Table, layout: Layout, source: Source) -> OpenedSource:
+    melting = Melting(name, table, layout, source, table.notes, find_doubts(name, table, layout))
+    return OpenedSource(
+        name, table.format, melting.pairs(), table, layout, notes=melting.notes, warnings=melting.warnings
+    )
+
+
+def describe_source(
+    opened: OpenedSource, role: Role, rows: int, reasons: Counter[str], samples: list[tuple[str, str]]
+) -> SourceFile:
     """Return what ingest says of a table that was read."""
     table, layout = opened.table, opened.layout
     read = [*layout.columns.queries, layout.columns.question] if layout else []
+    columns = layout.columns if layout else None
     return SourceFile(
         name=opened.name,
         role=role,
@@ -91,9 +103,18 @@ def describe_source(opened: OpenedSource, role: Role, rows: int, quarantined: in
         kind=opened.kind,
         encoding=table.encoding if table else None,
         delimiter=table.delimiter if table and layout else None,
+        sheet=table.sheet if table else None,
+        header_line=layout.header.line if layout and layout.header else None,
         columns=[layout.names[at] for at in read] if layout else [],
+        why_query=columns.why_query if columns else None,
+        why_question=columns.why_question if columns else None,
+        payload_columns=[layout.names[at] for at in layout.payload] if layout else [],
+        unused_columns=layout.unused if layout else [],
         rows=rows,
-        quarantined=quarantined,
+        quarantined=reasons.total(),
+        reasons=dict(reasons.most_common()),
+        samples=samples,
+        notes=opened.notes,
     )
 
 
@@ -117,8 +138,9 @@ def _refine(opened: OpenedSource, source: Source) -> OpenedSource:
 
 
 def _open_sheets(
-    file: InputFile, sheets: list[Table], wanted: str | list[str] | None, find: ColumnFinder, keep_payload: bool
+    file: InputFile, sheets: list[Table], source: Source, find: ColumnFinder, keep_payload: bool
 ) -> list[OpenedSource]:
+    wanted = source.sheet
     chosen = _choose_sheets(file, sheets, wanted)
     filled = [sheet for sheet in chosen if sheet.head]
     if not filled:
@@ -134,21 +156,28 @@ def _open_sheets(
     read = found if wanted else visible or found
     if not read or (wanted not in (None, "*") and errors):
         raise _refusal(errors, len(filled), word)
-    notes = [f"the sheet {table.sheet!r} is hidden" for table, _ in read if table.hidden]
-    left = [str(one[0].sheet) for one in found if one not in read]
-    if left:
-        notes.append(f"hidden sheets with the same columns were not read: {quoted(left)}; name them in source.sheet")
-    if errors:
-        notes.append(
-            f"{word}s without these columns were not read: {quoted([str(sheet.sheet) for sheet, _ in errors])}"
-        )
     several = len(read) > 1
-    return [
-        OpenedSource(
-            table.name if several else file.name, table.format, read_pairs(table, layout), table, layout, notes=notes[:]
+    opened = [_melt(table.name if several else file.name, table, layout, source) for table, layout in read]
+    opened[0].warnings.extend(_describe_sheets(file.name, found, read, errors, word))
+    return opened
+
+
+def _describe_sheets(
+    name: str,
+    found: list[tuple[Table, Layout]],
+    read: list[tuple[Table, Layout]],
+    errors: list[tuple[Table, SourceError]],
+    word: str,
+) -> list[str]:
+    told = [f"{name}: the sheet {table.sheet!r} that was read is hidden" for table, _ in read if table.hidden]
+    if left := [str(one[0].sheet) for one in found if one not in read]:
+        told.append(
+            f"{name}: hidden sheets with the same columns were not read: {quoted(left)}; name them in source.sheet"
         )
-        for table, layout in read
-    ]
+    if errors:
+        names = quoted([str(sheet.sheet) for sheet, _ in errors])
+        told.append(f"{name}: {word}s without these columns were not read: {names}")
+    return told
 
 
 def _choose_sheets(file: InputFile, sheets: list[Table], wanted: str | list[str] | None) -> list[Table]:

@@ -27,6 +27,7 @@ class Dialect:
     delimiter: str
     skip_blanks: bool = False  # after the delimiter
     backslash: bool = False  # before a quotation mark inside a cell
+    quotes: bool = True  # around cells; else a quotation mark is a character like any other
 
     @property
     def options(self) -> dict[str, Any]:
@@ -35,6 +36,7 @@ class Dialect:
             "delimiter": self.delimiter,
             "skipinitialspace": self.skip_blanks,
             "escapechar": "\\" if self.backslash else None,
+            "quoting": csv.QUOTE_MINIMAL if self.quotes else csv.QUOTE_NONE,
         }
 
 
@@ -52,20 +54,29 @@ def open_text_tables(file: InputFile, encoding: str, given: str | None) -> list[
         return [Table(file.name, "csv", [], lambda _: iter(()), encoding=encoding)]
     only = given or _declared(lines)
     delimiters = [only] if only else DELIMITERS
-    return [_open(file, encoding, lines, Dialect(delimiter)) for delimiter in delimiters]
+    dialects = [_refine(Dialect(delimiter), lines) for delimiter in delimiters]
+    heads = [_parse_head(lines[:_HEAD_LINES], dialect) for dialect in dialects]
+    tables = [_as_table(file, encoding, head, dialect) for head, dialect in zip(heads, dialects, strict=True)]
+    return tables + [_as_table(file, encoding, *mixed) for mixed in _find_mixed(heads, dialects)]
 
 
-def _open(file: InputFile, encoding: str, lines: list[str], dialect: Dialect) -> Table:
-    dialect = _refine(dialect, lines)
-    head = _parse_head(lines[:_HEAD_LINES], dialect)
-    return Table(
-        file.name,
-        "csv",
-        head,
-        partial(_read, file, encoding, dialect),
-        encoding=encoding,
-        delimiter=dialect.delimiter,
-    )
+def _as_table(file: InputFile, encoding: str, head: list[HeadRow], dialect: Dialect) -> Table:
+    read = partial(_read, file, encoding, dialect)
+    return Table(file.name, "csv", head, read, encoding=encoding, delimiter=dialect.delimiter)
+
+
+def _find_mixed(heads: list[list[HeadRow]], dialects: list[Dialect]) -> list[tuple[list[HeadRow], Dialect]]:
+    """Return readings in which the rows are split at another delimiter than the header, as after it was typed in."""
+    found = []
+    for head in heads:
+        width = len(head[0].cells)
+        if width > 1 and len(head) > 1 and all(len(row.cells) == 1 for row in head[1:]):
+            found += [
+                ([head[0], *other[1:]], dialect)
+                for other, dialect in zip(heads, dialects, strict=True)
+                if other is not head and all(len(row.cells) == width for row in other[1:])
+            ]
+    return found
 
 
 def _head(text: TextIO) -> list[str]:
@@ -74,21 +85,21 @@ def _head(text: TextIO) -> list[str]:
     while (
         len(lines) < _SAMPLE_LINES and characters < 2 * _HEAD_CHARACTERS and (line := text.readline(_HEAD_CHARACTERS))
     ):
-        lines.append(line)
+        lines.append(line if lines else line.lstrip("\ufeff"))
         characters += len(line)
     return lines
 
 
 def _declared(lines: list[str]) -> str | None:
     """Return the delimiter that a first line `sep=;` names, as Excel reads it."""
-    first = lines[0].lstrip("\ufeff").rstrip("\r\n").strip('"')
+    first = lines[0].rstrip("\r\n").strip('"')
     return first[4] if len(first) == 5 and first.lower().startswith("sep=") else None
 
 
 def _parse_head(lines: list[str], dialect: Dialect) -> list[HeadRow]:
     rows, starts, _ = parse_lines(lines, dialect, last=True)
     ends = [*starts[1:], len(lines)]
-    cells = [[cell.lstrip("\ufeff").strip() for cell in row] for row in rows]
+    cells = [[cell.strip() for cell in row] for row in rows]
     return [HeadRow(start + 1, end, row) for row, start, end in zip(cells, starts, ends, strict=True) if "".join(row)]
 
 
@@ -100,6 +111,8 @@ def _refine(dialect: Dialect, lines: list[str]) -> Dialect:
         choices.append(replace(dialect, skip_blanks=True))
     if '\\"' in sample:
         choices += [replace(choice, backslash=True) for choice in choices]
+    if '"' in sample and dialect.delimiter == "\t":
+        choices.append(replace(dialect, quotes=False))
     if len(choices) == 1:
         return dialect
     return max(choices, key=lambda choice: _well_formed(lines, choice))

@@ -26,11 +26,11 @@ def write_card(
     kind = (
         f"the encoder {tower.encoder} fine-tuned, {tower.pooling} pooling"
         if tower.encoder
-        else f"{tower.towers} {tower.tower} tower(s), embedding {tower.embedding}"
+        else f"{tower.ensemble} {tower.tower} tower(s), embedding {tower.embedding_dim}"
     )
     return f"""# {settings.name}: which standard question answers a query
 
-A DSSM ({kind}, hidden {tower.hidden or "none"}), trained on
+A DSSM ({kind}, hidden {tower.hidden_dims or "none"}), trained on
 {training.rows:,} queries of {evaluation.classes:,} standard questions by run {run}.
 
 | on {evaluation.test_rows:,} held-out queries | recall@1 | recall@10 | MRR | macro recall@10 |

@@ -38,7 +38,7 @@ def ask_gates(
     """
     return [
         _ask_test_rows(evaluation),
-        _ask_baseline(evaluation, comparison, settings.below_baseline),
+        _ask_baseline(evaluation, comparison, settings.max_drop_vs_baseline),
         *_ask_live(comparison, live, settings),
         _ask_training(training, settings),
         _ask_data(verdict),
@@ -85,13 +85,13 @@ def _ask_baseline(evaluation: Evaluation, comparison: Comparison | None, toleran
         name="Best baseline",
         outcome=_OUTCOMES[level] if asked else "not asked",
         measured=f"recall@10 {recall:.4f}, {name} {best:.4f}",
-        bound=_limits("publish.below_baseline", tolerance) if asked else "the live version is the bar",
+        bound=_limits("publish.max_drop_vs_baseline", tolerance) if asked else "the live version is the bar",
     )
     if level is None:
         return gate
     reason = (
         f"recall@10 {recall:.4f} is below the {name} baseline ({best:.4f}) by more than "
-        f"publish.below_baseline.{level} = {getattr(tolerance, level):g}"
+        f"publish.max_drop_vs_baseline.{level} = {getattr(tolerance, level):g}"
     )
     return gate.model_copy(update={"reason": reason})
 
@@ -109,9 +109,11 @@ def _ask_live(comparison: Comparison | None, live: str | None, settings: Publish
             gate = gate.model_copy(update={"outcome": "warned", "measured": known, "reason": reason})
         yield gate
         return
-    yield _ask_difference("", comparison.difference, comparison, settings.below_live, "publish.below_live", settings)
+    yield _ask_difference(
+        "", comparison.difference, comparison, settings.max_drop_vs_live, "publish.max_drop_vs_live", settings
+    )
     for size, difference in comparison.by_class_size.items():
-        tolerance, setting = settings.below_live_by_size, "publish.below_live_by_size"
+        tolerance, setting = settings.max_drop_vs_live_by_size, "publish.max_drop_vs_live_by_size"
         yield _ask_difference(size, difference, comparison, tolerance, setting, settings)
 
 
@@ -147,15 +149,15 @@ def _ask_difference(
 
 def _ask_training(training: TrainingReport, settings: Publishing) -> Gate:
     found = training.convergence
-    held = found.cause in settings.hold_verdicts
+    held = found.cause in settings.hold_causes
     reason = f"training: {found.sentence}"
     if held:
-        reason += f" To publish it all the same, take '{found.cause}' out of publish.hold_verdicts"
+        reason += f" To publish it all the same, take '{found.cause}' out of publish.hold_causes"
     return Gate(
         name="Training converged",
         outcome="passed" if found.converged else "held" if held else "warned",
         measured="converged" if found.converged else found.cause,
-        bound="publish.hold_verdicts: " + (", ".join(settings.hold_verdicts) or "none"),
+        bound="publish.hold_causes: " + (", ".join(settings.hold_causes) or "none"),
         reason="" if found.converged else reason,
     )
 

@@ -49,7 +49,7 @@ def device_of(settings: CorpusSettings) -> Device:
             "its driver, or set training.device = 'auto', which takes the CPU where there is no GPU"
         )
     cuda = found and training.device != "cpu"
-    multiplies = settings.model.tower != "bag" or bool(settings.model.hidden)
+    multiplies = settings.model.tower != "bag" or bool(settings.model.hidden_dims)
     mixed = cuda and multiplies and torch.cuda.is_bf16_supported()
     if training.precision != "auto":
         mixed = training.precision == "bfloat16"

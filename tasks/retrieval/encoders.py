@@ -61,7 +61,7 @@ def apply_layers(
 ) -> NDArray[np.float32]:
     """Apply the layers behind the embeddings: (n, S, in) to (n, S, o), as `tasks.train.towers.Layers` does."""
     count = sum(name.startswith("layers.weights.") for name in arrays)
-    hidden = len(card.model.hidden) - (card.model.tower == "lstm" and bool(card.model.hidden))
+    hidden = len(card.model.hidden_dims) - (card.model.tower == "lstm" and bool(card.model.hidden_dims))
     for number in range(count):
         weight, bias = arrays[f"layers.weights.{number}"], arrays[f"layers.biases.{number}"]
         x = np.einsum("nsi,sio->nso", x, weight, optimize=True) + bias[:, 0]

@@ -177,22 +177,22 @@ def _remedy(settings: CorpusSettings, classes: int) -> str:
     narrow = min(classes, 16)
     if loss.label_smoothing > 10 * usual.label_smoothing:
         return f"loss.label_smoothing = {usual.label_smoothing:g}"
-    if model.output is not None and model.output < narrow:
-        return "model.output = 64"
-    if any(size < narrow for size in model.hidden):
-        return f"model.hidden = {[max(64, size) for size in model.hidden]}"
+    if model.output_dim is not None and model.output_dim < narrow:
+        return "model.output_dim = 64"
+    if any(size < narrow for size in model.hidden_dims):
+        return f"model.hidden_dims = {[max(64, size) for size in model.hidden_dims]}"
     if model.tower == "pretrained":  # neither embedding nor learning_rate moves its encoder
         rate = settings.training.encoder_learning_rate
         return f"training.encoder_learning_rate = {min(rate / 2, Training().encoder_learning_rate):g}"
-    if model.embedding < narrow:
-        return f"model.embedding = {Model().embedding}"
+    if model.embedding_dim < narrow:
+        return f"model.embedding_dim = {Model().embedding_dim}"
     if settings.training.learning_rate > _LARGE_RATE:
         return f"training.learning_rate = {Training().learning_rate:g}"
     if loss.gamma > 2 * usual.gamma:
         return f"loss.gamma = {usual.gamma:g}"
-    if model.hidden:
-        return "model.hidden = []"
-    return f"model.embedding = {2 * model.embedding}"
+    if model.hidden_dims:
+        return "model.hidden_dims = []"
+    return f"model.embedding_dim = {2 * model.embedding_dim}"
 
 
 def effective_rank(vectors: NDArray[np.float32]) -> float:

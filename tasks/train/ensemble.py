@@ -47,7 +47,7 @@ class Ensemble:
         # Of a pretrained encoder there is one, whose kernels are large: the threads work inside them.
         torch.set_num_threads(settings.training.threads if settings.model.tower == "pretrained" else 1)
         self.done: list[Epoch] = []
-        towers = self.towers = settings.model.towers
+        towers = self.towers = settings.model.ensemble
         sizes = [min(_GROUP[phase], towers - start) for start in range(0, towers, _GROUP[phase])]
         self.groups = [
             Fit(prepared, rows, _with_towers(settings, size), f"{phase}/{number}", epochs)
@@ -160,4 +160,4 @@ def _by_name(states: list[dict[str, torch.Tensor]]) -> dict[str, list[NDArray[np
 
 
 def _with_towers(settings: CorpusSettings, towers: int) -> CorpusSettings:
-    return settings.model_copy(update={"model": settings.model.model_copy(update={"towers": towers})})
+    return settings.model_copy(update={"model": settings.model.model_copy(update={"ensemble": towers})})

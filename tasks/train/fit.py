@@ -88,7 +88,7 @@ class Fit:
         self.device = device or device_of(settings)
         self.tower = make_tower(settings.model, Sizes(prepared.vocabulary, prepared.words), generator, self.device)
         classes = len(prepared.classes)
-        self.own = Table(settings.model.towers, classes, self.tower.size, None).to(self.device.kind)
+        self.own = Table(settings.model.ensemble, classes, self.tower.size, None).to(self.device.kind)
         self._dense = list(self.tower.parameters())
         self._squares = [torch.full_like(parameter, 1e-10) for parameter in self._dense]
         self._class_rows = np.bincount(self._labels[self.rows], minlength=classes)

@@ -25,16 +25,16 @@ class Layers(nn.Module):
         super().__init__()
         self._activation = ACTIVATIONS[model.activation]
         sizes = [inputs, *hidden]
-        output = model.output if model.output not in (None, sizes[-1]) else None
+        output = model.output_dim if model.output_dim not in (None, sizes[-1]) else None
         sizes += [output] if output else []
         self._linear_last = output is not None
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
         for before, after in pairwise(sizes):
             bound = math.sqrt(6 / (before + after))  # Glorot and Bengio 2010, eq. 16, as the DSSM paper does
-            weight = torch.empty(model.towers, before, after).uniform_(-bound, bound, generator=generator)
+            weight = torch.empty(model.ensemble, before, after).uniform_(-bound, bound, generator=generator)
             self.weights.append(nn.Parameter(weight))
-            self.biases.append(nn.Parameter(torch.zeros(model.towers, 1, after)))
+            self.biases.append(nn.Parameter(torch.zeros(model.ensemble, 1, after)))
         self.size = sizes[-1]
 
     def forward(self, x: Tensor) -> Tensor:

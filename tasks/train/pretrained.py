@@ -75,7 +75,7 @@ class PretrainedTower(nn.Module):
         self.encoder = Encoder(
             model, self._tokeniser.size, device
         )  # no nn.Module: its weights are not among `parameters`
-        self.layers = Layers(model, self.encoder.size, model.hidden, generator).to(device.kind)
+        self.layers = Layers(model, self.encoder.size, model.hidden_dims, generator).to(device.kind)
         self.size = self.layers.size
         self._weights = dict(self.encoder.module.named_parameters())
         decayed = [weight for weight in self._weights.values() if weight.ndim > 1]

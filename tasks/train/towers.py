@@ -159,7 +159,7 @@ class TableTower(nn.Module):
 
     def __init__(self, model: Model, rows: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.table = Table(model.towers, rows, model.embedding, generator)
+        self.table = Table(model.ensemble, rows, model.embedding_dim, generator)
 
     def finish_step(self, left: float, peak: float) -> None:
         """Do nothing: the table is updated at once."""
@@ -178,7 +178,7 @@ class BagTower(TableTower):
 
     def __init__(self, model: Model, rows: int, generator: torch.Generator) -> None:
         super().__init__(model, rows, generator)
-        self.layers = Layers(model, model.embedding, model.hidden, generator)
+        self.layers = Layers(model, model.embedding_dim, model.hidden_dims, generator)
         self.size = self.layers.size
 
     def embed(self, texts: Texts, dropout: float, random: np.random.Generator) -> Bags:
@@ -203,11 +203,11 @@ class LstmTower(TableTower):
 
     def __init__(self, model: Model, rows: int, generator: torch.Generator) -> None:
         super().__init__(model, rows, generator)
-        state = model.hidden[0] if model.hidden else model.embedding
-        self.lstms = nn.ModuleList(nn.LSTM(model.embedding, state, batch_first=True) for _ in range(model.towers))
+        state = model.hidden_dims[0] if model.hidden_dims else model.embedding_dim
+        self.lstms = nn.ModuleList(nn.LSTM(model.embedding_dim, state, batch_first=True) for _ in range(model.ensemble))
         for parameter in self.lstms.parameters():
             nn.init.uniform_(parameter, -1 / math.sqrt(state), 1 / math.sqrt(state), generator=generator)
-        self.layers = Layers(model, state, model.hidden[1:], generator)
+        self.layers = Layers(model, state, model.hidden_dims[1:], generator)
         self.size = self.layers.size
 
     def embed(self, texts: Texts, dropout: float, random: np.random.Generator) -> Sequences:

@@ -144,8 +144,8 @@ def _choose(
     if finished.exists():
         stored = json.loads(finished.read_bytes())
         return stored["chosen"], [Epoch.model_validate(epoch) for epoch in stored["epochs"]]
-    towers = min(_CHOOSING_TOWERS, settings.model.towers)
-    few = settings.model_copy(update={"model": settings.model.model_copy(update={"towers": towers})})
+    towers = min(_CHOOSING_TOWERS, settings.model.ensemble)
+    few = settings.model_copy(update={"model": settings.model.model_copy(update={"ensemble": towers})})
     rows = rows_of(prepared, "choose")
     with Ensemble(prepared, rows, few, "choose", settings.training.epochs) as ensemble:
 

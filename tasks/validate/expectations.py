@@ -7,7 +7,6 @@ milliseconds and its thresholds are data. Shared by validate and by the proof af
 
 import difflib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -50,7 +49,7 @@ class RowsOutcome(NamedTuple):
 
 
 def check_profile(
-    statistics: dict[str, float | None], rules: Sequence[Rule], name: str = "profile", docs: Path | None = None
+    statistics: dict[str, float | None], rules: Sequence[Rule], name: str = "profile"
 ) -> tuple[list[Outcome], dict[str, Any]]:
     """Hold `statistics` against `rules`; a rule whose statistic is None does not apply and has no outcome.
 
@@ -58,7 +57,6 @@ def check_profile(
         statistics: the profile; a rule on a statistic that is not in it fails with an error.
         rules: with names of their own.
         name: of the suite.
-        docs: folder for Data Docs (a folder per suite is made in it), None for none.
 
     Returns:
         Outcomes in the order of `rules`, and the suite of all rules as Great Expectations serialises it.
@@ -80,7 +78,7 @@ def check_profile(
     suite = gx.ExpectationSuite(name, expectations=[expectation(rule) for rule in rules]).to_json_dict()
     known = {statistic: value for statistic, value in statistics.items() if value is not None}
     applying = [rule for rule in rules if rule.statistic in known or rule.statistic not in statistics]
-    results = _validate(pd.DataFrame([known], dtype=float), name, [expectation(rule) for rule in applying], docs)
+    results = _validate(pd.DataFrame([known], dtype=float), name, [expectation(rule) for rule in applying])
     by_name = {result.expectation_config.meta["rule"]: result for result in results}
     outcomes = []
     for rule in applying:
@@ -89,9 +87,7 @@ def check_profile(
     return outcomes, suite
 
 
-def check_rows(
-    frame: pd.DataFrame, wanted: Sequence[CustomExpectation], docs: Path | None = None
-) -> tuple[list[RowsOutcome], dict[str, Any]]:
+def check_rows(frame: pd.DataFrame, wanted: Sequence[CustomExpectation]) -> tuple[list[RowsOutcome], dict[str, Any]]:
     """Run the expectations of the settings on `frame`, whose index must be 0, 1, 2, ...
 
     Returns:
@@ -106,9 +102,7 @@ def check_rows(
         return [_custom(position, custom, list(frame.columns)) for position, custom in enumerate(wanted)]
 
     suite = gx.ExpectationSuite("rows", expectations=expectations()).to_json_dict()
-    results = {
-        result.expectation_config.meta["setting"]: result for result in _validate(frame, "rows", expectations(), docs)
-    }
+    results = {result.expectation_config.meta["setting"]: result for result in _validate(frame, "rows", expectations())}
     outcomes = []
     for position, custom in enumerate(wanted):
         setting = f"validate.expectations[{position}]"
@@ -173,8 +167,8 @@ def _nearest(word: str, known: list[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _validate(frame: pd.DataFrame, name: str, expectations: list[Any], docs: Path | None) -> list[Any]:
-    """Validate in a context of its own, in memory, silently; write Data Docs where asked to."""
+def _validate(frame: pd.DataFrame, name: str, expectations: list[Any]) -> list[Any]:
+    """Validate in a context of its own, in memory, silently."""
     if not expectations:
         return []
     import great_expectations as gx
@@ -183,26 +177,9 @@ def _validate(frame: pd.DataFrame, name: str, expectations: list[Any], docs: Pat
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("corpus").add_dataframe_asset(name)
-    batch = asset.add_batch_definition_whole_dataframe("all")
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
     suite = gx.ExpectationSuite(name, expectations=expectations)
-    if docs is None:
-        results = batch.get_batch({"dataframe": frame}).validate(suite, result_format="COMPLETE")
-    else:
-        site = {
-            "class_name": "SiteBuilder",
-            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-            "store_backend": {
-                "class_name": "TupleFilesystemStoreBackend",
-                "base_directory": str((docs / name).resolve()),
-            },
-        }
-        context.add_data_docs_site(site_name=name, site_config=site)
-        definition = gx.ValidationDefinition(name=name, data=batch, suite=context.suites.add(suite))
-        results = context.validation_definitions.add(definition).run(
-            batch_parameters={"dataframe": frame}, result_format="COMPLETE"
-        )
-        context.build_data_docs(site_names=[name])
-    return list(results.results)
+    return list(batch.validate(suite, result_format="COMPLETE").results)
 
 
 def _error(result: Any) -> str | None:  # noqa: ANN401 - see above

@@ -39,9 +39,9 @@ VARIANTS = {
     "every feature weighs alike": "text.pair_weight=1 text.longest_ngram_weight=1",
     "plain idf": "text.idf_power=1",
     "features of one text kept": "text.min_texts=1",
-    "one tower": "model.towers=1",
-    "two towers": "model.towers=2",
-    "sixteen towers": "model.towers=16",
+    "one tower": "model.ensemble=1",
+    "two towers": "model.ensemble=2",
+    "sixteen towers": "model.ensemble=16",
     "no queries kept": "model.exemplars=0",
     "no vector of a class's own": "model.class_vectors=false",
     "standard questions not trained on": "training.own_texts=false",
@@ -52,7 +52,7 @@ VARIANTS = {
     "no label smoothing": "loss.label_smoothing=0",
     "no margin": "loss.margin=0",
     "gamma 10": "loss.gamma=10",
-    "hidden layer": "model.hidden=[64]",
+    "hidden layer": "model.hidden_dims=[64]",
 }
 _TAIL = 3  # training rows of a small class
 

@@ -61,7 +61,7 @@ def main() -> None:
 
 def _measure(name: str, classes: int, steps: int) -> dict[str, float]:
     torch.set_num_threads(1)
-    raw = {"name": "synthetic", "source": {"path": "none"}, "model": {"towers": 4}, "training": {"own_texts": False}}
+    raw = {"name": "synthetic", "source": {"path": "none"}, "model": {"ensemble": 4}, "training": {"own_texts": False}}
     settings = CorpusSettings.model_validate(raw | LOSSES[name], context={"fill_defaults": True})
     with tempfile.TemporaryDirectory() as folder:
         prepared = _prepare(Path(folder), settings, classes, steps * settings.training.batch_size)

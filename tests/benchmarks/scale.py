@@ -1,7 +1,7 @@
 """Seconds and memory of every step at 0.1, 1 and 10 million rows, and the exponent at which they grow.
 
     python -m tests.benchmarks.scale --rows 100_000 1_000_000 10_000_000 \
-        --set training.epochs=1 training.choose=false model.towers=4
+        --set training.epochs=1 training.choose=false model.ensemble=4
 
 Each step is a process of its own over the files that the step before it left; trained and evaluated are a million rows
 at most (--trained). Memory is the most that the process and its children held at a time (proportional set size, so

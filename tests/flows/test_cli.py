@@ -61,7 +61,7 @@ def bank(dssm, held_out) -> dict:
 @pytest.fixture(scope="module")
 def bank_twice(dssm, bank) -> dict:
     """A second version, from the settings remembered beside the first: there is no TOML and no --source."""
-    ended = dssm("run", "bank", "--set", "seed=7", "--set", "publish.below_live=1", "--json")
+    ended = dssm("run", "bank", "--set", "seed=7", "--set", "publish.max_drop_vs_live=1", "--json")
     assert ended.code == 0, ended.err
     return only_json(ended)
 
@@ -168,8 +168,8 @@ def test_bad_usage_is_one_message_and_exit_2(words, message, bank_twice, dssm):
         (["nosuch"], "Known: a, b, bank, c"),
         (["bnak"], "did you mean bank?"),
         (["../bank", "--source", "train.csv"], "name"),
-        (["new", "--source", "train.csv", "--set", "model.hiden=[64]"], "did you mean model.hidden?"),
-        (["new", "--source", "train.csv", "--set", "hidden=[64]"], "did you mean model.hidden?"),
+        (["new", "--source", "train.csv", "--set", "model.hiden=[64]"], "did you mean model.hidden_dims?"),
+        (["new", "--source", "train.csv", "--set", "hidden=[64]"], "did you mean model.hidden_dims?"),
         (["new", "--source", "train.csv", "--set", "training.epochs=many"], "training.epochs"),
         (["new", "--source", "train.csv", "--set", "split.test_share=2"], "less than 0.9 (got 2)"),
         (["new", "--source", "train.csv", "--set", "model"], "section.key=value"),
@@ -312,7 +312,7 @@ def test_rolling_back_and_forth(bank, bank_twice, dssm, tmp_path):
     assert back.code == 0
     assert bank["version"] in back.out
     assert json.loads(here("models", "bank", "--json").out)["live"]["version"] == bank["version"]
-    again = here("run", "bank", "--set", "seed=7", "--set", "publish.below_live=1", "--json")
+    again = here("run", "bank", "--set", "seed=7", "--set", "publish.max_drop_vs_live=1", "--json")
     assert again.code == 1
     assert f"rolled back as version {bank_twice['version']}" in only_json(again)["reasons"][0]
     assert here("rollback", "bank").code == 2

@@ -45,7 +45,7 @@ def test_a_deployment_is_the_toml_and_a_cron(home):
     (bank,) = [one for one in describe(load_corpora()[0]) if one.name == "bank"]
 
     assert bank.key == "train-corpus/bank"
-    assert bank.parameters["corpus"]["model"]["hidden"] == [64]
+    assert bank.parameters["corpus"]["model"]["hidden_dims"] == [64]
     assert CorpusSettings.model_validate(json.loads(json.dumps(bank.parameters["corpus"]))) == load_corpus("bank")
     assert bank.tags == ["dssm", "bank"]
     assert bank.crons == ["30 3 * * *, Asia/Shanghai"], "the bundled a, b and c have the times before"
@@ -60,7 +60,7 @@ def test_a_broken_toml_is_named_and_the_others_are_described(home):
     sound, broken = load_corpora()
 
     assert [corpus.name for corpus in sound] == ["a", "b", "bank", "c"]
-    assert "did you mean model.hidden?" in broken["wrong"]
+    assert "did you mean model.hidden_dims?" in broken["wrong"]
 
 
 def test_corpora_that_prefect_cannot_tell_apart_are_refused(home):
@@ -75,7 +75,7 @@ def test_corpora_that_prefect_cannot_tell_apart_are_refused(home):
 def test_a_plan_says_what_is_created_changed_and_removed(home):
     """Each changed setting by its key; what did not change is said, too."""
     before = describe(corpora(gone="nightly", kept="0 5 * * *", moved="0 6 * * *"))
-    moved = make_settings("x.csv", "moved", schedule__cron="never", model__hidden=[64])
+    moved = make_settings("x.csv", "moved", schedule__cron="never", model__hidden_dims=[64])
     after = describe([*corpora(kept="0 5 * * *", new="0 7 * * *"), moved])
 
     assert compare(after, before, {}) == [
@@ -87,7 +87,7 @@ def test_a_plan_says_what_is_created_changed_and_removed(home):
             key="train-corpus/moved",
             details=[
                 'crons: ["0 6 * * *, Asia/Shanghai"] -> nothing',
-                "model.hidden: nothing -> [64]",
+                "model.hidden_dims: nothing -> [64]",
                 'schedule.cron: "0 6 * * *" -> "never"',
             ],
         ),

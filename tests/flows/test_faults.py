@@ -51,7 +51,7 @@ def test_a_fault_of_ours_is_not_dressed_up(error):
 @pytest.mark.parametrize("error", [MemoryError(), BrokenProcessPool("a process died"), torch.OutOfMemoryError("CUDA")])
 def test_memory_that_ran_out_names_the_settings_that_need_it(error):
     """Here, in a worker that the system killed, or on a GPU: lowering them is what a person can do."""
-    assert "model.towers" in str(as_fault(error))
+    assert "model.ensemble" in str(as_fault(error))
 
 
 def test_a_server_with_a_password_names_the_variable():

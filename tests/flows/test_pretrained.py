@@ -12,7 +12,7 @@ from tests.conftest import PAIRS, TOY, fast_words, make_settings, write_table
 from tests.tasks.train.tiny_bert import write_bert
 
 TEXTS = [text for pair in PAIRS for text in pair]
-TINY = {"model__tower": "pretrained", "publish__below_baseline": 1.0}
+TINY = {"model__tower": "pretrained", "publish__max_drop_vs_baseline": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_another_encoder_is_trained_anew_and_a_moved_one_is_not(flow, toy_csv, b
 
     moved = flow(make_settings(toy_csv, model__encoder=str(copy), **TINY))
     write_bert(copy, TEXTS, seed=1)
-    other = flow(make_settings(toy_csv, model__encoder=str(copy), publish__below_live=1.0, **TINY))
+    other = flow(make_settings(toy_csv, model__encoder=str(copy), publish__max_drop_vs_live=1.0, **TINY))
 
     assert (first.status, moved.status, other.status) == ("published", "unchanged", "published")
     assert "train" in moved.reused

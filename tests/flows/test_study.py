@@ -14,7 +14,7 @@ from schemas.study import Study
 from tests.conftest import make_settings
 
 QUICK_WORDS = {
-    "model.embedding": 12,
+    "model.embedding_dim": 12,
     "training.epochs": 2,
     "training.batch_size": 16,
     "training.threads": 1,
@@ -63,8 +63,8 @@ def test_an_ablation_changes_one_thing_of_the_recipe():
         "target-1": {"loss": {"target": 1.0}},
         "gamma-10": {"loss": {"kind": "softmax", "gamma": 10.0}},
         "recipe": {"model": {"tower": "lstm"}},
-        "smaller-input": {"model": {"tower": "lstm", "embedding": 32}},
-        "smaller-hidden": {"model": {"tower": "lstm", "hidden": [64]}},
+        "smaller-input": {"model": {"tower": "lstm", "embedding_dim": 32}},
+        "smaller-hidden": {"model": {"tower": "lstm", "hidden_dims": [64]}},
     }
     for role, sections in changes.items():
         expected = base.model_copy(

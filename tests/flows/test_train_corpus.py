@@ -28,7 +28,7 @@ from tasks.train.task import train
 from tasks.validate.task import validate
 from tests.conftest import PAIRS, TOY, make_settings, write_table
 
-WORSE = {"model__embedding": 2, "training__epochs": 1}
+WORSE = {"model__embedding_dim": 2, "training__epochs": 1}
 WHAT = ["validation", "recall", "training", "gates"]
 STEPS = ["ingest", "validate", "prepare", "train", "evaluate"]
 
@@ -111,7 +111,7 @@ def test_a_second_run_of_the_same_corpus_changes_nothing_and_repeats_nothing(flo
 def test_a_changed_model_setting_trains_again_on_the_same_files(flow, toy_csv):
     """Ingest, validate and prepare do not read it; the live version is measured beside the candidate."""
     first = flow(make_settings(toy_csv))
-    second = flow(make_settings(toy_csv, model__embedding=24))
+    second = flow(make_settings(toy_csv, model__embedding_dim=24))
 
     assert second.reused == ["ingest", "validate", "prepare"]
     assert second.version != first.version
@@ -142,7 +142,7 @@ def test_an_altered_file_of_an_earlier_run_is_made_again(flow, toy_csv):
 
 def test_a_candidate_below_the_baselines_is_held_and_the_next_run_says_so_again(flow, wide):
     """Red in the UI under a name of its own; the same inputs repeat the reasons without training again."""
-    worse = make_settings(wide, **WORSE, publish__below_baseline=0, publish__hold_verdicts=["too few steps"])
+    worse = make_settings(wide, **WORSE, publish__max_drop_vs_baseline=0, publish__hold_causes=["too few steps"])
     state, held = flow.state(worse)
 
     assert (state.name, state.is_failed()) == ("HeldBack", True)
@@ -156,21 +156,21 @@ def test_a_candidate_below_the_baselines_is_held_and_the_next_run_says_so_again(
 
 
 def test_a_candidate_worse_than_the_live_version_is_held_and_the_live_one_stays(flow, wide):
-    """publish.below_live is the tolerance. With five times the classes, ten guesses are not nearly all of them."""
+    """publish.max_drop_vs_live is the tolerance. Of five times the classes ten guesses are not nearly all."""
     first = flow(make_settings(wide))
     pointer = (flow.models / "live.json").read_bytes()
     state, held = flow.state(make_settings(wide, **WORSE))
 
     assert (state.name, held.status) == ("HeldBack", "held")
     assert first.version in held.reasons[0]
-    assert "publish.below_live.stop = 0.01" in held.reasons[0]
+    assert "publish.max_drop_vs_live.stop = 0.01" in held.reasons[0]
     assert any(warning.startswith("training: Not converged") for warning in held.warnings)
     assert (flow.models / "live.json").read_bytes() == pointer
     report = (flow.run_folder(held) / "report.html").read_text("utf-8")
     assert "Held back" in report
     assert held.reasons[0] in html.unescape(report)
 
-    tolerant = flow(make_settings(wide, **WORSE, publish__below_live=1.0, publish__below_live_by_size=1.0))
+    tolerant = flow(make_settings(wide, **WORSE, publish__max_drop_vs_live=1.0, publish__max_drop_vs_live_by_size=1.0))
     assert tolerant.status == "published"
 
 
@@ -240,15 +240,15 @@ def test_a_golden_query_that_breaks_holds_back_and_is_asked_before_the_training(
 def test_a_rolled_back_model_is_never_published_again(flow, toy_csv):
     """Not by the same inputs; other settings make another candidate."""
     first = flow(make_settings(toy_csv))
-    second = flow(make_settings(toy_csv, seed=7, publish__below_live=1.0))
+    second = flow(make_settings(toy_csv, seed=7, publish__max_drop_vs_live=1.0))
     roll_back(flow.models)
 
-    state, again = flow.state(make_settings(toy_csv, seed=7, publish__below_live=1.0))
+    state, again = flow.state(make_settings(toy_csv, seed=7, publish__max_drop_vs_live=1.0))
     assert (state.name, again.status) == ("HeldBack", "held")
     assert f"rolled back as version {second.version}" in again.reasons[0]
     assert read_live(flow.models).version == first.version
 
-    other = flow(make_settings(toy_csv, seed=8, publish__below_live=1.0))
+    other = flow(make_settings(toy_csv, seed=8, publish__max_drop_vs_live=1.0))
     assert other.status == "published"
 
 

@@ -23,7 +23,7 @@ from tests.conftest import PAIRS, write_table
 from tests.ops.conftest import Machine
 from tests.ops.killed import STEPS
 
-_SETTINGS = "training.checkpoint_seconds = 0\npublish.below_live = 1"  # a checkpoint after every epoch; no gate
+_SETTINGS = "training.checkpoint_seconds = 0\npublish.max_drop_vs_live = 1"  # a checkpoint after every epoch; no gate
 _FOLDERS = ("ingest", "validate", "prepare", "train", "evaluate")
 EPOCH = re.compile(r"bank: (choose|refit), .*epoch (\d+) of")
 

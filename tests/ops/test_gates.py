@@ -91,7 +91,7 @@ def test_a_person_decides_in_the_form_and_others_are_told(machine, messages):
     """Approved: live, event, next deployment. Declined: held, and never asked again. Each with a message."""
     address, titles = messages
     machine.write_toml(
-        "bank", 'publish.approval = true\npublish.on_published = "reload-bot/named"\npublish.below_live = 1'
+        "bank", 'publish.approval = true\npublish.on_published = "reload-bot/named"\npublish.max_drop_vs_live = 1'
     )
     with machine.serving(DSSM_NOTIFY=address):
         add_followers(machine)

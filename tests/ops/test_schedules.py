@@ -31,8 +31,8 @@ def test_a_corpus_trains_at_its_time_and_everything_ends_with_ctrl_c(machine):
         assert CorpusSettings.model_validate(done.parameters["corpus"]).name == "bank", "the run records all settings"
         assert (machine.home / "models" / "bank" / "live.json").is_file()
 
-        changed = machine.ended(machine.run_now("train-corpus/bank", model__embedding=24))
-        assert changed.parameters["corpus"]["model"]["embedding"] == 24
+        changed = machine.ended(machine.run_now("train-corpus/bank", model__embedding_dim=24))
+        assert changed.parameters["corpus"]["model"]["embedding_dim"] == 24
         assert changed.state_name == "Published"
 
         os.kill(process.pid, signal.SIGINT)  # to it alone: what it started it must end itself
@@ -80,7 +80,7 @@ def test_a_plan_is_what_deploy_then_does(machine):
         (machine.home / "corpora" / "gone.toml").unlink()
         planned, done = machine.dssm("plan"), machine.dssm("deploy")
         assert "remove  train-corpus/gone" in planned.out
-        assert "model.hidden: nothing -> [64]" in planned.out
+        assert "model.hidden_dims: nothing -> [64]" in planned.out
         assert [line.split()[1:] for line in planned.out.splitlines()] == [
             line.split()[1:] for line in done.out.splitlines()[:-1]
         ]
@@ -133,5 +133,5 @@ def test_no_sound_toml_is_nothing_to_serve(machine):
     ended = machine.dssm("serve")
 
     assert ended.code == 2
-    assert ended.err.count("did you mean model.hidden?") == 3
+    assert ended.err.count("did you mean model.hidden_dims?") == 3
     assert not answers(machine.api)

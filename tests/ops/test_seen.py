@@ -78,5 +78,5 @@ def see_form(browser: Browser, machine: Machine, deployment: object) -> None:
     browser.fill(embedding, 24)
     browser.find("Submit").click()
     machine.wait(lambda: len(machine.runs()) == before + 1)
-    (changed,) = [run for run in machine.runs() if run.parameters["corpus"]["model"]["embedding"] == 24]
+    (changed,) = [run for run in machine.runs() if run.parameters["corpus"]["model"]["embedding_dim"] == 24]
     assert machine.ended(changed).parameters["corpus"]["training"]["epochs"] == 6, "everything else is as it was"

@@ -20,7 +20,7 @@ def test_one_setting_sends_a_run_to_the_cluster(tmp_path, cluster, monkeypatch):
     for engine in ("local", "ray"):
         monkeypatch.setenv("DSSM_HOME", str(tmp_path / engine))
         command = [sys.executable, "-m", "flows.cli", "run", "toy", "--source", str(tmp_path / "toy.csv"), "--json"]
-        sizes = ["--set", "model.embedding=8", "--set", "training.epochs=3"]
+        sizes = ["--set", "model.embedding_dim=8", "--set", "training.epochs=3"]
         done = subprocess.run(
             [*command, "--set", f"engine={engine!r}", *sizes], cwd=CHECKOUT, capture_output=True, text=True
         )

@@ -27,7 +27,7 @@ def prepared(tmp_path_factory):
 
 def test_two_nodes_train_what_one_machine_does_though_one_is_killed(tmp_path, prepared, cluster):
     """Two groups of towers on two nodes; one is killed in the refit, and its group goes on on the other."""
-    settings = small_settings(model={"towers": 5, "embedding": 8}, training={"epochs": 40, "choose": False})
+    settings = small_settings(model={"ensemble": 5, "embedding_dim": 8}, training={"epochs": 40, "choose": False})
     killed = []
 
     def kill() -> None:
@@ -51,7 +51,7 @@ def test_two_nodes_train_what_one_machine_does_though_one_is_killed(tmp_path, pr
 
 def test_the_choice_is_the_same_on_a_cluster(tmp_path, prepared, cluster):
     """Epochs chosen, validation scores of each, and the weight of the exemplars."""
-    settings = small_settings(model={"towers": 2, "embedding": 8}, training={"epochs": 3})
+    settings = small_settings(model={"ensemble": 2, "embedding_dim": 8}, training={"epochs": 3})
     reports = []
     for engine in ("local", "ray"):
         for part in ("out", "partial"):

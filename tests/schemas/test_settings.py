@@ -7,7 +7,7 @@ import tomllib
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from schemas.settings import EXACT_CLASSES, CorpusSettings
+from schemas.settings import EXACT_CLASSES, CorpusSettings, Model, use_new_names
 from schemas.workspace import CHECKOUT
 
 FILL = {"fill_defaults": True}
@@ -30,9 +30,9 @@ def sections(model=CorpusSettings):
 
 def test_a_toml_may_leave_out_what_it_does_not_change():
     """Name and source are enough."""
-    settings = parse(model={"hidden": [64]})
+    settings = parse(model={"hidden_dims": [64]})
 
-    assert settings.model.hidden == [64]
+    assert settings.model.hidden_dims == [64]
     assert settings.negatives.per_row == 4
 
 
@@ -62,11 +62,11 @@ def test_an_unknown_key_is_refused_where_it_stands(raw, where):
         ("split", "test_share", 0.0, 0.01),
         ("split", "validation_share", 0.9, 0.89),
         ("model", "tower", "cnn", "lstm"),
-        ("model", "embedding", 1, 2),
-        ("model", "hidden", [0], [1]),
-        ("model", "hidden", [4] * 9, [4] * 8),
-        ("model", "output", 1, 2),
-        ("model", "towers", 0, 1),
+        ("model", "embedding_dim", 1, 2),
+        ("model", "hidden_dims", [0], [1]),
+        ("model", "hidden_dims", [4] * 9, [4] * 8),
+        ("model", "output_dim", 1, 2),
+        ("model", "ensemble", 0, 1),
         ("loss", "kind", "hinge", "softmax"),
         ("loss", "gamma", 0.0, 0.1),
         ("loss", "target", 1.01, 1.0),
@@ -84,7 +84,7 @@ def test_an_unknown_key_is_refused_where_it_stands(raw, where):
         ("text", "char_ngrams_cjk", [3, 2], [2, 3]),
         ("text", "char_ngrams_latin", [3, 9], [3, 8]),
         ("publish", "keep_versions", 1, 2),
-        ("publish", "below_live", 1.1, 1.0),
+        ("publish", "max_drop_vs_live", 1.1, 1.0),
     ],
 )
 def test_bounds_refuse_what_lies_just_outside(section, key, wrong, right):
@@ -107,7 +107,7 @@ def pretrained(**model):
         ({"encoder": None}, "tower 'pretrained' needs model.encoder: a local folder, or a name"),
         ({"encoder": ""}, "at least 1 character"),
         ({"tower": "bag"}, "the tower is 'bag': set model.tower = 'pretrained', or leave model.encoder empty"),
-        ({"towers": 2}, r"set model.towers = 1 \(it is 2\)"),
+        ({"ensemble": 2}, r"set model.ensemble = 1 \(it is 2\)"),
         ({"pooling": "max"}, "'mean' or 'cls'"),
         ({"max_tokens": 3}, "greater than or equal to 4"),
         ({"max_tokens": 8193}, "less than or equal to 8192"),
@@ -122,11 +122,11 @@ def test_a_pretrained_tower_is_one_encoder_that_is_named(model, message):
 
 def test_a_pretrained_tower_is_alone_by_default():
     """The others are eight; whoever hands over a whole object must still say so."""
-    assert pretrained().model.towers == 1
-    assert parse().model.towers == 8
+    assert pretrained().model.ensemble == 1
+    assert parse().model.ensemble == 8
     raw = pretrained().model_dump(mode="json")
-    del raw["model"]["towers"]
-    with pytest.raises(ValidationError, match=r"missing, e\.g\. model\.towers"):
+    del raw["model"]["ensemble"]
+    with pytest.raises(ValidationError, match=r"missing, e\.g\. model\.ensemble"):
         CorpusSettings.model_validate(raw)
 
 
@@ -194,10 +194,10 @@ def test_settings_are_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         settings.seed = 2
     with pytest.raises(ValidationError, match="frozen"):
-        settings.model.towers = 1
+        settings.model.ensemble = 1
 
 
-@pytest.mark.parametrize("missing", [("seed",), ("model",), ("model", "hidden"), ("validate", "min_rows", "stop")])
+@pytest.mark.parametrize("missing", [("seed",), ("model",), ("model", "hidden_dims"), ("validate", "min_rows", "stop")])
 def test_a_partial_object_is_refused(missing):
     """A parameter that lacks a value must not silently run on our default; the message names it."""
     raw = parse().model_dump(mode="json")
@@ -215,7 +215,7 @@ def test_whole_settings_survive_json():
     settings = parse(
         text={"char_ngrams_cjk": None},
         validate={"expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "query"}}]},
-        model={"hidden": [64, 32], "output": 16},
+        model={"hidden_dims": [64, 32], "output_dim": 16},
         loss={"kind": "softmax_target", "target": 0.4},
         schedule={"cron": "1 2 * * 3"},
         seed=2**62,
@@ -259,7 +259,7 @@ def test_the_form_tells_the_bounds_of_a_field():
     def told(section, field):
         return sections[section]["properties"][field]["description"]
 
-    assert told("Model", "embedding").endswith(". At least 2, at most 4096.")
+    assert told("Model", "embedding_dim").endswith(". At least 2, at most 4096.")
     assert told("Split", "test_share").endswith(". Above 0, below 0.9.")
     assert told("Model", "activation") == "After each hidden layer."
 
@@ -293,3 +293,32 @@ def test_an_unknown_time_zone_is_refused(timezone):
     """Shanghai is the default, not the answer to a typo."""
     with pytest.raises(ValidationError, match="IANA time zone"):
         parse(schedule={"timezone": timezone})
+
+
+def test_the_names_of_earlier_versions_are_read_and_the_new_ones_named():
+    """A TOML, a deployment and a published model of the last version go on working."""
+    raw, notes = use_new_names({"model": {"hidden": [8]}, "validate": {"drift": {"max_rows_moved": {"stop": 1}}}})
+    assert raw == {"model": {"hidden_dims": [8]}, "validate": {"drift": {"max_class_shift": {"stop": 1}}}}
+    assert notes[0].startswith("model.hidden is now called model.hidden_dims;")
+    assert len(notes) == 2
+    assert Model.model_validate({"hidden": [8], "towers": 3}).ensemble == 3
+    whole = parse().model_dump(mode="json")
+    whole["model"]["towers"] = whole["model"].pop("ensemble")
+    assert CorpusSettings.model_validate(whole) == parse()
+
+
+def test_a_setting_given_by_both_its_names_is_refused():
+    """One of the two would be ignored without a word."""
+    with pytest.raises(ValueError, match=r"model\.hidden is the old name of model\.hidden_dims, and both are given"):
+        use_new_names({"model": {"hidden": [8], "hidden_dims": [16]}})
+
+
+def test_a_removed_setting_is_ignored_with_a_note_that_says_why():
+    """A TOML, a deployment and a published model of the last version go on working."""
+    raw, notes = use_new_names({"validate": {"data_docs": True, "small_class_rows": 2}})
+    assert raw == {"validate": {"small_class_rows": 2}}
+    (note,) = notes
+    assert note.startswith("validate.data_docs is no setting any more, and is ignored: ")
+    whole = parse().model_dump(mode="json")
+    whole["validate"]["data_docs"] = False
+    assert CorpusSettings.model_validate(whole) == parse()

@@ -123,7 +123,7 @@ def verdict():
 def settings():
     """Settings with one changed value and a password in an address."""
     return CorpusSettings.model_validate(
-        {"name": "bank_zh", "source": {"path": "ftp://ann:secret@host/q.csv"}, "model": {"hidden": [64]}},
+        {"name": "bank_zh", "source": {"path": "ftp://ann:secret@host/q.csv"}, "model": {"hidden_dims": [64]}},
         context={"fill_defaults": True},
     )
 
@@ -240,8 +240,8 @@ def test_only_changed_settings_are_marked(settings):
     """What the corpus sets differs from the default; what it must set has none."""
     rows = {row.key: row for row in list_settings(settings)}
 
-    assert [key for key, row in rows.items() if row.changed] == ["model.hidden"]
-    assert (rows["model.hidden"].value, rows["model.hidden"].default) == ("[64]", "[]")
+    assert [key for key, row in rows.items() if row.changed] == ["model.hidden_dims"]
+    assert (rows["model.hidden_dims"].value, rows["model.hidden_dims"].default) == ("[64]", "[]")
     assert rows["validate.min_rows.stop"].default == "2"
     assert rows["source.path"].default == ""
 

@@ -14,7 +14,7 @@ from tests.tasks.prepare.toy import prepare_rows, toy_settings
 def test_shards_put_together_are_the_ranking_of_all_rows(tmp_path, monkeypatch):
     """Three shards of eight rows, of 24."""
     settings = toy_settings(
-        split={"test_share": 0.25}, model={"towers": 1, "embedding": 8}, training={"epochs": 2, "choose": False}
+        split={"test_share": 0.25}, model={"ensemble": 1, "embedding_dim": 8}, training={"epochs": 2, "choose": False}
     )
     prepared = prepare_rows(tmp_path, settings)
     for name in ("out", "partial"):

@@ -7,7 +7,7 @@ from tests.tasks.publish.measured import evaluation, training, verdict
 
 def test_the_card_tells_what_it_is_how_good_it_is_and_how_to_call_it(tmp_path):
     """Figures of the model beside those of the baselines, warnings, and the documented import."""
-    settings = make_settings(tmp_path / "toy.csv", "toy", model__embedding=48)
+    settings = make_settings(tmp_path / "toy.csv", "toy", model__embedding_dim=48)
     card = write_card(settings, evaluation(0.75, bm25=0.5, tfidf=0.25), training(), verdict("imbalance"), "run-7")
 
     for part in (

@@ -43,14 +43,14 @@ def test_a_first_candidate_as_good_as_the_best_baseline_may_go_live():
 def test_a_first_candidate_may_lie_below_the_best_baseline_by_the_tolerance(recall, outcome):
     """Two levels, warn and stop; a wider tolerance, given as one number, lets the same candidate pass."""
     assert gates(evaluation(recall, bm25=0.5, tfidf=0.7))[1].outcome == outcome
-    assert gates(evaluation(recall, bm25=0.5, tfidf=0.7), below_baseline=0.05)[1].outcome == "passed"
+    assert gates(evaluation(recall, bm25=0.5, tfidf=0.7), max_drop_vs_baseline=0.05)[1].outcome == "passed"
 
 
 def test_the_reason_names_the_figures_the_best_baseline_and_the_setting():
     """An operator sees what to compare and what to change."""
     (reason,) = held(evaluation(0.6, bm25=0.5, tfidf=0.7))
 
-    for part in ("0.6000", "tfidf", "0.7000", "publish.below_baseline.stop = 0.02"):
+    for part in ("0.6000", "tfidf", "0.7000", "publish.max_drop_vs_baseline.stop = 0.02"):
         assert part in reason
 
 
@@ -73,7 +73,7 @@ def test_a_later_candidate_is_held_where_it_lost_more_than_the_tolerance_and_tha
 
     assert (baseline.outcome, live.outcome) == ("not asked", outcome)
     if outcome == "held":
-        for part in (f"{lost} lost, {won} won", "publish.below_live.stop = 0.01", comparison(0, 0).version):
+        for part in (f"{lost} lost, {won} won", "publish.max_drop_vs_live.stop = 0.01", comparison(0, 0).version):
             assert part in live.reason
 
 
@@ -82,8 +82,8 @@ def test_small_classes_are_not_sold_for_large_ones():
     (reason,) = held(compared=comparison(60, 40, 1000, _1_3=(2, 30, 100), _4_10=(58, 10, 900)))
 
     assert "on the same 100 test rows of standard questions with 1-3 training rows" in reason
-    assert "publish.below_live_by_size.stop = 0.03" in reason
-    assert not held(compared=comparison(60, 40, 1000, _1_3=(2, 30, 100)), below_live_by_size=1)
+    assert "publish.max_drop_vs_live_by_size.stop = 0.03" in reason
+    assert not held(compared=comparison(60, 40, 1000, _1_3=(2, 30, 100)), max_drop_vs_live_by_size=1)
 
 
 def test_sound_candidates_are_rarely_held():
@@ -145,8 +145,8 @@ def test_a_training_that_failed_holds_and_its_sentence_is_the_reason(cause):
     (reason,) = held(trained=failed)
 
     assert "All vectors point one way." in reason
-    assert f"take '{cause}' out of publish.hold_verdicts" in reason
-    tolerant = gates(trained=failed, hold_verdicts=["ordered data"])
+    assert f"take '{cause}' out of publish.hold_causes" in reason
+    tolerant = gates(trained=failed, hold_causes=["ordered data"])
     assert list_reasons(tolerant, "warned") == ["training: All vectors point one way."]
 
 

@@ -51,7 +51,7 @@ def briefly_trained(home: Path, settings, epochs=2):
 def small(**model):
     """Return settings of a small model."""
     training = {"batch_size": 16, "learning_rate": 0.1, "feature_dropout": 0.1, "vector_dropout": 0.0, "threads": 1}
-    return toy_settings(model={"embedding": 16, "towers": 3} | model, training=training)
+    return toy_settings(model={"embedding_dim": 16, "ensemble": 3} | model, training=training)
 
 
 @pytest.fixture(scope="module")
@@ -93,15 +93,15 @@ def publish(models: Path, candidate: Path) -> str:
     "model",
     [
         {},
-        {"hidden": [8], "activation": "tanh"},
-        {"hidden": [8, 6], "activation": "relu"},
-        {"hidden": [8], "activation": "gelu", "output": 5},
-        {"hidden": [8], "activation": "none", "output": 5},
-        {"output": 5},
+        {"hidden_dims": [8], "activation": "tanh"},
+        {"hidden_dims": [8, 6], "activation": "relu"},
+        {"hidden_dims": [8], "activation": "gelu", "output_dim": 5},
+        {"hidden_dims": [8], "activation": "none", "output_dim": 5},
+        {"output_dim": 5},
         {"class_vectors": False},
         {"tower": "lstm"},
-        {"tower": "lstm", "hidden": [8], "output": 5},
-        {"tower": "lstm", "hidden": [8, 6], "activation": "relu", "output": 5},
+        {"tower": "lstm", "hidden_dims": [8], "output_dim": 5},
+        {"tower": "lstm", "hidden_dims": [8, 6], "activation": "relu", "output_dim": 5},
     ],
     ids=str,
 )

@@ -12,7 +12,7 @@ from tests.tasks.prepare.toy import prepare_rows, toy_settings
 
 SMALL = {
     "split": {"validation_share": 0.25},
-    "model": {"embedding": 16, "towers": 1},
+    "model": {"embedding_dim": 16, "ensemble": 1},
     "training": {"epochs": 6, "batch_size": 16, "learning_rate": 0.1, "threads": 1},
 }
 

@@ -13,7 +13,7 @@ from tasks.retrieval.normalise import NORMALISER
 from tasks.retrieval.retriever import Model
 from tests.tasks.prepare.toy import prepare_rows
 
-CARD = ModelCard(corpus="toy", text={}, model={"embedding": 4, "towers": 2}, classes=12, features=3)
+CARD = ModelCard(corpus="toy", text={}, model={"embedding_dim": 4, "ensemble": 2}, classes=12, features=3)
 
 
 def some_arrays(prepared, table="vocabulary"):
@@ -108,7 +108,7 @@ def test_a_user_dictionary_travels_with_the_model(small, tmp_path):
     classes = np.eye(4, dtype=np.float32)[:, None]
     features = pq.read_table(prepared / "vocabulary.parquet")["feature"].to_pylist()
     arrays = {"embeddings": np.ones((len(features), 1, 4), np.float32), "classes": classes}
-    card = CARD.model_copy(update={"text": settings.text, "model": CARD.model.model_copy(update={"towers": 1})})
+    card = CARD.model_copy(update={"text": settings.text, "model": CARD.model.model_copy(update={"ensemble": 1})})
     (tmp_path / "made").mkdir()
     write_candidate(tmp_path / "made", card, prepared, arrays)
 

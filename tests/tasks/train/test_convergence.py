@@ -28,16 +28,16 @@ SPARSE = {"classes": 100, "rows": 1000, "shape": "sparse"}
 SINGLE = {"classes": 50, "rows": 50, "shape": "single"}
 MANY = {"classes": 200, "rows": 3000, "shape": "zipf"}
 
-ONE = {"model": {"towers": 1}}
+ONE = {"model": {"ensemble": 1}}
 SLOW = {"training": {"learning_rate": 0.02, "epochs": 12, "choose": False}}
-HIDDEN = {"model": {"towers": 1, "hidden": [64]}}
+HIDDEN = {"model": {"ensemble": 1, "hidden_dims": [64]}}
 ARTICLE = {
-    "model": {"towers": 1, "hidden": [64], "class_vectors": False},
+    "model": {"ensemble": 1, "hidden_dims": [64], "class_vectors": False},
     "loss": {"kind": "softmax_target", "gamma": 1.0},
     "training": {"own_texts": False, "feature_dropout": 0.0, "vector_dropout": 0.0, "learning_rate": 0.05},
 }
 LSTM = {
-    "model": {"tower": "lstm", "towers": 1, "embedding": 32, "hidden": [32]},
+    "model": {"tower": "lstm", "ensemble": 1, "embedding_dim": 32, "hidden_dims": [32]},
     "training": {"learning_rate": 0.1, "batch_size": 32, "epochs": 12, "choose": False},
 }
 
@@ -108,7 +108,7 @@ PLANTED = [
     ("ordered data", TWO, [ONE, {"split": {"shuffle": False}, "training": {"batch_size": 8}}]),
     ("noisy labels", EVEN | {"noise": 0.5}, []),
     ("noisy labels", SPARSE | {"noise": 0.5}, [ONE]),
-    ("noisy labels", ZIPF | {"noise": 0.6}, [{"model": {"towers": 1, "embedding": 8}}]),
+    ("noisy labels", ZIPF | {"noise": 0.6}, [{"model": {"ensemble": 1, "embedding_dim": 8}}]),
     ("too few steps", EVEN, [ONE, {"training": {"learning_rate": 0.0001}}]),
     ("too few steps", ZIPF, [ONE, {"training": {"epochs": 1}}]),
     (
@@ -120,7 +120,7 @@ PLANTED = [
     ("too few steps", ZIPF, [LSTM, {"training": {"epochs": 2}}]),
     ("collapse", SPARSE, [ONE, SLOW, {"loss": {"label_smoothing": 0.9}}]),
     ("collapse", EVEN, [ONE, SLOW, {"loss": {"label_smoothing": 0.97}}]),
-    ("collapse", ZIPF, [{"model": {"towers": 1, "embedding": 2}}]),
+    ("collapse", ZIPF, [{"model": {"ensemble": 1, "embedding_dim": 2}}]),
     ("unknown", ZIPF, [HIDDEN, {"training": {"learning_rate": 100.0}}]),
 ]
 
@@ -135,7 +135,7 @@ def test_a_planted_cause_is_named_and_the_setting_it_names_cures_it(train, cause
     assert found.reducible_fall <= 1
     if cause == "noisy labels":  # no setting cures it
         assert f"{found.mislabelled:.0%} of the rows" in found.sentence
-        corpus, cure = corpus | {"noise": 0.0}, {"model": {"embedding": 64}}
+        corpus, cure = corpus | {"noise": 0.0}, {"model": {"embedding_dim": 64}}
     else:
         cure = {}
         for section, name, value in re.findall(r"(?:set|try) (\w+)\.(\w+) = (\[.*?\]|'\w+'|[\w.]*\w)", found.sentence):

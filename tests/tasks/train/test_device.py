@@ -18,10 +18,10 @@ from tests.tasks.prepare.toy import PAIRS
 from tests.tasks.train.tiny_bert import write_bert
 
 TOWERS = {
-    "bag": {"tower": "bag", "hidden": []},
-    "bag with layers": {"tower": "bag", "hidden": [8]},
-    "lstm": {"tower": "lstm", "hidden": [8, 6]},
-    "pretrained": {"tower": "pretrained", "hidden": [8]},
+    "bag": {"tower": "bag", "hidden_dims": []},
+    "bag with layers": {"tower": "bag", "hidden_dims": [8]},
+    "lstm": {"tower": "lstm", "hidden_dims": [8, 6]},
+    "pretrained": {"tower": "pretrained", "hidden_dims": [8]},
 }
 
 

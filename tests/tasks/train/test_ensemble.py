@@ -26,7 +26,7 @@ def shapes(folder, settings):
 @pytest.mark.parametrize("tower", ["bag", "lstm"])
 def test_the_number_of_threads_does_not_change_the_bytes(prepared, small, tower):
     """Fourteen towers, four groups: one after the other, two or all at a time."""
-    model = {"towers": 14, "tower": tower, "hidden": [8], "output": 4}
+    model = {"ensemble": 14, "tower": tower, "hidden_dims": [8], "output_dim": 4}
 
     one, two, four = (trained(prepared, small(model=model, training={"threads": threads})) for threads in (1, 2, 4))
 
@@ -47,7 +47,7 @@ def test_groups_of_towers_are_independent(prepared, small):
     arrays = []
     for towers in (8, 9):
         data = read_prepared(prepared)
-        settings = small(model={"towers": towers})
+        settings = small(model={"ensemble": towers})
         with Ensemble(data, np.arange(len(data.labels)), settings, "refit", 6) as ensemble:
             ensemble.run_epoch()
             arrays.append(ensemble.arrays())
@@ -60,8 +60,8 @@ def test_groups_of_towers_are_independent(prepared, small):
 
 def test_arrays_have_the_shapes_that_serving_expects(prepared, small):
     """Towers in the second place of tables, in the first of layers; six towers in two groups."""
-    bag, data, parameters = shapes(prepared, small(model={"towers": 6, "hidden": [8], "output": 4}))
-    lstm, _, _ = shapes(prepared, small(model={"towers": 6, "tower": "lstm", "hidden": [5]}))
+    bag, data, parameters = shapes(prepared, small(model={"ensemble": 6, "hidden_dims": [8], "output_dim": 4}))
+    lstm, _, _ = shapes(prepared, small(model={"ensemble": 6, "tower": "lstm", "hidden_dims": [5]}))
 
     assert bag == {
         "embeddings": (data.vocabulary, 6, 16),
@@ -85,10 +85,10 @@ def test_arrays_have_the_shapes_that_serving_expects(prepared, small):
 def test_losses_are_means_over_towers(prepared, small):
     """Six towers in groups of four and two: each tower counts once."""
     data = read_prepared(prepared)
-    with Ensemble(data, np.arange(len(data.labels)), small(model={"towers": 6}), "refit", 6) as ensemble:
+    with Ensemble(data, np.arange(len(data.labels)), small(model={"ensemble": 6}), "refit", 6) as ensemble:
         loss = ensemble.loss_without_dropout()
         parts = [fit.loss_without_dropout() for fit in ensemble.groups]
-        towers = [fit.settings.model.towers for fit in ensemble.groups]
+        towers = [fit.settings.model.ensemble for fit in ensemble.groups]
 
     assert sum(towers) == 6
     assert len(parts) > 1
@@ -98,7 +98,7 @@ def test_losses_are_means_over_towers(prepared, small):
 @pytest.mark.parametrize("tower", ["bag", "lstm"])
 def test_a_checkpoint_is_all_that_training_needs(prepared, small, tmp_path, tower):
     """Two epochs, saved, taken up by a fresh ensemble for two more: the bytes of four in a row."""
-    settings = small(model={"towers": 5, "tower": tower, "hidden": [8]})
+    settings = small(model={"ensemble": 5, "tower": tower, "hidden_dims": [8]})
     data = read_prepared(prepared)
     rows = np.arange(len(data.labels))
     with Ensemble(data, rows, settings, "refit", 6) as first:

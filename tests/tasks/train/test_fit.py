@@ -69,7 +69,7 @@ def test_the_loss_without_dropout_is_that_of_the_vectors_served(prepared, small)
 
 def test_vectors_have_unit_length(prepared, small):
     """Those of queries and of standard questions, of every tower."""
-    fit = trained(prepared, small(model={"towers": 2, "hidden": [8], "output": 5}))
+    fit = trained(prepared, small(model={"ensemble": 2, "hidden_dims": [8], "output_dim": 5}))
 
     for vectors in (fit.encode(fit.prepared.queries), fit.class_vectors()):
         assert vectors.shape[::2] == (2, 5)
@@ -92,7 +92,7 @@ def test_vectors_have_unit_length(prepared, small):
         {"loss": {"prior_strength": 0.0}},
         {"loss": {"kind": "softmax"}},
         {"model": {"class_vectors": False}},
-        {"model": {"hidden": [16]}},
+        {"model": {"hidden_dims": [16]}},
         {"model": {"tower": "lstm"}},
         {"split": {"shuffle": False}},
     ],
@@ -233,7 +233,7 @@ def test_another_group_starts_elsewhere(prepared, small):
 
 def test_parameters_are_counted(prepared, small):
     """Two towers: V * 16 embeddings, 16 * 8 + 8 of a layer, 12 class vectors of 8 unless switched off."""
-    model = {"towers": 2, "hidden": [8]}
+    model = {"ensemble": 2, "hidden_dims": [8]}
     with_vectors, without = (
         fit_of(prepared, small(model=model | {"class_vectors": switch})) for switch in (True, False)
     )

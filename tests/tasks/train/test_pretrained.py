@@ -153,8 +153,8 @@ def test_the_learning_rate_rises_and_falls(tiny):
     [
         ({"pooling": "cls"}, {}),
         ({"max_tokens": 4}, {}),
-        ({"hidden": [8]}, {}),
-        ({"output": 5}, {}),
+        ({"hidden_dims": [8]}, {}),
+        ({"output_dim": 5}, {}),
         ({}, {"encoder_learning_rate": 1e-3}),
     ],
     ids=str,
@@ -222,7 +222,7 @@ def test_standard_questions_pass_through_the_encoder_no_more_often_than_queries(
 
 def test_parameters_are_counted(prepared, tiny, bert):
     """Those of the encoder, 16 * 8 + 8 of a layer, 12 class vectors of 8."""
-    fit = fit_of(prepared, tiny({"hidden": [8]}))
+    fit = fit_of(prepared, tiny({"hidden_dims": [8]}))
     encoder = sum(weight.numel() for weight in fit.tower.encoder.module.parameters())
 
     assert fit.parameters == encoder + 16 * 8 + 8 + 12 * 8
@@ -232,7 +232,7 @@ def test_parameters_are_counted(prepared, tiny, bert):
 # --- the candidate
 
 
-@pytest.mark.parametrize("model", [{}, {"pooling": "cls", "hidden": [8], "output": 5}], ids=str)
+@pytest.mark.parametrize("model", [{}, {"pooling": "cls", "hidden_dims": [8], "output_dim": 5}], ids=str)
 def test_scores_are_those_of_the_tower_in_training(prepared, tiny, bert, tmp_path, monkeypatch, model):
     """From the files of the candidate alone: the folder that the encoder came from is gone."""
     copy = shutil.copytree(bert, tmp_path / "copy")
@@ -328,7 +328,7 @@ def test_threads_are_answered_alike(tiny):
 @pytest.mark.parametrize("loss", [{"kind": "softmax_all"}, {"kind": "softmax", "gamma": 10.0}], ids=str)
 def test_a_checkpoint_is_all_that_training_needs(prepared, tiny, tmp_path, loss):
     """Two epochs, saved, taken up by a fresh ensemble for two more: the bytes of four in a row."""
-    settings = tiny({"hidden": [8]}, loss=loss)
+    settings = tiny({"hidden_dims": [8]}, loss=loss)
     data = read_prepared(prepared, settings.model)
     rows = np.arange(len(data.labels))
     found = []

@@ -240,7 +240,7 @@ def test_what_auto_sets_is_reachable(kind, classes, gamma):
 )
 def test_auto_corrects_the_setting_and_reports_it(tmp_path, loss, changed):
     """What was chosen stands in the report and is what was trained, to the last bit."""
-    corrected = toy_settings(loss=loss | {"unreachable": "auto"}, training={"epochs": 2}, model={"towers": 1})
+    corrected = toy_settings(loss=loss | {"unreachable": "auto"}, training={"epochs": 2}, model={"ensemble": 1})
     given = {name.removeprefix("loss."): value for name, value in changed.items() if name != "loss"}
     right = corrected.model_copy(update={"loss": corrected.loss.model_copy(update=given)})
     prepared = prepare_rows(tmp_path, corrected)

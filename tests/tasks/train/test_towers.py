@@ -25,7 +25,7 @@ TEXTS = Texts(
 
 def tower_of(seed=1, **model):
     """Return a fresh tower, of embedding size 3 unless said otherwise."""
-    settings = Model(**({"embedding": 3, "towers": 1} | model))
+    settings = Model(**({"embedding_dim": 3, "ensemble": 1} | model))
     return make_tower(settings, SIZES, torch.Generator().manual_seed(seed))
 
 
@@ -52,7 +52,7 @@ def test_a_bag_is_the_weighted_sum_of_its_embeddings():
 )
 def test_hidden_layers_are_activated_and_the_output_layer_is_linear(activation, function):
     """First f(x W + b), then a linear map to the output size."""
-    tower = tower_of(hidden=[4], output=2, activation=activation)
+    tower = tower_of(hidden_dims=[4], output_dim=2, activation=activation)
     (w1, w2), (b1, b2) = tower.layers.weights, tower.layers.biases
     torch.nn.init.normal_(b1)
     torch.nn.init.normal_(b2)
@@ -67,11 +67,11 @@ def test_hidden_layers_are_activated_and_the_output_layer_is_linear(activation, 
     ("model", "size"),
     [
         ({}, 3),
-        ({"embedding": 6}, 6),
-        ({"hidden": [7]}, 7),
-        ({"hidden": [7, 4]}, 4),
-        ({"output": 2}, 2),
-        ({"hidden": [7], "output": 5}, 5),
+        ({"embedding_dim": 6}, 6),
+        ({"hidden_dims": [7]}, 7),
+        ({"hidden_dims": [7, 4]}, 4),
+        ({"output_dim": 2}, 2),
+        ({"hidden_dims": [7], "output_dim": 5}, 5),
     ],
 )
 def test_sizes_of_layers_give_the_size_of_the_vectors(kind, model, size):
@@ -85,10 +85,10 @@ def test_sizes_of_layers_give_the_size_of_the_vectors(kind, model, size):
 @pytest.mark.parametrize("kind", ["bag", "lstm"])
 def test_several_towers_at_once_are_each_the_single_one(kind):
     """Three towers as one batched model; each copied into a model of its own gives its vectors."""
-    batched = tower_of(tower=kind, towers=3, hidden=[4, 2], output=5)
+    batched = tower_of(tower=kind, ensemble=3, hidden_dims=[4, 2], output_dim=5)
     together = vectors(batched)
     for number in range(3):
-        single = tower_of(seed=9, tower=kind, hidden=[4, 2], output=5)
+        single = tower_of(seed=9, tower=kind, hidden_dims=[4, 2], output_dim=5)
         rows = batched.table.rows
         single.table.weight.copy_(batched.table.weight[number * rows : (number + 1) * rows])
         for mine, theirs in zip(single.layers.parameters(), batched.layers.parameters(), strict=True):
@@ -103,11 +103,11 @@ def test_several_towers_at_once_are_each_the_single_one(kind):
 @pytest.mark.parametrize("kind", ["bag", "lstm"])
 def test_weights_come_from_the_generator_alone(kind):
     """Equal seeds, equal towers, whatever the global state of torch; other seeds, other towers."""
-    first = vectors(tower_of(seed=1, tower=kind, hidden=[4]))
+    first = vectors(tower_of(seed=1, tower=kind, hidden_dims=[4]))
     torch.manual_seed(77)
 
-    assert torch.equal(first, vectors(tower_of(seed=1, tower=kind, hidden=[4])))
-    assert not torch.equal(first, vectors(tower_of(seed=2, tower=kind, hidden=[4])))
+    assert torch.equal(first, vectors(tower_of(seed=1, tower=kind, hidden_dims=[4])))
+    assert not torch.equal(first, vectors(tower_of(seed=2, tower=kind, hidden_dims=[4])))
 
 
 @pytest.mark.parametrize("kind", ["bag", "lstm"])
@@ -120,7 +120,7 @@ def test_without_dropout_nothing_is_random(kind):
 
 def test_dropout_leaves_out_its_share_of_features_for_each_tower_apart():
     """Of 5,000 one-feature texts about three in ten lose it, and two towers do not lose the same ones."""
-    tower = tower_of(towers=2)
+    tower = tower_of(ensemble=2)
     many = TEXTS.take(np.full(5000, 1))
 
     lost = (vectors(tower, many, dropout=0.3) == 0).all(dim=2)
@@ -147,7 +147,7 @@ def test_dropout_of_the_lstm_puts_the_unknown_word_in_place():
 
 def test_padding_does_not_change_the_vector_of_a_text():
     """A text alone, and beside a longer one."""
-    tower = tower_of(tower="lstm", hidden=[4])
+    tower = tower_of(tower="lstm", hidden_dims=[4])
 
     alone = vectors(tower, TEXTS.take(np.array([1])))
     torch.testing.assert_close(alone[0, 0], vectors(tower)[0, 1])
@@ -160,7 +160,7 @@ def test_many_texts_of_many_lengths_are_read_as_each_alone():
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     words = random.integers(0, 4, offsets[-1]).astype(np.int32)
     texts = Texts(sp.csr_matrix((100, 5), dtype=np.float32), words, offsets)
-    tower = tower_of(tower="lstm", towers=2)
+    tower = tower_of(tower="lstm", ensemble=2)
 
     together = vectors(tower, texts)
 
@@ -187,7 +187,7 @@ def test_an_empty_text_reads_as_one_unknown_word():
 
 def test_the_first_hidden_size_is_the_state_of_the_lstm():
     """The rest are layers behind it."""
-    tower = tower_of(tower="lstm", hidden=[7, 4])
+    tower = tower_of(tower="lstm", hidden_dims=[7, 4])
 
     assert tower.lstms[0].hidden_size == 7
     assert [tuple(weight.shape) for weight in tower.layers.weights] == [(1, 7, 4)]
@@ -259,7 +259,7 @@ def test_a_dropped_feature_gets_no_gradient():
 @pytest.mark.parametrize("kind", ["bag", "lstm"])
 def test_the_sparse_gradient_is_that_of_autograd(kind):
     """Slopes by finite differences, in the second of two towers with layers."""
-    tower = tower_of(tower=kind, towers=2, hidden=[4], output=3)
+    tower = tower_of(tower=kind, ensemble=2, hidden_dims=[4], output_dim=3)
     start = tower.table.weight.clone()
     row, column, epsilon = tower.table.rows + 3, 1, 1e-2
     costs = []

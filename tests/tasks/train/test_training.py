@@ -183,7 +183,8 @@ def test_checkpoints_are_written_no_more_often_than_asked(train, small, tmp_path
 def test_a_killed_training_ends_with_the_bytes_of_an_unbroken_one(train, small, prepared, tmp_path, line):
     """A real process gets kill -9 in the middle of an epoch; the next run takes up its checkpoints."""
     settings = small(
-        model={"towers": 5, "hidden": [8]}, training={"epochs": 20, "checkpoint_seconds": 0, "learning_rate": 0.02}
+        model={"ensemble": 5, "hidden_dims": [8]},
+        training={"epochs": 20, "checkpoint_seconds": 0, "learning_rate": 0.02},
     )
     (tmp_path / "settings.json").write_text(settings.model_dump_json(), "utf-8")
     partial = tmp_path / "killed" / "partial"

@@ -243,15 +243,6 @@ def test_above_the_limit_a_seeded_sample_is_checked_and_said_so(ingested, tmp_pa
     assert "of 100 rows" in first.findings[0].statement
 
 
-def test_data_docs_are_written_on_request(ingested, tmp_path):
-    """Great Expectations' own pages, a folder per suite."""
-    wanted = custom("expect_column_values_to_be_unique", column="query")
-    verdict_of(ingested(CLEAN), tmp_path, data_docs=True, expectations=wanted)
-
-    assert (tmp_path / "out" / "data_docs" / "bank" / "index.html").is_file()
-    assert (tmp_path / "out" / "data_docs" / "rows" / "index.html").is_file()
-
-
 def rule(statistic, severity="critical", minimum=None, maximum=None):
     return Rule(f"{statistic}.{severity}", statistic, minimum, maximum, severity, "what it limits", "what to do")
 

@@ -137,7 +137,7 @@ def test_a_rename_is_seen_by_id_by_queries_and_by_text(compare):
     renamed = [(query, {"行李": "行李限额"}.get(standard, standard)) for query, standard in OLD]
     now = [(f"新的说法{n}", "改期") if s == "改签" else (q, s) for n, (q, s) in enumerate(renamed)]
     now += [(f"怎么改号{n}", long + "呢") for n in range(3)] + rows("宠物", 5)
-    drift = compare(before, now, ids=({"改签": "q2"}, {"改期": "q2"}), max_rows_moved={})
+    drift = compare(before, now, ids=({"改签": "q2"}, {"改期": "q2"}), max_class_shift={})
 
     assert sorted(drift.renamed) == sorted(["改签 → 改期", "行李 → 行李限额", f"{long} → {long}呢"])
     assert (drift.added, drift.removed) == (["宠物"], ["发票"])
@@ -146,7 +146,7 @@ def test_a_rename_is_seen_by_id_by_queries_and_by_text(compare):
 def test_no_two_alike_are_left_over():
     """A text of the one side and one of the other with 80 % of their character pairs in common, both without a partner.
 
-    Only those are compared that have a rare pair in common; that must lose none.
+    The join must lose none of them.
     """
     draw = random.Random(1)
     words = "如何 办理 信用卡 查询 余额 退票 改签 行李 手机 银行 密码 修改 怎么 可以 吗 费用".split()
