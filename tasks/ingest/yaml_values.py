@@ -38,7 +38,7 @@ class _Builder:
         self._nodes = 0
 
     def take(self, event: yaml.Event) -> None:
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent):
             raise SourceError(f"{self._name} line {line} holds a YAML alias (*{event.anchor}); write out what it means")
         if isinstance(event, yaml.ScalarEvent):
@@ -75,7 +75,7 @@ class _Bounded:
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream, self._name, self._left = stream, name, MAX_CHARACTERS
 
-    def read(self, size: int) -> str:
+    def read(self, size: int = -1, /) -> str:
         chunk = self._stream.read(size)
         self._left -= len(chunk)
         if self._left < 0:
@@ -93,7 +93,7 @@ def stream_values(stream: TextIO, name: str) -> Iterator[Item]:
     """
     builder = _Builder(name)
     try:
-        for event in yaml.parse(_Bounded(stream, name), Loader=yaml.CSafeLoader):  # type: ignore[arg-type]
+        for event in yaml.parse(_Bounded(stream, name), Loader=yaml.CSafeLoader):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

@@ -20,7 +20,7 @@ def _fits(lines: list[str]) -> bool:
 
 
 def _convert(lines: Iterator[tuple[int, str]], _: Source) -> Iterator[Imported]:
-    _, header = next(lines)
+    header = next(lines)[1]
     delimiter = _delimiter(header) or ";"
     names = next(csv.reader([header], delimiter=delimiter))
     for number, line in lines:
