@@ -13,7 +13,7 @@ from schemas.errors import SourceError
 from tasks.ingest.values import Item, Path
 
 MAX_CHARACTERS = 32_000_000
-_MAX_NODES = 1_000_000
+_MAX_NODES = 500_000
 _MAX_DEPTH = 64
 
 
@@ -39,8 +39,6 @@ class _Builder:
 
     def take(self, event: yaml.Event) -> None:
         line = event.start_mark.line + 1 if event.start_mark else 0
-        if isinstance(event, yaml.AliasEvent):
-            raise SourceError(f"{self._name} line {line} holds a YAML alias (*{event.anchor}); write out what it means")
         if isinstance(event, yaml.ScalarEvent):
             self._add(event.value, line)
         elif isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
@@ -53,6 +51,8 @@ class _Builder:
         elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
             self._open.pop()
             self._keys.pop()
+        elif isinstance(event, yaml.AliasEvent):
+            raise SourceError(f"{self._name} line {line} holds a YAML alias (*{event.anchor}); write out what it means")
 
     def _add(self, value: Any, line: int) -> None:  # noqa: ANN401  # a document holds anything
         self._nodes += 1

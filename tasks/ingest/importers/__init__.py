@@ -82,8 +82,14 @@ def find_importer(file: InputFile, source: Source | None) -> Importer | None:
     Args:
         file: A file of text, or a folder whose `parts` are its files.
         source: The settings, if they are known; named columns mean a table.
+
+    Raises:
+        SourceError: it is a damaged document, and none recognises what comes before the damage.
     """
     if source is not None and (source.query_column or source.question_column):
         return None
     look = Look(file, source)
-    return next((importer for importer in IMPORTERS if importer.recognise(look)), None)
+    found = next((importer for importer in IMPORTERS if importer.recognise(look)), None)
+    if found is None and look.damage:
+        raise look.damage
+    return found

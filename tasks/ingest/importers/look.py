@@ -23,6 +23,7 @@ class Look:
     def __init__(self, file: InputFile, source: Source | None) -> None:
         self.file = file
         self.source = source or Source(path=file.path)
+        self.damage: SourceError | None = None  # of a document, once its outline is known
 
     @cached_property
     def encoding(self) -> str:
@@ -43,16 +44,14 @@ class Look:
 
     @cached_property
     def outline(self) -> Outline | None:
-        """The shape of a document, as far as it can be read; None: it is none."""
-        return Outline(_until_damaged(read_document(self.file, self.source))) if self.is_document else None
+        """The shape of a document up to its `damage`, which is mostly enough to know it; None: it is none."""
+        return Outline(self._until_damaged()) if self.is_document else None
 
-
-def _until_damaged(items: Iterable[Item | BadRow]) -> Iterator[Item | BadRow]:
-    """Yield what comes before the damage: enough to know the kind, and its reader tells the damage."""
-    try:
-        yield from items
-    except SourceError:
-        return
+    def _until_damaged(self) -> Iterator[Item | BadRow]:
+        try:
+            yield from read_document(self.file, self.source)
+        except SourceError as error:
+            self.damage = error
 
 
 @dataclass(frozen=True)
