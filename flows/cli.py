@@ -37,7 +37,7 @@ def cli() -> None:
 @click.option("--source", metavar="FILE", multiple=True, help="File, folder or address of the rows; may be repeated.")
 @click.option("--test-source", metavar="FILE", help="Official held-out rows: never altered, never trained on.")
 @click.option("--questions", metavar="FILE", help="List of standard questions (columns id, text).")
-@click.option("--query-column", metavar="NAME", help="Column of the queries; found by common names otherwise.")
+@click.option("--query-column", metavar="NAME", multiple=True, help="Column of the queries; may be repeated.")
 @click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
 @click.option(
     "--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting, e.g. model.hidden_dims=[64]."
@@ -61,6 +61,8 @@ def run(corpora: Sequence[str], every: bool, processes: int, as_json: bool, **so
     if (every or len(corpora) > 1) and any(value for key, value in source.items() if key != "pairs"):
         raise click.UsageError("--source and what describes it go with one corpus")
     results = _run_all(processes, source["pairs"]) if every else [_run_one(name, source) for name in corpora]
+    for result in results:
+        _tell_files(result)
     if as_json:
         one = results[0].model_dump() if len(corpora) == 1 else {"runs": [r.model_dump() for r in results]}
         _print(json.dumps(one, ensure_ascii=False))
@@ -119,11 +121,12 @@ def _load(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSet
 
     here = Path.cwd()
     paths = [absolute(path, here) for path in source.get("source", ())]
+    columns = list(source.get("query_column", ()))
     given = {
         "path": (paths[0] if len(paths) == 1 else paths) or None,
         "test_path": source.get("test_source") and absolute(source["test_source"], here),
         "questions_path": source.get("questions") and absolute(source["questions"], here),
-        "query_column": source.get("query_column"),
+        "query_column": columns[0] if len(columns) == 1 else columns,
         "question_column": source.get("question_column"),
     }
     overrides = {"source": {key: value for key, value in given.items() if value}}
@@ -133,7 +136,7 @@ def _load(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSet
 @cli.command()
 @click.argument("corpus", required=False)
 @click.option("--source", metavar="FILE", multiple=True, help="File, folder or address of the rows; may be repeated.")
-@click.option("--query-column", metavar="NAME", help="Column of the queries; found by common names otherwise.")
+@click.option("--query-column", metavar="NAME", multiple=True, help="Column of the queries; may be repeated.")
 @click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
 @click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting.")
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
@@ -155,6 +158,7 @@ def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN
     outcome: Any = check_corpus(settings, return_state=True).result(raise_on_failure=False)
     if isinstance(outcome, BaseException):
         raise outcome
+    _tell_files(outcome)
     if as_json:
         _print(outcome.model_dump_json())
     else:
@@ -575,6 +579,13 @@ def _print(text: str, end: str = "\n") -> None:
     except BrokenPipeError:  # `dssm query ... | head`: whoever reads has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+def _tell_files(result: RunResult) -> None:
+    """Say on standard error what was read of each file: the first thing to look at when rows are missing."""
+    for file in result.files:
+        sys.stderr.write(f"{file.tell()}\n")
+    sys.stderr.flush()
 
 
 def _complain(message: str) -> None:

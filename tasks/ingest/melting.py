@@ -153,7 +153,7 @@ class Melting:
                 cells = [strip_markup(cell) if _MARKUP.search(cell) else cell for cell in cells]
         for one in self._lists.suspects if self._lists else ():
             if re.search(one.pattern, joined):
-                self._count(one.name, cells, lines, lambda cell, one=one: len(one.parts(cell)) > 1)
+                self._count(one.name, cells, lines, one.separates)
         return cells
 
     def _count(self, what: str, cells: list[str], lines: Sequence[int], is_odd: Callable[[str], bool]) -> None:

@@ -41,6 +41,10 @@ class Separator:
         """What source.split is set to for this separator alone."""
         return LINES if self.name == SEPARATORS[0].name else self.name.strip("'") + ("；" if ";" in self.name else "")
 
+    def separates(self, cell: str) -> bool:
+        """Whether a cell has several parts."""
+        return len(self.parts(cell)) > 1
+
     def parts(self, cell: str) -> list[str]:
         """Return the similar questions of a cell, at least one unless it is blank."""
         if self.name == _NUMBERED:

@@ -34,6 +34,7 @@ def summarise_run(
         test_rows=evaluation.test_rows,
         classes=evaluation.classes,
         quarantined=steps["ingest"].manifest.facts["quarantined"],
+        files=steps["ingest"].manifest.facts["files"],
         warnings=[warning for step in steps.values() for warning in step.manifest.warnings] + warnings,
         **_figures(evaluation.model),
         baselines={name: _figures(metrics) for name, metrics in evaluation.baselines.items()},
