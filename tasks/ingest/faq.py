@@ -3,6 +3,7 @@
 So QnA Maker, FastGPT, Dify and MaxKB export: no column says which questions mean the same, their answer does.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from schemas.errors import SourceError
@@ -11,6 +12,7 @@ from tasks.ingest.tables import Pairs
 
 _QUESTIONS = ("question", "questions", "q", "query", "问题", "提问", "問題")
 _ANSWERS = (*REPLIES, "a", "分段内容", "分段內容", "section_content")
+_EDGES = re.compile(r"^(?:\\n|\s)+|(?:\\n|\s)+$")  # QnA Maker writes line ends as two characters
 _INDEXES = ("indexes", "index")  # FastGPT's: other wordings, in this column and those after it
 
 
@@ -51,7 +53,7 @@ def name_by_first_question(batches: Iterable[Pairs], name: str) -> Iterator[Pair
     for pairs in batches:
         kept, named = list[int](), list[str]()
         for at, (query, answer) in enumerate(zip(pairs.queries, pairs.questions, strict=True)):
-            query, answer = query.strip(), answer.strip()
+            query, answer = _EDGES.sub("", query), answer.strip()
             if query and answer and answer not in first:
                 first[answer] = query
                 alone[answer] = pairs.lines[at], {column: cells[at] for column, cells in pairs.payload.items()}

@@ -9,15 +9,17 @@ from tasks.ingest.labels import Imported, label_rows
 from tasks.ingest.tables import as_text
 from tasks.ingest.values import Item, Outline, texts
 
+_ANNOTATIONS = ("annotations", "completions")
 _TEXT_KEYS = ("text", "query", "utterance", "sentence", "content", "question")
 
 
 def _fits(outline: Outline) -> bool:
-    return any(
-        outline.has_records(keys=["data", annotations])
-        and any(isinstance(one, dict) and isinstance(one.get("data"), dict) for one in outline.lists[()])
-        for annotations in ("annotations", "completions")
-    )
+    if not any(outline.has_records(keys=["data", annotations]) for annotations in _ANNOTATIONS):
+        return False
+    tasks = [task for task in outline.lists[()] if isinstance(task, dict) and isinstance(task.get("data"), dict)]
+    values = [value for task in tasks for annotation in _annotations(task) for value in _values(annotation)]
+    # Regions of a picture or of a text are no labels of it; a project without annotations may still be one of texts.
+    return bool(tasks) and (not values or any("choices" in value for value in values))
 
 
 def _convert(item: Item, source: Source) -> Iterator[Imported]:
@@ -25,18 +27,23 @@ def _convert(item: Item, source: Source) -> Iterator[Imported]:
         return
     labels = [
         label
-        for annotation in item.value.get("annotations") or item.value.get("completions") or []
-        if isinstance(annotation, dict) and not annotation.get("was_cancelled")
-        for label in _choices(annotation)
+        for annotation in _annotations(item.value)
+        if not annotation.get("was_cancelled")
+        for value in _values(annotation)
+        for label in texts(value.get("choices") or [])
     ]
     yield from label_rows(item.line, _text(item.value["data"]), labels, explode=source.multiple_labels == "explode")
 
 
-def _choices(annotation: dict[str, Any]) -> list[str]:
-    """Return the choices of an annotation; regions of a text and the like are no labels of it."""
+def _annotations(task: dict[str, Any]) -> list[dict[str, Any]]:
+    given = next((task[key] for key in _ANNOTATIONS if isinstance(task.get(key), list)), [])
+    return [annotation for annotation in given if isinstance(annotation, dict)]
+
+
+def _values(annotation: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what was annotated: choices, regions and the like."""
     results = [result for result in annotation.get("result") or [] if isinstance(result, dict)]
-    values = [result["value"] for result in results if isinstance(result.get("value"), dict)]
-    return [choice for value in values for choice in texts(value.get("choices") or [])]
+    return [result["value"] for result in results if isinstance(result.get("value"), dict)]
 
 
 def _text(data: dict[str, Any]) -> str:

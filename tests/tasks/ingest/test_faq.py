@@ -7,7 +7,7 @@ from schemas.errors import SourceError
 
 QNA = (
     "Question\tAnswer\tSource\tMetadata\tSuggestedQuestions\tIsContextOnly\tPrompts\tQnaId\n"
-    "how do I pay\tBy card.\teditorial\tx:y\t[]\tFalse\t[]\t1\n"
+    "\\n\\nhow do I pay\\n\tBy card.\teditorial\tx:y\t[]\tFalse\t[]\t1\n"
     "paying how\tBy card.\teditorial\tx:y\t[]\tFalse\t[]\t1\n"
     "can I pay\tBy card.\teditorial\tx:y\t[]\tFalse\t[]\t2\n"
     "may I pay\tBy card.\teditorial\tx:y\t[]\tFalse\t[]\t2\n"

@@ -362,6 +362,14 @@ def test_tables_that_only_look_like_an_export_are_tables(name, content, write, i
     assert ingested.facts.rows == 2
 
 
+def test_regions_of_a_picture_are_no_labels(write, ingest):
+    """Label Studio annotates many things; only choices say what a text means."""
+    regions = {"result": [{"type": "rectanglelabels", "value": {"x": 1, "rectanglelabels": ["open"]}}]}
+    write(as_json([{"id": 1, "data": {"image": "a.jpg"}, "annotations": [regions]}]), "t.json")
+    with pytest.raises(SourceError, match=r"Columns found: 'id', 'data\.image', 'annotations'"):
+        ingest("t.json")
+
+
 def test_named_columns_mean_a_table(write, ingest):
     """Whoever names columns knows better than an importer."""
     write(as_json(LUIS), "shop.json")
