@@ -14,7 +14,7 @@ import fsspec
 
 from schemas.errors import SourceError
 from schemas.settings import Source
-from tasks.ingest.importers import find_importer
+from tasks.ingest.importers import Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
 
 BUNDLED = "bundled:"
@@ -130,7 +130,7 @@ def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str)
     prefix = address.rstrip("/")
     files = [InputFile(f"{prefix}/{PurePosixPath(name).name}", name, filesystem, direct=False) for name in visible]
     whole = InputFile(address, folder, filesystem, parts=_below(prefix, filesystem, folder))
-    if find_importer(whole, None):
+    if find_importer(Look(whole)):
         return [whole]
     tables = [file for file in files if file.suffix in _TABLES]
     if not tables:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from schemas.errors import SourceError
 from schemas.settings import Source
-from tasks.ingest.documents import DocumentFormat, read_document
+from tasks.ingest.documents import DocumentFormat, read_document, read_json_lines
 from tasks.ingest.input_file import InputFile
 from tasks.ingest.tables import BATCH_ROWS, TORN, BadRow, Batch, HeadRow, Selection, Table, as_text, select
 from tasks.ingest.values import Item, Outline, Path
@@ -37,19 +37,20 @@ class _Document:
         return read_document(self.file, self.source)
 
 
-def open_document_tables(file: InputFile, kind: DocumentFormat, source: Source) -> list[Table]:
+def open_document_tables(file: InputFile, kind: DocumentFormat, source: Source, outline: Outline | None) -> list[Table]:
     """Return the tables of a document, one for each list that can be one; a test part beside a training part is none.
 
     Args:
         file: A JSON or YAML file.
         kind: As what it was recognised.
         source: The settings; `encoding` is that of the file.
+        outline: Its outline, if it is known.
 
     Raises:
         SourceError: it is damaged, or holds no table.
     """
     document = _Document(file, kind, source)
-    outline = Outline(document.items())
+    outline = outline or Outline(document.items())
     table = partial(Table, file.name, kind, encoding=source.encoding)
     if not outline.lists and not outline.values:
         return [table([], lambda _: iter(()))]
@@ -113,22 +114,25 @@ def _column_names(outline: Outline) -> list[Path]:
 
 def _read_objects(document: _Document, path: Path, names: list[Path], wanted: Selection) -> Iterator[Batch]:
     picked = [names[position] for position in wanted.positions]
-    items = (item for item in document.items() if isinstance(item, BadRow) or (item.listed and item.path == path))
-    for chunk in _chunks(items):
-        bad = [item for item in chunk if isinstance(item, BadRow)]
-        rows = list[Item]()
-        for item in chunk:
-            if isinstance(item, Item) and isinstance(item.value, dict):
-                rows.append(item)
-            elif isinstance(item, Item):
-                bad.append(BadRow(item.line, TORN, as_text(item.value), None))
-        yield Batch([row.line for row in rows], [_column(rows, name) for name in picked], bad)
+    chunks = read_json_lines(document.file, document.source) if document.kind == "jsonl" else _objects(document, path)
+    for lines, rows, bad in chunks:
+        yield Batch(lines, [_column(rows, name) for name in picked], bad)
 
 
-def _column(rows: list[Item], name: Path) -> list[str]:
+def _objects(document: _Document, path: Path) -> Iterator[tuple[list[int], list[dict[str, Any]], list[BadRow]]]:
+    """Yield the objects of a list in chunks: their lines, themselves, and what else stands in the list."""
+    elements = (item for item in document.items() if isinstance(item, Item) and item.listed and item.path == path)
+    for chunk in _chunks(elements):
+        rows = [item for item in chunk if isinstance(item.value, dict)]
+        bad = [BadRow(one.line, TORN, as_text(one.value), None) for one in chunk if not isinstance(one.value, dict)]
+        yield [item.line for item in rows], [item.value for item in rows], bad
+
+
+def _column(rows: list[dict[str, Any]], name: Path) -> list[str]:
     if len(name) == 1:
-        return [as_text(row.value.get(name[0])) for row in rows]
-    return [as_text(_inside(row.value, name)) for row in rows]
+        key = name[0]
+        return [as_text(row.get(key)) for row in rows]
+    return [as_text(_inside(row, name)) for row in rows]
 
 
 def _inside(value: Any, name: Path) -> Any:  # noqa: ANN401  # a document holds anything

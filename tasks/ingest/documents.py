@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from schemas.errors import SourceError
 from schemas.settings import Source
@@ -48,6 +48,12 @@ def refuse_false_name(file: InputFile, encoding: str) -> None:
         raise SourceError(
             f"{file.name} is not JSONL: line 1 is {line!r}. JSONL has one JSON object a line, its keys the columns"
         )
+
+
+def read_json_lines(file: InputFile, source: Source) -> Iterator[tuple[list[int], list[dict[str, Any]], list[BadRow]]]:
+    """Yield JSON Lines in chunks: the lines that hold an object, these objects, and the other lines."""
+    with reading(file), open_text(file, find_encoding(file, source.encoding)) as text:
+        yield from json_values.read_lines(text)
 
 
 def read_document(file: InputFile, source: Source) -> Iterator[Item | BadRow]:

@@ -50,15 +50,25 @@ def stream_values(stream: TextIO, name: str) -> Iterator[Item]:
 
 def stream_lines(stream: TextIO) -> Iterator[Item | BadRow]:
     """Yield the objects of JSON Lines, as elements of a list without a path; a line that holds none is set aside."""
+    for lines, rows, bad in read_lines(stream):
+        yield from (Item(line, (), True, row) for line, row in zip(lines, rows, strict=True))
+        yield from bad
+
+
+def read_lines(stream: TextIO) -> Iterator[tuple[list[int], list[dict[str, Any]], list[BadRow]]]:
+    """Yield JSON Lines in chunks: the lines that hold an object, these objects, and the other lines."""
     line = 0
     while chunk := stream.readlines(_LINES_CHARACTERS):
+        lines, rows, bad = list[int](), list[dict[str, Any]](), list[BadRow]()
         for raw in chunk:
             line += 1
-            value = parse_object(raw)
-            if value is not None:
-                yield Item(line, (), True, value)
+            row = parse_object(raw)
+            if row is not None:
+                lines.append(line)
+                rows.append(row)
             elif raw.strip():
-                yield BadRow(line, torn_reason([raw]), raw.strip(), None)
+                bad.append(BadRow(line, torn_reason([raw]), raw.strip(), None))
+        yield lines, rows, bad
 
 
 def are_lines(stream: TextIO) -> bool:

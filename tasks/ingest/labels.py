@@ -27,6 +27,7 @@ Imported = tuple[int, str, str] | BadRow
 
 _JOINTS = "#|;,/、；"  # between the labels that an exporter writes into one cell
 _JOINED = re.compile(f"[{_JOINTS}]")
+_LIST = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _MAX_JOINED = 100_000  # rows that wait until all labels are known
 
 
@@ -81,9 +82,9 @@ def make_plain(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pairs]:
     rows = 0
     for pairs in batches:
         pairs = _without_lists(pairs, explode)
-        labels = set(pairs.questions)
-        joined = {label for label in labels if _JOINED.search(label)} if rows < _MAX_JOINED else set[str]()
-        known |= labels - joined
+        new = set(pairs.questions) - known
+        joined = {label for label in new if _JOINED.search(label)} if rows < _MAX_JOINED else set[str]()
+        known |= new - joined
         if joined:
             waiting.append(_pick(pairs, [at for at, label in enumerate(pairs.questions) if label in joined]))
             rows += len(waiting[-1].lines)
@@ -97,7 +98,7 @@ def make_plain(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pairs]:
 def _without_lists(pairs: Pairs, explode: bool) -> Pairs:
     labels = {label: read_labels(label) for label in set(pairs.questions) if label.lstrip()[:1] in ("[", "{")}
     labels = {label: found for label, found in labels.items() if found != [label]}
-    if not labels and not any(query.lstrip()[:1] == "[" for query in pairs.queries):
+    if not labels and not _LIST.search("\n".join(pairs.queries)):
         return pairs
     chosen = [labels.get(label, [label]) for label in pairs.questions]
     return _spread(pairs, chosen, [read_queries(query) for query in pairs.queries], explode)

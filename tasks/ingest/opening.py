@@ -8,11 +8,17 @@ from tasks.ingest.input_file import InputFile, reading
 from tasks.ingest.parquet_tables import open_parquet_table
 from tasks.ingest.tables import Table
 from tasks.ingest.text_tables import open_text_tables
+from tasks.ingest.values import Outline
 from tasks.ingest.workbooks import open_workbook_tables
 
 
-def open_tables(file: InputFile, source: Source) -> list[list[Table]]:
+def open_tables(file: InputFile, source: Source, outline: Outline | None = None) -> list[list[Table]]:
     """Return the tables of a file, each as its possible readings: a text once per delimiter, others once.
+
+    Args:
+        file: Any file.
+        source: The settings.
+        outline: Of a document, if it is known.
 
     Raises:
         SourceError: it is no table, it is torn, or no encoding fits.
@@ -26,6 +32,6 @@ def open_tables(file: InputFile, source: Source) -> list[list[Table]]:
         encoding = find_encoding(file, source.encoding)
         if document := find_document_format(file, encoding):
             known = source.model_copy(update={"encoding": encoding})
-            return [[table] for table in open_document_tables(file, document, known)]
+            return [[table] for table in open_document_tables(file, document, known, outline)]
         refuse_false_name(file, encoding)
         return [open_text_tables(file, encoding, source.delimiter)]

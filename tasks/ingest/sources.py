@@ -15,13 +15,14 @@ from tasks.ingest.addresses import BUNDLED
 from tasks.ingest.columns import BY_ANSWER, Columns, find_columns, quoted
 from tasks.ingest.decoding import find_encoding, find_format
 from tasks.ingest.faq import find_faq_columns, name_by_first_question
-from tasks.ingest.importers import Imported, Importer, find_importer
+from tasks.ingest.importers import Imported, Importer, Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
 from tasks.ingest.labels import make_plain
 from tasks.ingest.layout import ColumnFinder, Layout, find_doubts, find_layout
 from tasks.ingest.melting import Melting
 from tasks.ingest.opening import open_tables
 from tasks.ingest.tables import BATCH_ROWS, BadRow, Format, Pairs, Table
+from tasks.ingest.values import Outline
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,18 @@ def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSourc
         is_text = not file.parts and find_format(file) == "text"
         if is_text:
             source = source.model_copy(update={"encoding": find_encoding(file, source.encoding)})
-        importer = find_importer(file, source) if is_text or file.parts else None
+        look = Look(file, source)
+        importer = find_importer(look) if is_text or file.parts else None
     if importer:
         pairs = _import(importer, file, source)
         return [OpenedSource(file.name, "imported", pairs, kind=importer.name)]
     find = partial(_find_columns, source, file.name)
-    return [_refine(opened, source) for opened in open_columns(file, source, find)]
+    return [_refine(opened, source) for opened in open_columns(file, source, find, outline=look.known_outline)]
 
 
-def open_columns(file: InputFile, source: Source, find: ColumnFinder, keep_payload: bool = True) -> list[OpenedSource]:
+def open_columns(
+    file: InputFile, source: Source, find: ColumnFinder, keep_payload: bool = True, outline: Outline | None = None
+) -> list[OpenedSource]:
     """Return the tables of a file in which `find` finds its columns.
 
     Of a workbook all visible sheets that have them are read, or those that `source.sheet` names.
@@ -66,7 +70,7 @@ def open_columns(file: InputFile, source: Source, find: ColumnFinder, keep_paylo
     Raises:
         SourceError: none has them.
     """
-    groups = open_tables(file, source)
+    groups = open_tables(file, source, outline)
     if len(groups) == 1 and groups[0][0].sheet is None:
         if not groups[0][0].head:
             return [OpenedSource(file.name, groups[0][0].format, iter(()), groups[0][0])]

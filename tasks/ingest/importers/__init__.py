@@ -76,19 +76,14 @@ IMPORTERS: tuple[Importer, ...] = (
 )
 
 
-def find_importer(file: InputFile, source: Source | None) -> Importer | None:
-    """Return the first importer that recognises a text file or a folder; None: it is read as a table.
-
-    Args:
-        file: A file of text, or a folder whose `parts` are its files.
-        source: The settings, if they are known; named columns mean a table.
+def find_importer(look: Look) -> Importer | None:
+    """Return the first importer that recognises a text or a folder; None: it is read as a table, as named columns say.
 
     Raises:
         SourceError: it is a damaged document, and none recognises what comes before the damage.
     """
-    if source is not None and (source.query_column or source.question_column):
+    if look.source.query_column or look.source.question_column:
         return None
-    look = Look(file, source)
     found = next((importer for importer in IMPORTERS if importer.recognise(look)), None)
     if found is None and look.damage:
         raise look.damage

@@ -18,11 +18,11 @@ _LINE_CHARACTERS = 100_000
 
 
 class Look:
-    """A file, or a folder with its `parts`, as importers see it."""
+    """A file of text, or a folder with its `parts`, as importers see it."""
 
-    def __init__(self, file: InputFile, source: Source | None) -> None:
+    def __init__(self, file: InputFile, source: Source | None = None) -> None:
         self.file = file
-        self.source = source or Source(path=file.path)
+        self.source = source or Source(path=file.path)  # the settings, where they are known
         self.damage: SourceError | None = None  # of a document, once its outline is known
 
     @cached_property
@@ -46,6 +46,11 @@ class Look:
     def outline(self) -> Outline | None:
         """The shape of a document up to its `damage`, which is mostly enough to know it; None: it is none."""
         return Outline(self._until_damaged()) if self.is_document else None
+
+    @property
+    def known_outline(self) -> Outline | None:
+        """The outline if somebody asked for it and it is whole."""
+        return self.__dict__.get("outline") if self.damage is None else None
 
     def _until_damaged(self) -> Iterator[Item | BadRow]:
         try:
