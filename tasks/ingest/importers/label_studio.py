@@ -36,7 +36,7 @@ def _convert(item: Item, source: Source) -> Iterator[Imported]:
 
 
 def _annotations(task: dict[str, Any]) -> list[dict[str, Any]]:
-    given = next((task[key] for key in _ANNOTATIONS if isinstance(task.get(key), list)), [])
+    given: list[Any] = next((task[key] for key in _ANNOTATIONS if isinstance(task.get(key), list)), [])
     return [annotation for annotation in given if isinstance(annotation, dict)]
 
 
