@@ -105,7 +105,7 @@ def _find_header(outline: Outline, width: int) -> list[HeadRow]:
 def _column_names(outline: Outline) -> list[Path]:
     """Return the keys of an object of lists, or of objects by row, all of one length."""
     sizes = dict[str, int]()
-    for path in outline.values:
+    for path in filter(None, outline.values):
         sizes[path[0]] = sizes.get(path[0], 0) + (1 if len(path) == 2 else 0)
     if outline.lists and not outline.values:
         sizes = {path[0]: len(samples) for path, samples in outline.lists.items() if len(path) == 1}

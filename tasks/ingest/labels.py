@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from tasks.ingest.tables import BadRow, Pairs
+from tasks.ingest.tables import BadRow, Pairs, as_text
 from tasks.ingest.values import texts
 
 MULTIPLE_LABELS = "several labels"
@@ -29,6 +29,13 @@ _JOINTS = "#|;,/、；"  # between the labels that an exporter writes into one c
 _JOINED = re.compile(f"[{_JOINTS}]")
 _LIST = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _MAX_JOINED = 100_000  # rows that wait until all labels are known
+
+
+def plain_row(line: int, query: object, label: object) -> Imported:
+    """Return the row of a query and its label as they stand in a document; lists and objects are no texts."""
+    if isinstance(query, (dict, list)) or isinstance(label, (dict, list)):
+        return BadRow(line, NESTED, as_text(query), as_text(label))
+    return line, as_text(query), as_text(label)
 
 
 def label_rows(line: int, query: str, labels: Sequence[str], *, explode: bool) -> Iterator[Imported]:
@@ -72,16 +79,23 @@ def read_queries(text: str) -> list[str]:
     return (texts(values) or [""]) if are_texts else [text]
 
 
-def make_plain(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pairs]:
-    """Yield the rows with one query and one label each; what has several labels is exploded or set aside.
+def take_lists_apart(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pairs]:
+    """Yield the rows with one query and one label each, where a cell holds a JSON list or an object of choices.
 
-    Rows whose label may be several joined by one sign come last: only then are all labels known.
+    Several labels are exploded, or set aside.
+    """
+    return (_without_lists(pairs, explode) for pairs in batches)
+
+
+def take_joined_apart(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pairs]:
+    """Yield the rows with one label each, where several are joined by a sign and each is a label of its own.
+
+    Rows whose label may be such come last: only then are all labels known.
     """
     known = set[str]()
     waiting = list[Pairs]()
     rows = 0
     for pairs in batches:
-        pairs = _without_lists(pairs, explode)
         new = set(pairs.questions) - known
         joined = {label for label in new if _JOINED.search(label)} if rows < _MAX_JOINED else set[str]()
         known |= new - joined

@@ -17,7 +17,7 @@ from tasks.ingest.decoding import find_encoding, find_format
 from tasks.ingest.faq import find_faq_columns, name_by_first_question
 from tasks.ingest.importers import Imported, Importer, Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
-from tasks.ingest.labels import make_plain
+from tasks.ingest.labels import take_joined_apart, take_lists_apart
 from tasks.ingest.layout import ColumnFinder, Layout, find_doubts, find_layout
 from tasks.ingest.melting import Melting
 from tasks.ingest.opening import open_tables
@@ -54,7 +54,7 @@ def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSourc
         look = Look(file, source)
         importer = find_importer(look) if is_text or file.parts else None
     if importer:
-        pairs = _import(importer, file, source)
+        pairs = take_lists_apart(_import(importer, file, source), explode=source.multiple_labels == "explode")
         return [OpenedSource(file.name, "imported", pairs, kind=importer.name)]
     find = partial(_find_columns, source, file.name)
     return [_refine(opened, source) for opened in open_columns(file, source, find, outline=look.known_outline)]
@@ -135,10 +135,10 @@ def _find_columns(source: Source, name: str, header: Sequence[str]) -> Columns:
 
 def _refine(opened: OpenedSource, source: Source) -> OpenedSource:
     """Take lists and several labels apart, and name the answers of a FAQ table by their first questions."""
-    pairs = make_plain(opened.pairs, explode=source.multiple_labels == "explode")
     if opened.layout and opened.layout.columns.why_question == BY_ANSWER:
-        pairs = name_by_first_question(opened.pairs, opened.name)
-    return replace(opened, pairs=pairs)
+        return replace(opened, pairs=name_by_first_question(opened.pairs, opened.name))
+    explode = source.multiple_labels == "explode"
+    return replace(opened, pairs=take_joined_apart(take_lists_apart(opened.pairs, explode=explode), explode=explode))
 
 
 def _open_sheets(

@@ -68,6 +68,11 @@ class Outline:
         return value
 
 
+def objects(value: object) -> list[dict[str, Any]]:
+    """Return the objects of a list; none if the value is no list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
 def texts(value: object) -> list[str]:
     """Return the texts of a list, or of a single value; what is no text is left out."""
     values = value if isinstance(value, list) else [value]

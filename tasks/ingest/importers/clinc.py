@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from schemas.settings import Source
 from tasks.ingest.importers.look import DocumentImporter
-from tasks.ingest.labels import HELD_OUT, OUT_OF_SCOPE, Imported
-from tasks.ingest.tables import BadRow, as_text
+from tasks.ingest.labels import HELD_OUT, OUT_OF_SCOPE, Imported, plain_row
+from tasks.ingest.tables import BadRow
 from tasks.ingest.values import Item, Outline
 
 _PARTS = ("train", "val", "valid", "validation", "dev", "test")
@@ -33,13 +33,15 @@ def _convert(item: Item, _: Source) -> Iterator[Imported]:
     part, out_of_scope = _part(item.path)
     if part not in _PARTS or not isinstance(item.value, list) or len(item.value) != 2:
         return
-    query, label = map(as_text, item.value)
-    if part == "test":
-        yield BadRow(item.line, HELD_OUT, query, label)
-    elif out_of_scope or label == "oos":
-        yield BadRow(item.line, OUT_OF_SCOPE, query, label)
+    row = plain_row(item.line, *item.value)
+    if isinstance(row, BadRow):
+        yield row
+    elif part == "test":
+        yield BadRow(row[0], HELD_OUT, *row[1:])
+    elif out_of_scope or row[2] == "oos":
+        yield BadRow(row[0], OUT_OF_SCOPE, *row[1:])
     else:
-        yield item.line, query, label
+        yield row
 
 
 CLINC = DocumentImporter("CLINC150", _fits, _convert)

@@ -5,7 +5,7 @@ from functools import partial
 
 from schemas.settings import Source
 from tasks.ingest.importers.look import DocumentImporter
-from tasks.ingest.labels import Imported
+from tasks.ingest.labels import Imported, plain_row
 from tasks.ingest.values import Item, Outline, texts
 
 _KINDS = (
@@ -32,10 +32,9 @@ def _fits(intent: str, examples: str, outline: Outline) -> bool:
 def _convert(intent: str, examples: str, item: Item, _: Source) -> Iterator[Imported]:
     if not (item.listed and isinstance(item.value, dict) and isinstance(item.value.get(examples), list)):
         return
-    label = str(item.value.get(intent) or "")
     given = [one.get("text", one.get("utterance")) if isinstance(one, dict) else one for one in item.value[examples]]
     for query in texts(given) or [""]:  # an intent without examples stays retrievable by its name
-        yield item.line, query, label
+        yield plain_row(item.line, query, item.value.get(intent))
 
 
 INTENT_LISTS = tuple(

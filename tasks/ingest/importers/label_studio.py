@@ -7,7 +7,7 @@ from schemas.settings import Source
 from tasks.ingest.importers.look import DocumentImporter
 from tasks.ingest.labels import Imported, label_rows
 from tasks.ingest.tables import as_text
-from tasks.ingest.values import Item, Outline, texts
+from tasks.ingest.values import Item, Outline, objects, texts
 
 _ANNOTATIONS = ("annotations", "completions")
 _TEXT_KEYS = ("text", "query", "utterance", "sentence", "content", "question")
@@ -36,14 +36,12 @@ def _convert(item: Item, source: Source) -> Iterator[Imported]:
 
 
 def _annotations(task: dict[str, Any]) -> list[dict[str, Any]]:
-    given: list[Any] = next((task[key] for key in _ANNOTATIONS if isinstance(task.get(key), list)), [])
-    return [annotation for annotation in given if isinstance(annotation, dict)]
+    return next((objects(task[key]) for key in _ANNOTATIONS if task.get(key)), [])
 
 
 def _values(annotation: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what was annotated: choices, regions and the like."""
-    results = [result for result in annotation.get("result") or [] if isinstance(result, dict)]
-    return [result["value"] for result in results if isinstance(result.get("value"), dict)]
+    return [result["value"] for result in objects(annotation.get("result")) if isinstance(result.get("value"), dict)]
 
 
 def _text(data: dict[str, Any]) -> str:

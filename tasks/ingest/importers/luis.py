@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from schemas.settings import Source
 from tasks.ingest.importers.look import DocumentImporter
-from tasks.ingest.labels import HELD_OUT, Imported
+from tasks.ingest.labels import HELD_OUT, Imported, plain_row
 from tasks.ingest.tables import BadRow
 from tasks.ingest.values import Item, Outline
 
@@ -23,11 +23,9 @@ def _fits_clu(outline: Outline) -> bool:
 def _convert(item: Item, _: Source) -> Iterator[Imported]:
     if item.path not in (_LUIS, _CLU) or not isinstance(item.value, dict):
         return
-    query, intent = str(item.value.get("text") or ""), str(item.value.get("intent") or "")
-    if str(item.value.get("dataset")).lower() == "test":
-        yield BadRow(item.line, HELD_OUT, query, intent)
-    else:
-        yield item.line, query, intent
+    row = plain_row(item.line, item.value.get("text"), item.value.get("intent"))
+    is_test = str(item.value.get("dataset")).lower() == "test"
+    yield row if isinstance(row, BadRow) or not is_test else BadRow(row[0], HELD_OUT, *row[1:])
 
 
 LUIS = DocumentImporter("Microsoft LUIS", _fits_luis, _convert)

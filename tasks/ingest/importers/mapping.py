@@ -6,8 +6,7 @@ from schemas.errors import SourceError
 from schemas.settings import Source
 from tasks.ingest.columns import find_columns
 from tasks.ingest.importers.look import DocumentImporter
-from tasks.ingest.labels import Imported
-from tasks.ingest.tables import as_text
+from tasks.ingest.labels import Imported, plain_row
 from tasks.ingest.values import Item, Outline
 
 
@@ -29,7 +28,7 @@ def _are_columns(keys: list[str]) -> bool:
 
 def _convert(item: Item, _: Source) -> Iterator[Imported]:
     if item.listed and item.path:
-        yield item.line, as_text(item.value), item.path[0]
+        yield plain_row(item.line, item.value, item.path[0])
 
 
 MAPPING = DocumentImporter("queries by standard question", _fits, _convert)

@@ -7,7 +7,7 @@ from schemas.settings import Source
 from tasks.ingest.importers.look import DocumentImporter
 from tasks.ingest.labels import REJECTED, Imported, label_rows
 from tasks.ingest.tables import BadRow, as_text
-from tasks.ingest.values import Item, Outline, texts
+from tasks.ingest.values import Item, Outline, objects, texts
 
 _ANSWERS = {"accept", "reject", "ignore"}
 
@@ -33,7 +33,7 @@ def _labels(task: dict[str, Any]) -> list[str]:
     """Return the texts of the options that were accepted, else the label of the task."""
     if not isinstance(task.get("accept"), list):
         return texts(task.get("label") or [])
-    options = [option for option in task.get("options") or [] if isinstance(option, dict)]
+    options = objects(task.get("options"))
     shown = {as_text(option.get("id")): as_text(option.get("text") or option.get("id")) for option in options}
     return [shown.get(accepted, accepted) for accepted in texts(task["accept"])]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from schemas.settings import Source
 from tasks.ingest.importers.look import DocumentImporter, LineImporter
-from tasks.ingest.labels import Imported
-from tasks.ingest.tables import TORN, BadRow
-from tasks.ingest.values import Item, Outline
+from tasks.ingest.labels import Imported, plain_row
+from tasks.ingest.tables import TORN, BadRow, as_text
+from tasks.ingest.values import Item, Outline, texts
 
 # [text](entity:value), [text]{"entity": ...} or [text][{...}, {...}]
 _ENTITY = re.compile(r"\[([^\[\]]+)\](?:\([^()]*\)|\{[^{}]*\}|\[\{[^\[\]]*\}\])")
@@ -38,16 +38,16 @@ def _convert_yaml(item: Item, _: Source) -> Iterator[Imported]:
     for example in _examples(item.value.get("examples")):
         found = re.fullmatch(r"\s*-\s+(.*)", example)
         if found:
-            yield item.line, strip_entities(found[1]), str(item.value["intent"])
+            yield plain_row(item.line, strip_entities(found[1]), item.value["intent"])
         else:
-            yield BadRow(item.line, TORN, example.strip(), str(item.value["intent"]))
+            yield BadRow(item.line, TORN, example.strip(), as_text(item.value["intent"]))
 
 
 def _examples(examples: Any) -> list[str]:  # noqa: ANN401  # a document holds anything
     """Return the lines of a block of examples, and the texts of a list of them as such lines."""
     if isinstance(examples, list):
-        given = [one.get("text", "") if isinstance(one, dict) else one for one in examples]
-        examples = "\n".join(text if text.lstrip().startswith("- ") else f"- {text}" for text in map(str, given))
+        given = texts([one.get("text") if isinstance(one, dict) else one for one in examples])
+        examples = "\n".join(text if text.lstrip().startswith("- ") else f"- {text}" for text in given)
     return [line for line in str(examples or "").splitlines() if line.strip(" -\t")]
 
 
@@ -57,7 +57,7 @@ def _fits_json(outline: Outline) -> bool:
 
 def _convert_json(item: Item, _: Source) -> Iterator[Imported]:
     if item.path == ("rasa_nlu_data", "common_examples") and isinstance(item.value, dict):
-        yield item.line, str(item.value.get("text") or ""), str(item.value.get("intent") or "")
+        yield plain_row(item.line, item.value.get("text"), item.value.get("intent"))
 
 
 def _fits_markdown(lines: list[str]) -> bool:

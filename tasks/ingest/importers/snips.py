@@ -8,7 +8,7 @@ from schemas.settings import Source
 from tasks.ingest.documents import read_document
 from tasks.ingest.importers.look import Look
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.labels import Imported
+from tasks.ingest.labels import Imported, plain_row
 from tasks.ingest.tables import BadRow, as_text
 from tasks.ingest.values import Item, Outline, Path, texts
 
@@ -30,12 +30,17 @@ class _Snips:
             elif item.path == ("name",) and not item.listed:
                 intent = as_text(item.value)
             elif item.path == ("utterances",) and item.listed:
-                yield item.line, _SLOT.sub(r"\1", as_text(item.value)), intent
+                yield plain_row(item.line, _plain(item.value), intent)
             elif not item.path and _is_intent(item.value):
                 for text in texts(item.value["utterances"]):
-                    yield item.line, _SLOT.sub(r"\1", text), as_text(item.value["name"])
+                    yield plain_row(item.line, _plain(text), item.value["name"])
             elif item.listed and _is_utterance(item):
                 yield item.line, join_chunks(item.value), item.path[_at(item.path)]
+
+
+def _plain(utterance: object) -> object:
+    """Return an utterance of YAML without the marks of its slots."""
+    return _SLOT.sub(r"\1", utterance) if isinstance(utterance, str) else utterance
 
 
 def join_chunks(utterance: dict[str, Any]) -> str:
