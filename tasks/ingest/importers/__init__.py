@@ -21,7 +21,7 @@ from tasks.ingest.importers.mapping import MAPPING
 from tasks.ingest.importers.prodigy import PRODIGY
 from tasks.ingest.importers.qna_maker import CUSTOM_QUESTION_ANSWERING, QNA_MAKER
 from tasks.ingest.importers.question_files import QUESTION_FILES
-from tasks.ingest.importers.rasa import RASA_JSON, RASA_MARKDOWN, RASA_YAML
+from tasks.ingest.importers.rasa import RASA_JSON, RASA_MARKDOWN, RASA_PROJECT, RASA_YAML
 from tasks.ingest.importers.seq_label import SEQ_LABEL
 from tasks.ingest.importers.snips import SNIPS
 from tasks.ingest.importers.trec import TREC
@@ -56,6 +56,7 @@ IMPORTERS: tuple[Importer, ...] = (
     RASA_YAML,
     RASA_JSON,
     RASA_MARKDOWN,
+    RASA_PROJECT,
     LUIS,
     CLU,
     QNA_MAKER,

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 from schemas.settings import Source
-from tasks.ingest.importers.look import DocumentImporter, LineImporter
+from tasks.ingest.importers.look import DocumentImporter, LineImporter, Look
+from tasks.ingest.input_file import InputFile
 from tasks.ingest.labels import Imported, plain_row
 from tasks.ingest.tables import TORN, BadRow, as_text
 from tasks.ingest.values import Item, Outline, texts
@@ -13,6 +15,7 @@ from tasks.ingest.values import Item, Outline, texts
 # [text](entity:value), [text]{"entity": ...} or [text][{...}, {...}]
 _ENTITY = re.compile(r"\[([^\[\]]+)\](?:\([^()]*\)|\{[^{}]*\}|\[\{[^\[\]]*\}\])")
 _SECTION = re.compile(r"#+\s*(intent|synonym|regex|lookup)\s*:\s*(.*?)\s*$")
+_TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".parquet", ".xlsx")
 _MARKS = ("#", "-", "*", "+", "<!--")
 _BULLET = re.compile(r"\s*[-*+]\s+(.*)")
 
@@ -75,6 +78,30 @@ def _convert_markdown(lines: Iterator[tuple[int, str]], _: Source) -> Iterator[I
             yield number, strip_entities(bullet[1]), intent
 
 
+class _RasaProject:
+    """A folder with examples in YAML or Markdown, among stories, rules and settings; a folder with tables is none."""
+
+    name = "Rasa project"
+
+    def recognise(self, look: Look) -> bool:
+        folder = PurePosixPath(look.file.path)
+        inside = [part for part in look.file.parts if PurePosixPath(part.path).parent == folder]
+        return not any(part.suffix in _TABLES for part in inside) and any(_examples_of(look.file))
+
+    def rows(self, file: InputFile, source: Source) -> Iterator[Imported]:
+        for part, importer in _examples_of(file):
+            yield from importer.rows(part, source)
+
+
+def _examples_of(folder: InputFile) -> Iterator[tuple[InputFile, DocumentImporter | LineImporter]]:
+    """Yield the files of a project that hold examples, each with what reads it."""
+    for part in folder.parts:
+        importer = RASA_YAML if part.suffix in (".yml", ".yaml") else RASA_MARKDOWN if part.suffix == ".md" else None
+        if importer and importer.recognise(Look(part)):
+            yield part, importer
+
+
 RASA_YAML = DocumentImporter("Rasa NLU (YAML)", _fits_yaml, _convert_yaml)
 RASA_JSON = DocumentImporter("Rasa NLU (JSON)", _fits_json, _convert_json)
 RASA_MARKDOWN = LineImporter("Rasa NLU (Markdown)", _fits_markdown, _convert_markdown)
+RASA_PROJECT = _RasaProject()

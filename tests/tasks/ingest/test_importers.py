@@ -384,6 +384,18 @@ def test_several_labels_are_exploded_where_the_setting_says_so(write, ingest):
     assert ingested.pairs == [("money back", "refund"), ("both", "refund"), ("both", "2")]
 
 
+def test_a_rasa_project_is_read_as_a_whole(write, ingest):
+    """Examples of every file; stories, rules, the domain and answers are none. Tables in a folder are tables."""
+    write(RASA, "bot/data/nlu/a.yml")
+    write('version: "3.1"\nnlu:\n- intent: hours\n  examples: |\n    - when do you open\n', "bot/data/nlu/b.yml")
+    write('version: "3.1"\nstories:\n- story: x\n  steps:\n  - intent: refund\n', "bot/data/stories.yml")
+    write("intents: [refund]\nresponses:\n  utter_hi:\n  - text: Hi\n", "bot/domain.yml")
+    write("# A bot\n\n- clone it\n", "bot/README.md")
+    assert ingest("bot").pairs == [*RASA_ROWS, ("when do you open", "hours")]
+    write("query,label\na,x\n", "bot/t.csv")
+    assert ingest("bot").pairs == [("a", "x")]
+
+
 def dialogflow(write, folder: str, texts: dict[str, list[str]]) -> None:
     write("{}", f"{folder}/agent.json")
     for name, phrases in texts.items():
