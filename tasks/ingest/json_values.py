@@ -1,7 +1,7 @@
 """A JSON document of any shape as a stream of its list elements and single values, in bounded memory.
 
 A list is streamed wherever only objects lead to it; what lies inside an element is decoded at once. This is the
-standard decoder, used incrementally. ijson would be twice as fast, but it knows no lines, refuses the NaN that Python
+standard decoder, used incrementally. ijson takes a third of the time, but knows no lines, refuses the NaN that Python
 writes, turns half a surrogate pair into "?", and 100,000 nested brackets cost it 20 GB.
 """
 
