@@ -25,7 +25,7 @@ LABEL_REMEDIES = {
 # An empty query stands for a standard question without any: it stays retrievable by its text.
 Imported = tuple[int, str, str] | BadRow
 
-_JOINTS = "#|;,/、；"  # between the labels that an exporter writes into one cell
+_JOINTS = "#|;；"  # between labels in one cell; a comma or a slash is as often part of a name
 _JOINED = re.compile(f"[{_JOINTS}]")
 _LIST = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _MAX_JOINED = 100_000  # rows that wait until all labels are known

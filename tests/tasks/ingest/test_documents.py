@@ -193,16 +193,23 @@ def test_lists_and_objects_are_never_made_a_class(suffix, write, ingest):
 def test_json_and_joined_labels_in_a_table_are_taken_apart_too(write, ingest):
     """As annotation tools write CSV. A sign inside a name joins nothing unless all its parts are labels."""
     write(
-        'text,label\none,"[""x""]"\ntwo,"{""choices"": [""x"", ""y""]}"\njoined,x#y\nc,C# code\ny,y\n'
+        'text,label\none,"[""x""]"\ntwo,"{""choices"": [""x"", ""y""]}"\njoined,x#y\nc,C# code\ny,y\nslash,x/y\n'
         'log,"[not a list]"\n',
         "t.csv",
     )
     ingested = ingest()
-    assert sorted(ingested.pairs) == [("c", "C# code"), ("log", "[not a list]"), ("one", "x"), ("y", "y")]
-    assert ingested.reasons == [(3, "several labels"), (4, "several labels")]
-    assert sorted(ingest(multiple_labels="explode").pairs)[-5:] == [
+    assert sorted(ingested.pairs) == [
+        ("c", "C# code"),
         ("log", "[not a list]"),
         ("one", "x"),
+        ("slash", "x/y"),
+        ("y", "y"),
+    ]
+    assert ingested.reasons == [(3, "several labels"), (4, "several labels")]
+    assert sorted(ingest(multiple_labels="explode").pairs)[-6:] == [
+        ("log", "[not a list]"),
+        ("one", "x"),
+        ("slash", "x/y"),
         ("two", "x"),
         ("two", "y"),
         ("y", "y"),
