@@ -1,4 +1,4 @@
-"""Changes of what is live: made by whoever has the lock of a registry, and by nobody else. Pure but for the disk.
+"""Changes of what is live: made by whoever has the lock of a registry, and by nobody else.
 
 A friend of `tasks.registry`, whose pointer it alone replaces.
 """
@@ -47,7 +47,8 @@ class Update:
         """
         self._require_open()
         digest, folder = hash_candidate(candidate), self.registry.folder
-        version = self.registry._free_name(f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{digest[:6]}")
+        taken = {entry.version for entry in self.live.history}
+        version = self.registry._free_name(f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{digest[:6]}", taken)
         partial = folder / f".{version}.partial"
         clear(partial)
         try:

@@ -121,7 +121,7 @@ def verdict():
 
 @pytest.fixture
 def settings():
-    """Settings with one changed value and a password in an address."""
+    """Settings with one changed value, and variables that hold a password in an address."""
     return CorpusSettings.model_validate(
         {
             "name": "bank_zh",
