@@ -631,9 +631,10 @@ def _some_query(result: RunResult) -> str:
     """Return a query of the corpus itself, one of its first and short."""
     import pyarrow.parquet as pq
 
+    from schemas.outputs import IngestOutput
     from schemas.workspace import Workspace
 
-    file = Workspace.of(result.corpus, result.run or "").step("ingest") / "questions.parquet"
+    file = IngestOutput.of(Workspace.of(result.corpus, result.run or "")).questions
     try:
         rows = next(pq.ParquetFile(file).iter_batches(100, columns=["query"])).column(0).to_pylist()
     except (OSError, StopIteration):
