@@ -309,6 +309,11 @@ class Split(Section):
 class Negatives(Section):
     """The wrong standard questions drawn for every training row."""
 
+    REMOVED = {
+        "mined_from": "no corpus showed a gain of mined negatives, and all are drawn at random",
+        "mined_per_row": "no negatives are mined",
+    }
+
     per_row: int = Field(default=4, ge=1, le=1024, description="Negatives per row and epoch (the article's 1:k).")
     sampler: Literal["random", "first_n"] = Field(
         default="random", description="random: uniform; first_n: always the same first n (the article's mistake)."
@@ -320,12 +325,6 @@ class Negatives(Section):
         le=1,
         description="Standard questions this similar (Jaccard of character pairs) never oppose.",
     )
-    mined_from: str | None = Field(
-        default=None,
-        description="Published version of this corpus to mine hard negatives from: what it ranks highest but wrong; "
-        "empty: none. For losses over the drawn negatives alone: softmax_all sees every standard question.",
-    )
-    mined_per_row: int = Field(default=1, ge=1, le=1024, description="How many of per_row are mined, where any are.")
 
 
 class Model(Section):
@@ -634,27 +633,13 @@ class CorpusSettings(Section):
         return self.loss.model_copy(update={"kind": "softmax_all" if classes <= EXACT_CLASSES else "sampled_softmax"})
 
     @model_validator(mode="after")
-    def _meant(self) -> Self:
+    def _fits_together(self) -> Self:
         if self.loss.kind == "sampled_softmax" and self.negatives.sampler == "first_n":
             raise ValueError(
                 "loss.kind = 'sampled_softmax' takes the drawn negatives for uniform, and negatives.sampler = "
                 "'first_n' is not: set loss.kind = 'dssm', or negatives.sampler = 'random'"
             )
-        if self.negatives.mined_from:
-            self._check_mined()
         return self
-
-    def _check_mined(self) -> None:
-        if self.loss.kind not in ("dssm", "softmax_target"):
-            raise ValueError(
-                f"negatives.mined_from has no use with loss.kind = {self.loss.kind!r}: set loss.kind = 'dssm' or "
-                "'softmax_target', or leave it empty"
-            )
-        if self.negatives.mined_per_row > self.negatives.per_row:
-            raise ValueError(
-                f"negatives.mined_per_row = {self.negatives.mined_per_row} is more than negatives.per_row = "
-                f"{self.negatives.per_row}, of which they are a part: lower the one or raise the other"
-            )
 
     @model_validator(mode="before")
     @classmethod

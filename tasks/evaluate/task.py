@@ -1,7 +1,4 @@
-"""The door of evaluate: measure the candidate beside baselines and the live version.
-
-Also mines hard negatives with an earlier version, which prepare, before it in the corridor, cannot load itself.
-"""
+"""The door of evaluate: measure the candidate beside baselines and the live version."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +9,11 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 
 from schemas.evaluation import Comparison, Evaluation
-from schemas.manifest import hash_file
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.workspace import Workspace, artifact_key
 from tasks.evaluate.candidate import evaluate_files, tell_left_out
 from tasks.evaluate.comparison import compare
-from tasks.evaluate.mining import find_version, mine_negatives
 from tasks.evaluate.plots import plot_loss, to_data_uri
 from tasks.evaluate.report import summarise
 from tasks.registry import ModelRegistry
@@ -52,23 +47,6 @@ def evaluate(
     training = TrainingReport.model_validate_json((trained.folder / "training.json").read_bytes())
     _show(corpus, evaluation, training, comparison)
     get_run_logger().info("%s: %s", corpus.name, summarise(evaluation))
-    return step
-
-
-@task(task_run_name="mine-{corpus.name}")
-def mine(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) -> StepRun:
-    """Write what the version of `negatives.mined_from` ranks highest but wrong, for prepare to draw from."""
-    registry = ModelRegistry.of(corpus.name, workspace.home)
-    version = find_version(registry, str(corpus.negatives.mined_from))
-    inputs = {"ingested": ingested.manifest.key, "version": hash_file(version / "manifest.json")}
-
-    def make(folder: Path, _: Path) -> Made:
-        return Made({"rows": mine_negatives(version, ingested.folder, folder / "mined.parquet")}, [])
-
-    step = run_step(workspace, "mine", inputs, make)
-    get_run_logger().info(
-        "%s: hard negatives of %d rows from version %s", corpus.name, step.manifest.facts["rows"], version.name
-    )
     return step
 
 

@@ -65,7 +65,6 @@ def prepare_corpus(
     folder: Path,
     settings: CorpusSettings,
     processes: int = 1,
-    mined: Path | None = None,
     *,
     scratch: Path | None = None,
     engine: OpenEngine | None = None,
@@ -77,13 +76,12 @@ def prepare_corpus(
         folder: an existing folder.
         settings: of the corpus; text, split, negatives and seed are read.
         processes: that share the work; the bytes do not depend on it.
-        mined: file of `mine_negatives`, where the settings want mined negatives.
         scratch: folder for what is cut; what an interrupted run with the same inputs left there is taken up.
         engine: where the jobs run, if not in processes here; it must see the same folders.
     """
     if scratch is None:
         with TemporaryDirectory(dir=folder.parent, prefix=".cut-") as made:
-            return prepare_corpus(ingested, folder, settings, processes, mined, scratch=Path(made), engine=engine)
+            return prepare_corpus(ingested, folder, settings, processes, scratch=Path(made), engine=engine)
     scratch.mkdir(exist_ok=True)
     standard = pq.read_table(ingested / "standard_questions.parquet")
     index = _index(ingested, standard, settings)
@@ -91,7 +89,7 @@ def prepare_corpus(
     small = len(index.labels) <= _MANY_ROWS
     with (engine or partial(open_local, 1 if small else processes))() as run:
         size = BLOCK_ROWS if small else max(_SMALL_BLOCK_ROWS, min(BLOCK_ROWS, len(index.labels) // (4 * processes)))
-        blocks, class_blocks, total = _cut(run, ingested, standard, index, mined, scratch, size, settings)
+        blocks, class_blocks, total = _cut(run, ingested, standard, index, scratch, size, settings)
         vocabulary, words = _number(run, blocks + class_blocks, total, scratch, settings)
         pq_write = {"vocabulary": vocabulary.to_table(), "words": words}
         for name, table in pq_write.items():
@@ -172,7 +170,6 @@ def _cut(
     ingested: Path,
     standard: pa.Table,
     index: _Index,
-    mined: Path | None,
     scratch: Path,
     size: int,
     settings: CorpusSettings,
@@ -207,7 +204,6 @@ def _cut(
                     index.validation[row_ids],
                     first_of_rows[row_ids],
                     settings.text,
-                    (mined, classes_file) if mined else None,
                 ),
             )
         for start in range(0, len(standard), size):

@@ -7,7 +7,6 @@ from pathlib import Path
 from prefect import task
 from prefect.logging import get_run_logger
 
-from schemas.errors import SettingsError
 from schemas.manifest import hash_file, write_atomically
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
@@ -18,27 +17,15 @@ from tasks.steps import Made, StepRun, run_step
 
 
 @task(task_run_name="prepare-{corpus.name}")
-def prepare(
-    corpus: CorpusSettings, workspace: Workspace, ingested: StepRun, validated: StepRun, mined: StepRun | None = None
-) -> StepRun:
-    """Write train, test, classes, vocabulary and negatives of a corpus that passed validation.
-
-    Raises:
-        SettingsError: the settings want mined negatives, and nothing was mined.
-    """
-    if corpus.negatives.mined_from and mined is None:
-        raise SettingsError("negatives.mined_from is for dssm run: here nothing is mined; leave it empty")
+def prepare(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun, validated: StepRun) -> StepRun:
+    """Write train, test, classes, vocabulary and negatives of a corpus that passed validation."""
     inputs = {
         "ingested": ingested.manifest.key,
         "outcome": validated.manifest.facts["outcome"],
         **corpus.model_dump(include={"text", "split", "negatives", "seed", "name"}),
     }
-    if mined:
-        inputs["mined"] = mined.manifest.key
     if corpus.text.user_dictionary and Path(corpus.text.user_dictionary).is_file():  # its words, not its name alone
         inputs["dictionary"] = hash_file(Path(corpus.text.user_dictionary))
-
-    file = mined.folder / "mined.parquet" if mined else None
 
     def make(folder: Path, unfinished: Path) -> Made:
         facts = prepare_corpus(
@@ -46,7 +33,6 @@ def prepare(
             folder,
             corpus,
             corpus.training.threads,
-            mined=file,
             scratch=unfinished / "cut",
             engine=partial(open_cluster, corpus.ray_address) if corpus.engine == "ray" else None,
         )
