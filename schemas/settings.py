@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from schemas.addresses import Address
 from schemas.expectations import check_expectation
 from schemas.training import Cause
 
@@ -64,6 +65,7 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
+        hide_input_in_errors=True,  # Prefect shows them, and an address may hold a secret
         validate_by_name=True,
         validate_by_alias=True,
         serialize_by_alias=True,
@@ -107,15 +109,16 @@ class Section(BaseModel):
 class Source(Section):
     """Where the rows `query -> standard question` come from."""
 
-    path: str | list[str] = Field(
+    path: Address | list[Address] = Field(
         description="File, folder, glob or fsspec address, or several of them; 'bundled:c' is the generated corpus C. "
-        "A relative path counts from the folder of the TOML file."
+        "A relative path counts from the folder of the TOML file. A secret in an address is written ${NAME}, of the "
+        "environment."
     )
-    test_path: str | list[str] | None = Field(
+    test_path: Address | list[Address] | None = Field(
         default=None,
         description="Official held-out rows, never altered and never trained on; empty: the split is ours.",
     )
-    questions_path: str | None = Field(
+    questions_path: Address | None = Field(
         default=None,
         description="Optional list of standard questions (columns id, text): stable ids, and classes without rows.",
     )
@@ -543,7 +546,7 @@ class Publishing(Section):
         description="Causes of a failed training that hold a candidate back; any other failure is a warning: where no "
         "cause was found, recall decides.",
     )
-    golden_path: str | None = Field(
+    golden_path: Address | None = Field(
         default=None,
         description="Table of queries that must always find their standard question, columns as in the source; "
         "one miss holds a candidate back. Empty: none.",
@@ -620,6 +623,7 @@ class CorpusSettings(Section):
     )
     ray_address: str | None = Field(
         default=None,
+        pattern=r"^(auto|local|(ray://)?[A-Za-z0-9_.-]+:[0-9]+|(ray://)?\[[0-9a-fA-F:]+\]:[0-9]+)$",
         description="ray: a running cluster, e.g. 'auto' or '10.0.0.1:6379'; empty: $RAY_ADDRESS, or one started here.",
     )
     seed: int = Field(

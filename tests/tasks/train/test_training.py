@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -92,6 +93,24 @@ def test_validation_rows_are_not_trained_on_while_choosing(train, small, prepare
 
     assert losses["original"]["choose"] == losses["swapped"]["choose"]
     assert losses["original"]["refit"][0] != losses["swapped"]["refit"][0]
+
+
+def test_queries_without_known_features_are_no_hits_of_the_validation(train, small, prepared, tmp_path):
+    """All their scores are equal: a hit is whose standard question is among the first ten by id, as in evaluation."""
+    copy = shutil.copytree(prepared, tmp_path / "copy")
+    table = pq.read_table(copy / "train.parquet")
+    held = table["validation"].to_numpy()
+    for name in ("features", "weights", "words"):
+        field = table.field(name)
+        lists = [[] if out else row for row, out in zip(table[name].to_pylist(), held, strict=True)]
+        table = table.set_column(table.column_names.index(name), field, pa.array(lists, field.type))
+    pq.write_table(table, copy / "train.parquet" / "part-00000.parquet")
+
+    report, _, _ = train(small(), copy)
+
+    expected = np.mean(table["class_id"].to_numpy()[held] < 10)
+    assert 0 < expected < 1
+    assert [epoch.recall_at_10 for epoch in report.epochs[:6]] == pytest.approx([expected] * 6)
 
 
 def test_only_a_clearly_better_earlier_epoch_ends_the_training_early():

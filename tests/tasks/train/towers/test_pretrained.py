@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from schemas.errors import SettingsError, StaleFile
 from schemas.workspace import CHECKOUT
@@ -400,6 +401,15 @@ def test_an_incomplete_folder_is_refused_before_any_training(prepared, tiny, ber
 
     with pytest.raises(SettingsError, match=rf"model\.encoder = '{encoder}'.*{message}"):
         run(prepared, tmp_path / "run", tiny({"encoder": encoder}), on_epoch=lambda *_: pytest.fail("it trained"))
+
+
+def test_weights_that_are_a_pickle_are_refused(tiny, bert, tmp_path):
+    """Whoever unpickles runs what the file says."""
+    folder = without(bert, tmp_path / "pickled", "*.safetensors")
+    torch.save(load_file(f"{bert}/model.safetensors"), f"{folder}/pytorch_model.bin")
+
+    with pytest.raises(SettingsError, match=r"its model cannot be loaded: .*safetensors"):
+        trial(tiny({"encoder": folder}).model)
 
 
 def test_a_text_longer_than_the_encoder_can_read_is_refused(tiny):
