@@ -98,9 +98,9 @@ class Ensemble:
         """Return (S, K, o) vectors of all standard questions, of unit length per member."""
         return np.concatenate(list(self._pool.map(Trainer.class_vectors, self.groups)))
 
-    def loss_without_dropout(self) -> float:
-        """Return the mean loss over the training rows as they are served: what the verdict judges."""
-        return float(self._shares @ list(self._pool.map(Trainer.loss_without_dropout, self.groups)))
+    def loss_without_dropout(self, most: int | None = None) -> float:
+        """Return the mean loss over the training rows, or over `most` of them, as they are served."""
+        return float(self._shares @ list(self._pool.map(lambda group: group.loss_without_dropout(most), self.groups)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what model.safetensors holds, by name: (K, S, o) class vectors, (V, S, d) embeddings, layers."""

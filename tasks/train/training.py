@@ -27,6 +27,7 @@ from tasks.train.towers import find_tower
 _CHOOSING_MEMBERS = 2  # enough to see when to stop
 _BLOCK = 2048  # queries ranked at once
 _SAMPLE = 512  # training rows ranked for the verdict
+_START_ROWS = 8192  # training rows whose loss is measured before the first step
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ def train_candidate(
     chosen |= settled
     rows = rows_of(prepared, "refit")
     with Ensemble(prepared, rows, settings, "refit", settings.training.epochs) as ensemble:
+        start = ensemble.loss_without_dropout(_START_ROWS)
         device = _run(ensemble, int(chosen["epochs"]), partial / "refit.safetensors", settings, on_epoch)
         if device != "cpu":
             chosen["device"] = device
@@ -60,6 +62,7 @@ def train_candidate(
         sample = np.unique(np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.int64))
         verdict = judge(
             ensemble.done,
+            start,
             ensemble.loss_without_dropout(),
             float((_ranks(ensemble, prepared, sample) == 0).mean()),
             reach,
