@@ -331,7 +331,7 @@ class Negatives(Section):
 
 
 class Model(Section):
-    """The towers."""
+    """The tower, and how many of it are averaged."""
 
     RENAMED = {"towers": "ensemble", "embedding": "embedding_dim", "hidden": "hidden_dims", "output": "output_dim"}
 
@@ -467,7 +467,7 @@ class Loss(Section):
 
 
 class Training(Section):
-    """How the towers are trained."""
+    """How a model is trained."""
 
     REMOVED = {
         "precision": "layers multiply in bfloat16 on a GPU, and in float32 elsewhere",
@@ -506,7 +506,7 @@ class Training(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
-        description="Where towers are trained; auto: on a GPU where torch sees one. Bytes are repeated on CPUs alone.",
+        description="Where models are trained; auto: on a GPU where torch sees one. Bytes are repeated on CPUs alone.",
     )
     checkpoint_seconds: float = Field(
         default=15, ge=0, description="Least time between two checkpoints, in seconds; 0: after every epoch."

@@ -1,10 +1,10 @@
 """The verdict on a finished training: whether it worked and, if not, the one cause to begin with.
 
-It tells people what to look at, and holds a candidate back where `publish.hold_causes` names the cause; nothing that is
-trained depends on it. Each cause has evidence of its own, so that one harm is not taken for another though all of them
+It says what to look at, and holds a candidate back where `publish.hold_causes` names the cause; no training depends on
+it. Each cause has evidence of its own, so that one harm is not taken for another though all of them
 keep the loss up: geometry (before training) for the target, the batches as they were fed for the order, the texts alone
 for the labels, the fall of the loss from its own start for the steps, the class vectors for a collapse. They are asked
-in this order: from proven to inferred. Beside the thresholds stand the figures they were set by: real trainings on small
+in this order: from proven to inferred. Beside the thresholds stand the figures they were set by: trainings on small
 generated corpora, sound ones and ones with a planted cause, and the texts of seven real corpora with labels permuted.
 """
 

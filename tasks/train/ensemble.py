@@ -162,7 +162,7 @@ class Ensemble:
 def identify_training(
     prepared: Prepared, rows: NDArray[np.int64], settings: CorpusSettings, phase: Phase, epochs: int
 ) -> str:
-    """Return what tells one training from another: its data and settings, but for where and how fast it runs."""
+    """Return the hash of a training's data and settings, but for where and how fast it runs."""
     data = hashlib.sha256(prepared.labels.tobytes() + rows.tobytes()).hexdigest()
     values = settings.model_dump(mode="json", include={"negatives", "model", "loss", "training", "split", "seed"})
     values["training"] = {k: v for k, v in values["training"].items() if k not in _ELSEWHERE}

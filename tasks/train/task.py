@@ -1,4 +1,4 @@
-"""The door of train: choose, refit, leave a candidate; progress on a terminal or a log line per epoch.
+"""Train as a Prefect task: choose, refit, leave a candidate; progress on a terminal or a log line per epoch.
 
 torch takes seconds to import, hence only where there is something to train: an unchanged corpus needs none.
 """
