@@ -559,6 +559,11 @@ class Publishing(Section):
     golden_top: int = Field(
         default=1, ge=1, le=100, description="A golden query is right among the first so many answers."
     )
+    go_live: bool = Field(
+        default=True,
+        description="false: an experiment, trained, measured and reported, that publishes nothing; "
+        "dssm run --no-publish.",
+    )
     approval: bool = Field(
         default=False,
         description="Wait for a person before going live: a deployment's run suspends until its form is answered; "
