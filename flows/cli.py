@@ -505,6 +505,63 @@ def serve(take_over: bool) -> int:
     return 0
 
 
+@cli.command(context_settings={"auto_envvar_prefix": "DSSM_API", "show_default": True})
+@click.argument("corpora", nargs=-1, metavar="[CORPUS]...", envvar="DSSM_API_CORPORA")
+@click.option("--host", default="127.0.0.1", help="Address to listen at; 0.0.0.0 for all of this machine.")
+@click.option("--port", default=8000, type=click.IntRange(0, 65535), help="0: whichever is free.")
+@click.option("--workers", default=1, type=click.IntRange(1, 256), help="Processes; one uses one core.")
+@click.option("--max-body", "body_bytes", default=1 << 20, type=click.IntRange(1), help="Bytes of a request.")
+@click.option("--max-batch", "batch", default=128, type=click.IntRange(1), help="Queries of a request.")
+@click.option("--max-length", "characters", default=1000, type=click.IntRange(1), help="Characters of a query.")
+@click.option("--max-top", "top", default=100, type=click.IntRange(1), help="Standard questions per query.")
+@click.option("--concurrency", default=64, type=click.IntRange(1), help="Requests at a time, per process.")
+@click.option("--body-timeout", "body_seconds", default=10.0, type=click.FloatRange(0.01), help="Seconds for a body.")
+@click.option(
+    "--query-log",
+    metavar="FILE",
+    envvar="DSSM_QUERY_LOG",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="JSON Lines of what is asked.",
+)
+@click.option(
+    "--query-log-bytes",
+    envvar="DSSM_QUERY_LOG_BYTES",
+    default=100 << 20,
+    type=click.IntRange(1),
+    help="After which it is turned over.",
+)
+@click.option(
+    "--query-log-digits",
+    envvar="DSSM_QUERY_LOG_DIGITS",
+    is_flag=True,
+    help="Keep the digits of queries in it; # stands for each otherwise.",
+)
+def api(corpora: Sequence[str], host: str, port: int, workers: int, **given: Any) -> int:  # noqa: ANN401 - click's values
+    """Answer queries over HTTP from what is live of CORPUS, or of every corpus, until SIGTERM or Ctrl-C.
+
+    \b
+    dssm api                                       every live corpus, http://127.0.0.1:8000
+    dssm api bank --port 8080 --workers 4
+    curl 127.0.0.1:8000/v1/bank/search -H 'Content-Type: application/json' -d '{"query": "怎么提前还款"}'
+
+    A new live version is taken up without a gap. Every option may be set in the environment, too: DSSM_API_PORT,
+    DSSM_API_MAX_BODY, and DSSM_QUERY_LOG. DSSM_API_KEYS holds the keys that callers need, with commas between them;
+    without it anybody who reaches the port may ask. docs/service.md says more.
+    """
+    from flows.api.server import listen, read_keys, serve, start_options
+
+    for name in corpora:
+        _registry(name)
+    options = start_options(corpora, read_keys(os.environ.get("DSSM_API_KEYS")), workers, **given)
+    with listen(host, port) as opened:
+        address = f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"
+        if not options.keys and not host.startswith(("127.", "localhost", "::1")):
+            _complain("anybody who reaches this address may ask; DSSM_API_KEYS=KEY,KEY closes it")
+        _print(f"open {address}/; Ctrl-C ends it")
+        serve(options, opened, workers)
+    return 0
+
+
 @cli.command()
 @click.option("--pool", metavar="NAME", help="Compare with deployments of this work pool, not with served ones.")
 def plan(pool: str | None) -> int:
