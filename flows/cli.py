@@ -1,6 +1,7 @@
 """The `dssm` command. Heavy imports wait inside the commands: `dssm --help` answers in a blink."""
 
 import difflib
+import glob
 import io
 import json
 import os
@@ -77,23 +78,27 @@ def _with_verbosity(command: Callable[..., int]) -> Callable[..., int]:
 @click.option(
     "--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting, e.g. model.hidden_dims=[64]."
 )
+@click.option("--no-publish", "trial", is_flag=True, help="Train, measure and report; nothing goes live.")
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1), help="With --all: at a time.")
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
 @_with_verbosity
-def run(corpora: Sequence[str], every: bool, processes: int, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
+def run(corpora: Sequence[str], every: bool, trial: bool, processes: int, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
     """Ingest, validate, prepare, train, evaluate and publish CORPUS.
 
     \b
     dssm run a                                     settings from data/corpora/a.toml
     dssm run a --set model.hidden_dims=[64]             one of them changed
     dssm run bank --source train.csv --test-source test.csv
+    dssm run a --set model.hidden_dims=[64] --no-publish    an experiment; compare it: dssm compare RUN RUN
     dssm run --all --processes 2                   every corpus in a process of its own, two at a time
 
-    Exit codes: 0 published, unchanged or awaiting approval; 1 held back by a gate; 2 bad usage, settings or
+    Exit codes: 0 published, unchanged, measured or awaiting approval; 1 held back by a gate; 2 bad usage, settings or
     data; 3 a fault of the machine or of ours; 130 interrupted.
     """
     if every == bool(corpora):
         raise click.UsageError("name a corpus, or give --all")
+    if trial:
+        source["pairs"] = [*source["pairs"], "publish.go_live=false"]
     if (every or len(corpora) > 1) and any(value for key, value in source.items() if key != "pairs"):
         raise click.UsageError("--source and what describes it go with one corpus")
     results = _run_all(processes, source["pairs"]) if every else [_run_one(name, source) for name in corpora]
@@ -140,9 +145,13 @@ def _run_one(name: str, source: dict[str, Any]) -> RunResult:
 def _train(name: str, source: dict[str, Any]) -> RunResult:
     corpus = _load(name, source)
     _find_server()
+    from prefect import tags
+
+    from flows.deployments import TAG
     from flows.train_corpus import train_corpus
 
-    state = train_corpus(corpus, return_state=True)
+    with tags(TAG, name):
+        state = train_corpus(corpus, return_state=True)
     outcome: Any = state.result(raise_on_failure=False)
     if isinstance(outcome, BaseException):
         raise outcome
@@ -300,6 +309,76 @@ def models(corpus: str, as_json: bool, repair: bool) -> int:
 
 
 @cli.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per run.")
+def compare(runs: Sequence[str], as_json: bool) -> int:
+    """Compare RUNs of a corpus: what was set differently, and how recall@10 differs from that of the first.
+
+    \b
+    dssm run bank --no-publish --set training.epochs=4
+    dssm compare 20261124-081147-7c83aa 20261125-081147-1b2c3d
+
+    The interval (95 %) is paired: of the test rows that both were measured on. A RUN is its folder, or its name.
+    """
+    from tasks.evaluate.experiments import compare_runs
+
+    found = compare_runs([_find_run(run) for run in runs])
+    if as_json:
+        for one in found:
+            difference = one.difference and one.difference.model_dump()
+            facts = {"corpus": one.corpus, "run": one.run, "settings": one.settings, "rows": one.rows}
+            _print(json.dumps(facts | {"difference": difference, "model": one.evaluation.model.model_dump()}))
+        return 0
+    rows = []
+    for one in found:
+        model, d = one.evaluation.model, one.difference
+        figures = [f"{figure.value:.3f}" for figure in (model.recall_at_1, model.recall_at_10, model.mrr)]
+        told = f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f}) on {one.rows} rows" if d else ""
+        changed = "\n".join(f"{key} = {value}" for key, value in one.settings.items())
+        rows.append([one.run, *figures, told, changed])
+    _table(["run", "recall@1", "recall@10", "MRR", "recall@10 against the first", "settings that differ"], rows)
+    return 0
+
+
+def _find_run(name: str) -> Path:
+    """Return the folder of a run, named by itself or by its path."""
+    from schemas.workspace import default_home
+
+    if Path(name).is_dir():
+        return Path(name).resolve()
+    found = sorted(default_home().glob(f"runs/*/{glob.escape(name)}"))
+    if not found:
+        raise SettingsError(
+            f"no run {name!r} below {default_home() / 'runs'}; the last line of a run names its report there"
+        )
+    return found[-1]
+
+
+@cli.command()
+@click.argument("corpus")
+@click.option("--source", metavar="FILE", multiple=True, required=True, help="Its rows; may be repeated.")
+@click.option("--test-source", metavar="FILE", help="Official held-out rows.")
+@click.option("--questions", metavar="FILE", help="List of standard questions (columns id, text).")
+@click.option("--query-column", metavar="NAME", multiple=True, help="Column of the queries; may be repeated.")
+@click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
+def init(corpus: str, **source: Any) -> int:  # noqa: ANN401 - click's values
+    """Look at the rows of a new CORPUS, and write its TOML: what was found, and what you may want to change.
+
+    \b
+    dssm init bank --source train.csv
+    """
+    settings = _load(corpus, source)
+    _start_prefect()
+    from flows.init import write_toml
+
+    file, found = write_toml(settings)
+    _tell_files(found)
+    _print(f"{corpus}: {found.rows} rows of {found.classes} standard questions; settings written to {file}")
+    _print(f"next: dssm run {corpus}")
+    return 0
+
+
+@cli.command()
 @click.argument("corpus")
 @click.option("--to", metavar="VERSION", help="Go back to this version; the one live before otherwise.")
 def rollback(corpus: str, to: str | None) -> int:
@@ -374,7 +453,32 @@ def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: boo
 
 
 @cli.command()
-def serve() -> int:
+@click.option("--host", metavar="ADDRESS", help="Where it listens; PREFECT_SERVER_API_HOST or 127.0.0.1 otherwise.")
+@click.option("--port", type=click.IntRange(1, 65535), help="PREFECT_SERVER_API_PORT or 4200 otherwise.")
+def server(host: str | None, port: int | None) -> int:
+    """Run a Prefect server alone, set as dssm serve sets its own: no telemetry, nothing asked of the internet.
+
+    \b
+    dssm server                                    http://127.0.0.1:4200, until Ctrl-C
+    dssm server --host 0.0.0.0                     for other machines, too
+    """
+    from flows.environment import start_prefect
+
+    start_prefect()
+    from flows.server import run_server
+
+    exit_on_signals()
+    try:
+        run_server(host, port)
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+@cli.command()
+@_with_verbosity
+@click.option("--take-over", is_flag=True, help="Also deployments of this server that belong to another DSSM_HOME.")
+def serve(take_over: bool) -> int:
     """Run every corpus of data/corpora at its time: a Prefect server (unless one answers) and all deployments.
 
     \b
@@ -390,6 +494,7 @@ def serve() -> int:
     deployments, broken = _describe(None)
     if not deployments:
         raise SettingsError("\n".join(broken.values()) or "no corpus to serve: add data/corpora/NAME.toml")
+    _start_prefect()
     from flows.server import use_server
     from flows.serving import apply
     from flows.serving import serve as serve_deployments
@@ -397,9 +502,66 @@ def serve() -> int:
     with use_server(start=True) as server:
         where = f"started at {server.ui}, log in {server.log}" if server.log else f"already answers at {server.ui}"
         _print(f"Prefect server: {where}")
-        _show_changes(apply(deployments, broken), done=True)
+        _show_changes(apply(deployments, broken, take_over), done=True)
         _print(f"open {server.ui}/deployments; Ctrl-C ends it")
-        serve_deployments(deployments)
+        serve_deployments(deployments, server.api)
+    return 0
+
+
+@cli.command(context_settings={"auto_envvar_prefix": "DSSM_API", "show_default": True})
+@click.argument("corpora", nargs=-1, metavar="[CORPUS]...", envvar="DSSM_API_CORPORA")
+@click.option("--host", default="127.0.0.1", help="Address to listen at; 0.0.0.0 for all of this machine.")
+@click.option("--port", default=8000, type=click.IntRange(0, 65535), help="0: whichever is free.")
+@click.option("--workers", default=1, type=click.IntRange(1, 256), help="Processes; one uses one core.")
+@click.option("--max-body", "body_bytes", default=1 << 20, type=click.IntRange(1), help="Bytes of a request.")
+@click.option("--max-batch", "batch", default=128, type=click.IntRange(1), help="Queries of a request.")
+@click.option("--max-length", "characters", default=1000, type=click.IntRange(1), help="Characters of a query.")
+@click.option("--max-top", "top", default=100, type=click.IntRange(1), help="Standard questions per query.")
+@click.option("--concurrency", default=64, type=click.IntRange(1), help="Requests at a time, per process.")
+@click.option("--body-timeout", "body_seconds", default=10.0, type=click.FloatRange(0.01), help="Seconds for a body.")
+@click.option(
+    "--query-log",
+    metavar="FILE",
+    envvar="DSSM_QUERY_LOG",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="JSON Lines of what is asked.",
+)
+@click.option(
+    "--query-log-bytes",
+    envvar="DSSM_QUERY_LOG_BYTES",
+    default=100 << 20,
+    type=click.IntRange(1),
+    help="After which it is turned over.",
+)
+@click.option(
+    "--query-log-digits",
+    envvar="DSSM_QUERY_LOG_DIGITS",
+    is_flag=True,
+    help="Keep the digits of queries in it; # stands for each otherwise.",
+)
+def api(corpora: Sequence[str], host: str, port: int, workers: int, **given: Any) -> int:  # noqa: ANN401 - click's values
+    """Answer queries over HTTP from what is live of CORPUS, or of every corpus, until SIGTERM or Ctrl-C.
+
+    \b
+    dssm api                                       every live corpus, http://127.0.0.1:8000
+    dssm api bank --port 8080 --workers 4
+    curl 127.0.0.1:8000/v1/bank/search -H 'Content-Type: application/json' -d '{"query": "怎么提前还款"}'
+
+    A new live version is taken up without a gap. Every option may be set in the environment, too: DSSM_API_PORT,
+    DSSM_API_MAX_BODY, and DSSM_QUERY_LOG. DSSM_API_KEYS holds the keys that callers need, with commas between them;
+    without it anybody who reaches the port may ask. docs/service.md says more.
+    """
+    from flows.api.server import listen, read_keys, serve, start_options
+
+    for name in corpora:
+        _registry(name)
+    options = start_options(corpora, read_keys(os.environ.get("DSSM_API_KEYS")), workers, **given)
+    with listen(host, port) as opened:
+        address = f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"
+        if not options.keys and not host.startswith(("127.", "localhost", "::1")):
+            _complain("anybody who reaches this address may ask; DSSM_API_KEYS=KEY,KEY closes it")
+        _print(f"open {address}/; Ctrl-C ends it")
+        serve(options, opened, workers)
     return 0
 
 
@@ -426,12 +588,14 @@ def plan(pool: str | None) -> int:
 
 
 @cli.command()
-@click.option("--pool", metavar="NAME", help="Work pool whose workers run them: process, docker or kubernetes.")
-def deploy(pool: str | None) -> int:
+@click.option(
+    "--pool", metavar="NAME", help="Work pool whose workers run them; one of type process is made if need be."
+)
+@click.option("--take-over", is_flag=True, help="Also deployments of this server that belong to another DSSM_HOME.")
+def deploy(pool: str | None, take_over: bool) -> int:
     """Register every corpus of data/corpora as a deployment, and remove those whose TOML, or schedule, is gone.
 
     \b
-    prefect work-pool create nightly --type process
     dssm deploy --pool nightly
     prefect worker start --pool nightly
 
@@ -445,7 +609,7 @@ def deploy(pool: str | None) -> int:
     from flows.serving import apply
 
     with use_server(start=False) as server:
-        _show_changes(apply(deployments, broken), done=True)
+        _show_changes(apply(deployments, broken, take_over), done=True)
         _print(f"open {server.ui}/deployments")
     return 2 if broken else 0
 
@@ -638,9 +802,10 @@ def _some_query(result: RunResult) -> str:
     """Return a query of the corpus itself, one of its first and short."""
     import pyarrow.parquet as pq
 
+    from schemas.outputs import IngestOutput
     from schemas.workspace import Workspace
 
-    file = Workspace.of(result.corpus, result.run or "").step("ingest") / "questions.parquet"
+    file = IngestOutput.of(Workspace.of(result.corpus, result.run or "")).questions
     try:
         rows = next(pq.ParquetFile(file).iter_batches(100, columns=["query"])).column(0).to_pylist()
     except (OSError, StopIteration):

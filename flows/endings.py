@@ -5,17 +5,27 @@ What nobody foresaw is left to Prefect, with its traceback.
 
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 from prefect import State
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
 from prefect.runtime import deployment
 from prefect.states import Completed, Failed
 
 from flows.faults import as_fault
 from schemas.errors import PipelineError
-from schemas.run import RunResult
+from schemas.manifest import write_atomically
+from schemas.run import RunResult, Status
+from schemas.settings import CorpusSettings
+from schemas.workspace import RESULT_FILE, Workspace
+from tasks.registry import ModelRegistry
+from tasks.retention import prune_runs
+from tasks.step_store import keep_files
 
+_LOGGER = logging.getLogger("dssm.endings")
 _LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 
 
@@ -43,6 +53,28 @@ def fail(name: str, message: str, outcome: object) -> State[Any]:
     Prefect raises what a failed state holds, and what is no exception as a TypeError with a long traceback.
     """
     return Failed(name=name, message=message, data=Ended() if deployment.get_id() else outcome)
+
+
+def leave_result(corpus: CorpusSettings, workspace: Workspace, status: Status, error: str) -> None:
+    """Leave run.json of a run that came to nothing; it counts among those that are kept, and old ones are deleted."""
+    result = RunResult(status=status, corpus=corpus.name, run=workspace.run, error=error)
+    try:
+        workspace.root.mkdir(parents=True, exist_ok=True)
+        write_atomically(workspace.root / RESULT_FILE, result.model_dump_json(indent=1).encode())
+        keep_files(workspace, [RESULT_FILE])
+        prune_runs(workspace, corpus.publish.keep_runs, ModelRegistry.of(corpus.name, workspace.home).runs_to_spare())
+    except (OSError, PipelineError) as fault:  # the run's own end is what counts
+        _LOGGER.warning("%s: not all of what the run leaves was written: %s", corpus.name, fault)
+
+
+def name_run(result: RunResult) -> None:
+    """Give Prefect's run a name that tells, e.g. `bank 11-25 0.845 published`."""
+    if (context := FlowRunContext.get()) is None or context.flow_run is None:
+        return
+    recall = "" if result.recall_at_10 is None else f" {result.recall_at_10:.3f}"
+    name = f"{result.corpus} {datetime.now(UTC):%m-%d}{recall} {result.status.replace('_', ' ')}"
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_name(context.flow_run.id, name)
 
 
 def tell_once() -> None:

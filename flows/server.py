@@ -117,6 +117,23 @@ def use_server(start: bool) -> Iterator[Server]:
             _stop(process)
 
 
+def run_server(host: str | None, port: int | None) -> None:
+    """Run a Prefect server in this process, as `dssm serve` starts one, until it is interrupted.
+
+    Raises:
+        MachineFault: another program listens there.
+    """
+    from flows.server_process import serve
+
+    place = get_current_settings().server.api
+    host, port = host or place.host, port or place.port
+    listening = _listen(host, port)
+    api = f"http://{_in_address(host)}:{port}/api"
+    connect(api)
+    say(f"Prefect server: open {Server(api).ui}; dssm and workers use PREFECT_API_URL={api}; Ctrl-C ends it")
+    serve(listening, temporary=False)
+
+
 def use_server_for_runs() -> None:
     """Give the runs of this process a server: the one that is set, else one that lasts as long as this process.
 

@@ -62,7 +62,7 @@ def take_over() -> None:
     for name in ("prefect", "dssm"):
         if TERMINAL not in logging.getLogger(name).handlers:
             logging.getLogger(name).addHandler(TERMINAL)
-    logging.lastResort = None
+    logging.getLogger().addHandler(logging.NullHandler())  # else logging itself prints what nobody takes
 
 
 def _is_logger(one: object) -> TypeGuard[logging.Logger]:

@@ -5,17 +5,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect import State, flow
+from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
 
-from flows.announcements import announce, message_end
+from flows.announcements import announce, announce_missed, expect_announcement, message_end
 from flows.approval import ask, find_waiting
-from flows.endings import as_failure, as_state, tell_once
+from flows.endings import as_failure, as_state, leave_result, name_run, tell_once
 from flows.faults import as_fault
-from flows.late_runs import as_skipped, find_newer_due
+from flows.late_runs import as_skipped, end_if_deleted, find_newer_due
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
-from tasks.evaluate.task import evaluate, mine
+from tasks.evaluate.task import evaluate
 from tasks.ingest.task import ingest, read_golden
 from tasks.prepare.task import prepare
 from tasks.publish.task import publish
@@ -44,6 +45,7 @@ def train_corpus(corpus: CorpusSettings) -> State[Any]:
         return as_skipped(newer)
 
     try:
+        announce_missed(corpus, run)
         waiting = find_waiting(run)
         result = waiting or train_and_publish(corpus, run)
         if result.status == "awaiting_approval":
@@ -51,8 +53,13 @@ def train_corpus(corpus: CorpusSettings) -> State[Any]:
     except Exception as error:
         if (fault := as_fault(error)) is None:
             raise
+        leave_result(corpus, run, "rejected" if fault.exit_code == 2 else "failed", str(fault))
         return as_failure(fault)
-    announce(result, corpus.publish.on_published)
+    except (KeyboardInterrupt, TerminationSignal):
+        leave_result(corpus, run, "failed", "interrupted")
+        raise
+    announce(result, corpus.publish.on_published, run)
+    name_run(result)
     return as_state(result)
 
 
@@ -61,10 +68,11 @@ def train_and_publish(corpus: CorpusSettings, run: Workspace) -> RunResult:
     ingested = ingest(corpus, run)
     golden = read_golden(corpus, run, ingested) if corpus.publish.golden_path else None
     validated = validate(corpus, run, ingested)
-    mined = mine(corpus, run, ingested) if corpus.negatives.mined_from else None
-    prepared = prepare(corpus, run, ingested, validated, mined)
+    prepared = prepare(corpus, run, ingested, validated)
     trained = train(corpus, run, prepared)
     evaluated = evaluate(corpus, run, prepared, trained, golden)
+    end_if_deleted()
+    expect_announcement(run)
     return publish(corpus, run, Steps(ingested, validated, prepared, trained, evaluated))
 
 

@@ -62,8 +62,9 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunRe
     status, version, asked = registry.change(decide_and_publish)
     reasons = list_reasons(asked, "held") if status == "held" else []
     warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned") + damaged
-    if status == "unchanged":
-        warnings += [f"the live version would be held back today: {why}" for why in list_reasons(asked, "held")]
+    if status in ("unchanged", "measured"):
+        who = "the live version" if status == "unchanged" else "this version"
+        warnings += [f"{who} would be held back today: {why}" for why in list_reasons(asked, "held")]
     seconds = {name: step.seconds for name, step in steps.named().items()} | {"publish": time.monotonic() - began}
     result = summarise_run(corpus, workspace, steps, found.evaluation, status, version, reasons, warnings, seconds)
     result = _leave(corpus, workspace, registry, result)
@@ -102,6 +103,8 @@ def _decide(
     same = [m.version for m in registry.versions() if m.candidate == digest]
     if live.version in same and registry.is_whole(live.version):
         return "unchanged", live.version, gates
+    if not corpus.publish.go_live:
+        return "measured", None, gates
     if taken_back := [one.version for one in live.withdrawn if one.candidate == digest]:
         reason = f"this very model was declined or rolled back as version {taken_back[-1]}; change data or settings"
         gate = Gate(

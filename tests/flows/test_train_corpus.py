@@ -425,23 +425,3 @@ def test_old_runs_are_pruned_but_never_the_newest_nor_that_of_the_live_version(f
     assert left == {results[0].run, results[2].run}
     for step in STEPS:
         StepManifest.read(flow.run_folder(results[2]) / step).verify(flow.run_folder(results[2]) / step)
-
-
-def test_hard_negatives_are_mined_from_the_version_that_is_named(flow, toy_csv):
-    """A step of its own before prepare, re-used while version and rows are the same; another version is refused."""
-    plain = {"loss__kind": "dssm"}
-    first = flow(make_settings(toy_csv, **plain))
-    mined = make_settings(toy_csv, **plain, negatives__mined_from=first.version)
-
-    second, third = flow(mined), flow(mined)
-
-    StepManifest.read(flow.run_folder(second) / "mine").verify(flow.run_folder(second) / "mine")
-    assert second.reused == ["ingest", "validate"]
-    assert third.reused == STEPS
-    drawn = [
-        (flow.run_folder(run) / "prepare/negatives/epoch-000.parquet/part-00000.parquet").read_bytes()
-        for run in (first, second)
-    ]
-    assert drawn[0] != drawn[1]
-    with pytest.raises(SettingsError, match=f"'v0' is no version of corpus 'toy': its versions are {first.version}"):
-        flow(make_settings(toy_csv, **plain, negatives__mined_from="v0"))

@@ -125,10 +125,12 @@ class Machine:
             yield client
 
     def runs(self, name: str | None = None) -> list[FlowRun]:
-        """The runs that the server has, of one name, oldest first."""
+        """The runs that the server has, of one corpus, oldest first; the name of one that ended begins with it."""
         with self.client() as client:
             found = client.read_flow_runs()
-        return sorted((run for run in found if name in (None, run.name)), key=lambda run: run.expected_start_time)
+        return sorted(
+            (run for run in found if name in (None, run.name.split()[0])), key=lambda run: run.expected_start_time
+        )
 
     def run_now(self, key: str, **settings: Any) -> FlowRun:
         """Start a run as the UI's form does: the deployment's parameters, single fields of the corpus changed."""

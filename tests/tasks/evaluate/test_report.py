@@ -91,7 +91,7 @@ def training():
             reducible_fall=0.96,
             oscillation=0.05,
             effective_rank=31.4,
-            mean_cosine=0.1,
+            own_fall=0.8,
             tail_cosine=None,
             batch_variety=1.0,
             mislabelled=0.0,
