@@ -1,6 +1,5 @@
 """The `dssm` command. Heavy imports wait inside the commands: `dssm --help` answers in a blink."""
 
-import difflib
 import glob
 import io
 import json
@@ -23,6 +22,7 @@ from schemas.addresses import redact
 from schemas.display import printable
 from schemas.errors import SettingsError, SourceError, StaleFile
 from schemas.run import EXIT_CODES, RunResult
+from schemas.suggestions import did_you_mean, nearest
 
 _CHUNK, _LONGEST_LINE = 1 << 16, 1 << 20  # bytes
 
@@ -34,9 +34,9 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that the first word names."""
-        near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1, cutoff=0.5)
+        near = nearest(args[0], self.list_commands(ctx), cutoff=0.5)
         if near and args[0] not in self.commands and not args[0].startswith("-"):
-            ctx.fail(f"No such command {args[0]!r}; did you mean {near[0]}?")
+            ctx.fail(f"No such command {args[0]!r}{did_you_mean(args[0], near)}")
         return super().resolve_command(ctx, args)
 
 
@@ -559,7 +559,7 @@ def api(corpora: Sequence[str], host: str, port: int, workers: int, **given: Any
     with listen(host, port) as opened:
         address = f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"
         if not options.keys and not host.startswith(("127.", "localhost", "::1")):
-            _complain("anybody who reaches this address may ask; DSSM_API_KEYS=KEY,KEY closes it")
+            say("anybody who reaches this address may ask; DSSM_API_KEYS=KEY,KEY closes it")
         _print(f"open {address}/; Ctrl-C ends it")
         serve(options, opened, workers)
     return 0

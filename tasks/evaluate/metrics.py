@@ -137,7 +137,7 @@ def _mean_at_most(values: Array, level: float, seed: int) -> float:
     """
     if not len(values):
         return 0.0
-    distinct, counts = np.unique(values.round(3), return_counts=True)
+    distinct, counts = np.unique(values.astype(np.float64).round(3), return_counts=True)
     random, shares = np.random.default_rng(seed), counts / len(values)
     means = [random.multinomial(len(values), shares, size=RESAMPLES) @ distinct for _ in range(10)]
     return float(np.quantile(np.concatenate(means) / len(values), 1 - level))

@@ -3,7 +3,6 @@
 Reads folders and the first bytes of files, never a table.
 """
 
-import difflib
 import hashlib
 import os
 import re
@@ -17,6 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 from schemas.addresses import expand, is_remote
 from schemas.errors import SourceError
 from schemas.settings import Source
+from schemas.suggestions import did_you_mean, nearest
 from tasks.ingest.importers import Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
 
@@ -189,7 +189,8 @@ def _neighbours(filesystem: fsspec.AbstractFileSystem, path: str, setting: str) 
         names = [PurePosixPath(entry["name"]).name for entry in filesystem.ls(folder, detail=True)]
     except Exception:  # a hint must not fail in place of what it explains, and any filesystem may answer here
         return f"; its folder does not exist either. Correct {setting}"
-    near = difflib.get_close_matches(wanted.name, names, n=3, cutoff=0.5)
-    if near:
-        return f"; did you mean {' or '.join(near)}?"
+    if wanted.name in names:
+        return f"; it is there, but no file that can be read: a broken link, or a folder's link. Correct {setting}"
+    if near := nearest(wanted.name, names, most=3, cutoff=0.5):
+        return did_you_mean(wanted.name, near)
     return f"; its folder holds {', '.join(sorted(names)[:5]) or 'nothing'}. Correct {setting}"

@@ -99,7 +99,7 @@ class _WithoutHmm(jieba.Tokenizer):  # type: ignore[misc]  # jieba publishes no 
         """
         if not self.initialized:
             self.FREQ, self.total = read_dictionary(self.get_dict_file())
-            self.initialized = True
+            self.initialized: bool = True
 
     def get_DAG(self, sentence: str) -> None:
         """Return nothing: `calc` finds the words itself."""

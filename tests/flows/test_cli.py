@@ -641,3 +641,12 @@ def test_bad_usage_tells_no_secret_and_steers_no_terminal(dssm):
     assert ended.code == 2
     assert "pa55" not in ended.err
     assert "\x1b" not in ended.err
+
+
+def test_checks_are_pruned_whether_they_pass_or_not(dssm, held_out):
+    """`dssm check --source` publishes nothing that would tidy up after it."""
+    write_table(dssm.folder / "good.csv", PAIRS)
+    write_table(dssm.folder / "bad.csv", [("", "")] * 3)
+    for file, code in (("good.csv", 0), ("bad.csv", 2), ("nosuch.csv", 2), ("good.csv", 0)):
+        assert dssm("check", "--source", file, "--set", "publish.keep_runs=2").code == code
+    assert len(list((dssm.home / "runs" / "checked").iterdir())) == 2
