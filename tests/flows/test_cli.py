@@ -254,6 +254,19 @@ def test_checking_needs_no_server(dssm, bank_twice):
     assert (missing.code, missing.err.count("\n")) == (2, 1), missing.err
 
 
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("dssm run ba", "bank"),
+        ("dssm query bank --fi", "--file"),
+        ("dssm run c --set model.hidd", "model.hidden_dims="),
+    ],
+)
+def test_the_shell_completes_corpora_options_and_settings(typed, completed, dssm, bank_twice):
+    words = {"_DSSM_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    assert completed in dssm(**words).out.replace("plain,", "").split()
+
+
 def test_a_new_corpus_gets_a_toml_from_what_its_file_holds(dssm, bank_twice):
     """It loads, names file and columns, and is never overwritten."""
     ended = dssm("init", "fresh", "--source", "train.csv")
