@@ -1,7 +1,8 @@
 """Any file as tables: what it is by its bytes decides who opens it."""
 
 from schemas.settings import Source
-from tasks.ingest.decoding import find_encoding, find_format
+from tasks.ingest.archives import unpack
+from tasks.ingest.decoding import find_encoding, find_kind
 from tasks.ingest.input_file import InputFile, reading
 from tasks.ingest.json_tables import open_json_table
 from tasks.ingest.parquet_tables import open_parquet_table
@@ -17,11 +18,13 @@ def open_tables(file: InputFile, source: Source) -> list[list[Table]]:
         SourceError: it is no table, it is torn, or no encoding fits.
     """
     with reading(file):
-        kind = find_format(file)
+        kind = find_kind(file)
+        if kind == "zip":
+            return open_tables(unpack(file), source)
         if kind == "parquet":
             return [[open_parquet_table(file)]]
-        if kind == "excel":
-            return [[table] for table in open_workbook_tables(file, old=False)]
+        if kind in ("xlsx", "xls", "xlsb", "ods"):
+            return [[table] for table in open_workbook_tables(file, kind)]
         encoding = find_encoding(file, source.encoding)
         if kind == "jsonl":
             return [[open_json_table(file, encoding)]]

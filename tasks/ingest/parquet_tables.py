@@ -2,15 +2,33 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.errors import SourceError
 from tasks.ingest.input_file import InputFile, reading
-from tasks.ingest.tables import BATCH_ROWS, Batch, HeadRow, Selection, Table, as_text
+from tasks.ingest.tables import (
+    BATCH_CHARACTERS,
+    BATCH_ROWS,
+    KEPT_CHARACTERS,
+    MAX_CELL_CHARACTERS,
+    Batch,
+    HeadRow,
+    Selection,
+    Table,
+    as_text,
+    cut,
+)
 
 _KIND = "Parquet file"
+_BYTES_A_CHARACTER = 4
+_LARGE = 1 << 27  # bytes of a column of a row group, beyond which
+_LONGEST = 1 << 12  # bytes of the mean cell, or
+_TIGHTEST = 500  # bytes to one packed are no texts
 
 
 def open_parquet_table(file: InputFile) -> Table:
@@ -28,15 +46,60 @@ def _read(file: InputFile, schema: pa.Schema, wanted: Selection) -> Iterator[Bat
             raise SourceError(f"{file.name}: the column {name!r} holds {kind}, not one text a row")
     line = 1
     with reading(file, _KIND), file.open() as stream:
-        table = pq.ParquetFile(stream, pre_buffer=False)  # its buffer would keep all that was read
+        # A buffer ahead would keep all that was read; a dictionary kept as one holds a long cell once.
+        table = pq.ParquetFile(stream, pre_buffer=False, read_dictionary=names)
+        _refuse_bombs(file.name, table.metadata, set(names))
         for batch in table.iter_batches(BATCH_ROWS, columns=names):
-            rows = batch.num_rows
-            yield Batch(range(line, line + rows), [_texts(batch.column(name)) for name in names], [])
-            line += rows
+            for part in _slices(batch):
+                yield Batch(range(line, line + part.num_rows), [_texts(part.column(name)) for name in names], [])
+                line += part.num_rows
+
+
+def _refuse_bombs(name: str, metadata: pq.FileMetaData, wanted: set[str]) -> None:
+    """Refuse a column that unpacks to what does not fit into memory."""
+    for group in range(metadata.num_row_groups):
+        for at in range(metadata.num_columns):
+            column = metadata.row_group(group).column(at)
+            size = column.total_uncompressed_size
+            if column.path_in_schema in wanted and size > _LARGE:
+                mean, tight = size / max(1, column.num_values), size / max(1, column.total_compressed_size)
+                if mean > _LONGEST or tight > _TIGHTEST:
+                    raise SourceError(
+                        f"{name}: the column {column.path_in_schema!r} unpacks from {column.total_compressed_size:,} "
+                        f"to {size:,} bytes for {column.num_values:,} rows, which no texts do; export it again"
+                    )
+
+
+def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield the batch in parts whose texts fit into memory together."""
+    sizes = sum(map(_sizes, batch.columns))
+    rows = batch.num_rows
+    if isinstance(sizes, np.ndarray) and sizes.sum() > _LARGE:
+        rows = max(1, int(BATCH_CHARACTERS // sizes.max()))
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+def _sizes(column: pa.Array) -> Any:  # noqa: ANN401 - an array, or 0 for numbers
+    """Return the bytes of each text of a column, of one that is too long those that are kept."""
+    if pa.types.is_dictionary(column.type):
+        words = _sizes(column.dictionary)
+        return words[column.indices.fill_null(0).to_numpy()] if isinstance(words, np.ndarray) and words.size else 0
+    if not any(check(column.type) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)):
+        return 0
+    sizes = pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+    return np.where(sizes > _BYTES_A_CHARACTER * MAX_CELL_CHARACTERS, KEPT_CHARACTERS, sizes)
 
 
 def _texts(column: pa.Array) -> list[str]:
+    if pa.types.is_dictionary(column.type):
+        words = _plain_texts(column.dictionary)
+        return ["" if at is None else words[at] for at in column.indices.to_pylist()]
+    return _plain_texts(column)
+
+
+def _plain_texts(column: pa.Array) -> list[str]:
     try:
-        return [value if isinstance(value, str) else as_text(value) for value in column.to_pylist()]
+        return [cut(value if isinstance(value, str) else as_text(value)) for value in column.to_pylist()]
     except UnicodeDecodeError:  # Parquet does not check what is written as text
-        return [as_text(value) for value in column.cast("binary").to_pylist()]
+        return [cut(as_text(value)) for value in column.cast("binary").to_pylist()]

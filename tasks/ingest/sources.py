@@ -19,7 +19,7 @@ from tasks.ingest.input_file import InputFile, reading
 from tasks.ingest.layout import ColumnFinder, Layout, find_doubts, find_layout
 from tasks.ingest.melting import Melting
 from tasks.ingest.opening import open_tables
-from tasks.ingest.tables import BATCH_ROWS, BadRow, Format, Pairs, Table
+from tasks.ingest.tables import BATCH_ROWS, BadRow, Format, Pairs, Table, in_batches
 
 
 @dataclass(frozen=True)
@@ -179,13 +179,12 @@ def _refusal(errors: list[tuple[Table, SourceError]], sheets: int) -> SourceErro
 
 def _import(importer: Importer, file: InputFile) -> Iterator[Pairs]:
     with reading(file, importer.name):
-        rows: list[Imported] = []
-        for row in importer.rows(file):
-            rows.append(row)
-            if len(rows) == BATCH_ROWS:
-                yield _as_pairs(rows)
-                rows = []
-        yield _as_pairs(rows)
+        for rows in in_batches(importer.rows(file), _measure):
+            yield _as_pairs(rows)
+
+
+def _measure(row: Imported) -> int:
+    return 0 if isinstance(row, BadRow) else len(row[1]) + len(row[2])
 
 
 def _as_pairs(rows: list[Imported]) -> Pairs:
