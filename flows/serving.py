@@ -1,21 +1,11 @@
 """Deployments carried out: a Prefect server found or started, told of the deployments, their runs started on time."""
 
 import asyncio
-import os
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 from importlib import import_module
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, GlobalConcurrencyLimitCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
@@ -26,109 +16,16 @@ from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.runner import Runner
-from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 from prefect.utilities.callables import parameter_schema
 
 from flows.deployments import TAG, Change, Deployment, compare
 from flows.environment import DEFAULTS
 from flows.late_runs import skip_late_runs
-from schemas.errors import MachineFault, SettingsError
+from schemas.errors import SettingsError
 
-_STARTUP_SECONDS = 120
 _CRASHED_AUTOMATION = "dssm: a run without a heartbeat has crashed"
 _SILENCE = timedelta(seconds=120)
-_FLOWS = ["train-corpus", "train-all", "check-corpus", "study"]
-
-
-@dataclass(frozen=True)
-class Server:
-    """A Prefect server that answers."""
-
-    api: str  # its address, ends in /api
-    log: Path | None = None  # of one that was started here
-
-    @property
-    def ui(self) -> str:
-        """The address to open."""
-        return self.api.removesuffix("/api")
-
-
-def server_address() -> str:
-    """Return the API's address: PREFECT_API_URL (or the profile's), else Prefect's default place on this machine."""
-    api = get_current_settings().server.api
-    return str(PREFECT_API_URL.value() or f"http://{api.host}:{api.port}/api").rstrip("/")
-
-
-@contextmanager
-def use_server(start: bool) -> Iterator[Server]:
-    """Lend the Prefect server; one that is started here ends with the block, one that answered before stays.
-
-    Raises:
-        MachineFault: none answers, and none could be started there.
-    """
-    api = server_address()
-    if answers(api):
-        with temporary_settings({PREFECT_API_URL: api}):
-            yield Server(api)
-        return
-    host, port = urlsplit(api).hostname or "", urlsplit(api).port or 80
-    if not start or not _is_here(host):
-        raise MachineFault(
-            f"no Prefect server answers at {api}. Start one (dssm serve, or prefect server start), "
-            "or name another: PREFECT_API_URL=http://HOST:4200/api"
-        )
-    if _is_taken(host, port):
-        raise MachineFault(
-            f"port {port} of {host} is taken by something that is no Prefect server. End it, or take another port: "
-            f"PREFECT_API_URL=http://{host}:{port + 1}/api dssm serve"
-        )
-    with _started(host, port, api) as log, temporary_settings({PREFECT_API_URL: api}):
-        yield Server(api, log)
-
-
-def answers(api: str) -> bool:
-    """Say whether a Prefect server answers at this address."""
-    try:
-        health = httpx.get(f"{api}/health", timeout=5)
-    except httpx.HTTPError:
-        return False
-    return health.status_code == 200 and health.text.strip() == "true"
-
-
-def _is_here(host: str) -> bool:
-    return host in ("localhost", "0.0.0.0", "::1") or host.startswith("127.")
-
-
-def _is_taken(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(2)
-        return probe.connect_ex((host, port)) == 0
-
-
-@contextmanager
-def _started(host: str, port: int, api: str) -> Iterator[Path]:
-    log = Path(get_current_settings().home) / "dssm-server.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    words = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
-    environment = os.environ | {"PREFECT_API_URL": api}
-    with log.open("wb") as stream:
-        # A session of its own: Ctrl-C reaches the runs first, and they still find the server to tell it how they ended.
-        process = subprocess.Popen(words, stdout=stream, stderr=stream, env=environment, start_new_session=True)
-    try:
-        until = time.monotonic() + _STARTUP_SECONDS
-        while not answers(api):
-            if process.poll() is not None or time.monotonic() > until:
-                tail = log.read_text("utf-8", "replace")[-1000:].strip()
-                raise MachineFault(f"the Prefect server could not be started at {api}; {log} ends in\n{tail}")
-            time.sleep(0.3)
-        yield log
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+_FLOWS = ["train-corpus", "train-all", "study"]
 
 
 def read_deployments() -> list[Deployment]:

@@ -6,10 +6,11 @@ from typing import Any
 
 from prefect import State, flow
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
 
 from flows.announcements import announce, message_end
 from flows.approval import ask, find_waiting
+from flows.endings import as_failure, as_state, tell_once
+from flows.faults import as_fault
 from flows.late_runs import as_skipped, find_newer_due
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
@@ -19,8 +20,8 @@ from tasks.ingest.task import ingest, read_golden
 from tasks.prepare.task import prepare
 from tasks.publish.task import publish
 from tasks.step_store import find_run
+from tasks.steps import Steps
 from tasks.train.task import train
-from tasks.validate.drift import read_drift
 from tasks.validate.task import validate
 
 
@@ -37,49 +38,34 @@ def train_corpus(corpus: CorpusSettings) -> State[Any]:
     The steps hand each other folders and hashes, never frames or tensors; each is re-used where its
     inputs, its settings and the code are those of an earlier run.
     """
+    tell_once()
     run = workspace_of_run(corpus.name)
     if not run.root.exists() and (newer := find_newer_due()):
         return as_skipped(newer)
 
-    waiting = find_waiting(run)
-    if not (result := waiting):
-        ingested = ingest(corpus, run)
-        golden = read_golden(corpus, run, ingested) if corpus.publish.golden_path else None
-        validated = validate(corpus, run, ingested)
-        mined = mine(corpus, run, ingested) if corpus.negatives.mined_from else None
-        prepared = prepare(corpus, run, ingested, validated, mined)
-        trained = train(corpus, run, prepared)
-        steps = {"ingest": ingested, "validate": validated, "prepare": prepared, "train": trained}
-        evaluated = evaluate(corpus, run, steps, golden)
-        result = publish(corpus, run, steps | {"evaluate": evaluated})
-    if result.status == "awaiting_approval":
-        result = ask(corpus, run, result, asked=waiting is not None)
+    try:
+        waiting = find_waiting(run)
+        result = waiting or train_and_publish(corpus, run)
+        if result.status == "awaiting_approval":
+            result = ask(corpus, run, result, asked=waiting is not None)
+    except Exception as error:
+        if (fault := as_fault(error)) is None:
+            raise
+        return as_failure(fault)
     announce(result, corpus.publish.on_published)
     return as_state(result)
 
 
-@flow(name="check-corpus", flow_run_name="{corpus.name}")
-def check_corpus(corpus: CorpusSettings) -> RunResult:
-    """Ingest and validate only: nothing is trained or published."""
-    run = Workspace.of(corpus.name, new_run())
-
+def train_and_publish(corpus: CorpusSettings, run: Workspace) -> RunResult:
+    """Take all steps, and return what came of them."""
     ingested = ingest(corpus, run)
-    if corpus.publish.golden_path:
-        read_golden(corpus, run, ingested)
+    golden = read_golden(corpus, run, ingested) if corpus.publish.golden_path else None
     validated = validate(corpus, run, ingested)
-    facts, drift = ingested.manifest.facts, read_drift(run.step("drift"))
-    return RunResult(
-        status="checked",
-        corpus=corpus.name,
-        run=run.run,
-        rows=facts["rows"],
-        test_rows=facts["test_rows"],
-        classes=facts["classes"],
-        quarantined=facts["quarantined"],
-        files=facts["files"],
-        warnings=ingested.manifest.warnings + validated.manifest.warnings + (drift.warnings() if drift else []),
-        seconds={"ingest": round(ingested.seconds, 3), "validate": round(validated.seconds, 3)},
-    )
+    mined = mine(corpus, run, ingested) if corpus.negatives.mined_from else None
+    prepared = prepare(corpus, run, ingested, validated, mined)
+    trained = train(corpus, run, prepared)
+    evaluated = evaluate(corpus, run, prepared, trained, golden)
+    return publish(corpus, run, Steps(ingested, validated, prepared, trained, evaluated))
 
 
 def workspace_of_run(corpus: str) -> Workspace:
@@ -94,12 +80,3 @@ def workspace_of_run(corpus: str) -> Workspace:
 def new_run(suffix: str | None = None) -> str:
     """Return a fresh run id; ids sort by time."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{suffix or secrets.token_hex(3)}"
-
-
-def as_state(result: RunResult) -> State[RunResult]:
-    """Return the flow's end as the UI shows it: a hold-back is red, has a name of its own, and its reasons."""
-    if result.status == "held":
-        return Failed(name="HeldBack", message="; ".join(result.reasons), data=result)
-    name = result.status.replace("_", " ").title().replace(" ", "")
-    recall = "" if result.recall_at_10 is None else f", recall@10 {result.recall_at_10:.3f}"
-    return Completed(name=name, message=f"version {result.version}{recall}; report: {result.report}", data=result)

@@ -9,18 +9,21 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
+from schemas.addresses import expand, is_remote
 from schemas.errors import SourceError
 from schemas.settings import Source
 from tasks.ingest.guard import first_line, guarded
-from tasks.ingest.importers import find_importer
+from tasks.ingest.importers import Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
 
 BUNDLED = "bundled:"
 _LOCAL = ("file", "local", "memory", "data", "zip", "tar")
-_DEEPEST = 3  # folders below each other in one export
+_DEEPEST = 5  # folders below one that an importer reads as a whole: Dialogflow CX has four
 _TABLES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".xlsm")
 
 
@@ -128,16 +131,31 @@ def _refuse_unreadable(name: str) -> None:
 
 
 def _filesystem(address: str, base: Path) -> tuple[fsspec.AbstractFileSystem, str]:
-    remote = "://" in address or "::" in address
+    if not is_remote(address):
+        return LocalFileSystem(), os.path.abspath(base / Path(address).expanduser())
     try:
-        filesystem, path = fsspec.core.url_to_fs(
-            address if remote else os.path.abspath(base / Path(address).expanduser())
-        )
+        url, credentials = _split_credentials(expand(address))
+        filesystem, path = fsspec.core.url_to_fs(url, **credentials)
+    except KeyError as error:
+        raise SourceError(
+            f"{address} names the environment variable {error}, which is not set; export it, also for `dssm serve` and "
+            "workers"
+        ) from error
     except (ImportError, ValueError) as error:
         raise SourceError(
             f"{address} cannot be opened: {first_line(error)}. Use a local path or an address like s3://bucket/train.csv"
         ) from error
     return filesystem, path
+
+
+def _split_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """Return an address without user and password, and these as its file system takes them; http reads its own."""
+    parts = urlsplit(url)
+    if parts.password is None or parts.scheme.startswith("http"):
+        return url, {}
+    names = ("key", "secret") if parts.scheme.startswith("s3") else ("username", "password")
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return bare, dict(zip(names, (unquote(parts.username or ""), unquote(parts.password)), strict=True))
 
 
 def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str) -> list[InputFile]:
@@ -147,7 +165,7 @@ def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str)
     prefix = address.rstrip("/")
     files = [InputFile(f"{prefix}/{PurePosixPath(name).name}", name, filesystem, direct=False) for name in visible]
     whole = InputFile(address, folder, filesystem, parts=_below(prefix, filesystem, folder))
-    if find_importer(whole, b""):
+    if find_importer(Look(whole)):
         return [whole]
     tables = [file for file in files if file.suffix in _TABLES]
     if not tables:

@@ -17,6 +17,7 @@ from scipy import sparse
 from schemas.settings import CorpusSettings, Loss, Model, Training
 from schemas.training import Cause, Convergence, Epoch, Reachability
 from tasks.train.data import Prepared
+from tasks.train.towers import find_tower
 
 _WORKS, _GOOD = 0.7, 0.95  # reducible fall, without dropout. Sound: 0.75 (2 classes, 40 rows, 12 steps) to 1.00
 _KNOWN, _HALF = 0.98, 0.5  # training rows whose own class comes first; then half of the fall will do
@@ -163,11 +164,10 @@ def _reasons_of_training(
 
 def _more_steps(settings: CorpusSettings) -> str:
     training, usual = settings.training, Training()
-    if settings.model.tower == "pretrained":
-        if training.encoder_learning_rate < usual.encoder_learning_rate / 4:
-            return f"training.encoder_learning_rate = {usual.encoder_learning_rate:g}"
-    elif training.learning_rate < usual.learning_rate / 4:
-        return f"training.learning_rate = {usual.learning_rate:g}"
+    name = find_tower(settings.model).rate_setting
+    rate: float = getattr(usual, name)
+    if getattr(training, name) < rate / 4:
+        return f"training.{name} = {rate:g}"
     return f"training.epochs = {max(usual.epochs, 4 * training.epochs)}"
 
 
@@ -175,8 +175,6 @@ def _remedy(settings: CorpusSettings, classes: int) -> str:
     """Return the first setting that lies far from where trainings work, with its usual value."""
     loss, model, usual = settings.loss, settings.model, Loss()
     narrow = min(classes, 16)
-    if loss.label_smoothing > 10 * usual.label_smoothing:
-        return f"loss.label_smoothing = {usual.label_smoothing:g}"
     if model.output_dim is not None and model.output_dim < narrow:
         return "model.output_dim = 64"
     if any(size < narrow for size in model.hidden_dims):
@@ -225,9 +223,7 @@ def batch_variety(labels: NDArray[np.int64], size: int) -> float:
     return float((np.diff(held, axis=1) > 0).sum(axis=1).mean() / expected)
 
 
-def share_mislabelled(
-    queries: sparse.csr_matrix, classes: sparse.csr_matrix, labels: NDArray[np.int64]
-) -> float | None:
+def share_mislabelled(queries: sparse.csr_array, classes: sparse.csr_array, labels: NDArray[np.int64]) -> float | None:
     """Estimate the share of labels given at random, from the texts alone: a model may learn wrong labels by heart.
 
     The standard questions are ranked by the cosine of a row's text, as a bag, with all their other texts together.
@@ -248,7 +244,7 @@ def share_mislabelled(
     if not len(several):
         return None
     sample = several[np.unique(np.linspace(0, len(several) - 1, _SAMPLE).astype(np.int64))]
-    member = sparse.csr_matrix((np.ones(count, np.float32), (labels, np.arange(count))), (len(rows), count))
+    member = sparse.csr_array((np.ones(count, np.float32), (labels, np.arange(count))), (len(rows), count))
     sums = (member @ queries + classes).T.tocsr()  # (V, K)
     squares = np.asarray(sums.power(2).sum(axis=0)).ravel()
     wrong = by_chance = 0.0

@@ -121,9 +121,9 @@ def verdict():
 
 @pytest.fixture
 def settings():
-    """Settings with one changed value and a password in an address."""
+    """Settings with one changed value, and variables that hold a password in an address."""
     return CorpusSettings.model_validate(
-        {"name": "bank_zh", "source": {"path": "ftp://ann:secret@host/q.csv"}, "model": {"hidden_dims": [64]}},
+        {"name": "bank_zh", "source": {"path": "ftp://${ANN}:${SECRET}@host/q.csv"}, "model": {"hidden_dims": [64]}},
         context={"fill_defaults": True},
     )
 
@@ -200,7 +200,7 @@ def test_the_report_needs_no_network(page):
 
 def test_the_report_names_no_password(page):
     """An address of the settings may hold one."""
-    assert "secret" not in page
+    assert "SECRET" not in page
     assert "ftp://***@host/q.csv" in page
 
 

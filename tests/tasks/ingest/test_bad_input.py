@@ -51,7 +51,6 @@ def workbook_bytes() -> bytes:
         ("t.xlsx", workbook_bytes()[:-100], "t.xlsx is a torn Excel workbook or ZIP archive"),
         ("t.xlsx", zip_bytes("xl/workbook.xml"), "t.xlsx is a torn Excel workbook ("),
         ("t.csv.gz", gzip.compress(GOOD.encode() * 99)[:-20], "t.csv.gz is compressed, and torn"),
-        ("t.json", b'[\n{"query": "a"}]', "t.json is not JSONL: it is one JSON array"),
         ("t.jsonl", b"query,label\na,b\n", "t.jsonl is not JSONL: line 1 is 'query,label"),
         ("t.csv", b"", "t.csv is empty. Export it again"),
         ("t.csv", b"\xef\xbb\xbf\n\n", "t.csv is empty"),
@@ -91,8 +90,6 @@ def test_a_missing_file_is_told_with_the_nearest_names(write, tmp_path, ingest):
         ingest("docs")
     with pytest.raises(SourceError, match=r"data/\*\.tsv matches no file"):
         ingest("data/*.tsv")
-    with pytest.raises(SourceError, match="cannot be opened: Protocol not known: ftpx"):
-        ingest("ftpx://shop/t.csv")
 
 
 KOREAN = "카드 비밀번호를 잊어버렸어요,비밀번호 변경\n결제가 안 돼요,결제 오류\n배송이 언제 오나요,배송 조회\n"
