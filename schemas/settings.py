@@ -102,6 +102,11 @@ class Source(Section):
         description="Rows without a standard question take the one above where each stands once, as merged cells do "
         "when exported; 'none': they are set aside.",
     )
+    multiple_labels: Literal["set_aside", "explode"] = Field(
+        default="set_aside",
+        description="A query with several standard questions, as annotation tools write it: set_aside, or explode "
+        "into a row for each.",
+    )
 
 
 class Text(Section):

@@ -7,20 +7,22 @@ import difflib
 import hashlib
 import os
 import re
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import fsspec
+from fsspec.implementations.zip import ZipFileSystem
 
 from schemas.errors import SourceError
 from schemas.settings import Source
 from tasks.ingest.guard import first_line, guarded
-from tasks.ingest.importers import find_importer
+from tasks.ingest.importers import Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
 
 BUNDLED = "bundled:"
 _LOCAL = ("file", "local", "memory", "data", "zip", "tar")
-_DEEPEST = 3  # folders below each other in one export
+_DEEPEST = 5  # folders below one that an importer reads as a whole: Dialogflow CX has four
 _TABLES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".xlsm")
 
 
@@ -97,7 +99,7 @@ def _resolve(address: str, base: Path, setting: str) -> list[InputFile]:
     filesystem, path = _filesystem(address, base)
     try:
         if filesystem.isfile(path):
-            return [InputFile(address, path, filesystem)]
+            return [_as_export(InputFile(address, path, filesystem))]
         if filesystem.isdir(path):
             return _in_folder(address, filesystem, path)
     except PermissionError as error:
@@ -147,7 +149,7 @@ def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str)
     prefix = address.rstrip("/")
     files = [InputFile(f"{prefix}/{PurePosixPath(name).name}", name, filesystem, direct=False) for name in visible]
     whole = InputFile(address, folder, filesystem, parts=_below(prefix, filesystem, folder))
-    if find_importer(whole, b""):
+    if find_importer(Look(whole)):
         return [whole]
     tables = [file for file in files if file.suffix in _TABLES]
     if not tables:
@@ -157,6 +159,18 @@ def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str)
             f"{', '.join(_TABLES)}, or such a name and .gz. For tables in its subfolders, give {address}/**/*.csv"
         )
     return tables
+
+
+def _as_export(file: InputFile) -> InputFile:
+    """Return a ZIP archive as the folder it holds, if an importer reads such a folder."""
+    if file.suffix != ".zip":
+        return file
+    try:
+        inside = ZipFileSystem(file.open())
+    except zipfile.BadZipFile:
+        return file  # whoever reads it tells
+    whole = InputFile(file.name, "", inside, parts=_below(file.name, inside, ""))
+    return whole if find_importer(Look(whole)) else file
 
 
 def _below(prefix: str, filesystem: fsspec.AbstractFileSystem, folder: str) -> tuple[InputFile, ...]:

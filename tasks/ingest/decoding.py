@@ -52,7 +52,7 @@ _NO_TABLES = (
     (b"\x7fELF", "a program"),
     (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with `git lfs pull`"),
 )
-Kind = Literal["csv", "jsonl", "parquet", "xlsx", "xls", "xlsb", "ods", "zip"]
+Kind = Literal["text", "parquet", "xlsx", "xls", "xlsb", "ods", "zip"]
 _MARKUP = (b"<!doctype html", b"<html", b"<table", b"<?xml")
 
 
@@ -81,16 +81,8 @@ class _Fit:
         return few or _FEWEST_LATE * hanzi <= self.late <= _MOST_LATE * hanzi
 
 
-def read_head(file: InputFile) -> bytes:
-    """Return the first bytes of a file, decompressed; none of a folder."""
-    if file.parts:
-        return b""
-    with file.open() as stream:
-        return stream.read(_HEAD_BYTES)
-
-
 def find_kind(file: InputFile) -> Kind:
-    """Return what kind of file the bytes of `file` are; the name decides only between CSV and JSON.
+    """Return what kind of file the bytes of `file` are.
 
     Raises:
         SourceError: it is no table.
@@ -114,9 +106,7 @@ def find_kind(file: InputFile) -> Kind:
     if file.suffix in (".parquet", ".pq") or (head and file.suffix in (".xlsx", ".xlsm")):
         kind = "a Parquet file" if file.suffix in (".parquet", ".pq") else "an Excel workbook"
         raise SourceError(f"{file.name} is named like {kind} but does not begin like one; export it again")
-    if file.suffix in (".jsonl", ".ndjson", ".json") or head.lstrip(codecs.BOM_UTF8).startswith(b"{"):
-        return "jsonl"
-    return "csv"
+    return "text"
 
 
 def find_encoding(file: InputFile, given: str | None) -> str:

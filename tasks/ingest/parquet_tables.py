@@ -1,5 +1,6 @@
-"""Parquet as a table."""
+"""Parquet as a table. A list of texts becomes the JSON of it, which is taken apart where labels are read."""
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -42,16 +43,22 @@ def _read(file: InputFile, schema: pa.Schema, wanted: Selection) -> Iterator[Bat
     names = [schema.names[position] for position in wanted.positions]
     for name in names:
         kind = schema.field(name).type
-        if pa.types.is_nested(kind):
+        if pa.types.is_nested(kind) and not _is_list(kind):
             raise SourceError(f"{file.name}: the column {name!r} holds {kind}, not one text a row")
+    labels = _find_class_labels(schema)
     line = 1
     with reading(file, _KIND), file.open() as stream:
         # A buffer ahead would keep all that was read; a dictionary kept as one holds a long cell once.
-        table = pq.ParquetFile(stream, pre_buffer=False, read_dictionary=names)
+        flat = [name for name in names if not pa.types.is_nested(schema.field(name).type)]
+        table = pq.ParquetFile(stream, pre_buffer=False, read_dictionary=flat)
         _refuse_bombs(file.name, table.metadata, set(names))
         for batch in table.iter_batches(BATCH_ROWS, columns=names):
             for part in _slices(batch):
-                yield Batch(range(line, line + part.num_rows), [_texts(part.column(name)) for name in names], [])
+                yield Batch(
+                    range(line, line + part.num_rows),
+                    [_texts(part.column(name), labels.get(name)) for name in names],
+                    [],
+                )
                 line += part.num_rows
 
 
@@ -91,7 +98,31 @@ def _sizes(column: pa.Array) -> Any:  # noqa: ANN401 - an array, or 0 for number
     return np.where(sizes > _BYTES_A_CHARACTER * MAX_CELL_CHARACTERS, KEPT_CHARACTERS, sizes)
 
 
-def _texts(column: pa.Array) -> list[str]:
+def _is_list(kind: pa.DataType) -> bool:
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return lists and not pa.types.is_nested(kind.value_type)
+
+
+def _find_class_labels(schema: pa.Schema) -> dict[str, list[str]]:
+    """Return the names that Hugging Face's datasets library gives to the numbers of a column, by column."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {name: names for name, feature in features.items() if (names := _names(feature))}
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):  # not there, or of another shape
+        return {}
+
+
+def _names(feature: Any) -> list[str]:  # noqa: ANN401  # metadata may be anything
+    if isinstance(feature, list):  # a sequence, as earlier versions write it
+        feature = {"feature": feature[0]} if feature else {}
+    inner = feature.get("feature", feature)
+    names = inner.get("names") if isinstance(inner, dict) and inner.get("_type") == "ClassLabel" else None
+    return list(map(as_text, names)) if isinstance(names, list) else []
+
+
+def _texts(column: pa.Array, labels: list[str] | None) -> list[str]:
+    if labels:
+        return [as_text(_name(value, labels)) for value in column.to_pylist()]
     if pa.types.is_dictionary(column.type):
         words = _plain_texts(column.dictionary)
         return ["" if at is None else words[at] for at in column.indices.to_pylist()]
@@ -103,3 +134,12 @@ def _plain_texts(column: pa.Array) -> list[str]:
         return [cut(value if isinstance(value, str) else as_text(value)) for value in column.to_pylist()]
     except UnicodeDecodeError:  # Parquet does not check what is written as text
         return [cut(as_text(value)) for value in column.cast("binary").to_pylist()]
+
+
+def _name(value: object, labels: list[str]) -> object:
+    """Return the name of a number, or of each in a list; -1 stands for no label."""
+    if isinstance(value, list):
+        return [_name(one, labels) for one in value if one != -1]
+    if isinstance(value, int):
+        return labels[value] if 0 <= value < len(labels) else None if value == -1 else value
+    return value
