@@ -8,7 +8,23 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from schemas.settings import Source
+from tasks.ingest.importers.chatterbot import CHATTERBOT
+from tasks.ingest.importers.clinc import CLINC
+from tasks.ingest.importers.dialogflow import DIALOGFLOW
+from tasks.ingest.importers.fasttext import FASTTEXT
+from tasks.ingest.importers.hwu64 import HWU64
+from tasks.ingest.importers.intent_lists import INTENT_LISTS
+from tasks.ingest.importers.label_studio import LABEL_STUDIO
 from tasks.ingest.importers.look import Look
+from tasks.ingest.importers.luis import CLU, LUIS
+from tasks.ingest.importers.mapping import MAPPING
+from tasks.ingest.importers.prodigy import PRODIGY
+from tasks.ingest.importers.qna_maker import CUSTOM_QUESTION_ANSWERING, QNA_MAKER
+from tasks.ingest.importers.question_files import QUESTION_FILES
+from tasks.ingest.importers.rasa import RASA_JSON, RASA_MARKDOWN, RASA_PROJECT, RASA_YAML
+from tasks.ingest.importers.seq_label import SEQ_LABEL
+from tasks.ingest.importers.snips import SNIPS
+from tasks.ingest.importers.trec import TREC
 from tasks.ingest.input_file import InputFile
 from tasks.ingest.labels import Imported
 
@@ -36,7 +52,29 @@ class Importer(Protocol):
         ...
 
 
-IMPORTERS: tuple[Importer, ...] = ()
+IMPORTERS: tuple[Importer, ...] = (
+    RASA_YAML,
+    RASA_JSON,
+    RASA_MARKDOWN,
+    RASA_PROJECT,
+    LUIS,
+    CLU,
+    QNA_MAKER,
+    CUSTOM_QUESTION_ANSWERING,
+    SNIPS,
+    CLINC,
+    CHATTERBOT,
+    LABEL_STUDIO,
+    PRODIGY,
+    DIALOGFLOW,
+    *INTENT_LISTS,
+    SEQ_LABEL,
+    FASTTEXT,
+    TREC,
+    HWU64,
+    QUESTION_FILES,
+    MAPPING,  # last: the least there is to recognise
+)
 
 
 def find_importer(look: Look) -> Importer | None:
