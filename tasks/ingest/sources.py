@@ -1,7 +1,7 @@
 """What a file gives: its tables, the columns that are read of each, and their rows."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -13,8 +13,9 @@ from schemas.ingest import Role, SourceFile
 from schemas.settings import Source
 from tasks.ingest.addresses import BUNDLED
 from tasks.ingest.archives import unpack
-from tasks.ingest.columns import find_columns, quoted
+from tasks.ingest.columns import BY_ANSWER, Columns, find_columns, quoted
 from tasks.ingest.decoding import find_encoding, find_kind
+from tasks.ingest.faq import find_faq_columns, name_by_first_question
 from tasks.ingest.importers import Imported, Importer, Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
 from tasks.ingest.labels import take_joined_apart, take_lists_apart
@@ -59,9 +60,7 @@ def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSourc
     if importer:
         pairs = take_lists_apart(_import(importer, file, source), explode=source.multiple_labels == "explode")
         return [OpenedSource(file.name, "imported", pairs, kind=importer.name)]
-    find = partial(
-        find_columns, query_column=source.query_column, question_column=source.question_column, name=file.name
-    )
+    find = partial(_find_columns, source, file.name)
     return [_refine(opened, source) for opened in open_columns(file, source, find, outline=look.known_outline)]
 
 
@@ -127,8 +126,21 @@ def describe_source(
     )
 
 
+def _find_columns(source: Source, name: str, header: Sequence[str]) -> Columns:
+    """Return the columns of queries and standard questions, or of questions and answers where nothing is named."""
+    try:
+        return find_columns(header, source.query_column, source.question_column, name)
+    except SourceError:
+        faq = None if source.query_column or source.question_column else find_faq_columns(header)
+        if faq is None:
+            raise
+        return faq
+
+
 def _refine(opened: OpenedSource, source: Source) -> OpenedSource:
-    """Take lists and several labels apart."""
+    """Take lists and several labels apart, and name the answers of a FAQ table by their first questions."""
+    if opened.layout and opened.layout.columns.why_question == BY_ANSWER:
+        return replace(opened, pairs=name_by_first_question(opened.pairs, opened.name))
     explode = source.multiple_labels == "explode"
     return replace(opened, pairs=take_joined_apart(take_lists_apart(opened.pairs, explode=explode), explode=explode))
 
