@@ -6,12 +6,14 @@ Reads folders and the first bytes of files, never a table.
 import hashlib
 import os
 import re
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.zip import ZipFileSystem
 
 from schemas.addresses import expand, is_remote
 from schemas.errors import SourceError
@@ -100,7 +102,7 @@ def _resolve(address: str, base: Path, setting: str) -> list[InputFile]:
     filesystem, path = _filesystem(address, base)
     try:
         if filesystem.isfile(path):
-            return [InputFile(address, path, filesystem)]
+            return [_as_export(InputFile(address, path, filesystem))]
         if filesystem.isdir(path):
             return _in_folder(address, filesystem, path)
     except PermissionError as error:
@@ -175,6 +177,18 @@ def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str)
             f"{', '.join(_TABLES)}, or such a name and .gz. For tables in its subfolders, give {address}/**/*.csv"
         )
     return tables
+
+
+def _as_export(file: InputFile) -> InputFile:
+    """Return a ZIP archive as the folder it holds, if an importer reads such a folder."""
+    if file.suffix != ".zip":
+        return file
+    try:
+        inside = ZipFileSystem(file.open())
+    except zipfile.BadZipFile:
+        return file  # whoever reads it tells
+    whole = InputFile(file.name, "", inside, parts=_below(file.name, inside, ""))
+    return whole if find_importer(Look(whole)) else file
 
 
 def _below(prefix: str, filesystem: fsspec.AbstractFileSystem, folder: str) -> tuple[InputFile, ...]:

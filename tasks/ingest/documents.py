@@ -25,11 +25,11 @@ def find_document_format(file: InputFile, encoding: str) -> DocumentFormat | Non
     """Return what kind of document a text file is: by its first characters and, if need be, its name; None: none."""
     if file.suffix in _YAML_SUFFIXES:
         return "yaml"
-    with reading(file), open_text(file, encoding) as text:
+    with reading(file), open_text(file, encoding, longest_line=None) as text:
         begins = (_ANYTHING if file.suffix in _JSON_SUFFIXES else _OBJECT).match(text.read(_HEAD_CHARACTERS))
     if not begins:
         return None
-    with reading(file), open_text(file, encoding) as text:
+    with reading(file), open_text(file, encoding, longest_line=None) as text:
         return "jsonl" if json_values.are_lines(text) else "json"
 
 
@@ -64,7 +64,7 @@ def read_document(file: InputFile, source: Source) -> Iterator[Item | BadRow]:
     """
     encoding = find_encoding(file, source.encoding)
     kind = find_document_format(file, encoding)
-    longest_line = LONGEST_LINE if kind == "jsonl" else None  # a document may be one line; its values are bounded
+    longest_line = LONGEST_LINE if kind == "jsonl" else None  # a document may be one line
     with reading(file), open_text(file, encoding, longest_line) as text:
         if kind == "jsonl":
             yield from json_values.stream_lines(text)
