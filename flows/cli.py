@@ -1,7 +1,7 @@
 """The `dssm` command. Heavy imports wait inside the commands: `dssm --help` answers in a blink."""
 
-import difflib
 import glob
+import io
 import json
 import os
 import shlex
@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -18,8 +18,11 @@ from flows.environment import say
 from flows.faults import as_fault
 from flows.signals import INTERRUPTED, exit_on_signals, interrupt_on_signals, leave_soon
 from flows.terminal import TERMINAL, VERBOSITY, verbosity
+from schemas.addresses import redact
+from schemas.display import printable
 from schemas.errors import SettingsError, SourceError, StaleFile
 from schemas.run import EXIT_CODES, RunResult
+from schemas.suggestions import did_you_mean, nearest
 
 _CHUNK, _LONGEST_LINE = 1 << 16, 1 << 20  # bytes
 
@@ -31,9 +34,9 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that the first word names."""
-        near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1, cutoff=0.5)
+        near = nearest(args[0], self.list_commands(ctx), cutoff=0.5)
         if near and args[0] not in self.commands and not args[0].startswith("-"):
-            ctx.fail(f"No such command {args[0]!r}; did you mean {near[0]}?")
+            ctx.fail(f"No such command {args[0]!r}{did_you_mean(args[0], near)}")
         return super().resolve_command(ctx, args)
 
 
@@ -535,6 +538,63 @@ def serve(take_over: bool) -> int:
     return 0
 
 
+@cli.command(context_settings={"auto_envvar_prefix": "DSSM_API", "show_default": True})
+@click.argument("corpora", nargs=-1, metavar="[CORPUS]...", envvar="DSSM_API_CORPORA")
+@click.option("--host", default="127.0.0.1", help="Address to listen at; 0.0.0.0 for all of this machine.")
+@click.option("--port", default=8000, type=click.IntRange(0, 65535), help="0: whichever is free.")
+@click.option("--workers", default=1, type=click.IntRange(1, 256), help="Processes; one uses one core.")
+@click.option("--max-body", "body_bytes", default=1 << 20, type=click.IntRange(1), help="Bytes of a request.")
+@click.option("--max-batch", "batch", default=128, type=click.IntRange(1), help="Queries of a request.")
+@click.option("--max-length", "characters", default=1000, type=click.IntRange(1), help="Characters of a query.")
+@click.option("--max-top", "top", default=100, type=click.IntRange(1), help="Standard questions per query.")
+@click.option("--concurrency", default=64, type=click.IntRange(1), help="Requests at a time, per process.")
+@click.option("--body-timeout", "body_seconds", default=10.0, type=click.FloatRange(0.01), help="Seconds for a body.")
+@click.option(
+    "--query-log",
+    metavar="FILE",
+    envvar="DSSM_QUERY_LOG",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="JSON Lines of what is asked.",
+)
+@click.option(
+    "--query-log-bytes",
+    envvar="DSSM_QUERY_LOG_BYTES",
+    default=100 << 20,
+    type=click.IntRange(1),
+    help="After which it is turned over.",
+)
+@click.option(
+    "--query-log-digits",
+    envvar="DSSM_QUERY_LOG_DIGITS",
+    is_flag=True,
+    help="Keep the digits of queries in it; # stands for each otherwise.",
+)
+def api(corpora: Sequence[str], host: str, port: int, workers: int, **given: Any) -> int:  # noqa: ANN401 - click's values
+    """Answer queries over HTTP from what is live of CORPUS, or of every corpus, until SIGTERM or Ctrl-C.
+
+    \b
+    dssm api                                       every live corpus, http://127.0.0.1:8000
+    dssm api bank --port 8080 --workers 4
+    curl 127.0.0.1:8000/v1/bank/search -H 'Content-Type: application/json' -d '{"query": "怎么提前还款"}'
+
+    A new live version is taken up without a gap. Every option may be set in the environment, too: DSSM_API_PORT,
+    DSSM_API_MAX_BODY, and DSSM_QUERY_LOG. DSSM_API_KEYS holds the keys that callers need, with commas between them;
+    without it anybody who reaches the port may ask. docs/service.md says more.
+    """
+    from flows.api.server import listen, read_keys, serve, start_options
+
+    for name in corpora:
+        _registry(name)
+    options = start_options(corpora, read_keys(os.environ.get("DSSM_API_KEYS")), workers, **given)
+    with listen(host, port) as opened:
+        address = f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"
+        if not options.keys and not host.startswith(("127.", "localhost", "::1")):
+            say("anybody who reaches this address may ask; DSSM_API_KEYS=KEY,KEY closes it")
+        _print(f"open {address}/; Ctrl-C ends it")
+        serve(options, opened, workers)
+    return 0
+
+
 @cli.command()
 @click.option("--pool", metavar="NAME", help="Compare with deployments of this work pool, not with served ones.")
 def plan(pool: str | None) -> int:
@@ -630,6 +690,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; what goes wrong is one message on standard error."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = _corpus_of(words)
+    for stream in (sys.stdout, sys.stderr):  # of a terminal that knows no Chinese
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="escape")
     interrupt_on_signals()
     try:
         code = cli.main(words, prog_name="dssm", standalone_mode=False)
@@ -639,8 +702,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         result = RunResult(status="failed", corpus=name, error="interrupted")
         code = INTERRUPTED
     except click.ClickException as error:
-        result = RunResult(status="rejected", corpus=name, error=error.format_message())
-        error.show()
+        result = RunResult(status="rejected", corpus=name, error=redact(error.format_message()))
+        error.show(said := io.StringIO())
+        _write(sys.stderr, printable(redact(said.getvalue())))
         code = 2
     except Exception as error:
         result = _describe_failure(name, error)
@@ -664,8 +728,8 @@ def _describe_failure(corpus: str, error: Exception) -> RunResult:
     """Turn an exception into a result: the owner's to mend (2), or the machine's and ours (3)."""
     fault = as_fault(error)
     if fault is None:
-        traceback.print_exception(error)
-        return RunResult(status="failed", corpus=corpus, error=f"{type(error).__name__}: {error}")
+        _write(sys.stderr, printable(redact("".join(traceback.format_exception(error)))))
+        return RunResult(status="failed", corpus=corpus, error=redact(f"{type(error).__name__}: {error}"))
     return RunResult(status="rejected" if fault.exit_code == 2 else "failed", corpus=corpus, error=str(fault))
 
 
@@ -806,23 +870,30 @@ def _show_study(done: Any, folder: Path) -> None:  # noqa: ANN401 - schemas.stud
 def _table(header: list[str], rows: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*header)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, 160)  # a file has no width to wrap at
-    console.print(table)
+    with console.capture() as drawn:
+        console.print(table)
+    _write(sys.stdout, drawn.get())
 
 
 def _print(text: str, end: str = "\n") -> None:
+    _write(sys.stdout, printable(text) + end)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write to standard output or error; once nobody reads there any more (`| head -1`), to nowhere."""
     try:
-        sys.stdout.write(text + end)
-        sys.stdout.flush()
-    except BrokenPipeError:  # `dssm query ... | head`: whoever reads has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _tell_files(result: RunResult) -> None:
@@ -830,8 +901,7 @@ def _tell_files(result: RunResult) -> None:
     if verbosity() == "quiet":
         return
     for file in result.files:
-        sys.stderr.write(f"{file.describe()}\n")
-    sys.stderr.flush()
+        _write(sys.stderr, printable(f"{file.describe()}\n"))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from flows.late_runs import as_skipped, end_if_deleted, find_newer_due
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
-from tasks.evaluate.task import evaluate, mine
+from tasks.evaluate.task import evaluate
 from tasks.ingest.task import ingest, read_golden
 from tasks.prepare.task import prepare
 from tasks.publish.task import publish
@@ -68,8 +68,7 @@ def train_and_publish(corpus: CorpusSettings, run: Workspace) -> RunResult:
     ingested = ingest(corpus, run)
     golden = read_golden(corpus, run, ingested) if corpus.publish.golden_path else None
     validated = validate(corpus, run, ingested)
-    mined = mine(corpus, run, ingested) if corpus.negatives.mined_from else None
-    prepared = prepare(corpus, run, ingested, validated, mined)
+    prepared = prepare(corpus, run, ingested, validated)
     trained = train(corpus, run, prepared)
     evaluated = evaluate(corpus, run, prepared, trained, golden)
     end_if_deleted()
