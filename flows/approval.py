@@ -6,14 +6,15 @@ from prefect.runtime import deployment
 from pydantic import Field, ValidationError
 
 from flows.announcements import send_message
+from schemas.display import as_markdown
 from schemas.evaluation import Comparison
 from schemas.manifest import write_atomically
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
-from schemas.workspace import Workspace
-from tasks.mirror import change, refresh
-from tasks.publish.versions import approve, decline, read_live, read_versions
+from schemas.workspace import COMPARISON_FILE, RESULT_FILE, Workspace
+from tasks.registry import ModelRegistry
 from tasks.step_store import keep_files
+from tasks.update import Update
 
 
 class Approval(RunInput):
@@ -29,7 +30,7 @@ class Approval(RunInput):
 def find_waiting(workspace: Workspace) -> RunResult | None:
     """Return the result of a run that is resumed after it was suspended for approval; None of any other run."""
     try:
-        result = RunResult.model_validate_json((workspace.root / "run.json").read_bytes())
+        result = RunResult.model_validate_json((workspace.root / RESULT_FILE).read_bytes())
     except (OSError, ValidationError):
         return None
     return result if result.status == "awaiting_approval" else None
@@ -41,8 +42,8 @@ def ask(corpus: CorpusSettings, workspace: Workspace, result: RunResult, asked: 
     A run of the command line waits for `dssm approve`, and returns at once; so does a run whose very version an
     earlier run has asked about.
     """
-    refresh(workspace.models)
-    made_by = {manifest.version: manifest.run for manifest in read_versions(workspace.models)}
+    registry = ModelRegistry.of(corpus.name, workspace.home)
+    made_by = {manifest.version: manifest.run for manifest in registry.versions()}
     if not deployment.get_id() or made_by.get(result.version or "") != workspace.run:
         return result
     if not asked:
@@ -51,8 +52,8 @@ def ask(corpus: CorpusSettings, workspace: Workspace, result: RunResult, asked: 
     answer = suspend_flow_run(wait_for_input=Approval.with_initial_data(description=report))
     status, reasons = _carry_out(answer, workspace, result.version or "")
     result = result.model_copy(update={"status": status, "reasons": reasons})
-    write_atomically(workspace.root / "run.json", result.model_dump_json(indent=1).encode())
-    keep_files(workspace, ["run.json"])
+    write_atomically(workspace.root / RESULT_FILE, result.model_dump_json(indent=1).encode())
+    keep_files(workspace, [RESULT_FILE])
     return result
 
 
@@ -60,8 +61,8 @@ def _carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[St
     """Do what the person said, if it can still be done: nights may have passed."""
     remark = f": {answer.remark}" if answer.remark else ""
 
-    def deed() -> tuple[Status, list[str]]:
-        live = read_live(workspace.models)
+    def action(update: Update) -> tuple[Status, list[str]]:
+        live = update.live
         if live.version == version and answer.go_live:
             return "unchanged", []  # approved on the command line meanwhile
         if live.version == version:
@@ -69,29 +70,29 @@ def _carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[St
         if live.pending != version:
             return "held", [f"version {version} no longer waits: {live.pending or live.version} took its place"]
         if answer.go_live:
-            approve(workspace.models)
+            update.approve()
             return "published", []
-        decline(workspace.models)
+        update.decline()
         return "held", [f"declined{remark}"]
 
-    return change(workspace.models, deed)
+    return ModelRegistry.of(workspace.corpus, workspace.home).change(action)
 
 
 def describe_candidate(workspace: Workspace, result: RunResult) -> str:
     """Return what a person should know before she answers, as Markdown."""
     rows, difference = [("this version", result.recall_at_1, result.recall_at_10)], ""
-    if (file := workspace.root / "comparison.json").exists():
+    if (file := workspace.root / COMPARISON_FILE).exists():
         comparison = Comparison.model_validate_json(file.read_bytes())
         rows.append(("live now", comparison.live.recall_at_1.value, comparison.live.recall_at_10.value))
         difference = _describe_difference(comparison)
     rows += [(name, one["recall_at_1"], one["recall_at_10"]) for name, one in result.baselines.items()]
     table = "\n".join(f"| {name} | {first or 0:.3f} | {tenth or 0:.3f} |" for name, first, tenth in rows)
-    warnings = "\n".join(f"- {warning}" for warning in result.warnings) or "- none"
+    warnings = "\n".join(f"- {as_markdown(warning)}" for warning in result.warnings) or "- none"
     return (
         f"**Version {result.version} of corpus {result.corpus}**, trained on {result.rows} rows of {result.classes} "
         f"standard questions, measured on {result.test_rows} held-out queries:\n\n"
         f"| | recall@1 | recall@10 |\n|---|---|---|\n{table}\n\n{difference}Warnings:\n{warnings}\n\n"
-        f"Report: `{result.report}`"
+        f"Report: {as_markdown(str(result.report))}"
     )
 
 

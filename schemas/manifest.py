@@ -1,17 +1,23 @@
-"""Manifests: what a step left on disk, said so that the next one can check it before believing it."""
+"""Manifests: the files that a step left, with their hashes, so that the next step can verify them."""
 
+import errno
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from schemas.errors import StaleFile
+from schemas.paths import RelativePath, join_inside
 
 SCHEMA_VERSION = 1
+_LOGGER = logging.getLogger("dssm.manifest")
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}  # of some network disks
 
 
 class FileEntry(BaseModel):
@@ -19,14 +25,14 @@ class FileEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str  # relative to the manifest's folder, with forward slashes
+    path: RelativePath  # to the manifest's folder, with forward slashes
     sha256: str
     bytes: int
     rows: int | None = None  # of a Parquet file
 
 
 class StepManifest(BaseModel):
-    """What one step of one run left in its folder. `facts` are its counts; they depend on nothing but inputs."""
+    """The files of one step of one run, and its counts (`facts`), which depend on the inputs alone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,14 +50,14 @@ class StepManifest(BaseModel):
             StaleFile: a file is gone or altered.
         """
         for entry in self.files:
-            file = folder / entry.path
+            file = join_inside(folder, entry.path)
             if not file.is_file():
                 raise StaleFile(f"{file} is gone, though {folder / 'manifest.json'} names it; run the step again")
             if file.stat().st_size != entry.bytes or hash_file(file) != entry.sha256:
                 raise StaleFile(f"{file} was altered after it was written; run the step again")
 
     def write(self, folder: Path) -> None:
-        """Write manifest.json, the last file of a step: its presence means that the step is complete."""
+        """Write manifest.json. It is the last file of a step: where it exists, the step is complete."""
         write_atomically(folder / "manifest.json", self.model_dump_json(indent=1).encode())
 
     @classmethod
@@ -72,12 +78,12 @@ def hash_json(value: Mapping[str, Any]) -> str:
 
 
 def canonical_json(value: Mapping[str, Any]) -> bytes:
-    """Return JSON with sorted keys and fixed white space: equal values, equal bytes."""
+    """Return JSON with sorted keys and fixed white space. Equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def list_files(folder: Path) -> list[FileEntry]:
-    """Describe every file below `folder` except manifest.json, sorted by path; of a Parquet file also its rows."""
+    """Describe every file below `folder` except manifest.json, sorted by path. Parquet files have a number of rows."""
     import pyarrow.parquet as pq  # here, because `dssm models` and `dssm rollback` need no tables
 
     return [
@@ -93,7 +99,7 @@ def list_files(folder: Path) -> list[FileEntry]:
 
 
 def write_atomically(file: Path, content: bytes) -> None:
-    """Replace `file` by `content` so that a reader, or a crash, sees the old or the new bytes, never a part."""
+    """Replace `file` by `content`. A reader, or a crash, sees the old bytes or the new ones, never a part."""
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     with partial.open("wb") as stream:
         stream.write(content)
@@ -104,9 +110,18 @@ def write_atomically(file: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside `folder` survive a power cut."""
+    """Make renames inside `folder` survive a power cut; some network disks cannot, which is warned about once."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+        _warn_without_sync()
     finally:
         os.close(descriptor)
+
+
+@cache
+def _warn_without_sync() -> None:
+    _LOGGER.warning("this disk cannot sync folders: after a power cut the newest files may be missing")

@@ -1,4 +1,4 @@
-"""What a run says when it ends: the last JSON object of `dssm run --json`, and run.json beside its files."""
+"""The result of a run: the last JSON object of `dssm run --json`, and run.json beside its files."""
 
 from typing import Literal
 
@@ -6,12 +6,13 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.ingest import SourceFile
 
-Status = Literal["published", "unchanged", "held", "awaiting_approval", "checked", "rejected", "failed"]
+Status = Literal["published", "unchanged", "held", "awaiting_approval", "measured", "checked", "rejected", "failed"]
 
 EXIT_CODES: dict[Status, int] = {
     "published": 0,
     "unchanged": 0,
     "awaiting_approval": 0,
+    "measured": 0,  # publish.go_live = false
     "checked": 0,
     "held": 1,
     "rejected": 2,
@@ -20,7 +21,7 @@ EXIT_CODES: dict[Status, int] = {
 
 
 class RunResult(BaseModel):
-    """Outcome of one run. Everything that was not reached is empty."""
+    """Outcome of one run. What the run did not reach is empty."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,5 +44,5 @@ class RunResult(BaseModel):
     macro_recall_at_10: float | None = None
     baselines: dict[str, dict[str, float]] = {}
     seconds: dict[str, float] = {}  # per step
-    reused: list[str] = []  # steps taken over from earlier runs
+    reused: list[str] = []  # steps taken from earlier runs
     report: str | None = None  # file

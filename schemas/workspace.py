@@ -1,4 +1,4 @@
-"""Where files lie. Everything is below one root, DSSM_HOME; absolute, since workers start anywhere."""
+"""Where files lie. Everything is below one root, DSSM_HOME. It is absolute, since workers start in any folder."""
 
 import hashlib
 import os
@@ -8,18 +8,51 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-STEPS = ("ingest", "golden", "validate", "drift", "mine", "prepare", "train", "evaluate", "publish")
+from schemas.addresses import redact
+from schemas.errors import SettingsError
+
+STEPS = ("ingest", "golden", "validate", "drift", "prepare", "train", "evaluate", "publish")
+#: What a run leaves beside its steps.
+RESULT_FILE, SETTINGS_FILE, COMPARISON_FILE, REPORT_FILE = "run.json", "settings.json", "comparison.json", "report.html"
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def default_home() -> Path:
-    """Return the root of all files: $DSSM_HOME, else `data/` of the checkout."""
-    return Path(os.environ.get("DSSM_HOME") or CHECKOUT / "data").resolve()
+    """Return the root of all files: $DSSM_HOME, else `data/` of the checkout.
+
+    Raises:
+        SettingsError: DSSM_HOME is empty, a file, or in the home of somebody who has none.
+    """
+    if (given := os.environ.get("DSSM_HOME")) is None:
+        return CHECKOUT / "data"
+    plain = given.strip().strip("'\"").strip()  # as an env file has it, where no shell takes the quotes away
+    if not plain:
+        raise SettingsError("DSSM_HOME is set and empty; unset it, or set it to the folder of corpora, runs and models")
+    try:
+        home = Path(plain).expanduser()
+        lost = plain.startswith("~") and not Path(Path(plain).parts[0]).expanduser().is_dir()
+    except RuntimeError:  # there is no such user
+        lost = True
+    if lost:
+        raise SettingsError(f"DSSM_HOME = {given}: {Path(plain).parts[0]} is nobody's home here; write the whole path")
+    if home.exists() and not home.is_dir():
+        raise SettingsError(f"DSSM_HOME = {given} is a file; set it to the folder of corpora, runs and models")
+    return home.resolve()
 
 
 def store_address() -> str | None:
-    """Return the address of the store that workers share instead of a disk, $DSSM_STORE; None: there is none."""
-    return (os.environ.get("DSSM_STORE") or "").strip().rstrip("/") or None
+    """Return the address of the store that workers share instead of a disk, $DSSM_STORE; None: there is none.
+
+    Raises:
+        SettingsError: it holds a secret, which deployments and names of folders would repeat.
+    """
+    address = (os.environ.get("DSSM_STORE") or "").strip().rstrip("/") or None
+    if address and redact(address) != address:
+        raise SettingsError(
+            f"DSSM_STORE={address} holds a secret: give s3://bucket/prefix, and the key as AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY"
+        )
+    return address
 
 
 def store_server() -> str | None:
@@ -28,9 +61,9 @@ def store_server() -> str | None:
 
 
 def models_root(home: Path) -> Path:
-    """Return the folder of all models below `home`: with a store, the copy of what that very store holds.
+    """Return the folder of all models below `home`. With a store, it is a copy of that store's models.
 
-    Each store has a copy of its own, so that what was published elsewhere before is never taken for its contents.
+    Each store has its own copy, so that models published elsewhere are never mistaken for its own.
     """
     if (address := store_address()) is None:
         return home / "models"
@@ -64,7 +97,7 @@ class Workspace(BaseModel):
 
     @property
     def partial(self) -> Path:
-        """Unfinished work, named by key, so that the next run can take it up."""
+        """Unfinished work, named by key, so that the next run can continue it."""
         return self.home / "partial" / self.corpus
 
     @property
@@ -80,5 +113,5 @@ class Workspace(BaseModel):
 
 
 def artifact_key(corpus: str, what: str) -> str:
-    """Return a stable Prefect artifact key (lower case, digits, dashes), so that each has a history per corpus."""
+    """Return a stable Prefect artifact key (lower case, digits, dashes): each artifact has a history per corpus."""
     return f"{corpus.replace('_', '-')}-{what}"

@@ -1,4 +1,4 @@
-"""The candidate beside the live version, on the same test rows. Pure."""
+"""The candidate beside the live version, on the same test rows."""
 
 import logging
 from pathlib import Path
@@ -10,19 +10,26 @@ from numpy.typing import NDArray
 from schemas.errors import StaleFile
 from schemas.evaluation import Comparison
 from schemas.manifest import write_atomically
+from schemas.outputs import EvaluateOutput, PrepareOutput
 from schemas.settings import CorpusSettings
-from schemas.workspace import Workspace
+from schemas.workspace import COMPARISON_FILE, Workspace
 from tasks.evaluate.candidate import Prepared
 from tasks.evaluate.measure import TestRows, rank_rows
 from tasks.evaluate.metrics import by_class_size, compare_by_class_size, measure
 from tasks.evaluate.seen import was_trained_on
-from tasks.mirror import fetch
-from tasks.retrieval.retriever import Model, live_version
+from tasks.registry import ModelRegistry
+from tasks.retrieval.retriever import Model
 
 _LOGGER = logging.getLogger("dssm.evaluate")
 
 
-def compare(corpus: CorpusSettings, workspace: Workspace, prepared: Path, evaluated: Path) -> Comparison | None:
+def compare(
+    corpus: CorpusSettings,
+    workspace: Workspace,
+    registry: ModelRegistry,
+    prepared: PrepareOutput,
+    evaluated: EvaluateOutput,
+) -> Comparison | None:
     """Return the comparison with what is live at this moment, and write comparison.json; None: nothing can be compared.
 
     A live version that is damaged, or of an older format, must not bar its successor: the baselines are then the bar.
@@ -30,19 +37,21 @@ def compare(corpus: CorpusSettings, workspace: Workspace, prepared: Path, evalua
     Args:
         corpus: the settings.
         workspace: of this run.
-        prepared: folder of prepare.
-        evaluated: folder of evaluate.
+        registry: of the corpus.
+        prepared: of the run.
+        evaluated: of the run.
     """
-    file = workspace.root / "comparison.json"
+    file = workspace.root / COMPARISON_FILE
     file.unlink(missing_ok=True)  # of a version that was live a moment ago
-    if (live := live_version(workspace.models)) is None:
+    if (live := registry.live().version) is None:
         return None
     try:  # with a store, its files are got first
-        model = Model(fetch(workspace.models, live))
-    except (StaleFile, OSError, ValueError, KeyError) as error:
+        folder = registry.fetch(live)
+        model = Model(folder)
+    except StaleFile as error:
         _LOGGER.warning("live version %s cannot be read and is not compared: %s", live, error)
         return None
-    comparison = compare_with_live(prepared, evaluated / "ranked.parquet", model, workspace.models / live, corpus)
+    comparison = compare_with_live(prepared.folder, evaluated.ranked, model, folder, corpus)
     write_atomically(file, comparison.model_dump_json(indent=1).encode())
     return comparison
 

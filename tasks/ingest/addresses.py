@@ -3,19 +3,22 @@
 Reads folders and the first bytes of files, never a table.
 """
 
-import difflib
 import hashlib
 import os
 import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.zip import ZipFileSystem
 
+from schemas.addresses import expand, is_remote
 from schemas.errors import SourceError
 from schemas.settings import Source
+from schemas.suggestions import did_you_mean, nearest
 from tasks.ingest.guard import first_line, guarded
 from tasks.ingest.importers import Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
@@ -130,16 +133,31 @@ def _refuse_unreadable(name: str) -> None:
 
 
 def _filesystem(address: str, base: Path) -> tuple[fsspec.AbstractFileSystem, str]:
-    remote = "://" in address or "::" in address
+    if not is_remote(address):
+        return LocalFileSystem(), os.path.abspath(base / Path(address).expanduser())
     try:
-        filesystem, path = fsspec.core.url_to_fs(
-            address if remote else os.path.abspath(base / Path(address).expanduser())
-        )
+        url, credentials = _split_credentials(expand(address))
+        filesystem, path = fsspec.core.url_to_fs(url, **credentials)
+    except KeyError as error:
+        raise SourceError(
+            f"{address} names the environment variable {error}, which is not set; export it, also for `dssm serve` and "
+            "workers"
+        ) from error
     except (ImportError, ValueError) as error:
         raise SourceError(
             f"{address} cannot be opened: {first_line(error)}. Use a local path or an address like s3://bucket/train.csv"
         ) from error
     return filesystem, path
+
+
+def _split_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """Return an address without user and password, and these as its file system takes them; http reads its own."""
+    parts = urlsplit(url)
+    if parts.password is None or parts.scheme.startswith("http"):
+        return url, {}
+    names = ("key", "secret") if parts.scheme.startswith("s3") else ("username", "password")
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return bare, dict(zip(names, (unquote(parts.username or ""), unquote(parts.password)), strict=True))
 
 
 def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str) -> list[InputFile]:
@@ -202,7 +220,8 @@ def _neighbours(filesystem: fsspec.AbstractFileSystem, path: str, setting: str) 
         names = [PurePosixPath(entry["name"]).name for entry in filesystem.ls(folder, detail=True)]
     except Exception:  # a hint must not fail in place of what it explains, and any filesystem may answer here
         return f"; its folder does not exist either. Correct {setting}"
-    near = difflib.get_close_matches(wanted.name, names, n=3, cutoff=0.5)
-    if near:
-        return f"; did you mean {' or '.join(near)}?"
+    if wanted.name in names:
+        return f"; it is there, but no file that can be read: a broken link, or a folder's link. Correct {setting}"
+    if near := nearest(wanted.name, names, most=3, cutoff=0.5):
+        return did_you_mean(wanted.name, near)
     return f"; its folder holds {', '.join(sorted(names)[:5]) or 'nothing'}. Correct {setting}"

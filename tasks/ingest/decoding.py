@@ -82,7 +82,7 @@ class _Fit:
 
 
 def find_kind(file: InputFile) -> Kind:
-    """Return what kind of file the bytes of `file` are.
+    """Return what the bytes of `file` are.
 
     Raises:
         SourceError: it is no table.

@@ -3,7 +3,6 @@
 Nothing is set aside here: one row that cannot be meant ends the run before anything is trained.
 """
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import SourceError
+from schemas.outputs import GoldenOutput, IngestOutput
 from schemas.settings import Source
+from schemas.suggestions import nearest, tell_apart
 from schemas.tables import GOLDEN
 from tasks.ingest.addresses import find_files
 from tasks.ingest.input_file import InputFile
@@ -94,9 +95,9 @@ def write_golden(files: list[InputFile], source: Source, ingested: Path, folder:
         ingested: folder of ingest.
         folder: where to.
     """
-    known = pq.read_table(ingested / "standard_questions.parquet", columns=["standard_question"])
+    known = pq.read_table(IngestOutput(ingested).standard_questions, columns=["standard_question"])
     table = read_golden(files, source, known["standard_question"].to_pylist())
-    pq.write_table(table, folder / "golden.parquet", compression="zstd")
+    pq.write_table(table, GoldenOutput(folder).queries, compression="zstd")
     return len(table)
 
 
@@ -108,5 +109,5 @@ def _refuse(name: str, what: str, rows: list[_Row], remedy: str, tell: Callable[
 
 def _nearest(text: str, known: list[str]) -> str:
     same = [one for one in known if normalise(one) == normalise(text)]
-    near = same or difflib.get_close_matches(text, known, n=1, cutoff=0.6)
-    return f" (did you mean “{near[0]}”?)" if near else ""
+    near = same or nearest(text, known)
+    return f" (did you mean “{tell_apart(text, near[0])}”?)" if near else ""

@@ -27,7 +27,7 @@ def open_tables(file: InputFile, source: Source, outline: Outline | None = None)
     with reading(file):
         kind = find_kind(file)
         if kind == "zip":
-            return open_tables(unpack(file), source)
+            return open_tables(unpack(file), source, outline)
         if kind == "parquet":
             return [[open_parquet_table(file)]]
         if kind in ("xlsx", "xls", "xlsb", "ods"):

@@ -45,12 +45,12 @@ def _read(file: InputFile, schema: pa.Schema, wanted: Selection) -> Iterator[Bat
         kind = schema.field(name).type
         if pa.types.is_nested(kind) and not _is_list(kind):
             raise SourceError(f"{file.name}: the column {name!r} holds {kind}, not one text a row")
+    texts = [name for name in names if _is_text(schema.field(name).type)]
     labels = _find_class_labels(schema)
     line = 1
     with reading(file, _KIND), file.open() as stream:
         # A buffer ahead would keep all that was read; a dictionary kept as one holds a long cell once.
-        flat = [name for name in names if not pa.types.is_nested(schema.field(name).type)]
-        table = pq.ParquetFile(stream, pre_buffer=False, read_dictionary=flat)
+        table = pq.ParquetFile(stream, pre_buffer=False, read_dictionary=texts)
         _refuse_bombs(file.name, table.metadata, set(names))
         for batch in table.iter_batches(BATCH_ROWS, columns=names):
             for part in _slices(batch):
@@ -68,7 +68,7 @@ def _refuse_bombs(name: str, metadata: pq.FileMetaData, wanted: set[str]) -> Non
         for at in range(metadata.num_columns):
             column = metadata.row_group(group).column(at)
             size = column.total_uncompressed_size
-            if column.path_in_schema in wanted and size > _LARGE:
+            if column.path_in_schema.split(".")[0] in wanted and size > _LARGE:
                 mean, tight = size / max(1, column.num_values), size / max(1, column.total_compressed_size)
                 if mean > _LONGEST or tight > _TIGHTEST:
                     raise SourceError(
@@ -92,10 +92,14 @@ def _sizes(column: pa.Array) -> Any:  # noqa: ANN401 - an array, or 0 for number
     if pa.types.is_dictionary(column.type):
         words = _sizes(column.dictionary)
         return words[column.indices.fill_null(0).to_numpy()] if isinstance(words, np.ndarray) and words.size else 0
-    if not any(check(column.type) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)):
+    if not _is_text(column.type):
         return 0
     sizes = pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False)
     return np.where(sizes > _BYTES_A_CHARACTER * MAX_CELL_CHARACTERS, KEPT_CHARACTERS, sizes)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return any(check(kind) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -121,19 +125,16 @@ def _names(feature: Any) -> list[str]:  # noqa: ANN401  # metadata may be anythi
 
 
 def _texts(column: pa.Array, labels: list[str] | None) -> list[str]:
-    if labels:
-        return [as_text(_name(value, labels)) for value in column.to_pylist()]
     if pa.types.is_dictionary(column.type):
-        words = _plain_texts(column.dictionary)
+        words = _texts(column.dictionary, labels)
         return ["" if at is None else words[at] for at in column.indices.to_pylist()]
-    return _plain_texts(column)
-
-
-def _plain_texts(column: pa.Array) -> list[str]:
     try:
-        return [cut(value if isinstance(value, str) else as_text(value)) for value in column.to_pylist()]
+        values = column.to_pylist()
     except UnicodeDecodeError:  # Parquet does not check what is written as text
-        return [cut(as_text(value)) for value in column.cast("binary").to_pylist()]
+        values = column.cast("binary").to_pylist()
+    if labels:
+        values = [_name(value, labels) for value in values]
+    return [cut(value if isinstance(value, str) else as_text(value)) for value in values]
 
 
 def _name(value: object, labels: list[str]) -> object:

@@ -49,14 +49,15 @@ def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSourc
     if file.bundled:
         return [_open_bundled(file, seed)]
     with reading(file):
-        kind = None if file.parts else find_kind(file)
+        kind = "" if file.parts else find_kind(file)
         if kind == "zip":
             file = unpack(file)
             kind = find_kind(file)
-        if kind == "text":
+        is_text = kind == "text"
+        if is_text:
             source = source.model_copy(update={"encoding": find_encoding(file, source.encoding)})
         look = Look(file, source)
-        importer = find_importer(look) if kind in ("text", None) else None
+        importer = find_importer(look) if is_text or file.parts else None
     if importer:
         pairs = take_lists_apart(_import(importer, file, source), explode=source.multiple_labels == "explode")
         return [OpenedSource(file.name, "imported", pairs, kind=importer.name)]

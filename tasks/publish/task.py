@@ -1,7 +1,6 @@
-"""The door of publish: gates, an immutable version, the live pointer last; then the report of it all."""
+"""Publish: the gates, the report, an immutable version, and the live pointer last."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,94 +8,103 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
-from schemas.errors import PipelineError
+from schemas.display import as_markdown, as_markdown_table
+from schemas.errors import PipelineError, StaleFile
 from schemas.evaluation import Gate
 from schemas.manifest import write_atomically
+from schemas.outputs import CORPUS_PROFILE_FILE
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
-from schemas.workspace import Workspace, artifact_key
+from schemas.workspace import COMPARISON_FILE, REPORT_FILE, RESULT_FILE, SETTINGS_FILE, Workspace, artifact_key
 from tasks.evaluate.comparison import compare
 from tasks.evaluate.seen import TRAINED_ON, list_trained_on
-from tasks.mirror import change
 from tasks.publish.card import write_card
 from tasks.publish.findings import Findings, read_findings, write_report
 from tasks.publish.gates import ask_gates, list_reasons
 from tasks.publish.result import summarise_run
-from tasks.publish.retention import prune_runs
-from tasks.publish.versions import (
-    add_version,
-    find_named,
-    go_live,
-    hash_candidate,
-    is_whole,
-    prune_versions,
-    read_live,
-    read_versions,
-    runs_to_spare,
-    wait_for_approval,
-)
+from tasks.registry import ModelRegistry
+from tasks.retention import prune_runs
 from tasks.step_store import keep_files, prune
-from tasks.steps import StepRun
-from tasks.validate.corpus_profile import PROFILE_FILE
+from tasks.steps import Steps
+from tasks.update import Update
+from tasks.version_files import hash_candidate
 
 
 @task(task_run_name="publish-{corpus.name}")
-def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun]) -> RunResult:
+def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunResult:
     """Decide, and change what is live only after everything else is on disk; write report.html and run.json."""
     began = time.monotonic()
     found = read_findings(workspace, steps)
-    write_atomically(workspace.root / "settings.json", corpus.model_dump_json(indent=1).encode())
+    write_atomically(workspace.root / SETTINGS_FILE, corpus.model_dump_json(indent=1).encode())
 
-    def decide_and_publish() -> tuple[Status, str | None, list[Gate]]:
+    registry = ModelRegistry.of(corpus.name, workspace.home)
+    damaged = _damaged_versions(registry)
+
+    def decide_and_publish(update: Update) -> tuple[Status, str | None, list[Gate]]:
         nonlocal found
-        found = _beside_live(corpus, workspace, steps, found)
+        found = _beside_live(corpus, workspace, update, steps, found)
         gates = ask_gates(
             found.evaluation,
             found.training,
             found.verdict,
             found.comparison,
-            read_live(workspace.models).version,
+            update.live.version,
             found.golden,
             corpus.publish,
         )
-        status, version, asked = _decide(corpus, workspace, steps["train"].folder / "candidate", gates)
+        status, version, asked = _decide(corpus, update, steps.train.output.candidate, gates)
         write_report(corpus, workspace, steps, found, asked, status)
         if version is None and status in ("published", "awaiting_approval"):
-            version = _add_version(corpus, workspace, steps, found, status)
-        _tidy(corpus, workspace)
+            version = _add_version(corpus, workspace, update, steps, found, status)
+        _tidy(corpus, workspace, update)
         return status, version, asked
 
-    status, version, asked = change(workspace.models, decide_and_publish)
+    status, version, asked = registry.change(decide_and_publish)
     reasons = list_reasons(asked, "held") if status == "held" else []
-    warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned")
-    if status == "unchanged":
-        warnings += [f"the live version would be held back today: {why}" for why in list_reasons(asked, "held")]
-    seconds = {name: step.seconds for name, step in steps.items()} | {"publish": time.monotonic() - began}
+    warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned") + damaged
+    if status in ("unchanged", "measured"):
+        who = "the live version" if status == "unchanged" else "this version"
+        warnings += [f"{who} would be held back today: {why}" for why in list_reasons(asked, "held")]
+    seconds = {name: step.seconds for name, step in steps.named().items()} | {"publish": time.monotonic() - began}
     result = summarise_run(corpus, workspace, steps, found.evaluation, status, version, reasons, warnings, seconds)
-    result = _leave(corpus, workspace, result)
+    result = _leave(corpus, workspace, registry, result)
     _show(corpus.name, result, asked)
     return result
 
 
+def _damaged_versions(registry: ModelRegistry) -> list[str]:
+    """Return what is wrong with the live version and with those that are set aside, one sentence each."""
+    live, damaged = registry.live().version, registry.damaged()
+    if live and live not in damaged:
+        try:
+            registry.verify(live)
+        except StaleFile as error:
+            damaged[live] = str(error)
+    return [f"{'live ' if name == live else ''}version {name} is damaged: {why}" for name, why in damaged.items()]
+
+
 def _beside_live(
-    corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun], found: Findings
+    corpus: CorpusSettings, workspace: Workspace, update: Update, steps: Steps, found: Findings
 ) -> Findings:
     """Return the findings with a comparison with what is live now: another run may have published since evaluate."""
     compared = found.comparison.version if found.comparison else None
-    if read_live(workspace.models).version == compared:
+    if update.live.version == compared:
         return found
-    return replace(found, comparison=compare(corpus, workspace, steps["prepare"].folder, steps["evaluate"].folder))
+    outputs = steps.prepare.output, steps.evaluate.output
+    return replace(found, comparison=compare(corpus, workspace, update.registry, *outputs))
 
 
 def _decide(
-    corpus: CorpusSettings, workspace: Workspace, candidate: Path, gates: list[Gate]
+    corpus: CorpusSettings, update: Update, candidate: Path, gates: list[Gate]
 ) -> tuple[Status, str | None, list[Gate]]:
     """Return the status, the version it is about, and the gates with the one that only the versions can answer."""
     digest = hash_candidate(candidate)
-    live = read_live(workspace.models)
-    same = [m.version for m in read_versions(workspace.models) if m.candidate == digest]
-    if live.version in same and is_whole(workspace.models, live.version):
+    live, registry = update.live, update.registry
+    same = [m.version for m in registry.versions() if m.candidate == digest]
+    if live.version in same and registry.is_whole(live.version):
         return "unchanged", live.version, gates
+    if not corpus.publish.go_live:
+        return "measured", None, gates
     if taken_back := [one.version for one in live.withdrawn if one.candidate == digest]:
         reason = f"this very model was declined or rolled back as version {taken_back[-1]}; change data or settings"
         gate = Gate(
@@ -111,46 +119,51 @@ def _decide(
 
 
 def _add_version(
-    corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun], found: Findings, status: Status
+    corpus: CorpusSettings,
+    workspace: Workspace,
+    update: Update,
+    steps: Steps,
+    found: Findings,
+    status: Status,
 ) -> str:
     """Copy the candidate beside the other versions, and point at it as `status` says; return its name."""
-    evaluation, candidate = found.evaluation, steps["train"].folder / "candidate"
-    manifest = find_named(workspace.models, candidate, workspace.run)
+    evaluation, candidate = found.evaluation, steps.train.output.candidate
+    manifest = update.find_named(candidate, workspace.run)
     if manifest is None:
         extra = {
             "README.md": write_card(corpus, evaluation, found.training, found.verdict, workspace.run).encode(),
-            "evaluation.json": (steps["evaluate"].folder / "evaluation.json").read_bytes(),
-            "settings.json": corpus.model_dump_json(indent=1).encode(),
-            TRAINED_ON: list_trained_on(steps["prepare"].folder),
-            PROFILE_FILE: (steps["validate"].folder / PROFILE_FILE).read_bytes(),
+            steps.evaluate.output.evaluation.name: steps.evaluate.output.evaluation.read_bytes(),
+            SETTINGS_FILE: corpus.model_dump_json(indent=1).encode(),
+            TRAINED_ON: list_trained_on(steps.prepare.output.folder),
+            CORPUS_PROFILE_FILE: steps.validate.output.corpus_profile.read_bytes(),
         }
         recall = (evaluation.model.recall_at_1.value, evaluation.model.recall_at_10.value, evaluation.test_rows)
-        manifest = add_version(workspace.models, candidate, extra, corpus.name, workspace.run, recall)
+        manifest = update.add(candidate, extra, workspace.run, recall)
     if status == "published":
-        go_live(workspace.models, manifest, "published")
+        update.go_live(manifest, "published")
     else:
-        wait_for_approval(workspace.models, manifest)
+        update.wait_for_approval(manifest)
     return manifest.version
 
 
-def _tidy(corpus: CorpusSettings, workspace: Workspace) -> None:
-    """Delete old runs and versions, under the lock; what cannot be deleted takes nothing back that has gone live."""
+def _tidy(corpus: CorpusSettings, workspace: Workspace, update: Update) -> None:
+    """Delete old runs and versions, under the lock; a failure is a warning, since a version may have gone live."""
     try:
-        prune_runs(workspace, corpus.publish.keep_runs, runs_to_spare(workspace.models))
-        prune_versions(workspace.models, corpus.publish.keep_versions)
+        prune_runs(workspace, corpus.publish.keep_runs, update.registry.runs_to_spare())
+        update.prune(corpus.publish.keep_versions)
     except (OSError, PipelineError) as error:
         get_run_logger().warning("%s: not all old versions were deleted: %s", corpus.name, error)
 
 
-def _leave(corpus: CorpusSettings, workspace: Workspace, result: RunResult) -> RunResult:
+def _leave(corpus: CorpusSettings, workspace: Workspace, registry: ModelRegistry, result: RunResult) -> RunResult:
     """Leave run.json here and in the store, and delete what is old there; return the result.
 
-    What fails of it is a warning where a version has gone live: nobody would be told of that, were the run to fail.
+    Where a version has gone live, a failure here is a warning: a failed run would hide that.
     """
     try:
-        write_atomically(workspace.root / "run.json", result.model_dump_json(indent=1).encode())
-        keep_files(workspace, ["settings.json", "comparison.json", "report.html", "run.json"])
-        prune(workspace, corpus.publish.keep_runs, runs_to_spare(workspace.models))
+        write_atomically(workspace.root / RESULT_FILE, result.model_dump_json(indent=1).encode())
+        keep_files(workspace, [SETTINGS_FILE, COMPARISON_FILE, REPORT_FILE, RESULT_FILE])
+        prune(workspace, corpus.publish.keep_runs, registry.runs_to_spare())
     except (OSError, PipelineError) as error:
         if result.status != "published":
             raise
@@ -163,17 +176,15 @@ def _leave(corpus: CorpusSettings, workspace: Workspace, result: RunResult) -> R
 def _show(corpus: str, result: RunResult, gates: list[Gate]) -> None:
     """Leave the gates in the Prefect UI, and the end of the run in its log."""
     create_table_artifact(
-        table=[
+        table=as_markdown_table(
             {"gate": gate.name, "outcome": gate.outcome, "measured": gate.measured, "bound": gate.bound}
             for gate in gates
-        ],
+        ),
         key=artifact_key(corpus, "gates"),
         # the UI wraps no cell of a table: what is to be read stands above it
         description=f"{corpus}: **{result.status}**\n"
-        + "".join(f"\n- **{gate.name}**: {gate.reason}" for gate in gates if gate.reason),
+        + "".join(f"\n- **{gate.name}**: {as_markdown(gate.reason)}" for gate in gates if gate.reason),
     )
-    say = get_run_logger().warning if result.status == "held" else get_run_logger().info
-    reasons = "".join(f"\n  {reason}" for reason in result.reasons)
-    say("%s: %s %s%s", corpus, result.status, result.version or "", reasons)
+    get_run_logger().info("%s: %s %s", corpus, result.status, result.version or "")  # the run's state tells the reasons
     for reason in list_reasons(gates, "warned"):
         get_run_logger().warning("%s: %s", corpus, reason)

@@ -1,4 +1,4 @@
-"""A Hugging Face encoder: its tokeniser, its pooled states, and the gradient sent back through it. Pure.
+"""A Hugging Face encoder: its tokeniser, its pooled states, and the gradient sent back through it.
 
 transformers is an extra and takes seconds to import, hence only where an encoder is loaded.
 """
@@ -94,7 +94,7 @@ class Tokeniser:
         rows = [encoding.ids for encoding in self._fast.encode_batch_fast(list(texts))]
         offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
         words = np.fromiter((token for row in rows for token in row), dtype=np.int32, count=int(offsets[-1]))
-        return Texts(sp.csr_matrix((len(rows), 0), dtype=np.float32), words, offsets)
+        return Texts(sp.csr_array((len(rows), 0), dtype=np.float32), words, offsets)
 
     def write(self, folder: Path) -> None:
         """Write tokenizer.json and its configuration."""
@@ -117,7 +117,9 @@ class Encoder:
         """
         with torch.random.fork_rng():
             torch.manual_seed(0)  # weights that the files lack are drawn, and written again with the rest
-            self.module, loaded = _load("AutoModel", model, dtype=torch.float32, output_loading_info=True)
+            # Safetensors alone: other weights are pickles, which run what they like.
+            options = {"dtype": torch.float32, "output_loading_info": True, "use_safetensors": True}
+            self.module, loaded = _load("AutoModel", model, **options)
         lacking = sorted(name for name in loaded["missing_keys"] if "pooler" not in name)  # the pooler is not used
         if lacking or self.module.config.is_encoder_decoder:
             why = f"lacks {len(lacking)} weights, e.g. {lacking[0]}" if lacking else "has a decoder, too"
@@ -129,7 +131,7 @@ class Encoder:
         self._pad = getattr(self.module.config, "pad_token_id", None) or 0
         longest = np.full(model.max_tokens, tokens - 1, dtype=np.int32)
         try:
-            trial = self.vectors(Texts(sp.csr_matrix((1, 0)), longest, np.array([0, model.max_tokens])))
+            trial = self.vectors(Texts(sp.csr_array((1, 0)), longest, np.array([0, model.max_tokens])))
         except Exception as error:  # whatever a model says that is none of text, or has too few positions
             raise SettingsError(
                 f"model.encoder = {model.encoder!r} cannot read a text of model.max_tokens = {model.max_tokens} tokens "
@@ -177,7 +179,7 @@ class Encoder:
 
 
 class Encodings:
-    """Vectors of texts; the same door as `towers.Bags`, `leaf` (1, n, d)."""
+    """Texts at the entrance of a `pretrained` tower: `leaf` holds (1, n, d) pooled states."""
 
     def __init__(self, encoder: Encoder, texts: Texts, random: np.random.Generator) -> None:
         self._encoder, self._texts = encoder, texts

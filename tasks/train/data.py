@@ -1,4 +1,4 @@
-"""The prepared files as arrays: in memory, or, of very many rows, a few row groups at a time. Pure."""
+"""The prepared files as arrays: in memory, or, of very many rows, a few row groups at a time."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -11,12 +11,14 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from schemas.outputs import PrepareOutput
 from schemas.settings import Model
 from tasks.prepare.negatives import forbidden_classes
 from tasks.retrieval.texts import Texts
-from tasks.retrieval.vocabulary import Rows
+from tasks.retrieval.vocabulary import rows_from_lists
+from tasks.train.towers import Sizes, find_tower
 
-IN_MEMORY_ROWS = 500_000  # held whole: about 1 kB a row, for every group of towers
+IN_MEMORY_ROWS = 500_000  # held whole: about 1 kB a row, for every group of members
 WINDOW_ROWS = 131_072  # of more rows, so many are shuffled at a time
 _GROUPS_HELD = 4  # row groups, of which prepare makes each part one: what a window touches
 
@@ -29,7 +31,7 @@ class Shards:
 
     def __init__(self, folder: Path, vocabulary: int, tail: Texts | None = None) -> None:
         self._folder, self._vocabulary, self._tail = folder, vocabulary, tail
-        files = [(file, pq.read_metadata(file)) for file in sorted((folder / "train.parquet").iterdir())]
+        files = [(file, pq.read_metadata(file)) for file in PrepareOutput(folder).train_parts()]
         self._groups = [(file, group) for file, metadata in files for group in range(metadata.num_row_groups)]
         sizes = [
             metadata.row_group(group).num_rows for _, metadata in files for group in range(metadata.num_row_groups)
@@ -81,8 +83,7 @@ class Prepared:
     classes: Texts
     folder: Path
     epochs_drawn: int
-    vocabulary: int  # rows of the n-gram table
-    words: int  # rows of the word table; or tokens that the pretrained encoder knows
+    sizes: Sizes  # features there are to read
 
     @property
     def window(self) -> int | None:
@@ -101,7 +102,7 @@ class Prepared:
 
         Of very many rows they are mapped from a file without a name, which goes with them.
         """
-        folder = self.folder / "negatives" / f"epoch-{epoch % self.epochs_drawn:03d}.parquet"
+        folder = PrepareOutput(self.folder).negatives(epoch % self.epochs_drawn)
         files = [pq.ParquetFile(file, pre_buffer=False) for file in sorted(folder.iterdir())]
         shape = (len(self.labels), files[0].schema_arrow.field("negatives").type.list_size)
         drawn: NDArray[np.int32]
@@ -118,7 +119,7 @@ class Prepared:
 
     def forbidden(self) -> sp.csr_array:
         """Return (K, K) which classes each class never opposes: see `forbidden_classes`."""
-        column = pq.read_table(self.folder / "classes.parquet", columns=["near_duplicates"])["near_duplicates"]
+        column = pq.read_table(PrepareOutput(self.folder).classes, columns=["near_duplicates"])["near_duplicates"]
         return forbidden_classes(column.to_pylist())
 
 
@@ -127,43 +128,37 @@ def read_prepared(folder: Path, model: Model | None = None) -> Prepared:
 
     Args:
         folder: of prepare.
-        model: a pretrained encoder has its own tokens, which are cut here, once.
+        model: a tower with a tokeniser of its own cuts the texts here, once. None: one that reads prepare's features.
 
     Raises:
-        SettingsError: the encoder has no tokeniser.
+        SettingsError: the tokeniser cannot be loaded.
     """
-    pretrained = model is not None and model.tower == "pretrained"
+    tokenise = find_tower(model).tokeniser(model) if model else None
     cut = ["features", "weights", "words"]
-    train = pq.read_table(folder / "train.parquet", columns=["class_id", "validation"])
-    many = len(train) > IN_MEMORY_ROWS and not pretrained
-    classes = pq.read_table(folder / "classes.parquet", columns=["standard_norm"] if pretrained else cut)
-    vocabulary, words = (pq.read_metadata(folder / f"{name}.parquet").num_rows for name in ("vocabulary", "words"))
+    files = PrepareOutput(folder)
+    train = pq.read_table(files.train, columns=["class_id", "validation"])
+    vocabulary, words = (pq.read_metadata(file).num_rows for file in (files.vocabulary, files.words))
     queries: Texts | Shards
-    if model is not None and pretrained:
-        from tasks.retrieval.pretrained import Tokeniser  # which brings torch, and is built on this module
-
-        tokenise = Tokeniser(model)
-        texts = pq.read_table(folder / "train.parquet", columns=["query"])["query"].to_pylist()
-        queries, own = tokenise(texts), tokenise(classes["standard_norm"].to_pylist())
-        words = tokenise.size
-    elif many:
-        queries, own = Shards(folder, vocabulary), _texts(classes, vocabulary)
+    if tokenise:
+        texts = pq.read_table(files.train, columns=["query"])["query"].to_pylist()
+        standard = pq.read_table(files.classes, columns=["standard_norm"])["standard_norm"].to_pylist()
+        queries, classes, words = tokenise(texts), tokenise(standard), tokenise.size
     else:
-        table = pq.read_table(folder / "train.parquet", columns=cut)
-        queries, own = _texts(table, vocabulary), _texts(classes, vocabulary)
+        many = len(train) > IN_MEMORY_ROWS
+        classes = _texts(pq.read_table(files.classes, columns=cut), vocabulary)
+        queries = Shards(folder, vocabulary) if many else _texts(pq.read_table(files.train, columns=cut), vocabulary)
     return Prepared(
         queries=queries,
         labels=train["class_id"].to_numpy().astype(np.int64),
         validation=train["validation"].combine_chunks().to_numpy(zero_copy_only=False),
-        classes=own,
+        classes=classes,
         folder=folder,
-        epochs_drawn=len(list((folder / "negatives").glob("epoch-*.parquet"))),
-        vocabulary=vocabulary,
-        words=words,
+        epochs_drawn=len(files.epochs()),
+        sizes=Sizes(vocabulary, words),
     )
 
 
 def _texts(table: pa.Table, vocabulary: int) -> Texts:
-    rows, words = Rows.from_lists(table["features"], table["weights"]), table["words"].combine_chunks()
-    bags = sp.csr_matrix((rows.weights, rows.columns, rows.offsets), shape=(len(table), vocabulary))
+    bags = rows_from_lists(table["features"], table["weights"], vocabulary)
+    words = table["words"].combine_chunks()
     return Texts(bags, words.values.to_numpy(), words.offsets.to_numpy().astype(np.int64))

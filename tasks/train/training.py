@@ -1,29 +1,34 @@
 """Choose on the validation cut, refit on every training row, leave a complete candidate."""
 
-import json
 import time
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import SettingsError
-from schemas.manifest import canonical_json, write_atomically
-from schemas.settings import CorpusSettings, Loss
+from schemas.manifest import write_atomically
+from schemas.outputs import TrainOutput
+from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch, Reachability, TrainingReport
 from tasks.retrieval.device import give_back_memory
 from tasks.retrieval.exemplars import Exemplars
 from tasks.retrieval.model_files import ENCODER, ModelCard, write_candidate
+from tasks.retrieval.ranking import rank_of_truth
+from tasks.train.checkpoints import load_record, save_record
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
-from tasks.train.ensemble import Ensemble, rows_of
+from tasks.train.ensemble import Ensemble, identify_training, rows_of, with_members
 from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, keep_exemplars
-from tasks.train.reachability import assess, find_reachable
+from tasks.train.objectives import Objective, make_objective
+from tasks.train.reachability import assess
+from tasks.train.towers import find_tower
 
-_CHOOSING_TOWERS = 2  # enough to see when to stop
+_CHOOSING_MEMBERS = 2  # enough to see when to stop
 _BLOCK = 2048  # queries ranked at once
 _SAMPLE = 512  # training rows ranked for the verdict
+_START_ROWS = 8192  # training rows whose loss is measured before the first step
 
 T = TypeVar("T")
 
@@ -45,11 +50,12 @@ def train_candidate(
             encoder cannot be used.
     """
     prepared = read_prepared(prepared_folder, settings.model)
-    settings, settled, reach = _settle_loss(prepared, settings)
+    settings, settled, objective, reach = _settle_loss(prepared, settings)
     chosen, chosen_epochs = _choose(prepared, settings, partial, on_epoch)
     chosen |= settled
     rows = rows_of(prepared, "refit")
     with Ensemble(prepared, rows, settings, "refit", settings.training.epochs) as ensemble:
+        start = ensemble.loss_without_dropout(_START_ROWS)
         device = _run(ensemble, int(chosen["epochs"]), partial / "refit.safetensors", settings, on_epoch)
         if device != "cpu":
             chosen["device"] = device
@@ -57,6 +63,7 @@ def train_candidate(
         sample = np.unique(np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.int64))
         verdict = judge(
             ensemble.done,
+            start,
             ensemble.loss_without_dropout(),
             float((_ranks(ensemble, prepared, sample) == 0).mean()),
             reach,
@@ -78,61 +85,61 @@ def train_candidate(
             epochs=chosen_epochs + ensemble.done,
             chosen=chosen,
             validation_recall_at_10=max((e.recall_at_10 or 0 for e in chosen_epochs), default=None),
-            negatives_used=settings.loss_for(len(prepared.classes)).kind not in ("softmax_all", "in_batch"),
+            negatives_used=objective.drawn,
             reachability=reach,
             convergence=verdict,
         )
-    (folder / "candidate").mkdir()
-    ensemble.write_encoder(folder / "candidate" / ENCODER)
+    out = TrainOutput(folder)
+    out.candidate.mkdir()
+    ensemble.write(out.candidate / ENCODER)
     card = ModelCard(
         corpus=settings.name,
         text=settings.text,
         model=settings.model,
         classes=report.classes,
-        features=prepared.vocabulary if settings.model.tower == "bag" else prepared.words,
+        features=find_tower(settings.model).features(prepared.sizes),
         exemplar_weight=float(chosen["exemplar_weight"]),
     )
-    write_candidate(folder / "candidate", card, prepared_folder, arrays)
-    write_atomically(folder / "training.json", report.model_dump_json(indent=1).encode())
+    write_candidate(out.candidate, card, prepared_folder, arrays)
+    write_atomically(out.report, report.model_dump_json(indent=1).encode())
     return report
 
 
 def _settle_loss(
     prepared: Prepared, settings: CorpusSettings
-) -> tuple[CorpusSettings, dict[str, float | int | str], Reachability]:
-    """Return the settings with a target that can be reached, what was settled, and the loss's floor and first value.
+) -> tuple[CorpusSettings, dict[str, float | int | str], Objective, Reachability]:
+    """Return the settings with a target that can be reached, what was settled, the objective, and what it can reach.
 
     Raises:
-        SettingsError: it cannot be reached, and `loss.unreachable` is "refuse".
+        SettingsError: the target cannot be reached, and `loss.unreachable` is "refuse".
     """
     classes = len(prepared.classes)
-    loss, negatives = settings.loss_for(classes), settings.negatives.per_row
+    loss, per_row = settings.loss_for(classes), settings.negatives.per_row
     settled: dict[str, float | int | str] = {"loss": loss.kind} if settings.loss.kind == "auto" else {}
     class_rows = np.bincount(prepared.labels, minlength=classes) + settings.training.own_texts
-    reach = _assess(loss, negatives, class_rows, settings)
+    first_n = settings.negatives.sampler == "first_n"
+    objective = make_objective(loss, per_row, class_rows)
+    reach = assess(objective, first_n)
     if reach.advice and loss.unreachable == "refuse":
         raise SettingsError(
             f"{reach.advice}; or set loss.unreachable = 'auto' to have it corrected, 'warn' to train all the same"
         )
     if reach.advice and loss.unreachable == "auto":
-        name, value = find_reachable(loss, negatives, classes)
-        settled[f"loss.{name}"] = value
-        corrected = f"{reach.advice}. By loss.unreachable = 'auto' it was trained with loss.{name} = {value:g}"
-        loss = loss.model_copy(update={name: value})
+        changes = objective.correction()
+        settled |= {f"loss.{name}": value for name, value in changes.items()}
+        values = " and ".join(f"loss.{name} = {value:g}" for name, value in changes.items())
+        corrected = f"{reach.advice}. By loss.unreachable = 'auto' it was trained with {values}"
+        loss = loss.model_copy(update=changes)
         settings = settings.model_copy(update={"loss": loss})
-        reach = _assess(loss, negatives, class_rows, settings).model_copy(update={"corrected": corrected})
-    return settings, settled, reach
-
-
-def _assess(loss: Loss, negatives: int, class_rows: NDArray[np.int64], settings: CorpusSettings) -> Reachability:
-    first_n = settings.negatives.sampler == "first_n"
-    return assess(loss, negatives, class_rows, first_n, settings.training.class_balance)
+        objective = make_objective(loss, per_row, class_rows)
+        reach = assess(objective, first_n).model_copy(update={"corrected": corrected})
+    return settings, settled, objective, reach
 
 
 def _choose(
     prepared: Prepared, settings: CorpusSettings, partial: Path, on_epoch: OnEpoch
 ) -> tuple[dict[str, float | int | str], list[Epoch]]:
-    """Train a few towers without the validation rows; return when they say to stop, and their epochs.
+    """Train a few members without the validation rows; return when they say to stop, and their epochs.
 
     To stop early pays only where it clearly does: the last epoch, where the learning rate has come to
     rest, stands unless an earlier one was better by more than the standard error of the difference.
@@ -140,13 +147,11 @@ def _choose(
     held = np.flatnonzero(prepared.validation)
     if not settings.training.choose or len(held) in (0, len(prepared.labels)):
         return {"epochs": settings.training.epochs, "exemplar_weight": _weight_or(settings, DEFAULT_WEIGHT)}, []
-    finished = partial / "chosen.json"
-    if finished.exists():
-        stored = json.loads(finished.read_bytes())
-        return stored["chosen"], [Epoch.model_validate(epoch) for epoch in stored["epochs"]]
-    towers = min(_CHOOSING_TOWERS, settings.model.ensemble)
-    few = settings.model_copy(update={"model": settings.model.model_copy(update={"ensemble": towers})})
-    rows = rows_of(prepared, "choose")
+    few = with_members(settings, min(_CHOOSING_MEMBERS, settings.model.ensemble))
+    rows, finished = rows_of(prepared, "choose"), partial / "chosen.json"
+    identity = identify_training(prepared, rows, few, "choose", settings.training.epochs)
+    if stored := load_record(finished, identity, _read_choice):
+        return stored
     with Ensemble(prepared, rows, few, "choose", settings.training.epochs) as ensemble:
 
         def measure(epoch: Epoch, most: int) -> None:
@@ -163,9 +168,13 @@ def _choose(
             weight = _choose_weight(ensemble, prepared, rows, held, settings.model.exemplars)
         chosen: dict[str, float | int | str] = {"epochs": stop, "exemplar_weight": weight}
         done = [epoch.model_copy(update={"validation_scores": None}) for epoch in ensemble.done]
-        stored = {"chosen": chosen, "epochs": [epoch.model_dump() for epoch in done]}
-        write_atomically(finished, canonical_json(stored))
+        record = {"chosen": chosen, "epochs": [epoch.model_dump() for epoch in done]}
+        save_record(finished, record, identity)
         return chosen, done
+
+
+def _read_choice(record: dict[str, Any]) -> tuple[dict[str, float | int | str], list[Epoch]]:
+    return record["chosen"], [Epoch.model_validate(epoch) for epoch in record["epochs"]]
 
 
 def _score(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -195,10 +204,10 @@ def _choose_weight(
     for start in range(0, len(held), _BLOCK):
         block = held[start : start + _BLOCK]
         queries = _flat(ensemble.encode(prepared.queries.take(block)))
-        cosines = queries @ classes.T / np.float32(ensemble.towers)
+        cosines = queries @ classes.T / np.float32(ensemble.members)
         for weight, found in scores.items():
             mixed = exemplars.mix(cosines, queries, weight)
-            found.append(_score(_places(mixed, prepared.labels[block])))
+            found.append(_score(rank_of_truth(mixed, prepared.labels[block])))
     table = np.array([np.concatenate(found) for found in scores.values()])
     return WEIGHTS[clearly_best(table, WEIGHTS.index(DEFAULT_WEIGHT))]
 
@@ -234,8 +243,7 @@ def _run(ensemble: Ensemble, epochs: int, checkpoint: Path, settings: CorpusSett
 
         folder = checkpoint.with_suffix("")
         return train_on_ray(ensemble, epochs, folder, settings, lambda: on_epoch(ensemble.done[-1], epochs))
-    if checkpoint.exists():
-        ensemble.load(checkpoint)
+    ensemble.load(checkpoint)
     saved = time.monotonic()
     while len(ensemble.done) < epochs:
         on_epoch(ensemble.run_epoch(), epochs)
@@ -253,12 +261,5 @@ def _ranks(ensemble: Ensemble, prepared: Prepared, rows: NDArray[np.int64]) -> N
         block = rows[start : start + _BLOCK]
         queries = ensemble.encode(prepared.queries.take(block))
         scores = np.einsum("sno,sko->nk", queries, classes, optimize=True)
-        ranks.append(_places(scores, prepared.labels[block]))
+        ranks.append(rank_of_truth(scores, prepared.labels[block]))
     return np.concatenate(ranks)
-
-
-def _places(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many standard questions have a higher score than the right one."""
-    right = scores[np.arange(len(labels)), labels]
-    places: NDArray[np.int64] = (scores > right[:, None]).sum(axis=1)
-    return places

@@ -1,4 +1,4 @@
-"""Validate one ingested corpus: profile, bounds, expectations of the owner's own, verdict. Pure but for its files.
+"""Validate one ingested corpus: profile, bounds, the owner's expectations, verdict.
 
 Writes `profile.json`, `suite.json` (and `rows_suite.json` where the settings ask for expectations on the
 rows), `findings.parquet` (every offender, up to 10,000 per rule), `corpus_profile.parquet` (for drift) and
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from schemas.outputs import IngestOutput, ValidateOutput
 from schemas.settings import Validation
 from schemas.validation import Finding, Verdict
 from tasks.validate.corpus_profile import write_corpus_profile
@@ -30,7 +31,7 @@ from tasks.validate.profile import (
 )
 from tasks.validate.verdict import Broken, bound_rules, decide, describe_failed, find_broken_bounds
 
-ROWS_CHECKED = 1_000_000  # expectations on the rows cost 6 s and 600 MB a million
+ROWS_CHECKED = 1_000_000  # expectations take 6 s and 600 MB for a million rows
 _FINDINGS = pa.schema(
     [
         pa.field("rule", pa.string(), nullable=False),
@@ -46,7 +47,7 @@ _FINDINGS = pa.schema(
 def validate_corpus(
     ingested: Path, folder: Path, settings: Validation, corpus: str, seed: int, rows_checked: int = ROWS_CHECKED
 ) -> Verdict:
-    """Return what is to be said of the corpus in `ingested`, and leave it in `folder`.
+    """Return the verdict on the corpus in `ingested`, and write it and what it rests on into `folder`.
 
     A failed corpus is a verdict, not an exception.
 
@@ -59,23 +60,24 @@ def validate_corpus(
         rows_checked: the most rows that expectations on the rows see.
 
     Raises:
-        SettingsError: an expectation of the settings cannot be meant.
+        SettingsError: an expectation of the settings cannot be evaluated, or not in time.
     """
+    out = ValidateOutput(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         profile = profile_corpus(ingested, settings)
     except BrokenContractError as error:
         profile = Profile({}, {}, {})
-        return _write(folder, decide([_contract(error)], profile), [], profile)
+        return _write(out, decide([_contract(error)], profile), [], profile)
     outcomes, suite = check_profile(profile.statistics, bound_rules(settings), corpus)
-    _write_json(folder / "suite.json", suite)
+    _write_json(out.suite, suite)
     write_corpus_profile(ingested, folder)
     broken = find_broken_bounds(outcomes, profile, settings)
     rows = int(profile.statistics["rows"] or 0)
     sampled_rows = rows_checked if settings.expectations and rows > rows_checked else None
     if settings.expectations and rows:
-        broken += _check_rows(ingested, folder, settings, _sample(rows, rows_checked, seed))
-    return _write(folder, decide([each.finding for each in broken], profile, sampled_rows), broken, profile)
+        broken += _check_rows(IngestOutput(ingested), out, settings, _sample(rows, rows_checked, seed))
+    return _write(out, decide([each.finding for each in broken], profile, sampled_rows), broken, profile)
 
 
 def _contract(error: BrokenContractError) -> Finding:
@@ -95,15 +97,17 @@ def _sample(rows: int, most: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False, shuffle=False)).astype(np.int64)
 
 
-def _check_rows(ingested: Path, folder: Path, settings: Validation, chosen: NDArray[np.int64]) -> list[Broken]:
-    table = read_rows(ingested / "questions.parquet", chosen)
+def _check_rows(
+    ingested: IngestOutput, out: ValidateOutput, settings: Validation, chosen: NDArray[np.int64]
+) -> list[Broken]:
+    table = read_rows(ingested.questions, chosen)
     columns = {
         name: column.to_numpy(zero_copy_only=False) for name, column in zip(table.column_names, table, strict=True)
     }
-    # object, not pandas' own string type, so that expectations about types see str
+    # not pandas' own string type: expectations about types are to see str
     frame = pd.DataFrame({name: pd.Series(array, dtype=array.dtype) for name, array in columns.items()})
     outcomes, suite = check_rows(frame, settings.expectations)
-    _write_json(folder / "rows_suite.json", suite)
+    _write_json(out.rows_suite, suite)
     failed = [(outcome, _unexpected(outcome, table)) for outcome in outcomes if not outcome.success]
     return [Broken(describe_failed(outcome, offenders), offenders) for outcome, offenders in failed]
 
@@ -113,12 +117,12 @@ def _unexpected(outcome: RowsOutcome, table: pa.Table) -> Offenders:
     return Offenders(len(outcome.unexpected), [offending_row(outcome.setting, row) for row in found])
 
 
-def _write(folder: Path, verdict: Verdict, broken: list[Broken], profile: Profile) -> Verdict:
+def _write(out: ValidateOutput, verdict: Verdict, broken: list[Broken], profile: Profile) -> Verdict:
     offenders = [(each.finding.rule, *offender) for each in broken for offender in each.offenders.kept]
     rows = [dict(zip(_FINDINGS.names, offender, strict=True)) for offender in offenders]
-    pq.write_table(pa.Table.from_pylist(rows, _FINDINGS), folder / "findings.parquet")
-    _write_json(folder / "profile.json", profile.statistics)
-    (folder / "verdict.json").write_text(verdict.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    pq.write_table(pa.Table.from_pylist(rows, _FINDINGS), out.findings)
+    _write_json(out.statistics, profile.statistics)
+    out.verdict.write_text(verdict.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return verdict
 
 

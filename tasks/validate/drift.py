@@ -1,7 +1,7 @@
-"""How a corpus differs from the one that the live version was trained on, from what is kept of both. Pure.
+"""How a corpus differs from the one that the live version was trained on, by the profiles of both.
 
-A standard question that keeps its id and changes its text is renamed. Without ids, one that is gone and one that is
-new are the same if they share half of the queries that are kept of them, or if their texts are hardly different.
+A standard question that keeps its id and changes its text is renamed. Without ids, a removed and an added one are the
+same if they share half of their queries in the profiles, or if their texts are hardly different.
 """
 
 from collections import defaultdict
@@ -14,17 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import CorpusRejected
+from schemas.outputs import DriftOutput
 from schemas.settings import DriftBounds
 from schemas.validation import Drift
 from tasks.validate.expectations import check_profile
 from tasks.validate.near_duplicates import near_duplicates
 from tasks.validate.profile import OFFENDERS_KEPT, Offender, Offenders, shorten
-from tasks.validate.verdict import BoundRule, bound_rules, describe_rejection, tell_broken
+from tasks.validate.verdict import BoundRule, bound_rules, describe_broken, describe_rejection
 
-DRIFT_FILE = "drift.json"
-_SHARED = 0.5  # of the queries kept of two standard questions that are one
+_SHARED = 0.5  # of the queries in the profiles of two standard questions that are one
 _ALIKE = 0.8  # Jaccard of character pairs of two texts that are one
-_COMMON = 100  # standard questions that hold a query which says nothing of any of them
+_COMMON = 100  # a query of more standard questions than these does not show that two are one
 _EXAMPLES = 10
 _LOOK = "see whether the export is whole"
 
@@ -50,7 +50,7 @@ DRIFT_RULES = (
         "classes_removed",
         "classes_removed_share",
         "{classes_removed:,.0f} of the {classes_before:,.0f} standard questions of live version {version} are gone "
-        "({classes_removed_share:.1%}): nobody can get their answer any more",
+        "({classes_removed_share:.1%}): their answers can no longer be found",
         _LOOK,
     ),
     BoundRule(
@@ -66,8 +66,8 @@ DRIFT_RULES = (
         "classes_renamed",
         "classes_renamed_share",
         "{classes_renamed:,.0f} of the {classes_before:,.0f} standard questions of live version {version} are renamed "
-        "({classes_renamed_share:.1%}): whoever looks up answers by their text must know",
-        "tell those who look up answers by text, or keep the texts",
+        "({classes_renamed_share:.1%}): answers that are looked up by text will be missed",
+        "change the texts where answers are looked up, or keep the old ones",
     ),
     BoundRule(
         "max_class_shift",
@@ -98,7 +98,7 @@ _CHANGES = pa.schema(
 
 
 class Kept(NamedTuple):
-    """One standard question as a profile has it."""
+    """One standard question in a profile."""
 
     id: str
     text: str
@@ -107,7 +107,7 @@ class Kept(NamedTuple):
 
 
 class Corpus(NamedTuple):
-    """What is kept of one corpus."""
+    """The profile of one corpus."""
 
     classes: list[Kept]
     words: dict[str, int]
@@ -121,18 +121,18 @@ class Corpus(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What became of the standard questions, and the words that are new, each the largest first."""
+    """The standard questions that have changed, and the words that are new, the largest first."""
 
     added: list[Kept]
     removed: list[Kept]
     renamed: list[tuple[Kept, Kept]]
-    same: list[tuple[Kept, Kept]]  # the renamed ones, too; in no order
-    moved: list[tuple[Kept, Kept]]  # of the same, those that have other numbers of rows
+    same: list[tuple[Kept, Kept]]  # in both, renamed or not; in no order
+    moved: list[tuple[Kept, Kept]]  # those of `same` with another number of rows
     new_words: list[tuple[str, int]]
 
 
 def check_drift(before: Path, now: Path, folder: Path, version: str, bounds: DriftBounds, corpus: str) -> Drift:
-    """Compare two profiles, hold the difference against the bounds, and leave drift.json and drift.parquet.
+    """Compare two profiles, check the difference against the bounds, and write drift.json and drift.parquet.
 
     Args:
         before: corpus_profile.parquet of the live version.
@@ -150,7 +150,7 @@ def check_drift(before: Path, now: Path, folder: Path, version: str, bounds: Dri
     statistics = measure_drift(old, new, changes)
     outcomes, _ = check_profile(statistics, bound_rules(bounds, DRIFT_RULES, "validate.drift"), "drift")
     words = {**statistics, "version": version}
-    broken = tell_broken(outcomes, DRIFT_RULES, _offenders(changes), words)
+    broken = describe_broken(outcomes, DRIFT_RULES, _offenders(changes), words)
     drift = Drift(
         version=version,
         statistics=statistics,
@@ -160,15 +160,15 @@ def check_drift(before: Path, now: Path, folder: Path, version: str, bounds: Dri
         new_words=[word for word, _ in changes.new_words[:_EXAMPLES]],
         findings=[each.finding for each in broken],
     )
-    pq.write_table(pa.Table.from_pylist(_list(changes), _CHANGES), folder / "drift.parquet")
-    (folder / DRIFT_FILE).write_text(drift.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    pq.write_table(pa.Table.from_pylist(_list(changes), _CHANGES), DriftOutput(folder).changes)
+    DriftOutput(folder).drift.write_text(drift.model_dump_json(indent=1) + "\n", encoding="utf-8")
     if any(finding.severity == "critical" for finding in drift.findings):
         raise CorpusRejected(f"{describe_rejection(corpus, drift.findings)}\n{drift.summary()}")
     return drift
 
 
 def find_changes(old: Corpus, new: Corpus) -> Changes:
-    """Return what has changed from one corpus to another."""
+    """Return the changes from one corpus to another."""
     before, now = old.classes, new.classes
     pairs = _match(before, now, lambda one: one.id)
     pairs += _match(*_rest(before, now, pairs), lambda one: one.text)
@@ -210,20 +210,14 @@ def measure_drift(old: Corpus, new: Corpus, changes: Changes) -> dict[str, float
 def total_variation(counts: Iterable[tuple[int, int]]) -> float | None:
     """Return the total variation between two distributions, half of sum |p - q|; None where one has no mass.
 
-    It is the share of the mass that must move to make one of the other. Unlike the population stability index it
-    stays finite, and small, where a small class comes or goes.
+    It is the share of the mass that must move to turn one into the other. Unlike the population stability index, it
+    stays finite and small where a small class comes or goes.
     """
     pairs = list(counts)
     left, right = sum(a for a, _ in pairs), sum(b for _, b in pairs)
     if not left or not right:
         return None
     return sum(abs(a / left - b / right) for a, b in pairs) / 2
-
-
-def read_drift(folder: Path) -> Drift | None:
-    """Return what stands in a drift step's folder; None: nothing was live to compare with."""
-    file = folder / DRIFT_FILE
-    return Drift.model_validate_json(file.read_bytes()) if file.exists() else None
 
 
 def _match(before: list[Kept], now: list[Kept], key: Callable[[Kept], Hashable]) -> list[tuple[Kept, Kept]]:
@@ -300,17 +294,17 @@ def _row(change: str, text: str, was: str | None, before: int | None, now: int |
 
 
 def _offenders(changes: Changes) -> dict[str, Offenders]:
-    """Return what stands behind each finding, by its name."""
-    told = {
+    """Return the offenders of each finding, by its name."""
+    texts_of = {
         "classes_added": [f"“{shorten(one.text)}” ({one.rows:,} rows)" for one in changes.added],
         "classes_removed": [f"“{shorten(one.text)}” (had {one.rows:,} rows)" for one in changes.removed],
         "classes_renamed": [f"“{shorten(old.text)}” is now “{shorten(new.text)}”" for old, new in changes.renamed],
         "rows_moved": [f"“{shorten(new.text)}”: {old.rows:,} rows, now {new.rows:,}" for old, new in changes.moved],
         "new_words": [f"“{shorten(word)}” ({count:,} times)" for word, count in changes.new_words],
     }
-    told["rows_lost"] = told["classes_removed"] + told["rows_moved"]
-    told["rows_gained"] = told["classes_added"] + told["rows_moved"]
+    texts_of["rows_lost"] = texts_of["classes_removed"] + texts_of["rows_moved"]
+    texts_of["rows_gained"] = texts_of["classes_added"] + texts_of["rows_moved"]
     return {
         name: Offenders(len(texts), [Offender(None, None, None, text) for text in texts[:OFFENDERS_KEPT]])
-        for name, texts in told.items()
+        for name, texts in texts_of.items()
     }

@@ -1,29 +1,29 @@
-"""The door of validate: hold the corpus against its bounds, show the verdict in the UI, stop a bad run."""
+"""The Prefect task of validate: check the corpus against its bounds, show the verdict, stop a bad run."""
 
 from pathlib import Path
 
 from prefect import task
 from prefect.artifacts import create_table_artifact
+from prefect.context import TaskRunContext
 from prefect.logging import get_run_logger
-from pydantic import ValidationError
 
+from schemas.display import as_markdown, as_markdown_table
 from schemas.errors import CorpusRejected, StaleFile
-from schemas.live import Live, VersionManifest
 from schemas.manifest import hash_file
+from schemas.outputs import CORPUS_PROFILE_FILE, DriftOutput, IngestOutput, ValidateOutput
 from schemas.settings import CorpusSettings
 from schemas.validation import Drift, Verdict
 from schemas.workspace import Workspace, artifact_key
-from tasks.mirror import MANIFEST, POINTER, fetch, refresh
+from tasks.registry import ModelRegistry
 from tasks.step_store import where_step
-from tasks.steps import Made, StepRun, run_step
+from tasks.steps import StepNotes, StepRun, run_step
 from tasks.validate.corpus import validate_corpus
-from tasks.validate.corpus_profile import PROFILE_FILE
-from tasks.validate.drift import check_drift, read_drift
+from tasks.validate.drift import check_drift
 from tasks.validate.verdict import describe_rejection
 
 
 @task(task_run_name="validate-{corpus.name}")  # no retries: a bad corpus stays bad
-def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) -> StepRun:
+def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]) -> StepRun[ValidateOutput]:
     """Write the verdict on `ingested`, and how it differs from the live version's; CorpusRejected if it failed."""
     inputs = {
         "ingested": ingested.manifest.key,
@@ -32,12 +32,12 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) ->
         "seed": corpus.seed,
     }
 
-    def make(folder: Path, _: Path) -> Made:
-        verdict = validate_corpus(ingested.folder, folder, corpus.validation, corpus.name, corpus.seed)
-        return Made({"outcome": verdict.outcome}, verdict.warnings())
+    def make(out: ValidateOutput, _: Path) -> StepNotes:
+        verdict = validate_corpus(ingested.output.folder, out.folder, corpus.validation, corpus.name, corpus.seed)
+        return StepNotes(warnings=verdict.warnings())
 
-    step = run_step(workspace, "validate", inputs, make)
-    verdict = Verdict.model_validate_json((step.folder / "verdict.json").read_bytes())
+    step = run_step(workspace, ValidateOutput, inputs, make)
+    verdict = step.output.read_verdict()
     if verdict.outcome == "fail":
         _show(corpus, verdict, None)
         where = where_step(workspace, step.manifest)
@@ -47,7 +47,7 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) ->
     try:
         drift = _compare(corpus, workspace, step)
     except CorpusRejected:
-        _show(corpus, verdict, read_drift(workspace.root / "drift.rejected"))
+        _show(corpus, verdict, DriftOutput(workspace.root / "drift.rejected").read_drift())
         raise
     _show(corpus, verdict, drift)
     logger = get_run_logger()
@@ -57,13 +57,12 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) ->
     return step
 
 
-def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun) -> Drift | None:
-    """Hold the corpus against the one that the live version was trained on; CorpusRejected if it moved too far.
+def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun[ValidateOutput]) -> Drift | None:
+    """Compare the corpus with the one that the live version was trained on; CorpusRejected if it changed too much.
 
-    A step of its own: the live version changes while corpus and verdict stay as they are.
+    This is a step of its own, because the live version changes while corpus and verdict stay.
     """
-    refresh(workspace.models)
-    if (live := _find_live_profile(workspace.models)) is None:
+    if (live := _find_live_profile(ModelRegistry.of(corpus.name, workspace.home))) is None:
         return None
     inputs = {
         "validated": step.manifest.key,
@@ -72,48 +71,42 @@ def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun) -> Dri
         "bounds": corpus.validation.drift.model_dump(),
     }
 
-    def make(folder: Path, _: Path) -> Made:
-        now = step.folder / PROFILE_FILE
-        drift = check_drift(live, now, folder, live.parent.name, corpus.validation.drift, corpus.name)
-        return Made({}, drift.warnings())
+    def make(out: DriftOutput, _: Path) -> StepNotes:
+        now = step.output.corpus_profile
+        drift = check_drift(live, now, out.folder, live.parent.name, corpus.validation.drift, corpus.name)
+        return StepNotes(warnings=drift.warnings())
 
-    return read_drift(run_step(workspace, "drift", inputs, make).folder)
+    return run_step(workspace, DriftOutput, inputs, make).output.read_drift()
 
 
-def _find_live_profile(models: Path) -> Path | None:
-    """Return what the live version keeps of its corpus; None: nothing is live, or it keeps nothing that is whole.
+def _find_live_profile(registry: ModelRegistry) -> Path | None:
+    """Return the corpus profile of the live version; None: nothing is live, or its profile is missing or damaged.
 
-    A version of before, or a damaged one, must not bar its successor.
+    A damaged version, or one of an older format, must not block its successor.
     """
-    try:
-        version = Live.model_validate_json((models / POINTER).read_bytes()).version
-    except FileNotFoundError:
-        return None
-    if version is None:
+    if (version := registry.live().version) is None:
         return None
     try:
-        folder = fetch(models, version)
-        wanted = VersionManifest.model_validate_json((folder / MANIFEST).read_bytes()).files.get(PROFILE_FILE)
-        if wanted == hash_file(folder / PROFILE_FILE):
-            return folder / PROFILE_FILE
-    except (StaleFile, OSError, ValidationError) as error:
-        get_run_logger().warning("live version %s cannot be read: %s", version, error)
-    get_run_logger().warning("live version %s has no profile of its corpus: drift is not measured", version)
+        return registry.fetch(version, CORPUS_PROFILE_FILE) / CORPUS_PROFILE_FILE
+    except StaleFile as error:
+        get_run_logger().warning("drift is not measured: no profile of live version %s: %s", version, error)
     return None
 
 
 def _show(corpus: CorpusSettings, verdict: Verdict, drift: Drift | None) -> None:
-    """Leave the findings in the Prefect UI."""
+    """Leave the findings in the Prefect UI; `dssm check` has none."""
+    if TaskRunContext.get() is None:
+        return
     findings = verdict.findings + (drift.findings if drift else [])
     create_table_artifact(
-        table=[
+        table=as_markdown_table(
             {"rule": f.rule, "severity": f.severity, "offenders": f.offenders, "what": f.statement, "do": f.remedy}
             for f in findings
-        ]
+        )
         or [{"rule": "all", "severity": "pass", "offenders": 0, "what": "every bound holds", "do": ""}],
         key=artifact_key(corpus.name, "validation"),
-        # the UI wraps no cell of a table: what is to be read stands above it
+        # the UI wraps no cell of a table, so the sentences stand above it
         description=f"Validation of {corpus.name}: **{verdict.outcome}**\n"
-        + "".join(f"\n- **{f.rule}**: {f.statement} → {f.remedy}" for f in findings)
-        + (f"\n\n{drift.summary()}" if drift else ""),
+        + "".join(f"\n- **{f.rule}**: {as_markdown(f.statement)} → {as_markdown(f.remedy)}" for f in findings)
+        + (f"\n\n{as_markdown(drift.summary())}" if drift else ""),
     )

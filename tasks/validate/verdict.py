@@ -1,4 +1,4 @@
-"""From broken bounds to findings a corpus owner can act on, and the message of a rejection. Pure."""
+"""From broken bounds to findings that a corpus owner can act on, and the message of a rejection. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -14,14 +14,14 @@ EXAMPLES = 3
 
 
 class Broken(NamedTuple):
-    """A finding and what stands behind it."""
+    """A finding and its offenders."""
 
     finding: Finding
     offenders: Offenders
 
 
 class BoundRule(NamedTuple):
-    """What one bound of the settings limits, and how a breach of it is told to the owner of the corpus."""
+    """What one bound of the settings limits, and the words of a breach."""
 
     setting: str  # field of Validation
     name: str  # of the finding, and of its offenders in the profile
@@ -122,18 +122,18 @@ BOUND_RULES = (
         "ordering",
         "order_z",
         "rows stand ordered by standard question: {effect} (z = {order_z:,.0f})",
-        "nothing to do here, training shuffles them; whoever else trains on this file must do so, too",
+        "nothing to do here, training shuffles them; other programs that train on this file must shuffle it, too",
     ),
 )
 _LEVELS = (("stop", "critical"), ("warn", "warning"))
 
 
-def bound_rules(settings: BaseModel, told: Sequence[BoundRule] = BOUND_RULES, prefix: str = "validate") -> list[Rule]:
+def bound_rules(settings: BaseModel, limits: Sequence[BoundRule] = BOUND_RULES, prefix: str = "validate") -> list[Rule]:
     """Return a rule for every level of every bound that is set, stop before warn.
 
     Args:
         settings: section that has the bounds.
-        told: what each bound limits.
+        limits: what each bound limits.
         prefix: name of the section.
     """
     return [
@@ -146,7 +146,7 @@ def bound_rules(settings: BaseModel, told: Sequence[BoundRule] = BOUND_RULES, pr
             description=type(settings).model_fields[bound_rule.setting].description or "",
             remedy=bound_rule.remedy,
         )
-        for bound_rule in told
+        for bound_rule in limits
         for level, severity in _LEVELS
         if (limit := getattr(getattr(settings, bound_rule.setting), level)) is not None
     ]
@@ -156,24 +156,24 @@ def find_broken_bounds(outcomes: Iterable[Outcome], profile: Profile, settings: 
     """Return one finding per bound that is broken, at its graver level; a corpus without rows has just one."""
     if not profile.statistics["rows"]:
         return [_no_rows(profile)]
-    return tell_broken(outcomes, BOUND_RULES, profile.offenders, _words(profile, settings))
+    return describe_broken(outcomes, BOUND_RULES, profile.offenders, _words(profile, settings))
 
 
-def tell_broken(
+def describe_broken(
     outcomes: Iterable[Outcome],
-    told: Sequence[BoundRule],
+    limits: Sequence[BoundRule],
     offenders: Mapping[str, Offenders],
     words: Mapping[str, object],
 ) -> list[Broken]:
     """Return one finding per bound that is broken, at its graver level.
 
     Args:
-        outcomes: of the rules that `bound_rules` made of `told`.
-        told: what each bound limits, and how a breach is told.
+        outcomes: of the rules that `bound_rules` made of `limits`.
+        limits: what each bound limits, and the words of a breach.
         offenders: by name of the finding.
-        words: what the statements may speak of.
+        words: values that the statements may name.
     """
-    by_setting = {bound_rule.setting: bound_rule for bound_rule in told}
+    by_setting = {bound_rule.setting: bound_rule for bound_rule in limits}
     broken: dict[str, Broken] = {}
     for outcome in outcomes:
         bound_rule = by_setting[outcome.rule.name.split(".")[-2]]
@@ -184,12 +184,11 @@ def tell_broken(
 
 
 def describe_failed(outcome: RowsOutcome, offenders: Offenders) -> Finding:
-    """Return the finding of an expectation of the settings that failed, or raised."""
-    what = f"could not be evaluated: {outcome.error}" if outcome.error else f"failed: {outcome.summary}"
+    """Return the finding of an expectation of the settings that failed."""
     return Finding(
         rule=outcome.setting.removeprefix("validate."),
         severity=outcome.severity,
-        statement=f"{outcome.description} {what}",
+        statement=f"{outcome.description} failed: {outcome.summary}",
         offenders=offenders.total,
         examples=_examples(offenders),
         remedy=f"correct the rows, or change {outcome.setting}",
@@ -210,7 +209,7 @@ def decide(findings: list[Finding], profile: Profile, sampled_rows: int | None =
 
 
 def describe_rejection(corpus: str, findings: list[Finding]) -> str:
-    """Return what a rejected corpus suffers from: what, how many, where, examples, and what to do."""
+    """Return why a corpus is rejected: what, how many, where, examples, and what to do."""
     critical = [finding for finding in findings if finding.severity == "critical"]
     others = [finding for finding in findings if finding.severity != "critical"]
     lines = [f"corpus {corpus!r} is rejected by {len(critical)} critical finding(s); nothing was trained or published"]
@@ -244,11 +243,11 @@ def _finding(bound_rule: BoundRule, outcome: Outcome, offenders: Offenders, word
 
 def _no_rows(profile: Profile) -> Broken:
     offenders = profile.offenders["quarantined"]
-    told = f"all {offenders.total:,} source row(s) are unusable and stand in the quarantine ({_reasons(profile)})"
+    unusable = f"all {offenders.total:,} source row(s) are unusable and stand in the quarantine ({_reasons(profile)})"
     finding = Finding(
         rule="rows",
         severity="critical",
-        statement=f"no row can be used: {told if offenders.total else 'the source holds none'}",
+        statement=f"no row can be used: {unusable if offenders.total else 'the source holds none'}",
         offenders=offenders.total,
         examples=_examples(offenders),
         remedy="look whether source.query_column and source.question_column name the right columns; repair the rows",
@@ -271,7 +270,7 @@ def _number(rule: Rule, limit: float | None) -> str:
 
 
 def _words(profile: Profile, settings: Validation) -> dict[str, object]:
-    """Return what a statement may speak of: every statistic, the settings it refers to, and derived words."""
+    """Return the values that a statement may name: every statistic, the settings it refers to, and derived words."""
     facts = profile.statistics
     effect = f"{facts['adjacent_equal']:,.0f} neighbouring rows share theirs where "
     effect += f"{facts['expected_adjacent_equal']:,.0f} were expected"

@@ -13,8 +13,7 @@ import pytest
 
 from schemas.run import RunResult
 from schemas.workspace import CHECKOUT
-from tasks.mirror import locked
-from tasks.publish.versions import add_version, wait_for_approval
+from tasks.registry import ModelRegistry
 from tests.conftest import PAIRS, TOY, Command, Ended, fast_words, make_command, write_table
 
 FIGURES = {"recall_at_1", "recall_at_5", "recall_at_10", "mrr", "macro_recall_at_10"}
@@ -133,7 +132,7 @@ def test_a_line_is_a_query_and_an_empty_line_has_no_results(how, bank_twice, dss
     [
         (["query", "bank", "--file", "nosuch.txt"], "cannot read nosuch.txt"),
         (["query", "bank", "--file", "."], "Is a directory"),
-        (["query", "bank", "--file", "utf16.txt"], "utf16.txt is not UTF-8"),
+        (["query", "bank", "--file", "utf16.txt"], "utf16.txt is not UTF-8 (line 1"),
         (["query", "bank"], "TEXT, or --file"),
         (["query", "bank", "怎么", "--file", "odd.txt"], "TEXT, or --file"),
         (["query", "bank", "怎么", "--top", "0"], "x>=1"),
@@ -149,6 +148,8 @@ def test_a_line_is_a_query_and_an_empty_line_has_no_results(how, bank_twice, dss
         (["run", "a", "b", "--source", "train.csv"], "one corpus"),
         (["check"], "--source"),
         (["frobnicate"], "No such command"),
+        (["qurey", "bank", "怎么"], "did you mean query?"),
+        (["compare", "nosuch"], "no run 'nosuch'"),
     ],
     ids=_join,
 )
@@ -187,6 +188,128 @@ def test_settings_that_cannot_be_meant_are_a_rejection_in_json(words, message, b
     assert (ended.code, found["status"]) == (2, "rejected")
     assert message in found["error"]
     assert found["corpus"] == next(word for word in words if word not in ("--source", "train.csv"))
+
+
+def test_a_typo_of_set_is_blamed_on_set_and_a_path_of_it_counts_from_here(bank_twice, dssm):
+    """Not on the TOML, which is right; another file of that name would be used without a word."""
+    ended = dssm("run", "c", "--set", "model.hiden=[64]", "--set", "training.epochs=many", "--json")
+    assert only_json(ended)["error"].startswith("--set: 2 setting(s)")
+    words = dssm("check", "--source", "train.csv", "--set", "text.user_dictionary=words.txt")
+    assert words.code == 0, words.err
+    missing = dssm("run", "bank", "--set", "text.user_dictionary=words.txt", "--json")
+    assert str(dssm.folder / "words.txt") in only_json(missing)["error"]
+
+
+def test_every_warning_and_rejection_stands_once_on_the_terminal(bank_twice, dssm):
+    """Prefect's lines with -v; with -q there is the result alone."""
+    words = ["run", "bank", "--set", "seed=7", "--set", "publish.max_drop_vs_live=1"]
+    ended = dssm(*words)
+    warnings = [line for line in ended.err.splitlines() if line.startswith("warning: ")]
+    assert warnings, ended.err
+    assert len(warnings) == len({line.removeprefix("warning: ").removeprefix("bank: ") for line in warnings})
+    assert not any(word in ended.err for word in ("Finished in state", "great_expectations", "hook", "| INFO"))
+    assert "Finished in state" in dssm(*words, "-v").err
+    quiet = dssm(*words, "-q")
+    assert (quiet.code, quiet.err) == (0, "")
+    rejected = dssm("run", "bank", "--set", "validate.min_rows={warn = 9999, stop = 9999}")
+    assert rejected.code == 2
+    assert rejected.err.count("is rejected by") == 1
+
+
+def test_the_next_query_is_one_of_the_corpus_itself(bank_twice, dssm):
+    ended = dssm("run", "bank", "--set", "seed=7", "--set", "publish.max_drop_vs_live=1", "-q")
+    (line,) = [line for line in ended.out.splitlines() if line.startswith("next: ")]
+    assert line.split()[-1] in [query for query, _ in PAIRS]
+
+
+def test_an_experiment_publishes_nothing_and_is_compared_with_another(bank, bank_twice, dssm):
+    """Measured and reported; of two runs the paired difference, and what was set differently."""
+    live = dssm.home / "models" / "bank" / "live.json"
+    before = live.read_bytes()
+    trial = only_json(dssm("run", "bank", "--no-publish", "--set", "training.epochs=1", "--json"))
+    assert (trial["status"], trial["version"], live.read_bytes() == before) == ("measured", None, True)
+    assert Path(trial["report"]).is_file()
+
+    ended = dssm("compare", bank["run"], trial["run"], "--json")
+    first, second = map(json.loads, ended.out.splitlines())
+    assert first["difference"] is None
+    assert second["settings"]["training.epochs"] == "1"
+    difference = trial["recall_at_10"] - bank["recall_at_10"]
+    assert second["difference"]["value"] == pytest.approx(difference)
+    assert second["difference"]["low"] <= difference <= second["difference"]["high"]
+    assert trial["run"] in dssm("compare", bank["run"], trial["run"]).out
+
+
+def test_a_rejected_run_leaves_its_result(bank_twice, dssm):
+    ended = only_json(dssm("run", "bank", "--set", "validate.min_rows={warn = 9999, stop = 9999}", "--json"))
+    newest = sorted((dssm.home / "runs" / "bank").iterdir())[-1]
+    left = json.loads((newest / "run.json").read_text("utf-8"))
+    assert (left["status"], left["error"]) == ("rejected", ended["error"])
+
+
+def test_checking_needs_no_server(dssm, bank_twice):
+    ended = dssm("check", "--source", "train.csv", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert ended.code == 0, ended.err
+    missing = dssm("check", "--source", "nosuch.csv", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert (missing.code, missing.err.count("\n")) == (2, 1), missing.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("dssm run ba", "bank"),
+        ("dssm query bank --fi", "--file"),
+        ("dssm run c --set model.hidd", "model.hidden_dims="),
+    ],
+)
+def test_the_shell_completes_corpora_options_and_settings(typed, completed, dssm, bank_twice):
+    words = {"_DSSM_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    assert completed in dssm(**words).out.replace("plain,", "").split()
+
+
+def test_a_new_corpus_gets_a_toml_from_what_its_file_holds(dssm, bank_twice):
+    """It loads, names file and columns, and is never overwritten."""
+    ended = dssm("init", "fresh", "--source", "train.csv")
+    file = dssm.home / "corpora" / "fresh.toml"
+    try:
+        assert ended.code == 0, ended.err
+        assert str(file) in ended.out
+        text = file.read_text("utf-8")
+        assert f'path = "{dssm.folder / "train.csv"}"' in text
+        assert 'query_column = "query"' in text
+        checked = dssm("check", "fresh", "--json")
+        assert (checked.code, json.loads(checked.out)["rows"]) == (0, 78), checked.err
+        assert dssm("init", "fresh", "--source", "train.csv").code == 2
+        assert file.read_text("utf-8") == text
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def test_who_writes_into_a_pipe_gets_each_answer_at_once(bank_twice, dssm):
+    """Line by line: the program at the other end need not close it first."""
+    words = [sys.executable, "-m", "flows.cli", "query", "bank", "--file", "-", "--json", "--top", "1"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, cwd=dssm.folder, env=dict(dssm.environment), **pipes) as process:
+        for query in ("怎么退票", "我要改签"):
+            process.stdin.write(f"{query}\n".encode())
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["query"] == query
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("home", ["", "  ", "~nosuchuser/x", "file"])
+def test_a_home_that_cannot_be_meant_is_one_message(home, dssm, bank_twice):
+    (dssm.folder / "file").touch()
+    ended = dssm("models", "bank", DSSM_HOME=home)
+    assert (ended.code, ended.err.count("\n"), "DSSM_HOME" in ended.err) == (2, 1, True), ended.err
+
+
+def test_a_home_is_expanded_also_in_quotes(dssm, bank_twice):
+    """As an env file has it, where no shell does it."""
+    for home in ('"~/home"', " ~/home "):
+        ended = dssm("models", "bank", DSSM_HOME=home, HOME=str(dssm.home.parent))
+        assert ended.code == 0, ended.err
 
 
 @pytest.mark.parametrize("name", ["some_bank", "some-bank"])
@@ -302,11 +425,15 @@ def test_people_read_a_table_of_versions_and_of_what_was_live_when(bank, bank_tw
     assert [cell.strip() for cell in oldest[1:3]] == [first["since"], first["until"]]
 
 
+def copy_home(dssm: Command, home: Path) -> Command:
+    """Return the command with a DSSM_HOME that may be harmed."""
+    shutil.copytree(dssm.home, home)
+    return Command(home, dssm.folder, {**dssm.environment, "DSSM_HOME": str(home)})
+
+
 def test_rolling_back_and_forth(bank, bank_twice, dssm, tmp_path):
     """The pointer moves; the same inputs never publish what was taken back; --to brings it back on purpose."""
-    home = tmp_path / "home"
-    shutil.copytree(dssm.home, home)
-    here = Command(home, dssm.folder, {**dssm.environment, "DSSM_HOME": str(home)})
+    here = copy_home(dssm, tmp_path / "home")
     back = here("rollback", "bank")
 
     assert back.code == 0
@@ -320,13 +447,48 @@ def test_rolling_back_and_forth(bank, bank_twice, dssm, tmp_path):
     assert (forth.code, bank_twice["version"] in forth.out) == (0, True)
 
 
+def test_a_damaged_pointer_is_exit_3_until_it_is_repaired(bank_twice, dssm, tmp_path):
+    """One line, no traceback, nothing published over it; and afterwards all is as it was."""
+    here = copy_home(dssm, tmp_path / "home")
+    pointer = here.home / "models" / "bank" / "live.json"
+    before = json.loads(pointer.read_bytes())
+    pointer.write_bytes(b"null")
+
+    commands = [("query", "bank", "怎么退票"), ("models", "bank"), ("rollback", "bank"), ("approve", "bank")]
+    for words in [*commands, ("run", "bank")]:
+        ended = here(*words)
+        assert (ended.code, ended.err.count("dssm: "), "Traceback" in ended.err) == (3, 1, False), ended.err
+        assert "live.json is damaged" in ended.err
+        assert "dssm models bank --repair" in ended.err
+    assert pointer.read_bytes() == b"null"
+
+    repaired = here("models", "bank", "--repair")
+    assert (repaired.code, "live.json was rebuilt" in repaired.out) == (0, True), repaired.err
+    assert json.loads(pointer.read_bytes()) == before
+    assert "nothing to repair" in here("models", "bank", "--repair").out
+
+
+def test_a_damaged_model_is_named_by_query_and_models(bank, bank_twice, dssm, tmp_path):
+    """The way back is open, past a version whose manifest is torn."""
+    here = copy_home(dssm, tmp_path / "home")
+    models = here.home / "models" / "bank"
+    (models / bank_twice["version"] / "model.safetensors").write_bytes(b"torn")
+
+    asked, listed = here("query", "bank", "怎么退票"), here("models", "bank")
+    assert (asked.code, asked.out) == (3, "")
+    assert "model.safetensors was altered after it was published" in asked.err
+    assert "live, damaged" in listed.out
+    assert f"set aside: {models / bank_twice['version'] / 'model.safetensors'}" in listed.err
+    assert here("rollback", "bank").code == 0
+    assert here("query", "bank", "怎么退票").code == 0
+
+
 def test_a_waiting_version_goes_live_when_approved(dssm, bank_twice):
     """Until then there is nothing to ask."""
-    models = dssm.home / "models" / "asking"
     candidate = dssm.home / "models" / "bank" / bank_twice["version"]
-    with locked(models):
-        waiting = add_version(models, candidate, {}, "asking", "run-1", (0.5, 0.9, 20))
-        wait_for_approval(models, waiting)
+    with ModelRegistry(dssm.home / "models" / "asking").update() as update:
+        waiting = update.add(candidate, {}, "run-1", (0.5, 0.9, 20))
+        update.wait_for_approval(waiting)
 
     assert dssm("query", "asking", "怎么退票").code == 2
     approved = dssm("approve", "asking")
@@ -341,8 +503,8 @@ def test_a_lost_server_is_exit_3_and_one_clear_message(dssm, bank_twice):
 
     found = only_json(ended)
     assert (ended.code, found["status"]) == (3, "failed")
-    assert "Prefect server does not answer" in found["error"]
-    assert "prefect server start" in found["error"]
+    assert "no Prefect server answers at http://127.0.0.1:9/api (set by PREFECT_API_URL)" in found["error"]
+    assert "dssm server" in found["error"]
 
 
 def test_a_full_disk_is_exit_3_and_the_live_version_answers_on(dssm, bank_twice, tmp_path):
@@ -442,3 +604,62 @@ def test_help_lists_every_command(tmp_path):
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("Usage: dssm")
+
+
+@pytest.mark.parametrize("command", [["check"], ["run", "bank"]], ids=_join)
+def test_a_condition_in_an_expectation_is_refused_and_runs_nothing(command, bank_twice, dssm):
+    """Great Expectations hands it to pandas, which evaluates it."""
+    code = "@pd.io.common.os.system('touch planted')==0"
+    arguments = f'{{column = "query", row_condition = "{code}", condition_parser = "pandas"}}'
+    wanted = f'[{{type = "expect_column_values_to_be_unique", kwargs = {arguments}}}]'
+    ended = dssm(*command, "--source", "train.csv", "--set", f"validate.expectations={wanted}", "--json")
+
+    assert (ended.code, only_json(ended)["status"]) == (2, "rejected")
+    assert "no argument row_condition" in ended.err
+    assert not list(dssm.folder.rglob("planted"))
+
+
+HOSTILE = "退票\x1b[2J\x9b1m\u202e😀怎么"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "gbk", "latin-1"])
+def test_answers_can_be_printed_on_any_terminal(encoding, bank_twice, dssm):
+    """Nothing steers it, nothing is a traceback, and JSON is the JSON of UTF-8."""
+    (dssm.folder / "hostile.txt").write_text(f"{HOSTILE}\n我要退票\n", "utf-8")
+    for words in (["--json"], []):
+        words = [sys.executable, "-m", "flows.cli", "query", "bank", "--file", "hostile.txt", "--top", "2", *words]
+        environment = {**dssm.environment, "PYTHONIOENCODING": encoding}
+        done = subprocess.run(words, cwd=dssm.folder, env=environment, capture_output=True, timeout=120)
+        assert (done.returncode, done.stderr) == (0, b"")
+        out = done.stdout.decode(encoding)
+        assert not {"\x1b", "\x9b", "\u202e"} & set(out)
+        if words[-1] == "--json":
+            assert json.loads(out.splitlines()[0])["query"] == HOSTILE
+
+
+@pytest.mark.parametrize("words", [["models", "bank"], ["query", "bank", "--file", "many.txt", "--json"]], ids=_join)
+def test_a_reader_that_has_had_enough_is_no_fault(words, bank_twice, dssm):
+    """`| head -1`: the pipe is closed after the first line, or before."""
+    (dssm.folder / "many.txt").write_text("我要退票\n" * 3000, "utf-8")
+    with dssm.start(*words) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (0, b"")
+
+
+def test_bad_usage_tells_no_secret_and_steers_no_terminal(dssm):
+    """What click says repeats the words of the command line."""
+    ended = dssm("run", "bank", "x\x1b[2J", "--source", "http://me:pa55@host/x", "--nosuch=http://me:pa55@host")
+    assert ended.code == 2
+    assert "pa55" not in ended.err
+    assert "\x1b" not in ended.err
+
+
+def test_checks_are_pruned_whether_they_pass_or_not(dssm, held_out):
+    """`dssm check --source` publishes nothing that would tidy up after it."""
+    write_table(dssm.folder / "good.csv", PAIRS)
+    write_table(dssm.folder / "bad.csv", [("", "")] * 3)
+    for file, code in (("good.csv", 0), ("bad.csv", 2), ("nosuch.csv", 2), ("good.csv", 0)):
+        assert dssm("check", "--source", file, "--set", "publish.keep_runs=2").code == code
+    assert len(list((dssm.home / "runs" / "checked").iterdir())) == 2

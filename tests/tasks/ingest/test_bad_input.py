@@ -90,8 +90,6 @@ def test_a_missing_file_is_told_with_the_nearest_names(write, tmp_path, ingest):
         ingest("docs")
     with pytest.raises(SourceError, match=r"data/\*\.tsv matches no file"):
         ingest("data/*.tsv")
-    with pytest.raises(SourceError, match="cannot be opened: Protocol not known: ftpx"):
-        ingest("ftpx://shop/t.csv")
 
 
 KOREAN = "카드 비밀번호를 잊어버렸어요,비밀번호 변경\n결제가 안 돼요,결제 오류\n배송이 언제 오나요,배송 조회\n"

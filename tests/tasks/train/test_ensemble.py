@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from schemas.errors import SettingsError
 from tasks.train.data import read_prepared
 from tasks.train.ensemble import Ensemble
 
@@ -64,7 +65,7 @@ def test_arrays_have_the_shapes_that_serving_expects(prepared, small):
     lstm, _, _ = shapes(prepared, small(model={"ensemble": 6, "tower": "lstm", "hidden_dims": [5]}))
 
     assert bag == {
-        "embeddings": (data.vocabulary, 6, 16),
+        "embeddings": (data.sizes.vocabulary, 6, 16),
         "classes": (12, 6, 4),
         "layers.weights.0": (6, 16, 8),
         "layers.biases.0": (6, 1, 8),
@@ -73,7 +74,7 @@ def test_arrays_have_the_shapes_that_serving_expects(prepared, small):
     }
     assert parameters == sum(map(np.prod, bag.values()))
     assert lstm == {
-        "embeddings": (data.words, 6, 16),
+        "embeddings": (data.sizes.words, 6, 16),
         "classes": (12, 6, 5),
         "lstm.weight_ih_l0": (6, 20, 16),
         "lstm.weight_hh_l0": (6, 20, 5),
@@ -113,3 +114,13 @@ def test_a_checkpoint_is_all_that_training_needs(prepared, small, tmp_path, towe
 
     assert resumed == trained(prepared, settings, epochs=4)
     assert [file.name for file in tmp_path.iterdir()] == ["c.safetensors"]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_training_that_diverged_ends_with_what_to_set(prepared, small, number):
+    """Its numbers are none: nothing that comes after could be right."""
+    data = read_prepared(prepared)
+    with Ensemble(data, np.arange(len(data.labels)), small(), "refit", 6) as ensemble:
+        ensemble.groups[0].class_embeddings.weight.fill_(number)
+        with pytest.raises(SettingsError, match=r"after epoch 1 of refit.* set training\.learning_rate = 0\.04"):
+            ensemble.run_epoch()
