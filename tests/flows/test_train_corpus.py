@@ -78,16 +78,17 @@ def test_a_first_run_publishes_and_leaves_everything(flow, toy_csv):
 
 
 def test_a_run_shows_in_the_ui(flow, toy_csv):
-    """The corpus stands in the run's name; tables and report have one stable key each, so that they have a history."""
+    """Its name holds corpus, day, recall and end; tables have one stable key each, so that they have a history."""
     began = datetime.now(UTC)
     flow(make_settings(toy_csv, "shown_toy"))
 
     with get_client(sync_client=True) as client:
         artifacts = [a for a in client.read_artifacts() if a.created >= began]
-        runs = [r for r in client.read_flow_runs() if r.name == "shown_toy"]
+        runs = [r for r in client.read_flow_runs() if r.name.startswith("shown_toy ")]
         tasks = {r.name for r in client.read_task_runs() if r.flow_run_id == runs[0].id}
     assert {a.key for a in artifacts} == {f"shown-toy-{what}" for what in WHAT}
     assert [run.state_name for run in runs] == ["Published"]
+    assert re.fullmatch(r"shown_toy \d\d-\d\d [01]\.\d{3} published", runs[0].name)
     assert tasks == {f"{step}-shown_toy" for step in [*STEPS, "publish"]}
     shown = {a.key: a for a in artifacts}
     assert {row["who"] for row in json.loads(shown["shown-toy-recall"].data)} == {"candidate", "bm25", "tfidf"}
