@@ -125,6 +125,13 @@ def find_list_columns(header: Sequence[str], question_column: str | None, name: 
     return Columns([] if identity is None else [identity], text, [], BY_NAME, BY_NAME)
 
 
+def find_id_column(header: Sequence[str]) -> str | None:
+    """Return the column of ids of standard questions, where a list says their texts; its name says more than `id`."""
+    keys = [key_of(column) for column in header]
+    named = [at for at in _matches(keys, _ID) if keys[at] not in ("id", "code", "key", "编号", "序号")]
+    return next((header[at] for at in [*named, *_matches(keys, _ID)]), None)
+
+
 def is_name(cell: str) -> bool:
     """Whether a cell is a name that a column of queries, standard questions or ids is known by."""
     return _base(key_of(cell)) in {*_QUERY, *_STANDARD, *_EITHER, *_ID}

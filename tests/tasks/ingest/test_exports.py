@@ -47,6 +47,11 @@ def save(path, **sheets):
     return workbook
 
 
+def one_of_role(ingested, role):
+    (file,) = [file for file in ingested.facts.files if file.role == role]
+    return file
+
+
 def one_file(ingested):
     (file,) = ingested.facts.files
     return file
@@ -312,6 +317,19 @@ def test_the_column_that_repeats_is_doubted(write, ingest):
     ]
     write(as_csv(rows))
     assert any("'answer' more; if queries stand there, name it" in one for one in ingest().facts.warnings)
+
+
+@pytest.mark.parametrize("column", ["标准问编号", "label"])
+def test_rows_that_carry_ids_are_joined_with_the_list(column, write, ingest):
+    """An id that the list lacks is set aside; a text of the list is one."""
+    write("编号,标准问\nQ1,退票\nQ2,改签\n", "list.csv")
+    write(f"{column},用户问\nQ1,怎么退\nQ2,怎么改\nQ9,什么\n退票,如何退\n")
+    ingested = ingest(questions_path="list.csv")
+    assert ingested.pairs == [("怎么退", "退票"), ("怎么改", "改签"), ("如何退", "退票")]
+    assert ingested.reasons == [(4, "id that the list lacks")]
+    assert one_of_role(ingested, "train").notes == [
+        "the standard questions are ids of list.csv; their texts were taken from there"
+    ]
 
 
 def test_html_is_told_and_stripped_if_asked(write, ingest):
