@@ -585,14 +585,14 @@ def api(corpora: Sequence[str], host: str, port: int, workers: int, **given: Any
     curl 127.0.0.1:8000/v1/bank/search -H 'Content-Type: application/json' -d '{"query": "怎么提前还款"}'
 
     A new live version is taken up without a gap. Every option may be set in the environment, too: DSSM_API_PORT,
-    DSSM_API_MAX_BODY, and DSSM_QUERY_LOG. DSSM_API_KEYS holds the keys that callers need, with commas between them;
+    DSSM_API_BODY_BYTES, and DSSM_QUERY_LOG. DSSM_API_KEYS holds the keys that callers need, with commas between them;
     without it anybody who reaches the port may ask. docs/service.md says more.
     """
     from flows.api.server import listen, read_keys, serve, start_options
 
     for name in corpora:
         _registry(name)
-    options = start_options(corpora, read_keys(os.environ.get("DSSM_API_KEYS")), workers, **given)
+    options = start_options(corpora, read_keys(os.environ.get("DSSM_API_KEYS")), **given)
     with listen(host, port) as opened:
         address = f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"
         if not options.keys and not host.startswith(("127.", "localhost", "::1")):
