@@ -10,13 +10,20 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
 from flows.environment import say
 from flows.faults import as_fault
-from flows.signals import INTERRUPTED, exit_on_signals, interrupt_on_signals, leave_soon
+from flows.signals import (
+    INTERRUPTED,
+    end_without_memory,
+    exit_on_signals,
+    interrupt_on_signals,
+    leave_soon,
+    leave_without_memory,
+)
 from flows.terminal import TERMINAL, VERBOSITY, verbosity
 from schemas.addresses import redact
 from schemas.display import printable
@@ -578,14 +585,14 @@ def api(corpora: Sequence[str], host: str, port: int, workers: int, **given: Any
     curl 127.0.0.1:8000/v1/bank/search -H 'Content-Type: application/json' -d '{"query": "怎么提前还款"}'
 
     A new live version is taken up without a gap. Every option may be set in the environment, too: DSSM_API_PORT,
-    DSSM_API_MAX_BODY, and DSSM_QUERY_LOG. DSSM_API_KEYS holds the keys that callers need, with commas between them;
+    DSSM_API_BODY_BYTES, and DSSM_QUERY_LOG. DSSM_API_KEYS holds the keys that callers need, with commas between them;
     without it anybody who reaches the port may ask. docs/service.md says more.
     """
     from flows.api.server import listen, read_keys, serve, start_options
 
     for name in corpora:
         _registry(name)
-    options = start_options(corpora, read_keys(os.environ.get("DSSM_API_KEYS")), workers, **given)
+    options = start_options(corpora, read_keys(os.environ.get("DSSM_API_KEYS")), **given)
     with listen(host, port) as opened:
         address = f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"
         if not options.keys and not host.startswith(("127.", "localhost", "::1")):
@@ -688,12 +695,22 @@ def _show_changes(changes: Any, done: bool) -> None:  # noqa: ANN401 - of flows.
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; what goes wrong is one message on standard error."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _run_command(list(sys.argv[1:] if arguments is None else arguments))
+    except SystemExit as end:
+        leave_without_memory(end.code)
+        raise
+
+
+def _run_command(words: Sequence[str]) -> NoReturn:
     name = _corpus_of(words)
     for stream in (sys.stdout, sys.stderr):  # of a terminal that knows no Chinese
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="escape")
     interrupt_on_signals()
+    as_json = "--json" in words and words[0] in ("run", "check")
+    lost = RunResult(status="failed", corpus=name, error="out of memory").model_dump_json() + "\n"
+    end_without_memory(lost if as_json else "")
     try:
         code = cli.main(words, prog_name="dssm", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -710,7 +727,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         result = _describe_failure(name, error)
         say(result.error or "")
         code = EXIT_CODES[result.status]
-    if "--json" in words and words[0] in ("run", "check"):
+    if as_json:
         _print(result.model_dump_json())
     sys.exit(code)
 

@@ -114,8 +114,8 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
         nested: Any = _parse_value(value.strip())
         for part in reversed(key.strip().split(".")):
             nested = {part: nested}
-        merged = merge(merged, _renamed(nested, "--set"))
-    return _with_absolute_paths(merged, Path.cwd())
+        merged = merge(merged, nested)
+    return _with_absolute_paths(_renamed(merged, "--set"), Path.cwd())
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def _remembered(name: str) -> dict[str, Any]:
             f"rows: dssm run {name} --source FILE"
         )
     content = (registry.fetch(version, "settings.json") / "settings.json").read_bytes()
-    settings, _ = use_new_names(json.loads(content))
+    settings = _renamed(json.loads(content), f"the settings of version {version}")
     if settings.pop("ray_address", None):  # whatever answers there would be believed: pickles come back
         _LOGGER.warning("%s: ray_address is not taken from a model's settings; set RAY_ADDRESS, or add a TOML", name)
     return settings

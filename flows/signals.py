@@ -4,8 +4,12 @@ import atexit
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
+
+from schemas.errors import MachineFault
 
 INTERRUPTED = 130  # exit code
 _Handler = Callable[[int, FrameType | None], None]
@@ -19,6 +23,42 @@ def interrupt_on_signals() -> None:
 def exit_on_signals() -> None:
     """Let SIGTERM and SIGHUP end a service, which is no failure; one that is ignored, as under nohup, stays so."""
     _handle(_exit)
+
+
+def end_without_memory(last_words: str) -> None:
+    """Let a thread that finds no memory end the process: whoever started it would wait for it for ever.
+
+    The main thread gets a MemoryError. Where it has not ended within `_PATIENCE` seconds, the process does, with
+    `last_words` on standard output.
+    """
+
+    def tell(found: Any) -> None:  # noqa: ANN401 - of sys.unraisablehook or threading.excepthook
+        if issubclass(found.exc_type, MemoryError) or "can't start new thread" in str(found.exc_value):
+            os.kill(os.getpid(), signal.SIGALRM)
+        elif hasattr(found, "thread"):
+            threading.__excepthook__(found)
+        else:
+            sys.__unraisablehook__(found)
+
+    def raise_in_main(_number: int, _frame: FrameType | None) -> None:
+        if _NO_MEMORY:
+            os.write(2, f"dssm: {_NO_MEMORY[0]}\n".encode())
+            os.write(1, last_words.encode())
+            os._exit(MachineFault.exit_code)
+        _NO_MEMORY.append("out of memory: a thread could not be started; close other programs, or raise ulimit -v")
+        signal.alarm(_PATIENCE)
+        raise MemoryError(_NO_MEMORY[0])
+
+    sys.unraisablehook = threading.excepthook = tell
+    signal.signal(signal.SIGALRM, raise_in_main)
+
+
+def leave_without_memory(code: object) -> None:
+    """End a process in which a thread found no memory: Python would wait for that thread."""
+    if _NO_MEMORY:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else MachineFault.exit_code)
 
 
 def leave_soon() -> None:
@@ -51,5 +91,7 @@ def _leave(_number: int = 0, _frame: FrameType | None = None) -> None:
         os._exit(INTERRUPTED)
 
 
+_PATIENCE = 15  # seconds
+_NO_MEMORY: list[str] = []
 _STATE: list[str] = []
 atexit.register(_leave)  # before all others, and so the last to run

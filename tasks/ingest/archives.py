@@ -25,7 +25,7 @@ def unpack(file: InputFile) -> InputFile:
         names = [part.filename for part in archive.infolist() if not part.is_dir() and not _is_litter(part.filename)]
     if len(names) != 1:
         inside = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-        advice = f"name one as zip://{names[0]}::{file.name}, or unpack it" if names else "export it again"
+        advice = "unpack it and give the one to read" if names else "export it again"
         raise SourceError(f"{file.name} is a ZIP archive of {len(names)} files ({inside or 'none'}); {advice}")
     return InputFile(file.name, names[0], ZipFileSystem(file.open()))
 

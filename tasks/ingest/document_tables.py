@@ -16,6 +16,7 @@ from schemas.settings import Source
 from tasks.ingest.documents import DocumentFormat, read_document, read_json_lines
 from tasks.ingest.input_file import InputFile
 from tasks.ingest.tables import (
+    BATCH_CHARACTERS,
     BATCH_ROWS,
     TORN,
     BadRow,
@@ -133,14 +134,22 @@ def _read_objects(document: _Document, path: Path, names: list[Path], wanted: Se
 
 def _read_list(document: _Document, path: Path, names: list[Path]) -> Iterator[Batch]:
     """Yield the objects of a list, and what else stands in it as torn."""
-    elements = (item for item in document.items() if isinstance(item, Item) and item.listed and item.path == path)
-    rows = ((item, [cut(as_text(_inside(item.value, name))) for name in names]) for item in elements)
-    for batch in in_batches(rows, lambda row: sum(map(len, row[1]))):
-        good = [(item.line, cells) for item, cells in batch if isinstance(item.value, dict)]
-        bad = [
-            BadRow(one.line, TORN, cut(as_text(one.value)), None) for one, _ in batch if not isinstance(one.value, dict)
-        ]
-        yield Batch([line for line, _ in good], [[cells[at] for _, cells in good] for at in range(len(names))], bad)
+    lines, columns, bad, characters = list[int](), [list[str]() for _ in names], list[BadRow](), 0
+    for item in document.items():
+        if not isinstance(item, Item) or not item.listed or item.path != path:
+            continue
+        if not isinstance(item.value, dict):
+            bad.append(BadRow(item.line, TORN, cut(as_text(item.value)), None))
+            continue
+        lines.append(item.line)
+        for column, name in zip(columns, names, strict=True):
+            value = item.value.get(name[0]) if len(name) == 1 else _inside(item.value, name)
+            column.append(cut(value if isinstance(value, str) else as_text(value)))
+            characters += len(column[-1])
+        if len(lines) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
+            yield Batch(lines, columns, bad)
+            lines, columns, bad, characters = [], [[] for _ in names], [], 0
+    yield Batch(lines, columns, bad)
 
 
 def _column(rows: list[dict[str, Any]], name: Path) -> list[str]:

@@ -27,9 +27,9 @@ from tasks.ingest.tables import (
 
 _KIND = "Parquet file"
 _BYTES_A_CHARACTER = 4
-_LARGE = 1 << 27  # bytes of a column of a row group, beyond which
-_LONGEST = 1 << 12  # bytes of the mean cell, or
-_TIGHTEST = 500  # bytes to one packed are no texts
+_LARGE = 1 << 25  # bytes of a column of a row group, beyond which
+_LONGEST = 1 << 12  # bytes of the mean cell are no texts, or
+_VERY_LARGE, _TIGHTEST = 1 << 27, 500  # bytes to one packed
 
 
 def open_parquet_table(file: InputFile) -> Table:
@@ -70,7 +70,7 @@ def _refuse_bombs(name: str, metadata: pq.FileMetaData, wanted: set[str]) -> Non
             size = column.total_uncompressed_size
             if column.path_in_schema.split(".")[0] in wanted and size > _LARGE:
                 mean, tight = size / max(1, column.num_values), size / max(1, column.total_compressed_size)
-                if mean > _LONGEST or tight > _TIGHTEST:
+                if mean > _LONGEST or (size > _VERY_LARGE and tight > _TIGHTEST):
                     raise SourceError(
                         f"{name}: the column {column.path_in_schema!r} unpacks from {column.total_compressed_size:,} "
                         f"to {size:,} bytes for {column.num_values:,} rows, which no texts do; export it again"

@@ -26,6 +26,7 @@ EMPTY_NORMALISED = "query empty after normalising"
 LONE_SURROGATE = "lone surrogate"
 NUL_BYTE = "NUL byte"
 ERROR_VALUE = "error value"
+UNLISTED_ID = "id that the list lacks"
 UNCOMPUTED = "formula without a stored value"
 
 REMEDIES = {
@@ -38,6 +39,7 @@ REMEDIES = {
     LONE_SURROGATE: "half a character was cut off; export them again",
     NUL_BYTE: "the file was damaged as it was written; copy or export it again",
     ERROR_VALUE: "correct the formulas that show #N/A and its like, or clear these cells",
+    UNLISTED_ID: "add it with its text to source.questions_path, or correct the rows",
     UNCOMPUTED: "open the workbook in Excel or LibreOffice and save it: a program wrote formulas that nobody computed",
     REPEATED_HEADER: "nothing: files were joined with their headers",
     NOTE: "nothing: it explains the columns",

@@ -13,7 +13,7 @@ from schemas.ingest import Role, SourceFile
 from schemas.settings import Source
 from tasks.ingest.addresses import BUNDLED
 from tasks.ingest.archives import unpack
-from tasks.ingest.columns import BY_ANSWER, Columns, find_columns, quoted
+from tasks.ingest.columns import BY_ANSWER, Columns, find_columns, find_id_column, quoted
 from tasks.ingest.decoding import find_encoding, find_kind
 from tasks.ingest.faq import find_faq_columns, name_by_first_question
 from tasks.ingest.importers import Imported, Importer, Look, find_importer
@@ -132,6 +132,8 @@ def _find_columns(source: Source, name: str, header: Sequence[str]) -> Columns:
     try:
         return find_columns(header, source.query_column, source.question_column, name)
     except SourceError:
+        if source.questions_path and not source.question_column and (identity := find_id_column(header)):
+            return find_columns(header, source.query_column, identity, name)
         faq = None if source.query_column or source.question_column else find_faq_columns(header)
         if faq is None:
             raise

@@ -664,3 +664,19 @@ def test_checks_are_pruned_whether_they_pass_or_not(dssm, held_out):
     for file, code in (("good.csv", 0), ("bad.csv", 2), ("nosuch.csv", 2), ("good.csv", 0)):
         assert dssm("check", "--source", file, "--set", "publish.keep_runs=2").code == code
     assert len(list((dssm.home / "runs" / "checked").iterdir())) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [1_500_000, 2_500_000])
+def test_a_limit_of_memory_ends_a_run_and_does_not_hang_it(kilobytes, command):
+    """Near the need a thread finds no memory, and whoever started it would wait for ever."""
+    write_table(command.folder / "t.csv", PAIRS)
+    words = [sys.executable, "-m", "flows.cli", "run", "bank", "--source", "t.csv", *fast_words(), "--json"]
+    limited = ["bash", "-c", f'ulimit -v {kilobytes}; exec "$@"', "limited", *words]
+    done = subprocess.run(
+        limited, cwd=command.folder, env=dict(command.environment), capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode in (0, 3), done.stderr
+    if done.returncode:
+        assert "out of memory" in json.loads(done.stdout)["error"]
+        assert done.stderr.count("dssm: ") == 1
