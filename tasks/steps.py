@@ -116,7 +116,7 @@ def code_version() -> str:
     digest = hashlib.sha256()
     for package in ("schemas", "tasks"):
         for file in sorted((CHECKOUT / package).rglob("*")):
-            if file.suffix in {".py", ".j2"}:
+            if file.suffix in {".py", ".j2", ".toml"}:
                 digest.update(canonical_json({"file": file.relative_to(CHECKOUT).as_posix()}) + file.read_bytes())
     return digest.hexdigest()
 

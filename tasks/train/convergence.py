@@ -233,7 +233,8 @@ def share_mislabelled(
     The standard questions are ranked by the cosine of a row's text, as a bag, with all their other texts together.
     A label at random is in the lower half every other time, that of a hard row hardly ever: it comes second or tenth.
     The share of rows whose label is there, over that of all labels, is the share given at random. Two standard errors
-    are taken off, so that few rows raise no alarm.
+    are taken off, so that few rows raise no alarm. A feature counts by how few standard questions hold it, so that what
+    all queries begin or end with tells nothing; one that no query holds, such as a code for a label, does not count.
 
     Args:
         queries: (rows, V).
@@ -244,11 +245,13 @@ def share_mislabelled(
         The share, at least 0; None where no standard question has two rows.
     """
     rows, count = np.bincount(labels, minlength=classes.shape[0]), len(labels)
+    member = sparse.csr_matrix((np.ones(count, np.float32), (labels, np.arange(count))), (len(rows), count))
+    rarity = _rarity(member @ queries)
+    queries, classes = queries.multiply(rarity).tocsr(), classes.multiply(rarity)
     several = np.flatnonzero(rows[labels] > 1)
     if not len(several):
         return None
     sample = several[np.unique(np.linspace(0, len(several) - 1, _SAMPLE).astype(np.int64))]
-    member = sparse.csr_matrix((np.ones(count, np.float32), (labels, np.arange(count))), (len(rows), count))
     sums = (member @ queries + classes).T.tocsr()  # (V, K)
     squares = np.asarray(sums.power(2).sum(axis=0)).ravel()
     wrong = by_chance = 0.0
@@ -266,6 +269,12 @@ def share_mislabelled(
     wrong, by_chance = wrong / len(sample), by_chance / len(sample)
     certain = wrong - 2 * np.sqrt(wrong * (1 - wrong) / len(sample))
     return max(0.0, certain / by_chance) if by_chance else 0.0
+
+
+def _rarity(sums: sparse.csr_matrix) -> NDArray[np.float32]:
+    """Return (1, V) the logarithm of all standard questions over those that hold each feature; 0: none does."""
+    holders = np.bincount(sums.indices, minlength=sums.shape[1])
+    return np.where(holders, np.log((1 + sums.shape[0]) / (1 + holders)), 0).astype(np.float32)[None, :]
 
 
 def still_falling(losses: list[float]) -> bool:

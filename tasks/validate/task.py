@@ -8,6 +8,7 @@ from prefect.logging import get_run_logger
 from pydantic import ValidationError
 
 from schemas.errors import CorpusRejected, StaleFile
+from schemas.language import read_words
 from schemas.live import Live, VersionManifest
 from schemas.manifest import hash_file
 from schemas.settings import CorpusSettings
@@ -30,10 +31,20 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) ->
         "settings": corpus.validation.model_dump(exclude={"drift"}),
         "corpus": corpus.name,
         "seed": corpus.seed,
+        "language": corpus.language,
     }
+    columns = _find_columns(ingested)
 
     def make(folder: Path, _: Path) -> Made:
-        verdict = validate_corpus(ingested.folder, folder, corpus.validation, corpus.name, corpus.seed)
+        verdict = validate_corpus(
+            ingested.folder,
+            folder,
+            corpus.validation,
+            corpus.name,
+            corpus.seed,
+            language=corpus.language,
+            columns=columns,
+        )
         return Made({"outcome": verdict.outcome}, verdict.warnings())
 
     step = run_step(workspace, "validate", inputs, make)
@@ -41,9 +52,8 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) ->
     if verdict.outcome == "fail":
         _show(corpus, verdict, None)
         where = where_step(workspace, step.manifest)
-        raise CorpusRejected(
-            f"{describe_rejection(corpus.name, verdict.findings)}\nThe rows concerned are listed in {where}"
-        )
+        told = describe_rejection(corpus.name, verdict.findings, language=corpus.language)
+        raise CorpusRejected(f"{told}\n{read_words(corpus.language)('rejection.where', where=where)}")
     try:
         drift = _compare(corpus, workspace, step)
     except CorpusRejected:
@@ -51,10 +61,19 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) ->
         raise
     _show(corpus, verdict, drift)
     logger = get_run_logger()
-    logger.info("%s: %s", corpus.name, drift.summary() if drift else "nothing live to compare the corpus with")
+    logger.info(
+        "%s: %s", corpus.name, drift.summary(corpus.language) if drift else "nothing live to compare the corpus with"
+    )
     for warning in verdict.warnings() + (drift.warnings() if drift else []):
         logger.warning("%s: %s", corpus.name, warning)
     return step
+
+
+def _find_columns(ingested: StepRun) -> tuple[str, str] | None:
+    """Return the columns that queries and standard questions were read from; None: not two, or not the same in all."""
+    found = {tuple(file["columns"]) for file in ingested.manifest.facts["files"] if file["role"] == "train"}
+    (columns,) = found if len(found) == 1 else ((),)
+    return (columns[0], columns[1]) if len(columns) == 2 else None
 
 
 def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun) -> Drift | None:
@@ -70,11 +89,13 @@ def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun) -> Dri
         "live": live.parent.name,
         "profile": hash_file(live),
         "bounds": corpus.validation.drift.model_dump(),
+        "language": corpus.language,
     }
 
     def make(folder: Path, _: Path) -> Made:
         now = step.folder / PROFILE_FILE
-        drift = check_drift(live, now, folder, live.parent.name, corpus.validation.drift, corpus.name)
+        bounds = corpus.validation.drift
+        drift = check_drift(live, now, folder, live.parent.name, bounds, corpus.name, corpus.language)
         return Made({}, drift.warnings())
 
     return read_drift(run_step(workspace, "drift", inputs, make).folder)
@@ -115,5 +136,5 @@ def _show(corpus: CorpusSettings, verdict: Verdict, drift: Drift | None) -> None
         # the UI wraps no cell of a table: what is to be read stands above it
         description=f"Validation of {corpus.name}: **{verdict.outcome}**\n"
         + "".join(f"\n- **{f.rule}**: {f.statement} → {f.remedy}" for f in findings)
-        + (f"\n\n{drift.summary()}" if drift else ""),
+        + (f"\n\n{drift.summary(corpus.language)}" if drift else ""),
     )
