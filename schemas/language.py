@@ -43,6 +43,10 @@ class Words:
         """Return what to say for a word of a group, e.g. ("reason", "empty query"); the word itself if unknown."""
         return self.entries.get(f"{group}.{key}", key)
 
+    def title(self, rule: str) -> str:
+        """Return what a finding is called; an expectation of the settings by its own name."""
+        return self.entries.get(f"finding.{rule}.title", rule)
+
 
 @lru_cache
 def read_words(language: Language = "en") -> Words:

@@ -13,6 +13,7 @@ from schemas.manifest import write_atomically
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
 from tasks.evaluate.candidate import Prepared
+from tasks.evaluate.golden import ask_golden
 from tasks.evaluate.measure import TestRows, rank_rows
 from tasks.evaluate.metrics import by_class_size, compare_by_class_size, measure
 from tasks.evaluate.seen import was_trained_on
@@ -43,6 +44,9 @@ def compare(corpus: CorpusSettings, workspace: Workspace, prepared: Path, evalua
         _LOGGER.warning("live version %s cannot be read and is not compared: %s", live, error)
         return None
     comparison = compare_with_live(prepared, evaluated / "ranked.parquet", model, workspace.models / live, corpus)
+    if (asked := workspace.step("golden") / "golden.parquet").exists():
+        golden = ask_golden(model, pq.read_table(asked), corpus.publish.golden_top)
+        comparison = comparison.model_copy(update={"golden": golden})
     write_atomically(file, comparison.model_dump_json(indent=1).encode())
     return comparison
 

@@ -35,8 +35,8 @@ def summarise_run(
         classes=evaluation.classes,
         quarantined=steps["ingest"].manifest.facts["quarantined"],
         warnings=[warning for step in steps.values() for warning in step.manifest.warnings] + warnings,
-        **_figures(evaluation.model),
-        baselines={name: _figures(metrics) for name, metrics in evaluation.baselines.items()},
+        **(_figures(evaluation.model) if evaluation.measured else {}),  # a recall of 0 would say that all went wrong
+        baselines={name: _figures(m) for name, m in evaluation.baselines.items()} if evaluation.measured else {},
         seconds={name: round(value, 3) for name, value in seconds.items()},
         reused=[name for name, step in steps.items() if step.reused_from],
         report=where(workspace, "report.html"),

@@ -11,6 +11,8 @@ from prefect.logging import get_run_logger
 
 from schemas.errors import PipelineError
 from schemas.evaluation import Gate
+from schemas.language import Words, read_words
+from schemas.live import VersionManifest
 from schemas.manifest import write_atomically
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
@@ -19,8 +21,8 @@ from tasks.evaluate.comparison import compare
 from tasks.evaluate.seen import TRAINED_ON, list_trained_on
 from tasks.mirror import change
 from tasks.publish.card import write_card
-from tasks.publish.findings import Findings, read_findings, write_report
-from tasks.publish.gates import ask_gates, list_reasons
+from tasks.publish.findings import LISTS, Findings, read_findings, write_report
+from tasks.publish.gates import ask_gates, ask_golden_gate, list_reasons, refuse_again
 from tasks.publish.result import summarise_run
 from tasks.publish.retention import prune_runs
 from tasks.publish.versions import (
@@ -58,24 +60,42 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, St
             read_live(workspace.models).version,
             found.golden,
             corpus.publish,
+            corpus.language,
         )
         status, version, asked = _decide(corpus, workspace, steps["train"].folder / "candidate", gates)
-        write_report(corpus, workspace, steps, found, asked, status)
+        made = None
         if version is None and status in ("published", "awaiting_approval"):
-            version = _add_version(corpus, workspace, steps, found, status)
+            made = _add_version(corpus, workspace, steps, found)
+            version = made.version
+        write_report(corpus, workspace, steps, found, asked, status, version)
+        if made and status == "published":
+            go_live(workspace.models, made, "published")
+        elif made:
+            wait_for_approval(workspace.models, made)
         _tidy(corpus, workspace)
         return status, version, asked
 
     status, version, asked = change(workspace.models, decide_and_publish)
     reasons = list_reasons(asked, "held") if status == "held" else []
     warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned")
-    if status == "unchanged":
-        warnings += [f"the live version would be held back today: {why}" for why in list_reasons(asked, "held")]
+    warnings += _doubt_live(found, status, version, asked, read_words(corpus.language))
     seconds = {name: step.seconds for name, step in steps.items()} | {"publish": time.monotonic() - began}
     result = summarise_run(corpus, workspace, steps, found.evaluation, status, version, reasons, warnings, seconds)
     result = _leave(corpus, workspace, result)
-    _show(corpus.name, result, asked)
+    _show(corpus.name, result, asked, warnings)
     return result
+
+
+def _doubt_live(found: Findings, status: Status, version: str | None, gates: list[Gate], words: Words) -> list[str]:
+    """Return why the version that answers on would be held back today, as warnings."""
+    if status == "unchanged":  # the candidate is the live version
+        reasons = list_reasons(gates, "held")
+    elif status != "published" and found.comparison and found.comparison.golden:
+        version = found.comparison.version
+        reasons = list_reasons([ask_golden_gate(found.comparison.golden, words)], "held")
+    else:
+        return []
+    return [words("gate.live_breaks", version=version, why=why) for why in reasons]
 
 
 def _beside_live(
@@ -98,11 +118,7 @@ def _decide(
     if live.version in same and is_whole(workspace.models, live.version):
         return "unchanged", live.version, gates
     if taken_back := [one.version for one in live.withdrawn if one.candidate == digest]:
-        reason = f"this very model was declined or rolled back as version {taken_back[-1]}; change data or settings"
-        gate = Gate(
-            name="Never taken back", outcome="held", measured=f"version {taken_back[-1]}", bound="none", reason=reason
-        )
-        return "held", None, [gate]
+        return "held", None, [refuse_again(taken_back[-1], corpus.language)]
     if corpus.publish.approval and live.pending in same:
         return "awaiting_approval", live.pending, gates
     if list_reasons(gates, "held"):
@@ -111,9 +127,9 @@ def _decide(
 
 
 def _add_version(
-    corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun], found: Findings, status: Status
-) -> str:
-    """Copy the candidate beside the other versions, and point at it as `status` says; return its name."""
+    corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun], found: Findings
+) -> VersionManifest:
+    """Copy the candidate beside the other versions; nothing points at it yet."""
     evaluation, candidate = found.evaluation, steps["train"].folder / "candidate"
     manifest = find_named(workspace.models, candidate, workspace.run)
     if manifest is None:
@@ -126,11 +142,7 @@ def _add_version(
         }
         recall = (evaluation.model.recall_at_1.value, evaluation.model.recall_at_10.value, evaluation.test_rows)
         manifest = add_version(workspace.models, candidate, extra, corpus.name, workspace.run, recall)
-    if status == "published":
-        go_live(workspace.models, manifest, "published")
-    else:
-        wait_for_approval(workspace.models, manifest)
-    return manifest.version
+    return manifest
 
 
 def _tidy(corpus: CorpusSettings, workspace: Workspace) -> None:
@@ -149,7 +161,7 @@ def _leave(corpus: CorpusSettings, workspace: Workspace, result: RunResult) -> R
     """
     try:
         write_atomically(workspace.root / "run.json", result.model_dump_json(indent=1).encode())
-        keep_files(workspace, ["settings.json", "comparison.json", "report.html", "run.json"])
+        keep_files(workspace, ["settings.json", "comparison.json", *LISTS, "report.html", "run.json"])
         prune(workspace, corpus.publish.keep_runs, runs_to_spare(workspace.models))
     except (OSError, PipelineError) as error:
         if result.status != "published":
@@ -160,7 +172,7 @@ def _leave(corpus: CorpusSettings, workspace: Workspace, result: RunResult) -> R
     return result
 
 
-def _show(corpus: str, result: RunResult, gates: list[Gate]) -> None:
+def _show(corpus: str, result: RunResult, gates: list[Gate], warnings: list[str]) -> None:
     """Leave the gates in the Prefect UI, and the end of the run in its log."""
     create_table_artifact(
         table=[
@@ -175,5 +187,5 @@ def _show(corpus: str, result: RunResult, gates: list[Gate]) -> None:
     say = get_run_logger().warning if result.status == "held" else get_run_logger().info
     reasons = "".join(f"\n  {reason}" for reason in result.reasons)
     say("%s: %s %s%s", corpus, result.status, result.version or "", reasons)
-    for reason in list_reasons(gates, "warned"):
-        get_run_logger().warning("%s: %s", corpus, reason)
+    for warning in warnings:
+        get_run_logger().warning("%s: %s", corpus, warning)

@@ -14,11 +14,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from schemas.language import Message, read_words
 from schemas.settings import CorpusSettings, Loss, Model, Training
 from schemas.training import Cause, Convergence, Epoch, Reachability
 from tasks.train.data import Prepared
+from tasks.train.verdict import GOOD, WORKS, describe_convergence
 
-_WORKS, _GOOD = 0.7, 0.95  # reducible fall, without dropout. Sound: 0.75 (2 classes, 40 rows, 12 steps) to 1.00
 _KNOWN, _HALF = 0.98, 0.5  # training rows whose own class comes first; then half of the fall will do
 _VARIETY = 0.5  # of a batch. Shuffled: 0.97 to 1.10; ordered: 0.02 to 0.36; 0.5 to 0.7 where a batch holds most classes
 _MISLABELLED = 0.15  # of the rows. Seven real corpora, all generated ones: 0.00; 40 % permuted: 0.16 to 0.36
@@ -41,7 +42,7 @@ _SMALL = 3  # a standard question with at most so many rows belongs to the tail
 _CELLS = 1 << 21  # cosines compared at a time
 _SAMPLE = 512  # rows whose texts are compared: some hundredths of a second
 
-_Reason = tuple[Cause, str]
+_Reason = tuple[Cause, Message]
 
 
 def judge(
@@ -85,34 +86,21 @@ def judge(
         *_reasons_of_data(found, reach, settings),
         *_reasons_of_training(found, reach, epochs, class_rows, settings),
     ]
-    if not reasons:
-        good = " (good)" if found.reducible_fall >= _GOOD else ""
-        said = f"Converged: the reducible loss fell by {found.reducible_fall:.0%}{good}; effective rank "
-        return found.model_copy(update={"sentence": f"{said}{found.effective_rank:.0f}."})
-    moved = f"fell by {found.reducible_fall:.0%}" if found.reducible_fall >= 0 else "did not fall"
-    said = ". Also ".join(f"{cause}: {why}" for cause, why in reasons)
-    sentence = f"Not converged (the reducible loss {moved}), {said}."
-    return found.model_copy(update={"converged": False, "cause": reasons[0][0], "sentence": sentence})
+    if reasons:
+        found = found.model_copy(update={"converged": False, "cause": reasons[0][0], "reasons": dict(reasons)})
+    return found.model_copy(update={"sentence": describe_convergence(found, read_words())})
 
 
 def _reasons_of_data(found: Convergence, reach: Reachability, settings: CorpusSettings) -> Iterator[_Reason]:
     """Give the causes that are seen without the model: they count however far the loss fell."""
-    if reach.advice:
-        yield "unreachable target", reach.advice
+    if reach.told:
+        yield "unreachable target", reach.told
     if found.batch_variety < _VARIETY:
-        yield (
-            "ordered data",
-            f"rows were fed in the order of their standard questions: a batch of {settings.training.batch_size} held "
-            f"{found.batch_variety:.0%} as many different ones as of shuffled rows, and batch losses swing by "
-            f"{found.oscillation:.0%} of their mean; set split.shuffle = true",
-        )
+        batch = settings.training.batch_size
+        facts = {"batch": batch, "variety": found.batch_variety, "oscillation": found.oscillation}
+        yield "ordered data", Message(key="training.ordered", values=facts)
     if (found.mislabelled or 0) > _MISLABELLED:
-        yield (
-            "noisy labels",
-            f"at least {found.mislabelled:.0%} of the rows seem to be labelled at random: their texts lie further from "
-            "the others of their standard question than from those of most others; correct or remove them at the "
-            "source, where the report lists suspects",
-        )
+        yield "noisy labels", Message(key="training.noisy", values={"share": found.mislabelled or 0})
 
 
 def _reasons_of_training(
@@ -128,13 +116,13 @@ def _reasons_of_training(
     whole = reach.first - reach.floor
     losses = [epoch.loss for epoch in epochs]
     if len(losses) <= _FEW:
-        unfinished = not cut_short and fall < _GOOD and still_falling(losses)
+        unfinished = not cut_short and fall < GOOD and still_falling(losses)
     else:
         slow = settings.training.learning_rate <= _LARGE_RATE
         barely = slow and fall < _UNSETTLED and losses[0] - losses[-1] < _BARELY * whole
-        falling = not cut_short and fall < _GOOD and still_falling(losses)
+        falling = not cut_short and fall < GOOD and still_falling(losses)
         unfinished = not learnt and (barely or falling)
-    works = fall >= _WORKS or (learnt and fall >= _HALF)
+    works = fall >= WORKS or (learnt and fall >= _HALF)
     crowds = [
         cosine
         for cosine, size in (
@@ -145,20 +133,15 @@ def _reasons_of_training(
     ]
     crowded, flat = max(crowds, default=0.0), found.effective_rank < _FLAT * min(len(class_rows), _FLAT_OF)
     if unfinished:
-        yield "too few steps", f"{len(epochs)} epoch(s) did not let it run out; set {_more_steps(settings)}"
+        facts: dict[str, str | int | float] = {"epochs": len(epochs), "setting": _more_steps(settings)}
+        yield "too few steps", Message(key="training.too_few", values=facts)
     elif crowded > _COLLAPSED or (flat and not works):
-        yield (
-            "collapse",
-            f"the vectors of {len(class_rows)} standard questions have a mean cosine of {crowded:.2f} and an effective "
-            f"rank of {found.effective_rank:.0f}; set {_remedy(settings, len(class_rows))}",
-        )
+        facts = {"classes": len(class_rows), "cosine": crowded, "rank": found.effective_rank}
+        facts["setting"] = _remedy(settings, len(class_rows))
+        yield "collapse", Message(key="training.collapsed", values=facts)
     elif not works:
-        yield (
-            "unknown",
-            f"it stands still at that, and {found.training_recall_at_1:.0%} of the training rows find their standard "
-            f"question first; neither target, order, labels nor steps explain it; try "
-            f"{_remedy(settings, len(class_rows))}",
-        )
+        facts = {"known": found.training_recall_at_1, "setting": _remedy(settings, len(class_rows))}
+        yield "unknown", Message(key="training.stands_still", values=facts)
 
 
 def _more_steps(settings: CorpusSettings) -> str:

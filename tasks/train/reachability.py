@@ -17,6 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.language import Message, read_words
 from schemas.settings import Loss
 from schemas.training import Reachability
 from tasks.train.batches import class_shares
@@ -61,7 +62,9 @@ def assess(
         floor = _envelope(cost, largest_gap(shares))
     ideal = float(cost(np.array([np.inf]))[0])
     fall = (first - floor) / (first - ideal) if first > ideal else 0.0
-    return Reachability(floor=floor, first=first, reachable_fall=fall, advice=_advice(loss, negatives, len(rows), fall))
+    told = _advise(loss, negatives, len(rows), fall) if fall < _ENOUGH else None
+    advice = read_words().say(told) if told else ""
+    return Reachability(floor=floor, first=first, reachable_fall=fall, advice=advice, told=told)
 
 
 def find_reachable(loss: Loss, negatives: int, classes: int) -> tuple[str, float]:
@@ -141,17 +144,13 @@ def _envelope(cost: Callable[[_Floats], _Floats], gap: float) -> float:
     return min(here, float(chords.min()))
 
 
-def _advice(loss: Loss, negatives: int, classes: int, fall: float) -> str:
-    if fall >= _ENOUGH:
-        return ""
-    over = f"over {classes} standard questions" if estimates_softmax_all(loss) else f"with {negatives} negatives"
-    most = f"the loss can go {fall:.0%} of its way at most"
+def _advise(loss: Loss, negatives: int, classes: int, fall: float) -> Message:
+    against = "all" if estimates_softmax_all(loss) else "drawn"
     name, value = find_reachable(loss, negatives, classes)
+    facts: dict[str, str | int | float] = {"gamma": loss.gamma, "fall": fall, "value": value}
+    facts |= {"classes": classes} if against == "all" else {"negatives": negatives}
     if name == "gamma":
-        other = ", or loss.kind = 'softmax_target'" if loss.kind == "softmax" and not loss.log_q else ""
-        return f"loss.gamma = {loss.gamma:g} {over} is too small: {most}; set loss.gamma = {value:g}{other}"
-    fitting = math.ceil(math.log(negatives / 0.01))
-    return (
-        f"loss.target = {target_of(loss, negatives):g} is out of reach at gamma {loss.gamma:g} {over}: {most}; "
-        f"set loss.target = {value:g} (or leave it empty), or loss.gamma = {fitting}"
-    )
+        other = loss.kind == "softmax" and not loss.log_q
+        return Message(key=f"training.gamma_{'drawn_or_kind' if other else against}", values=facts)
+    facts |= {"target": target_of(loss, negatives), "fitting": math.ceil(math.log(negatives / 0.01))}
+    return Message(key=f"training.target_{against}", values=facts)

@@ -50,7 +50,7 @@ def test_the_reason_names_the_figures_the_best_baseline_and_the_setting():
     """An operator sees what to compare and what to change."""
     (reason,) = held(evaluation(0.6, bm25=0.5, tfidf=0.7))
 
-    for part in ("0.6000", "tfidf", "0.7000", "publish.max_drop_vs_baseline.stop = 0.02"):
+    for part in ("0.6000", "tf-idf neighbour", "0.7000", "publish.max_drop_vs_baseline.stop = 0.02"):
         assert part in reason
 
 
