@@ -11,9 +11,9 @@ from schemas.manifest import write_atomically
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
-from tasks.mirror import change, refresh
-from tasks.publish.versions import approve, decline, read_live, read_versions
+from tasks.registry import ModelRegistry
 from tasks.step_store import keep_files
+from tasks.update import Update
 
 
 class Approval(RunInput):
@@ -41,8 +41,8 @@ def ask(corpus: CorpusSettings, workspace: Workspace, result: RunResult, asked: 
     A run of the command line waits for `dssm approve`, and returns at once; so does a run whose very version an
     earlier run has asked about.
     """
-    refresh(workspace.models)
-    made_by = {manifest.version: manifest.run for manifest in read_versions(workspace.models)}
+    registry = ModelRegistry.of(corpus.name, workspace.home)
+    made_by = {manifest.version: manifest.run for manifest in registry.versions()}
     if not deployment.get_id() or made_by.get(result.version or "") != workspace.run:
         return result
     if not asked:
@@ -60,8 +60,8 @@ def _carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[St
     """Do what the person said, if it can still be done: nights may have passed."""
     remark = f": {answer.remark}" if answer.remark else ""
 
-    def deed() -> tuple[Status, list[str]]:
-        live = read_live(workspace.models)
+    def action(update: Update) -> tuple[Status, list[str]]:
+        live = update.live
         if live.version == version and answer.go_live:
             return "unchanged", []  # approved on the command line meanwhile
         if live.version == version:
@@ -69,12 +69,12 @@ def _carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[St
         if live.pending != version:
             return "held", [f"version {version} no longer waits: {live.pending or live.version} took its place"]
         if answer.go_live:
-            approve(workspace.models)
+            update.approve()
             return "published", []
-        decline(workspace.models)
+        update.decline()
         return "held", [f"declined{remark}"]
 
-    return change(workspace.models, deed)
+    return ModelRegistry.of(workspace.corpus, workspace.home).change(action)
 
 
 def describe_candidate(workspace: Workspace, result: RunResult) -> str:

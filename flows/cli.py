@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from flows.faults import as_fault
-from schemas.errors import SettingsError, SourceError
+from schemas.errors import SettingsError, SourceError, StaleFile
 from schemas.run import EXIT_CODES, RunResult
 
 _INTERRUPTED = 130
@@ -37,7 +37,7 @@ def cli() -> None:
 @click.option("--source", metavar="FILE", multiple=True, help="File, folder or address of the rows; may be repeated.")
 @click.option("--test-source", metavar="FILE", help="Official held-out rows: never altered, never trained on.")
 @click.option("--questions", metavar="FILE", help="List of standard questions (columns id, text).")
-@click.option("--query-column", metavar="NAME", help="Column of the queries; found by common names otherwise.")
+@click.option("--query-column", metavar="NAME", multiple=True, help="Column of the queries; may be repeated.")
 @click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
 @click.option(
     "--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting, e.g. model.hidden_dims=[64]."
@@ -61,6 +61,8 @@ def run(corpora: Sequence[str], every: bool, processes: int, as_json: bool, **so
     if (every or len(corpora) > 1) and any(value for key, value in source.items() if key != "pairs"):
         raise click.UsageError("--source and what describes it go with one corpus")
     results = _run_all(processes, source["pairs"]) if every else [_run_one(name, source) for name in corpora]
+    for result in results:
+        _tell_files(result)
     if as_json:
         one = results[0].model_dump() if len(corpora) == 1 else {"runs": [r.model_dump() for r in results]}
         _print(json.dumps(one, ensure_ascii=False))
@@ -119,11 +121,12 @@ def _load(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSet
 
     here = Path.cwd()
     paths = [absolute(path, here) for path in source.get("source", ())]
+    columns = list(source.get("query_column", ()))
     given = {
         "path": (paths[0] if len(paths) == 1 else paths) or None,
         "test_path": source.get("test_source") and absolute(source["test_source"], here),
         "questions_path": source.get("questions") and absolute(source["questions"], here),
-        "query_column": source.get("query_column"),
+        "query_column": columns[0] if len(columns) == 1 else columns,
         "question_column": source.get("question_column"),
     }
     overrides = {"source": {key: value for key, value in given.items() if value}}
@@ -133,7 +136,7 @@ def _load(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSet
 @cli.command()
 @click.argument("corpus", required=False)
 @click.option("--source", metavar="FILE", multiple=True, help="File, folder or address of the rows; may be repeated.")
-@click.option("--query-column", metavar="NAME", help="Column of the queries; found by common names otherwise.")
+@click.option("--query-column", metavar="NAME", multiple=True, help="Column of the queries; may be repeated.")
 @click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
 @click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting.")
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
@@ -155,6 +158,7 @@ def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN
     outcome: Any = check_corpus(settings, return_state=True).result(raise_on_failure=False)
     if isinstance(outcome, BaseException):
         raise outcome
+    _tell_files(outcome)
     if as_json:
         _print(outcome.model_dump_json())
     else:
@@ -182,11 +186,11 @@ def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bo
     from tasks.retrieval.retriever import Retriever
 
     queries = [text] if text is not None else _read_lines(file or "-")
-    folder = _models(corpus)
+    registry = _registry(corpus)
     try:
-        found = Retriever(folder).search(queries, top)
+        found = Retriever(registry).search(queries, top)
     except NothingLive:
-        _known(folder)
+        _require_published(registry)
         raise
     for asked, hits in zip(queries, found, strict=True):
         if as_json:
@@ -202,33 +206,40 @@ def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bo
 @cli.command()
 @click.argument("corpus")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def models(corpus: str, as_json: bool) -> int:
+@click.option("--repair", is_flag=True, help="Rebuild a damaged live.json from the versions.")
+def models(corpus: str, as_json: bool, repair: bool) -> int:
     """List the versions of CORPUS, and what was live when, by which run and why; newest first.
 
-    What was live stays in that history when its version has been pruned (publish.keep_versions).
+    What was live stays in that history when its version has been pruned (publish.keep_versions). Damaged versions are
+    named on standard error; they are never live.
     """
     from schemas.errors import NothingLive
-    from tasks.mirror import follow
-    from tasks.publish.versions import read_live, read_versions
 
-    folder = _models(corpus)
-    follow(folder)
-    _known(folder)
-    live, versions = read_live(folder), read_versions(folder)
+    registry = _registry(corpus)
+    if repair:
+        _repair(registry)
+    registry.follow()
+    live, versions = registry.cached_live(), registry.cached_versions()
+    damaged = registry.cached_damaged() | _harmed_among(registry, (live.version, live.pending))
+    if not versions and not damaged:
+        _require_published(registry)
+    for why in damaged.values():
+        _complain(f"set aside: {why}")
     if not versions:
         raise NothingLive(f"no version of corpus {corpus!r} yet; make one: dssm run {corpus}")
     if as_json:
         found = {"versions": [v.model_dump() for v in versions], "history": [p.model_dump() for p in live.periods()]}
-        _print(json.dumps({"live": live.model_dump(), **found}, ensure_ascii=False))
+        _print(json.dumps({"live": live.model_dump(), **found, "damaged": damaged}, ensure_ascii=False))
         return 0
     withdrawn = {one.version for one in live.withdrawn}
     marks = {live.version: "live", live.pending: "awaits approval"}
     rows = []
     for v in reversed(versions):
         state = marks.get(v.version) or ("withdrawn" if v.version in withdrawn else "")
+        state += ", damaged" if v.version in damaged else ""
         rows.append([v.version, state, f"{v.recall_at_1:.3f}", f"{v.recall_at_10:.3f}", str(v.test_rows), v.run])
     _table(["version", "state", "recall@1", "recall@10", "test rows", "made by run"], rows)
-    kept = {v.version for v in versions}
+    kept = {v.version for v in versions} | damaged.keys()
     told = [
         [p.since, p.until or "now", p.version + ("" if p.version in kept else " (pruned)"), p.why, p.run or ""]
         for p in reversed(live.periods())
@@ -243,11 +254,9 @@ def models(corpus: str, as_json: bool) -> int:
 @click.option("--to", metavar="VERSION", help="Go back to this version; the one live before otherwise.")
 def rollback(corpus: str, to: str | None) -> int:
     """Take the live version of CORPUS back; the same inputs never publish it again."""
-    from tasks.mirror import change
-    from tasks.publish.versions import roll_back
-
-    folder = _models(corpus)
-    manifest = change(folder, lambda: roll_back(_known(folder), to))
+    registry = _registry(corpus)
+    _require_published(registry)
+    manifest = registry.change(lambda update: update.roll_back(to))
     _print(f"{corpus}: version {manifest.version} is live again (recall@10 {manifest.recall_at_10:.3f})")
     return 0
 
@@ -256,13 +265,11 @@ def rollback(corpus: str, to: str | None) -> int:
 @click.argument("corpus")
 def approve(corpus: str) -> int:
     """Make the version of CORPUS that waits for approval live."""
-    from tasks.mirror import change
-    from tasks.publish.versions import approve as approve_version
-
-    folder = _models(corpus)
-    manifest = change(folder, lambda: approve_version(_known(folder)))
+    registry = _registry(corpus)
+    _require_published(registry)
+    manifest = registry.change(lambda update: update.approve())
     _print(f"{corpus}: version {manifest.version} is live (recall@10 {manifest.recall_at_10:.3f})")
-    _announce_approved(folder, manifest)
+    _announce_approved(registry.folder, manifest)
     return 0
 
 
@@ -474,27 +481,53 @@ def _describe_failure(corpus: str, error: Exception) -> RunResult:
     return RunResult(status="rejected" if fault.exit_code == 2 else "failed", corpus=corpus, error=str(fault))
 
 
-def _models(corpus: str) -> Path:
+def _repair(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, imported late
+    """Rebuild live.json and say what answers now."""
+    name, live = registry.corpus, registry.repair()
+    if live is None:
+        _print(f"{name}: live.json is whole; nothing to repair")
+        return
+    _print(
+        f"{name}: live.json was rebuilt; live is {live.version or 'nothing'}, and {len(live.history)} change(s) of "
+        f"what was live are known. If that is not the right one: dssm rollback {name} --to VERSION"
+    )
+
+
+def _harmed_among(registry: Any, names: Sequence[str | None]) -> dict[str, str]:  # noqa: ANN401 - as above
+    """Return what is wrong with the files of some versions, by name; those of a store were checked when they came."""
+    found = dict[str, str]()
+    for name in names if not registry.has_store else ():
+        try:
+            if name:
+                registry.verify(name)
+        except StaleFile as error:
+            found[name] = str(error)
+    return found
+
+
+def _registry(corpus: str) -> Any:  # noqa: ANN401 - ModelRegistry, imported late
+    """Return the registry of a corpus; SettingsError where nothing was ever published, as far as this disk knows."""
     from flows.corpora import NAME
-    from schemas.workspace import default_home, models_root, store_address
+    from tasks.registry import ModelRegistry
 
     if not NAME.fullmatch(corpus):
         raise SettingsError(f"{corpus!r} is no name of a corpus: lower-case letters, digits, - and _ make one")
-    folder = models_root(default_home()) / corpus
-    return folder if store_address() else _known(folder)  # what a store has is known when it has been asked
+    registry = ModelRegistry.of(corpus)
+    if not registry.has_store:  # what a store has is known when it has been asked
+        _require_published(registry)
+    return registry
 
 
-def _known(folder: Path) -> Path:
-    """Return the folder of a corpus's versions; SettingsError where nothing was ever published."""
+def _require_published(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, imported late
+    """Refuse a corpus of which nothing was ever published."""
     from schemas.workspace import default_home
-    from tasks.mirror import POINTER, list_corpora
+    from tasks.registry import list_corpora
 
-    if not (folder / POINTER).is_file():
+    if not registry.exists():
         known = ", ".join(list_corpora(default_home())) or "none"
         raise SettingsError(
-            f"no model of corpus {folder.name!r} yet; there are: {known}. Make one: dssm run {folder.name}"
+            f"no model of corpus {registry.corpus!r} yet; there are: {known}. Make one: dssm run {registry.corpus}"
         )
-    return folder
 
 
 def _read_lines(file: str) -> list[str]:
@@ -575,6 +608,13 @@ def _print(text: str, end: str = "\n") -> None:
     except BrokenPipeError:  # `dssm query ... | head`: whoever reads has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+def _tell_files(result: RunResult) -> None:
+    """Say on standard error what was read of each file: the first thing to look at when rows are missing."""
+    for file in result.files:
+        sys.stderr.write(f"{file.tell()}\n")
+    sys.stderr.flush()
 
 
 def _complain(message: str) -> None:

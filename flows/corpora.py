@@ -13,9 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.errors import SettingsError
 from schemas.settings import CorpusSettings, use_new_names
-from schemas.workspace import CHECKOUT, default_home, models_root
-from tasks.mirror import fetch, follow, list_corpora
-from tasks.publish.versions import read_live
+from schemas.workspace import CHECKOUT, default_home
+from tasks.registry import ModelRegistry, list_corpora
 
 _PATHS = ("path", "test_path", "questions_path")  # of [source]
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
@@ -163,13 +162,13 @@ def _find_encoder(raw: Mapping[str, Any], base: Path) -> None:
 
 
 def _remembered(name: str) -> dict[str, Any]:
-    models = models_root(default_home()) / name
+    registry = ModelRegistry.of(name) if NAME.fullmatch(name) else None
     live = None
-    if NAME.fullmatch(name):
-        follow(models)
-        live = read_live(models)
+    if registry:
+        registry.follow()
+        live = registry.cached_live()
     version = live and (live.version or live.pending)
-    if not version:
+    if not registry or not version:
         known = sorted({*find_tomls(), *list_corpora(default_home())})
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else "."
@@ -177,7 +176,8 @@ def _remembered(name: str) -> dict[str, Any]:
             f"no corpus {name!r}{hint} Known: {', '.join(known) or 'none'}. Add data/corpora/{name}.toml, or give its "
             f"rows: dssm run {name} --source FILE"
         )
-    settings, _ = use_new_names(json.loads((fetch(models, version) / "settings.json").read_bytes()))
+    content = (registry.fetch(version, "settings.json") / "settings.json").read_bytes()
+    settings, _ = use_new_names(json.loads(content))
     return settings
 
 

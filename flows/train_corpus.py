@@ -76,6 +76,7 @@ def check_corpus(corpus: CorpusSettings) -> RunResult:
         test_rows=facts["test_rows"],
         classes=facts["classes"],
         quarantined=facts["quarantined"],
+        files=facts["files"],
         warnings=ingested.manifest.warnings + validated.manifest.warnings + (drift.warnings() if drift else []),
         seconds={"ingest": round(ingested.seconds, 3), "validate": round(validated.seconds, 3)},
     )

@@ -4,20 +4,62 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+Role = Literal["train", "test", "questions"]
+
 
 class SourceFile(BaseModel):
     """One file that was read, and how."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str  # as the settings name it
-    role: Literal["train", "test", "questions"]
-    format: Literal["csv", "jsonl", "parquet", "excel", "bundled"]
+    name: str  # as the settings name it; of a workbook with several tables, the sheet in brackets
+    role: Role
+    format: Literal["csv", "jsonl", "json", "parquet", "excel", "bundled", "imported"]
+    kind: str | None = None  # of another platform's export
     encoding: str | None = None  # None: not a text file
     delimiter: str | None = None  # None: not a CSV or TSV file
-    columns: list[str]  # the two that were read: query and standard question; of a list: id (if any) and text
+    sheet: str | None = None
+    header_line: int | None = None  # from 1; 0: names that stand in no line; None: it has no header
+    columns: list[str]  # of the queries, then of the standard question; of a list: id (if any), then text
+    why_query: str | None = None  # how these columns were found; None: there was no choice
+    why_question: str | None = None
+    payload_columns: list[str] = []  # kept beside the standard question
+    unused_columns: list[str] = []
     rows: int  # usable
     quarantined: int
+    reasons: dict[str, int] = {}  # rows set aside, by reason; most frequent first
+    samples: list[tuple[str, str]] = []  # the first three: query and standard question
+    notes: list[str] = []  # what was done to the rows
+
+    def tell(self) -> str:
+        """Return what was read of this file, for a terminal."""
+        how = [self.kind or self.format, self.encoding, self.delimiter and f"delimiter {self.delimiter!r}"]
+        how += [
+            self.sheet and f"sheet {self.sheet!r}",
+            f"header in line {self.header_line}" if self.header_line else None,
+        ]
+        told = [f"{self.name} ({self.role}): {', '.join(part for part in how if part)}"]
+        if self.columns and self.why_question:
+            queries, more = self.columns[:-1][:3], len(self.columns) - 4
+            names = (", ".join(map(repr, queries)) or "none") + (f" and {more} more" if more > 0 else "")
+            told.append(f"{'ids' if self.role == 'questions' else 'queries'}: {names} ({self.why_query})")
+            told.append(f"standard questions: {self.columns[-1]!r} ({self.why_question})")
+        aside = ", ".join(f"{count} × {reason}" for reason, count in self.reasons.items())
+        told.append(f"{self.rows} rows" + (f", {self.quarantined} set aside ({aside})" if aside else ""))
+        told += [f"kept beside: {', '.join(self.payload_columns)}"] if self.payload_columns else []
+        told += [f"not used: {_few(self.unused_columns)}"] if self.unused_columns else []
+        told += self.notes
+        told += [f"e.g. {_cut(query)} → {_cut(question)}" for query, question in self.samples]
+        return "\n    ".join(told)
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(map(_cut, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _cut(text: str) -> str:
+    line = " ".join("".join(one if one.isprintable() else " " for one in text).split())  # no escape sequence either
+    return line if len(line) <= 40 else line[:39] + "…"
 
 
 class IngestFacts(BaseModel):
@@ -31,6 +73,7 @@ class IngestFacts(BaseModel):
     quarantined: int  # training rows set aside
     quarantined_test: int
     reasons: dict[str, int]  # rows set aside, of both roles, by reason; most frequent first
+    without_query: int = 0  # standard questions of rows without a query: classes that are retrievable by their text
     unlisted_rows: int = 0  # training rows whose standard question is not in the owner's list
     files: list[SourceFile]
     warnings: list[str]

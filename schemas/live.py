@@ -1,8 +1,13 @@
 """live.json: which version answers now, what was live when and why, and what was withdrawn."""
 
-from typing import Literal
+import json
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+
+from schemas.paths import FolderName, RelativePath
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class WentLive(BaseModel):
@@ -10,9 +15,9 @@ class WentLive(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: str
+    version: FolderName
     at: str  # ISO 8601, UTC
-    why: Literal["published", "approved", "rolled back"]
+    why: Literal["published", "approved", "rolled back", "repaired"]
     run: str | None = None  # that made the version
 
 
@@ -21,7 +26,7 @@ class Withdrawn(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: str
+    version: FolderName
     candidate: str  # sha256 over the candidate's files
 
 
@@ -30,10 +35,44 @@ class Live(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: str | None = None
+    version: FolderName | None = None
     history: list[WentLive] = []  # oldest first
     withdrawn: list[Withdrawn] = []
-    pending: str | None = None  # version that waits for a person
+    pending: FolderName | None = None  # version that waits for a person
+
+    @classmethod
+    def parse(cls, content: bytes) -> Self:
+        """Read live.json; ValueError says in a few words what is wrong with it."""
+        live = parse_model(cls, content)
+        if missing := {"version", "history"} - live.model_fields_set:
+            raise ValueError(f"{' and '.join(sorted(missing))} missing")
+        return live
+
+    @classmethod
+    def salvage(cls, content: bytes) -> Self:
+        """Return as much of a damaged live.json as can be read; of nothing, an empty pointer."""
+        try:
+            raw = json.loads(content)
+        except (ValueError, RecursionError):
+            return cls()
+        if not isinstance(raw, dict):
+            return cls()
+        lists: dict[str, type[BaseModel]] = {"history": WentLive, "withdrawn": Withdrawn}
+        found: dict[str, Any] = {name: _valid(model, raw.get(name)) for name, model in lists.items()}
+        for name in ("version", "pending"):
+            try:
+                found[name] = cls.model_validate({name: raw.get(name)}).model_dump()[name]
+            except ValidationError:
+                continue
+        return cls.model_validate(found)
+
+    def in_order(self, manifests: "list[VersionManifest]") -> "list[VersionManifest]":
+        """Return versions, oldest first: in the order in which they were last live, whatever a clock said.
+
+        Before them those that never were, after them the one that waits for a person.
+        """
+        last = {entry.version: place for place, entry in enumerate(self.history)}
+        return sorted(manifests, key=lambda m: (m.version == self.pending, last.get(m.version, -1), m.made, m.version))
 
     def periods(self) -> list["LivePeriod"]:
         """Return what was live when, oldest first."""
@@ -61,12 +100,32 @@ class VersionManifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: str
+    version: FolderName
     corpus: str
     run: str
     made: str  # ISO 8601, UTC
     candidate: str  # sha256 over the candidate's files: equal candidates have equal ones
-    files: dict[str, str]  # path -> sha256
-    recall_at_1: float
-    recall_at_10: float
+    files: dict[RelativePath, str]  # path -> sha256
+    recall_at_1: FiniteFloat
+    recall_at_10: FiniteFloat
     test_rows: int
+
+
+def parse_model(model: type[_Model], content: bytes) -> _Model:
+    """Read a JSON file; ValueError says in a few words what is wrong with it."""
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise ValueError(f"{where}: {problem['msg']}" if where else problem["msg"] if content else "empty") from error
+
+
+def _valid(model: type[BaseModel], entries: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - of a damaged file
+    found = []
+    for entry in entries if isinstance(entries, list) else []:
+        try:
+            found.append(model.model_validate(entry).model_dump())
+        except ValidationError:
+            continue
+    return found

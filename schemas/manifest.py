@@ -1,17 +1,23 @@
 """Manifests: what a step left on disk, said so that the next one can check it before believing it."""
 
+import errno
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from schemas.errors import StaleFile
+from schemas.paths import RelativePath, join_inside
 
 SCHEMA_VERSION = 1
+_LOGGER = logging.getLogger("dssm.manifest")
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}  # of some network disks
 
 
 class FileEntry(BaseModel):
@@ -19,7 +25,7 @@ class FileEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str  # relative to the manifest's folder, with forward slashes
+    path: RelativePath  # to the manifest's folder, with forward slashes
     sha256: str
     bytes: int
     rows: int | None = None  # of a Parquet file
@@ -44,7 +50,7 @@ class StepManifest(BaseModel):
             StaleFile: a file is gone or altered.
         """
         for entry in self.files:
-            file = folder / entry.path
+            file = join_inside(folder, entry.path)
             if not file.is_file():
                 raise StaleFile(f"{file} is gone, though {folder / 'manifest.json'} names it; run the step again")
             if file.stat().st_size != entry.bytes or hash_file(file) != entry.sha256:
@@ -104,9 +110,18 @@ def write_atomically(file: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside `folder` survive a power cut."""
+    """Make renames inside `folder` survive a power cut; some network disks cannot, which is warned about once."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+        _warn_without_sync()
     finally:
         os.close(descriptor)
+
+
+@cache
+def _warn_without_sync() -> None:
+    _LOGGER.warning("this disk cannot sync folders: after a power cut the newest files may be missing")

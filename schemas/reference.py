@@ -10,8 +10,9 @@ from schemas.settings import Bound, CorpusSettings, Section
 
 _HEAD = """# Settings
 
-A corpus is one TOML, `data/corpora/<name>.toml`; only what differs from the defaults stands in it. `--set section.key=value`
-changes a value for one run; `null` empties one. An unknown key is refused, and the nearest known one named.
+A corpus is one TOML, `data/corpora/<name>.toml`; only what differs from the defaults stands in it.
+`--set section.key=value` changes a value for one run; `null` empties one. An unknown key is refused, and the nearest
+known one named.
 
 Made by `dssm settings > docs/settings.md`; a test compares it with `schemas/settings.py`.
 """

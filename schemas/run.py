@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.ingest import SourceFile
+
 Status = Literal["published", "unchanged", "held", "awaiting_approval", "checked", "rejected", "failed"]
 
 EXIT_CODES: dict[Status, int] = {
@@ -32,6 +34,7 @@ class RunResult(BaseModel):
     test_rows: int | None = None
     classes: int | None = None
     quarantined: int | None = None
+    files: list[SourceFile] = []  # what was read of each
     warnings: list[str] = []
     recall_at_1: float | None = None
     recall_at_5: float | None = None

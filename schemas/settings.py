@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from schemas.expectations import check_expectation
 from schemas.language import Language
 from schemas.training import Cause
 
@@ -45,6 +46,7 @@ class Section(BaseModel):
         json_schema_extra=_shape_form,
     )
     RENAMED: ClassVar[Mapping[str, str]] = {}  # names of earlier versions, by which published models still speak
+    REMOVED: ClassVar[Mapping[str, str]] = {}  # settings of earlier versions, with why each has gone
 
     @model_validator(mode="before")
     @classmethod
@@ -54,7 +56,8 @@ class Section(BaseModel):
     @classmethod
     def _with_new_names(cls, data: dict[str, Any]) -> dict[str, Any]:
         renamed = {cls.RENAMED[key]: value for key, value in data.items() if key in cls.RENAMED}
-        return renamed | {key: value for key, value in data.items() if key not in cls.RENAMED}
+        old = {*cls.RENAMED, *cls.REMOVED}
+        return renamed | {key: value for key, value in data.items() if key not in old}
 
 
 class Source(Section):
@@ -72,7 +75,11 @@ class Source(Section):
         default=None,
         description="Optional list of standard questions (columns id, text): stable ids, and classes without rows.",
     )
-    query_column: str | None = Field(default=None, description="Column of the queries; empty: found by common names.")
+    query_column: str | list[str] | None = Field(
+        default=None,
+        description="Column of the queries, or several, or a pattern such as 相似问*; a number is the place of a "
+        "column in a table without a header; empty: found by common names.",
+    )
     question_column: str | None = Field(
         default=None, description="Column of the standard questions; empty: found by common names."
     )
@@ -80,7 +87,23 @@ class Source(Section):
     delimiter: str | None = Field(
         default=None, min_length=1, max_length=1, description="Delimiter of text files; empty: detected."
     )
-    sheet: str | None = Field(default=None, description="Sheet of an Excel file; empty: the first.")
+    sheet: str | list[str] | None = Field(
+        default=None,
+        description="Sheet of a workbook, or several, or '*'; empty: all visible sheets that have the columns.",
+    )
+    split: str | list[str] = Field(
+        default="auto",
+        description="Several similar questions in one cell: 'auto' splits where the column is sure to hold lists, "
+        "'none' never, 'lines' at line breaks; else the separators, as the characters of a text or as a list.",
+    )
+    markup: Literal["keep", "strip"] = Field(
+        default="keep", description="HTML tags and entities in queries: kept and told, or stripped."
+    )
+    fill_down: Literal["auto", "none"] = Field(
+        default="auto",
+        description="Rows without a standard question take the one above where each stands once, as merged cells do "
+        "when exported; 'none': they are set aside.",
+    )
 
 
 class Text(Section):
@@ -136,11 +159,16 @@ class Bound(Section):
 
 
 class CustomExpectation(Section):
-    """Any Great Expectations expectation, run on the rows (columns query, standard_question, ...)."""
+    """An expectation of `schemas.expectations`, run on the rows (columns query, standard_question, ...)."""
 
     type: str = Field(description="Snake-case name, e.g. 'expect_column_value_lengths_to_be_between'.")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of the expectation.")
     severity: Severity = Field(default="warning", description="critical ends the run; warning and info travel on.")
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Self:
+        check_expectation(self.type, self.kwargs)
+        return self
 
 
 def _number_is_stop(value: Any) -> Any:  # noqa: ANN401 - raw input of any shape
@@ -195,6 +223,8 @@ class DriftBounds(Section):
 class Validation(Section):
     """What the corpus must satisfy. Every bound has two levels, warn and stop."""
 
+    REMOVED = {"data_docs": "findings.parquet, the report and the UI show what was found"}
+
     small_class_rows: int = Field(default=3, ge=1, description="A class with at most so many rows is small, in rows.")
     max_query_characters: int = Field(
         default=300, ge=1, description="A longer query counts as over-long, in characters."
@@ -225,9 +255,9 @@ class Validation(Section):
     max_order_z: Bound = _at_most("z of order by standard question, before the shuffle", warn=6)
     drift: DriftBounds = Field(default_factory=DriftBounds, description="Against the live version's corpus.")
     expectations: list[CustomExpectation] = Field(
-        default_factory=list, description="Further Great Expectations expectations on the rows."
+        default_factory=list,
+        description="Further expectations on the rows, of Great Expectations; docs/production.md lists them.",
     )
-    data_docs: bool = Field(default=False, description="Also write Great Expectations' Data Docs beside the run.")
 
 
 class Split(Section):
@@ -631,7 +661,7 @@ def _missing(section: type[BaseModel], data: dict[str, Any], prefix: str = "") -
 
 
 def use_new_names(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return raw settings with the names of today, and a sentence for each name of an earlier version.
+    """Return raw settings as this version has them, and a sentence for each that was renamed or removed since.
 
     Raises:
         ValueError: a setting is given by both of its names.
@@ -643,6 +673,9 @@ def _use_new_names(section: type[Section], raw: Mapping[str, Any], prefix: str) 
     fields = {field.alias or name: field for name, field in section.model_fields.items()}
     renamed, notes = dict[str, Any](), list[str]()
     for key, value in raw.items():
+        if key in section.REMOVED:
+            notes.append(f"{prefix}{key} is no setting any more, and is ignored: {section.REMOVED[key]}; remove it")
+            continue
         name = section.RENAMED.get(key, key)
         if name != key:
             if name in raw:

@@ -63,6 +63,17 @@ class Measured(BaseModel):
     seconds: float  # of this study; little where the steps were re-used
     reused: bool
 
+    @property
+    def early_share(self) -> float:
+        """Share of the whole fall of the loss that the first three epochs brought."""
+        whole = self.first_loss - min(self.losses)
+        return (self.first_loss - min(self.losses[:3])) / whole if whole > 0 else 0.0
+
+    @property
+    def reached_share(self) -> float:
+        """Share of the reachable fall of the loss that was reached."""
+        return self.loss_fall / self.reachable_fall if self.reachable_fall else 0.0
+
     def epochs_until(self, share: float) -> int | None:
         """Return after how many epochs the reducible loss had fallen by `share`; None: never."""
         whole = self.first_loss - self.floor

@@ -24,6 +24,14 @@ STANDARD_QUESTIONS = pa.schema(
     metadata={"grain": "one standard question, sorted by text"},
 )
 
+PAYLOAD = pa.schema(
+    [
+        pa.field("standard_question", pa.string(), nullable=False),  # one of STANDARD_QUESTIONS
+        pa.field("payload", pa.string(), nullable=False),  # JSON: column to the first cell that is not blank
+    ],
+    metadata={"grain": "one standard question with an answer, a category, a state or a validity, sorted by text"},
+)
+
 GOLDEN = pa.schema(
     [
         pa.field("query", pa.string(), nullable=False),  # as given

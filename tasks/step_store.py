@@ -19,13 +19,14 @@ from pydantic import ValidationError
 
 from schemas.errors import StaleFile
 from schemas.manifest import StepManifest
+from schemas.paths import join_inside
 from schemas.workspace import Workspace
+from tasks.retention import ABANDONED, choose_surplus
 from tasks.store import Listed, Store, open_store
 
 _MANIFEST = "manifest.json"
 _LOGGER = logging.getLogger("dssm.steps")
 _IN_PROGRESS = timedelta(days=1)  # a step may belong to a run that is still at work
-_ABANDONED = timedelta(days=14)  # a run that came to no end
 
 
 def fetch_step(workspace: Workspace, step: str, key: str) -> tuple[StepManifest, str] | None:
@@ -96,7 +97,7 @@ def find_run(workspace: Workspace, suffix: str) -> str | None:
     runs = [run for run in store.children(f"runs/{workspace.corpus}") if run.endswith(suffix)] if store else []
     if not store or not runs:
         return None
-    found = workspace.model_copy(update={"run": runs[-1]})
+    found = workspace.model_copy(update={"run": join_inside(workspace.runs, runs[-1]).name})
     files = [name for name in ("run.json", "comparison.json") if store.tag(f"{_run(found)}/{name}")]
     found.root.mkdir(parents=True, exist_ok=True)
     if files:
@@ -112,9 +113,8 @@ def prune(workspace: Workspace, keep: int, spare: Set[str] = frozenset()) -> Non
     if (store := open_store()) is None:
         return
     runs, steps = (_group(store, f"{kind}/{workspace.corpus}") for kind in ("runs", "steps"))
-    ended = [run for run in sorted(runs) if "run.json" in runs[run] or _is_older(runs[run], _ABANDONED)]
-    others = [run for run in ended if run != workspace.run]
-    surplus = [run for run in others if run not in spare][: max(0, len(others) + 1 - keep)]
+    ended = [run for run in runs if "run.json" in runs[run] or _is_older(runs[run], ABANDONED)]
+    surplus = choose_surplus(ended, workspace.run, keep, spare)
     held = {name.removesuffix(".json") for run in runs if run not in surplus for name in runs[run]}
     doomed = [f"{_run(workspace, run)}/{name}" for run in surplus for name in runs[run]]
     for step in steps:

@@ -7,7 +7,6 @@ hard-linked into this one, so that pruning one run never breaks another. Where m
 that another one has finished is got from there, and verified likewise.
 """
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -26,6 +25,7 @@ from pydantic import ValidationError
 from schemas.errors import CorpusRejected, PipelineError, StaleFile
 from schemas.manifest import StepManifest, canonical_json, hash_json, list_files, sync_folder
 from schemas.workspace import CHECKOUT, Workspace
+from tasks.locks import take_lock
 from tasks.step_store import fetch_step, keep_folder, keep_step
 
 
@@ -112,9 +112,9 @@ def run_step(workspace: Workspace, step: str, inputs: Mapping[str, Any], make: M
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
-    """Return the sha256 of the sources that steps are made of: another version never re-uses this one's files."""
+    """Return the sha256 of what steps are made of: code, templates and the words of the bundled corpora."""
     digest = hashlib.sha256()
-    for package in ("schemas", "tasks"):
+    for package in ("data/bundled", "schemas", "tasks"):
         for file in sorted((CHECKOUT / package).rglob("*")):
             if file.suffix in {".py", ".j2", ".toml"}:
                 digest.update(canonical_json({"file": file.relative_to(CHECKOUT).as_posix()}) + file.read_bytes())
@@ -167,16 +167,6 @@ def _lock(folder: Path) -> int | None:
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+            return take_lock(folder / "lock", wait=False)
         except (FileNotFoundError, FileExistsError):
             continue  # the run that held it has just finished and deleted the folder, between two looks at it
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(lock).st_ino == os.stat(folder / "lock").st_ino:
-                return lock
-        except BlockingIOError:
-            os.close(lock)
-            return None
-        except FileNotFoundError:
-            pass  # likewise, after it was opened: what is locked is no longer there
-        os.close(lock)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import MachineFault, PipelineError, SettingsError, StaleFile
+from schemas.paths import join_inside
 from schemas.workspace import store_address, store_server
 
 _SCHEMES = ("s3://", "s3a://")
@@ -122,17 +123,17 @@ class Store:
     def push(self, folder: Path, path: str, files: Sequence[str]) -> None:
         """Put files of a local folder below `path`, in any order."""
         with self._asking() as remote:
-            here, there = [str(folder / file) for file in files], [self._full(f"{path}/{file}") for file in files]
+            here, there = self._pairs(folder, path, files)
             remote.put(here, there, batch_size=_AT_ONCE)
 
     def pull(self, path: str, folder: Path, files: Sequence[str]) -> None:
         """Get objects below `path` into a local folder.
 
         Raises:
-            StaleFile: one is gone.
+            StaleFile: one is gone, or has a path that leads out of the folder.
         """
         with self._asking() as remote:
-            here, there = [str(folder / file) for file in files], [self._full(f"{path}/{file}") for file in files]
+            here, there = self._pairs(folder, path, files)
             try:
                 remote.get(there, here, batch_size=_AT_ONCE)
             except FileNotFoundError as error:
@@ -166,6 +167,10 @@ class Store:
                     return False
                 raise
         return True
+
+    def _pairs(self, folder: Path, path: str, files: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Return where files lie here and there."""
+        return [str(join_inside(folder, file)) for file in files], [self._full(f"{path}/{file}") for file in files]
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from tasks.retrieval.features import Tokeniser
 from tasks.retrieval.normalise import normalise_all
-from tasks.retrieval.vocabulary import Rows, Vocabulary
+from tasks.retrieval.vocabulary import Vocabulary
 
 Tokenise = Callable[[str], Sequence[str]]
 
@@ -117,22 +117,18 @@ class TfidfNeighbour:
 
     def __init__(
         self,
-        rows: Rows,
+        rows: sparse.csr_array,
         classes: npt.NDArray[np.integer],
         n_classes: int,
         vocabulary: Vocabulary,
         tokeniser: Tokeniser,
     ) -> None:
         self._vocabulary, self._tokeniser = vocabulary, tokeniser
-        self._index = LexicalIndex(self._csr(rows), classes, n_classes)
+        self._index = LexicalIndex(rows, classes, n_classes)
 
     def scores(self, queries: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the score of every class for every query, shape (queries, classes)."""
-        return self._index.scores(self._csr(self._vocabulary.rows(normalise_all(queries), self._tokeniser)))
-
-    def _csr(self, rows: Rows) -> sparse.csr_array:
-        shape = (len(rows), len(self._vocabulary.features))
-        return sparse.csr_array((rows.weights, rows.columns, rows.offsets), shape=shape)
+        return self._index.scores(self._vocabulary.rows(normalise_all(queries), self._tokeniser))
 
 
 def terms_matrix(texts: Iterable[Sequence[str]], vocabulary: dict[str, int], *, grow: bool = False) -> sparse.csr_array:

@@ -21,7 +21,7 @@ from tasks.evaluate.shards import rank_in_shards
 from tasks.retrieval.features import Tokeniser
 from tasks.retrieval.normalise import normalise
 from tasks.retrieval.retriever import Model
-from tasks.retrieval.vocabulary import Rows, Vocabulary
+from tasks.retrieval.vocabulary import Vocabulary, rows_from_lists
 
 TRAIN_ROWS = 250_000  # what baselines index: 2 GB at 100 features a row
 _BASELINE_CELLS = 1 << 32  # products of a test row and a text: some minutes
@@ -154,7 +154,7 @@ def _baselines(prepared: Prepared, settings: CorpusSettings) -> dict[str, Scorer
         return pa.chunked_array(prepared.train[column].chunks + prepared.classes[column].chunks)
 
     words = ([known[n] for n in text] for text in both("words").to_pylist())
-    rows = Rows.from_lists(both("features"), both("weights"))
+    rows = rows_from_lists(both("features"), both("weights"), len(vocabulary.features))
     return {
         "bm25": bm25(words, owner, n_classes, lambda query: tokeniser.words(normalise(query))),
         "tfidf": TfidfNeighbour(rows, owner, n_classes, vocabulary, tokeniser),

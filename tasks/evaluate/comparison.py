@@ -17,13 +17,15 @@ from tasks.evaluate.golden import ask_golden
 from tasks.evaluate.measure import TestRows, rank_rows
 from tasks.evaluate.metrics import by_class_size, compare_by_class_size, measure
 from tasks.evaluate.seen import was_trained_on
-from tasks.mirror import fetch
-from tasks.retrieval.retriever import Model, live_version
+from tasks.registry import ModelRegistry
+from tasks.retrieval.retriever import Model
 
 _LOGGER = logging.getLogger("dssm.evaluate")
 
 
-def compare(corpus: CorpusSettings, workspace: Workspace, prepared: Path, evaluated: Path) -> Comparison | None:
+def compare(
+    corpus: CorpusSettings, workspace: Workspace, registry: ModelRegistry, prepared: Path, evaluated: Path
+) -> Comparison | None:
     """Return the comparison with what is live at this moment, and write comparison.json; None: nothing can be compared.
 
     A live version that is damaged, or of an older format, must not bar its successor: the baselines are then the bar.
@@ -31,19 +33,21 @@ def compare(corpus: CorpusSettings, workspace: Workspace, prepared: Path, evalua
     Args:
         corpus: the settings.
         workspace: of this run.
+        registry: of the corpus.
         prepared: folder of prepare.
         evaluated: folder of evaluate.
     """
     file = workspace.root / "comparison.json"
     file.unlink(missing_ok=True)  # of a version that was live a moment ago
-    if (live := live_version(workspace.models)) is None:
+    if (live := registry.live().version) is None:
         return None
     try:  # with a store, its files are got first
-        model = Model(fetch(workspace.models, live))
-    except (StaleFile, OSError, ValueError, KeyError) as error:
+        folder = registry.fetch(live)
+        model = Model(folder)
+    except StaleFile as error:
         _LOGGER.warning("live version %s cannot be read and is not compared: %s", live, error)
         return None
-    comparison = compare_with_live(prepared, evaluated / "ranked.parquet", model, workspace.models / live, corpus)
+    comparison = compare_with_live(prepared, evaluated / "ranked.parquet", model, folder, corpus)
     if (asked := workspace.step("golden") / "golden.parquet").exists():
         golden = ask_golden(model, pq.read_table(asked), corpus.publish.golden_top)
         comparison = comparison.model_copy(update={"golden": golden})

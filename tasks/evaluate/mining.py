@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from schemas.errors import SettingsError
 from schemas.tables import MINED
-from tasks.mirror import fetch
+from tasks.registry import ModelRegistry
 from tasks.retrieval.ranking import ranking
 from tasks.retrieval.retriever import Model
 
@@ -19,20 +19,21 @@ _DEPTH = 32  # standard questions kept per row, before near-duplicates go
 _BLOCK = 1024  # queries scored at once
 
 
-def find_version(models: Path, version: str) -> Path:
+def find_version(registry: ModelRegistry, version: str) -> Path:
     """Return the folder of a published version.
 
     Raises:
-        SettingsError: there is none of that name below `models`.
+        SettingsError: the corpus has none of that name.
+        StaleFile: it is damaged.
     """
-    known = sorted(manifest.parent.name for manifest in models.glob("[!.]*/manifest.json"))
+    known = sorted([*(manifest.version for manifest in registry.versions()), *registry.damaged()])
     if version not in known:
         listed = f"its versions are {', '.join(known)}" if known else "it has none yet"
         raise SettingsError(
-            f"negatives.mined_from = {version!r} is no version of corpus {models.name!r}: {listed}; name one of them, "
-            "or leave it empty to draw at random only"
+            f"negatives.mined_from = {version!r} is no version of corpus {registry.corpus!r}: {listed}; name one of "
+            "them, or leave it empty to draw at random only"
         )
-    return fetch(models, version)
+    return registry.fetch(version)
 
 
 def mine_negatives(version: Path, ingested: Path, file: Path) -> int:

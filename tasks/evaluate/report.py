@@ -140,7 +140,7 @@ def render_report(
             sentence=describe_convergence(training.convergence, words),
             advice=words.say(training.reachability.told) if training.reachability.told else "",
             works={"works": WORKS, "good": GOOD},
-            settings=list(list_settings(settings)),
+            settings=list(list_settings(settings, words)),
             plots=_draw(evaluation, training, verdict, settings, others, by_size, facts.history),
         )
     )
@@ -194,9 +194,22 @@ def find_best_baseline(evaluation: Evaluation) -> tuple[str, Metrics] | None:
     return max(evaluation.baselines.items(), key=lambda item: item[1].recall_at_10.value, default=None)
 
 
-def list_settings(settings: CorpusSettings) -> Iterator[Setting]:
-    """Yield every setting with its default, in the order of the settings file."""
-    return _walk(settings, None, "")
+def list_settings(settings: CorpusSettings, words: Words | None = None) -> Iterator[Setting]:
+    """Yield every setting with its default, in the order of the settings file; None: described in English."""
+    for setting in _walk(settings, None, ""):
+        if words and words.language != "en":
+            setting = dataclasses.replace(setting, description=_describe(setting.key, words))
+        yield setting
+
+
+def _describe(key: str, words: Words) -> str:
+    """Return what the catalogue says of a setting; the two levels of a bound share one text."""
+    bound, _, level = key.rpartition(".")
+    if about := words.entries.get(f"settings.{key}"):
+        return about
+    about = words.entries.get(f"settings.{bound}", "")
+    kind = "hold" if level == "stop" and bound.startswith("publish.") else level
+    return words(f"setting.{kind}", about=about) if about else ""
 
 
 def _walk(section: BaseModel, defaults: BaseModel | None, prefix: str, about: str = "") -> Iterator[Setting]:

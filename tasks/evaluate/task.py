@@ -21,7 +21,7 @@ from tasks.evaluate.comparison import compare
 from tasks.evaluate.mining import find_version, mine_negatives
 from tasks.evaluate.plots import plot_loss, to_data_uri
 from tasks.evaluate.report import summarise
-from tasks.mirror import refresh
+from tasks.registry import ModelRegistry
 from tasks.steps import Made, StepRun, run_step
 
 
@@ -47,8 +47,8 @@ def evaluate(
 
     step = run_step(workspace, "evaluate", inputs, make)
     evaluation = Evaluation.model_validate_json((step.folder / "evaluation.json").read_bytes())
-    refresh(workspace.models)
-    comparison = compare(corpus, workspace, prepared.folder, step.folder)
+    registry = ModelRegistry.of(corpus.name, workspace.home)
+    comparison = compare(corpus, workspace, registry, prepared.folder, step.folder)
     training = TrainingReport.model_validate_json((trained.folder / "training.json").read_bytes())
     _show(corpus, evaluation, training, comparison)
     get_run_logger().info("%s: %s", corpus.name, summarise(evaluation, corpus.language))
@@ -58,8 +58,8 @@ def evaluate(
 @task(task_run_name="mine-{corpus.name}")
 def mine(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) -> StepRun:
     """Write what the version of `negatives.mined_from` ranks highest but wrong, for prepare to draw from."""
-    refresh(workspace.models)
-    version = find_version(workspace.models, str(corpus.negatives.mined_from))
+    registry = ModelRegistry.of(corpus.name, workspace.home)
+    version = find_version(registry, str(corpus.negatives.mined_from))
     inputs = {"ingested": ingested.manifest.key, "version": hash_file(version / "manifest.json")}
 
     def make(folder: Path, _: Path) -> Made:

@@ -3,87 +3,23 @@
 Reads folders and the first bytes of files, never a table.
 """
 
-import bz2
 import difflib
-import gzip
 import hashlib
-import lzma
 import os
 import re
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
 
 import fsspec
 
 from schemas.errors import SourceError
 from schemas.settings import Source
+from tasks.ingest.importers import find_importer
+from tasks.ingest.input_file import InputFile, reading
 
 BUNDLED = "bundled:"
+_DEEPEST = 3  # folders below each other in one export
 _TABLES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".xlsm")
-_COMPRESSED = (".gz", ".bz2", ".xz")
-_DECOMPRESSORS: tuple[tuple[bytes, Any], ...] = (
-    (b"\x1f\x8b", gzip.open),
-    (b"BZh", bz2.open),
-    (b"\xfd7zXZ\x00", lzma.open),
-)
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """One file of a source. `filesystem` is None for a bundled corpus, which lies nowhere."""
-
-    name: str  # as the settings name it, for messages and the column `source`
-    path: str
-    filesystem: fsspec.AbstractFileSystem
-    direct: bool = True  # named itself, not found in a folder or by a glob
-
-    @property
-    def suffix(self) -> str:
-        """The last suffix in lower case, that of a compression left out."""
-        suffixes = [suffix.lower() for suffix in PurePosixPath(self.path).suffixes]
-        if suffixes and suffixes[-1] in _COMPRESSED:
-            suffixes.pop()
-        return suffixes[-1] if suffixes else ""
-
-    @property
-    def bundled(self) -> bool:
-        """Whether the rows come from our own generator."""
-        return self.filesystem is None
-
-    def open_raw(self) -> IO[bytes]:
-        """Open the bytes as they lie there."""
-        stream: IO[bytes] = self.filesystem.open(self.path, "rb")
-        return stream
-
-    def open(self) -> IO[bytes]:
-        """Open the bytes, decompressed if they are gzip, bzip2 or xz, whatever the name says."""
-        stream = self.open_raw()
-        magic = stream.read(6)
-        stream.seek(0)
-        for prefix, decompress in _DECOMPRESSORS:
-            if magic.startswith(prefix):
-                opened: IO[bytes] = decompress(stream, "rb")
-                return opened
-        return stream
-
-
-@contextmanager
-def reading(file: InputFile) -> Iterator[None]:
-    """Turn what goes wrong with the bytes of `file`, not with the network, into a SourceError."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise SourceError(f"{file.name} is gone; it was there a moment ago. Run again when it is back") from error
-    except PermissionError as error:
-        raise SourceError(f"{file.name} may not be read by this user; change its permissions") from error
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise SourceError(
-            f"{file.name} is compressed, and torn: {str(error).lower()}. Copy or export it again"
-        ) from error
 
 
 def find_files(addresses: str | Sequence[str], base: Path, setting: str = "source.path") -> list[InputFile]:
@@ -140,6 +76,10 @@ def digest(file: InputFile, seed: int = 0) -> str:
     if file.bundled:
         return hashlib.sha256(f"{file.path} {seed}".encode()).hexdigest()
     sha256 = hashlib.sha256()
+    for part in file.parts:
+        sha256.update(f"{part.name} {digest(part)}\n".encode())
+    if file.parts:
+        return sha256.hexdigest()
     with reading(file), file.open_raw() as stream:
         while block := stream.read(1 << 20):
             sha256.update(block)
@@ -189,6 +129,9 @@ def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str)
     visible = [name for name in names if not PurePosixPath(name).name.startswith((".", "_", "~$"))]
     prefix = address.rstrip("/")
     files = [InputFile(f"{prefix}/{PurePosixPath(name).name}", name, filesystem, direct=False) for name in visible]
+    whole = InputFile(address, folder, filesystem, parts=_below(prefix, filesystem, folder))
+    if find_importer(whole, b""):
+        return [whole]
     tables = [file for file in files if file.suffix in _TABLES]
     if not tables:
         inside = ", ".join(PurePosixPath(name).name for name in names[:5]) or "no files"
@@ -197,6 +140,18 @@ def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str)
             f"{', '.join(_TABLES)}, or such a name and .gz. For tables in its subfolders, give {address}/**/*.csv"
         )
     return tables
+
+
+def _below(prefix: str, filesystem: fsspec.AbstractFileSystem, folder: str) -> tuple[InputFile, ...]:
+    """Return the files of a folder and of its subfolders, hidden ones left out, sorted by name."""
+    root = folder.rstrip("/") + "/"
+    names = sorted(filesystem.find(folder, maxdepth=_DEEPEST))
+    inside = [name.removeprefix(root) for name in names]
+    return tuple(
+        InputFile(f"{prefix}/{relative}", name, filesystem, direct=False)
+        for name, relative in zip(names, inside, strict=True)
+        if not any(part.startswith((".", "_", "~$")) for part in relative.split("/"))
+    )
 
 
 def _fixed(pattern: str) -> str:

@@ -3,8 +3,9 @@
 Equal sources, settings and seed give equal bytes.
 """
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,12 +17,14 @@ import pyarrow.parquet as pq
 from schemas.errors import CorpusRejected, SourceError
 from schemas.ingest import IngestFacts, SourceFile
 from schemas.settings import Source
-from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
-from tasks.ingest.addresses import BUNDLED, InputFile, find_files, find_training_files, fingerprint
-from tasks.ingest.columns import find_columns
+from schemas.tables import PAYLOAD, QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
+from tasks.ingest.addresses import find_files, find_training_files, fingerprint
+from tasks.ingest.input_file import InputFile
+from tasks.ingest.melting import shorten
 from tasks.ingest.question_list import QuestionList, find_question_list, read_question_list
-from tasks.ingest.readers import BATCH_ROWS, BadRow, Batch, Table, open_table
-from tasks.ingest.sifting import REMEDIES, sift
+from tasks.ingest.sifting import EMPTY_QUERY, REMEDIES, SURROGATE, is_usable_class, sift
+from tasks.ingest.sources import OpenedSource, describe_source, open_sources
+from tasks.ingest.tables import BATCH_ROWS, BadRow, Pairs
 from tasks.retrieval.normalise import normalise
 
 __all__ = ["fingerprint", "ingest_corpus"]
@@ -30,6 +33,7 @@ Role = Literal["train", "test"]
 Progress = Callable[[int], None]
 
 _EXAMPLES = 3
+_NULL_WORDS = ("nan", "null", "none", "n/a", "na", "#n/a", "<na>", "nat", "undefined")
 
 
 @dataclass
@@ -42,6 +46,11 @@ class _Tally:
     examples: dict[str, list[str]] = field(default_factory=dict)
     files: list[SourceFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    payload: dict[str, dict[str, str]] = field(default_factory=dict)  # by class and column
+    waiting: dict[str, tuple[str, BadRow]] = field(
+        default_factory=dict
+    )  # rows without a query, of classes without rows
+    samples: list[tuple[str, str]] = field(default_factory=list)  # of the file that is read now
     rows: int = 0
 
     @property
@@ -52,8 +61,8 @@ class _Tally:
         self.reasons[row.reason] += 1
         examples = self.examples.setdefault(row.reason, [])
         if len(examples) < _EXAMPLES:
-            text = " | ".join(cell.strip() for cell in (row.first, row.second) if cell and cell.strip())
-            examples.append(f"{name} line {row.line}" + (f" {_shorten(text)!r}" if text else ""))
+            text = " | ".join(cell.strip() for cell in (row.query, row.question) if cell and cell.strip())
+            examples.append(f"{name} line {row.line}" + (f" {shorten(text)!r}" if text else ""))
 
     def describe_reasons(self) -> str:
         """Return each reason with its count, examples and remedy, the most frequent first."""
@@ -128,7 +137,10 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
     if unlisted:
         _refuse_clash(unlisted, ids, str(source.questions_path))
         warnings.append(_describe_unlisted(unlisted, str(source.questions_path)))
-    classes = _write_standard_questions(folder / "standard_questions.parquet", train.class_rows, ids)
+    class_rows = train.class_rows | dict.fromkeys(train.waiting, 0)
+    classes = _write_standard_questions(folder / "standard_questions.parquet", class_rows, ids)
+    _write_payload(folder / "payload.parquet", train.payload, {*class_rows, *ids})
+    warnings += [*_describe_null_words(train.class_rows), *_describe_without_query(train.waiting)]
     for tally in (train, test):
         if tally.quarantined:
             warnings.append(
@@ -142,6 +154,7 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
         quarantined=train.quarantined,
         quarantined_test=test.quarantined,
         reasons=dict((train.reasons + test.reasons).most_common()),
+        without_query=len(train.waiting),
         unlisted_rows=sum(unlisted.values()),
         files=[*train.files, *test.files, *([listed.file] if listed else [])],
         warnings=[*warnings, *train.warnings, *test.warnings],
@@ -175,21 +188,18 @@ def _read_role(
     known_classes: set[str] = set()
     empty = []
     for file in files:
-        before = tally.rows, tally.quarantined
-        table = _open(file, source, seed)
-        for batch in table.batches:
-            _take(tally, file.name, batch, known_classes, questions, quarantine)
-            report.add(len(batch.lines) + len(batch.bad))
-        rows, quarantined = tally.rows - before[0], tally.quarantined - before[1]
-        if rows + quarantined == 0:
-            empty.append(f"{file.name} {'has a header and no rows' if table.columns else 'is empty'}")
-        tally.files.append(_describe_file(file, tally.role, table, rows, quarantined))
-        if table.columns and table.columns.passed_over:
-            tally.warnings.append(
-                f"{file.name}: read the columns {' and '.join(map(repr, table.columns.names))}, though "
-                f"{', '.join(map(repr, table.columns.passed_over))} could be meant too; "
-                "name them with --query-column and --question-column"
-            )
+        for opened in open_sources(file, source, seed):
+            before = tally.rows, tally.reasons.copy()
+            tally.samples = []
+            for pairs in opened.pairs:
+                _take(tally, opened.name, pairs, known_classes, questions, quarantine)
+                report.add(len(pairs.lines) + len(pairs.bad))
+            rows, reasons = tally.rows - before[0], tally.reasons - before[1]
+            if rows + reasons.total() + len(tally.waiting) == 0:
+                empty.append(f"{opened.name} {'has a header and no rows' if opened.layout else 'is empty'}")
+            tally.files.append(describe_source(opened, tally.role, rows, reasons, tally.samples))
+            tally.warnings += [*opened.warnings, *_describe_rivals(opened)]
+    _settle_waiting(tally, quarantine)
     if tally.rows + tally.quarantined == 0:
         raise SourceError(f"{'; '.join(empty)}. Export it again: a header line, then a row for every query")
     tally.warnings += [f"{reason}; it was skipped" for reason in empty]
@@ -203,12 +213,12 @@ def _read_role(
 def _take(
     tally: _Tally,
     name: str,
-    batch: Batch,
+    pairs: Pairs,
     known_classes: set[str],
     questions: _ParquetSink,
     quarantine: _ParquetSink,
 ) -> None:
-    sifted = sift(batch, known_classes)
+    sifted = sift(pairs, known_classes)
     rows = len(sifted.lines)
     if rows:
         source = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([name]))
@@ -216,48 +226,69 @@ def _take(
         questions.add((row_ids, sifted.queries, sifted.normalised, sifted.classes, source, sifted.lines))
         tally.rows += rows
         tally.class_rows.update(sifted.classes)
-    if sifted.bad:
-        for row in sifted.bad:
-            tally.set_aside(name, row)
-        columns = zip(*((name, r.line, tally.role, r.reason, r.first, r.second) for r in sifted.bad), strict=True)
-        quarantine.add(columns)
+        tally.samples += list(zip(sifted.queries, sifted.classes, strict=False))[: _EXAMPLES - len(tally.samples)]
+    if pairs.payload:
+        _keep_payload(tally.payload, pairs)
+    bad = [row for row in sifted.bad if not _may_wait(tally, name, row)]
+    _set_aside(tally, [(name, row) for row in bad], quarantine)
 
 
-def _open(file: InputFile, source: Source, seed: int) -> Table:
-    if not file.bundled:
-        find = partial(
-            find_columns, query_column=source.query_column, question_column=source.question_column, name=file.name
-        )
-        return open_table(file, find, source)
-    from tasks.ingest.bundled import PROFILES, generate
-
-    corpus = file.path.removeprefix(BUNDLED)
-    if corpus not in PROFILES:
-        raise SourceError(f"there is no {file.name}; the bundled corpora are {', '.join(sorted(PROFILES))}")
-    table = generate(corpus, seed)
-    columns = find_columns(table.column_names, "query", "standard_question", file.name)
-    return Table("bundled", columns, _read_bundled(table))
+def _set_aside(tally: _Tally, bad: list[tuple[str, BadRow]], quarantine: _ParquetSink) -> None:
+    for name, row in bad:
+        tally.set_aside(name, row)
+    if bad:
+        rows = ((name, r.line, tally.role, r.reason, r.query, r.question) for name, r in bad)
+        quarantine.add(zip(*rows, strict=True))
 
 
-def _read_bundled(table: pa.Table) -> Iterator[Batch]:
-    line = 1
-    for batch in table.select(["query", "standard_question"]).to_batches(BATCH_ROWS):
-        queries, questions = (column.to_pylist() for column in batch.columns)
-        yield Batch(range(line, line + batch.num_rows), queries, questions, [])
-        line += batch.num_rows
+def _may_wait(tally: _Tally, name: str, row: BadRow) -> bool:
+    """Whether a row without a query may be a standard question that is retrievable by its text alone."""
+    text = row.question or ""
+    if tally.role != "train" or row.reason != EMPTY_QUERY or not is_usable_class(text) or text in tally.class_rows:
+        return False
+    return tally.waiting.setdefault(text, (name, row))[1] is row
 
 
-def _describe_file(file: InputFile, role: Role, table: Table, rows: int, quarantined: int) -> SourceFile:
-    return SourceFile(
-        name=file.name,
-        role=role,
-        format=table.format,
-        encoding=table.encoding,
-        delimiter=table.delimiter,
-        columns=table.columns.names if table.columns else [],
-        rows=rows,
-        quarantined=quarantined,
-    )
+def _settle_waiting(tally: _Tally, quarantine: _ParquetSink) -> None:
+    """Set rows without a query aside whose standard question has rows, or all of them if nothing has."""
+    late = {text: row for text, row in tally.waiting.items() if text in tally.class_rows or not tally.rows}
+    _set_aside(tally, list(late.values()), quarantine)
+    tally.waiting = {text: row for text, row in tally.waiting.items() if text not in late}
+
+
+def _keep_payload(kept: dict[str, dict[str, str]], pairs: Pairs) -> None:
+    """Keep the first cell that is not blank, per standard question and column."""
+    for name, cells in pairs.payload.items():
+        for question, cell in zip(pairs.questions, cells, strict=True):
+            if cell and (value := cell.strip()):
+                kept.setdefault(question.strip(), {}).setdefault(name, value)
+
+
+def _write_payload(file: Path, payload: Mapping[str, Mapping[str, str]], classes: Iterable[str]) -> None:
+    """Write what goes with the standard questions; no file if nothing does."""
+    texts = sorted(text for text in classes if text in payload)
+    rows = [(text, json.dumps(_readable(payload[text]), ensure_ascii=False)) for text in texts]
+    if rows:
+        with _ParquetSink(file, PAYLOAD) as sink:
+            for start in range(0, len(rows), BATCH_ROWS):
+                sink.add(zip(*rows[start : start + BATCH_ROWS], strict=True))
+
+
+def _readable(cells: Mapping[str, str]) -> dict[str, str]:
+    """Return the cells that UTF-8 can hold: marks of undecodable bytes are lone surrogates."""
+    return {name: cell for name, cell in cells.items() if not SURROGATE.search(cell)}
+
+
+def _describe_rivals(opened: OpenedSource) -> list[str]:
+    layout = opened.layout
+    if not layout or not layout.columns.passed_over:
+        return []
+    read = [*layout.columns.queries, layout.columns.question]
+    return [
+        f"{opened.name}: read the columns {' and '.join(repr(layout.names[at]) for at in read)}, though "
+        f"{', '.join(repr(layout.names[at]) for at in layout.columns.passed_over)} could be meant too; "
+        "name them with --query-column and --question-column"
+    ]
 
 
 def _write_standard_questions(file: Path, class_rows: Mapping[str, int], ids: Mapping[str, str]) -> int:
@@ -289,14 +320,28 @@ def _refuse_clash(unlisted: Iterable[str], ids: Mapping[str, str], name: str) ->
 
 
 def _describe_unlisted(unlisted: Mapping[str, int], name: str) -> str:
-    examples = ", ".join(
-        repr(_shorten(text)) for text in sorted(unlisted, key=lambda text: (-unlisted[text], text))[:3]
-    )
+    examples = ", ".join(repr(shorten(text)) for text in sorted(unlisted, key=lambda text: (-unlisted[text], text))[:3])
     return (
         f"{name} lacks {len(unlisted)} standard questions of {sum(unlisted.values())} training rows ({examples}); "
         "their text serves as their id. Add them to the list, or correct the rows"
     )
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= 40 else text[:39] + "…"
+def _describe_null_words(class_rows: Mapping[str, int]) -> list[str]:
+    return [
+        f"the standard question {text!r} has {class_rows[text]} rows: is it how a program wrote empty cells? "
+        "Then export them as empty ones"
+        for text in class_rows
+        if text.lower() in _NULL_WORDS
+    ]
+
+
+def _describe_without_query(waiting: Iterable[str]) -> list[str]:
+    texts = list(waiting)
+    if not texts:
+        return []
+    examples = ", ".join(repr(shorten(text)) for text in texts[:_EXAMPLES])
+    return [
+        f"{len(texts)} standard questions have no similar question ({examples}); they are retrievable by their text, "
+        "and no query of theirs can be tested"
+    ]

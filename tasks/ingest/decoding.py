@@ -8,15 +8,11 @@ import codecs
 import io
 import zipfile
 from dataclasses import dataclass
-from typing import Literal
 
 from schemas.errors import SourceError
-from tasks.ingest.addresses import InputFile, reading
+from tasks.ingest.input_file import InputFile, reading
+from tasks.ingest.tables import UNDECODABLE, Format
 
-Format = Literal["csv", "jsonl", "parquet", "excel", "bundled"]
-
-# Stands for bytes that decode to nothing. No codec yields this lone surrogate, so it cannot be text.
-UNDECODABLE = "\udc80"
 _HANDLER = "dssm-mark-undecodable"
 _HEAD_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 20
@@ -58,6 +54,14 @@ class _Fit:
     beyond_ascii: int  # characters
     common: int  # of these, those in GB2312
     lines: int
+
+
+def read_head(file: InputFile) -> bytes:
+    """Return the first bytes of a file, decompressed; none of a folder."""
+    if file.parts:
+        return b""
+    with file.open() as stream:
+        return stream.read(_HEAD_BYTES)
 
 
 def find_format(file: InputFile) -> Format:

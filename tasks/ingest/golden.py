@@ -5,7 +5,6 @@ Nothing is set aside here: one row that cannot be meant ends the run before anyt
 
 import difflib
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,10 +14,10 @@ import pyarrow.parquet as pq
 from schemas.errors import SourceError
 from schemas.settings import Source
 from schemas.tables import GOLDEN
-from tasks.ingest.addresses import InputFile, find_files
-from tasks.ingest.columns import find_columns
-from tasks.ingest.readers import open_table
+from tasks.ingest.addresses import find_files
+from tasks.ingest.input_file import InputFile
 from tasks.ingest.sifting import sift
+from tasks.ingest.sources import open_sources
 from tasks.retrieval.normalise import normalise
 
 _EXAMPLES = 3
@@ -54,12 +53,9 @@ def read_golden(files: list[InputFile], source: Source, standard_questions: list
     unusable, unknown, torn_between = list[str](), list[dict[str, str]](), list[str]()
     known, usable_classes = set(standard_questions), set[str]()
     for file in files:
-        find = partial(
-            find_columns, query_column=source.query_column, question_column=source.question_column, name=file.name
-        )
         # The delimiter in the settings is that of the rows; this table may come from elsewhere.
-        for batch in open_table(file, find, source.model_copy(update={"delimiter": None})).batches:
-            sifted = sift(batch, usable_classes)
+        opened = open_sources(file, source.model_copy(update={"delimiter": None}), 0)
+        for sifted in (sift(pairs, usable_classes) for one in opened for pairs in one.pairs):
             unusable += [f"{file.name}:{row.line} {row.reason}" for row in sifted.bad]
             columns = zip(sifted.lines, sifted.queries, sifted.normalised, sifted.classes, strict=True)
             for line, query, norm, standard in columns:

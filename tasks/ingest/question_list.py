@@ -1,6 +1,6 @@
 """The owner's list of standard questions: stable ids, and standard questions without rows."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,10 +8,11 @@ from pathlib import Path
 from schemas.errors import SourceError
 from schemas.ingest import SourceFile
 from schemas.settings import Source
-from tasks.ingest.addresses import InputFile, find_files
+from tasks.ingest.addresses import find_files
 from tasks.ingest.columns import find_list_columns
-from tasks.ingest.readers import open_table
+from tasks.ingest.input_file import InputFile
 from tasks.ingest.sifting import is_usable_class
+from tasks.ingest.sources import describe_source, open_columns
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,16 @@ def read_question_list(file: InputFile, source: Source) -> QuestionList:
     """
     find = partial(find_list_columns, question_column=source.question_column, name=file.name)
     # The delimiter in the settings is that of the rows; the list may come from elsewhere.
-    table = open_table(file, find, source.model_copy(update={"delimiter": None}))
-    with_ids = table.columns is not None and table.columns.first is not None
+    opened = open_columns(file, source.model_copy(update={"delimiter": None, "sheet": None}), find, keep_payload=False)[
+        0
+    ]
+    with_ids = opened.layout is not None and bool(opened.layout.columns.queries)
     lines_by_id, lines_by_text = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
     ids: dict[str, str] = {}
     unusable: list[int] = []
-    for batch in table.batches:
-        unusable += [row.line for row in batch.bad]
-        for line, identity, text in zip(batch.lines, batch.first, batch.second, strict=True):
+    for pairs in opened.pairs:
+        unusable += [row.line for row in pairs.bad]
+        for line, identity, text in zip(pairs.lines, pairs.queries, pairs.questions, strict=True):
             text = text.strip()
             identity = identity.strip() if with_ids else text
             if not (is_usable_class(identity) and is_usable_class(text)):
@@ -68,15 +71,8 @@ def read_question_list(file: InputFile, source: Source) -> QuestionList:
         )
     _refuse_repeated(file.name, "text", lines_by_text)
     _refuse_repeated(file.name, "id", lines_by_id)
-    described = SourceFile(
-        name=file.name,
-        role="questions",
-        format=table.format,
-        encoding=table.encoding,
-        delimiter=table.delimiter,
-        columns=table.columns.names if table.columns else [],
-        rows=len(ids),
-        quarantined=0,
+    described = describe_source(
+        opened, "questions", len(ids), Counter(), [(id_, text) for text, id_ in [*ids.items()][:3]]
     )
     return QuestionList(ids, described)
 

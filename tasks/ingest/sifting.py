@@ -3,15 +3,28 @@
 import re
 from dataclasses import dataclass, replace
 
-from tasks.ingest.decoding import UNDECODABLE
-from tasks.ingest.readers import MAX_CELL_CHARACTERS, TOO_LONG, TORN, UNDECODABLE_BYTES, BadRow, Batch
+from tasks.ingest.furniture import FOOTER, NOTE, REPEATED_HEADER
+from tasks.ingest.tables import (
+    ERROR_CELL,
+    MAX_CELL_CHARACTERS,
+    NO_VALUE,
+    TOO_LONG,
+    TORN,
+    UNDECODABLE,
+    UNDECODABLE_BYTES,
+    BadRow,
+    Pairs,
+)
 from tasks.retrieval.normalise import normalise, normalise_all
 
 EMPTY_QUERY = "empty query"
 EMPTY_QUESTION = "empty standard question"
 EMPTY_NORMALISED = "query empty after normalising"
+LONE_UNSEEN = dict.fromkeys(map(ord, ERROR_CELL + NO_VALUE))  # these marks stand for nothing that was in the cell
 LONE_SURROGATE = "lone surrogate"
 NUL_BYTE = "NUL byte"
+ERROR_VALUE = "error value"
+UNCOMPUTED = "formula without a stored value"
 
 REMEDIES = {
     TORN: "put cells that hold the delimiter, a line end or a quotation mark in double quotes",
@@ -21,10 +34,16 @@ REMEDIES = {
     EMPTY_NORMALISED: "they hold nothing but invisible characters; export them again",
     LONE_SURROGATE: "half a character was cut off; export them again",
     NUL_BYTE: "the file was damaged as it was written; copy or export it again",
+    ERROR_VALUE: "correct the formulas that show #N/A and its like, or clear these cells",
+    UNCOMPUTED: "open the workbook in Excel or LibreOffice and save it: a program wrote formulas that nobody computed",
+    REPEATED_HEADER: "nothing: files were joined with their headers",
+    NOTE: "nothing: it explains the columns",
+    FOOTER: "nothing: it is no data",
     TOO_LONG: f"a cell has at most {MAX_CELL_CHARACTERS:,} characters; look for an unclosed quotation mark",
 }
 _KEPT_CHARACTERS = 1_000  # of an unusable cell: enough to recognise it
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNSEEN = dict.fromkeys(map(ord, ERROR_CELL + NO_VALUE))  # these marks stand for nothing that was in the cell
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -38,12 +57,12 @@ class Sifted:
     bad: list[BadRow]
 
 
-def sift(batch: Batch, known_classes: set[str]) -> Sifted:
+def sift(batch: Pairs, known_classes: set[str]) -> Sifted:
     """Return the usable rows of a batch; classes in `known_classes` are not looked at again.
 
     `known_classes` is extended by the good ones seen here.
     """
-    queries, classes = batch.first, list(map(str.strip, batch.second))
+    queries, classes = batch.queries, list(map(str.strip, batch.questions))
     normalised = normalise_all(queries)
     new = set(classes) - known_classes
     bad_classes = {text for text in new if not is_usable_class(text)}
@@ -81,7 +100,11 @@ def _find_reason(query: str, norm: str, label: str, is_bad_class: bool) -> str |
     cells = (query, label) if is_bad_class else (query,)
     if any(UNDECODABLE in cell for cell in cells):
         return UNDECODABLE_BYTES
-    if any(map(_SURROGATE.search, cells)):
+    if any(ERROR_CELL in cell for cell in cells):
+        return ERROR_VALUE
+    if any(NO_VALUE in cell for cell in cells):
+        return UNCOMPUTED
+    if any(map(SURROGATE.search, cells)):
         return LONE_SURROGATE
     if any("\0" in cell for cell in cells):
         return NUL_BYTE
@@ -95,11 +118,12 @@ def _find_reason(query: str, norm: str, label: str, is_bad_class: bool) -> str |
 def is_usable_class(text: str) -> bool:
     """Whether a trimmed text can be a standard question: readable, finite, and not only invisible characters."""
     return (
-        len(text) <= MAX_CELL_CHARACTERS and "\0" not in text and not _SURROGATE.search(text) and normalise(text) != ""
+        len(text) <= MAX_CELL_CHARACTERS and "\0" not in text and not SURROGATE.search(text) and normalise(text) != ""
     )
 
 
 def _printable(row: BadRow) -> BadRow:
     """Return the row with texts that UTF-8 can hold, cut to a length that can be looked at."""
-    cells = [cell and _SURROGATE.sub("\ufffd", cell[:_KEPT_CHARACTERS]) for cell in (row.first, row.second)]
-    return replace(row, first=cells[0], second=cells[1])
+    kept = [cell and cell[:_KEPT_CHARACTERS].translate(_UNSEEN) for cell in (row.query, row.question)]
+    cells = [cell and SURROGATE.sub("\ufffd", cell) for cell in kept]
+    return replace(row, query=cells[0], question=cells[1])

@@ -26,12 +26,13 @@ from schemas.tables import CLASSES, TEST, WORDS
 from tasks.prepare.blocks import Block, cut_block, look_up, number_block, read_numbered, read_part, save_numbers
 from tasks.prepare.counting import Tally
 from tasks.prepare.engine import Engine, OpenEngine, open_local
-from tasks.prepare.negatives import forbidden_classes, near_duplicates
+from tasks.prepare.negatives import forbidden_classes
 from tasks.prepare.parts import ROWS, Part, weigh, write_part, write_table
 from tasks.prepare.split import hold_out
 from tasks.retrieval.features import TOKENISER, UNKNOWN_WORD
 from tasks.retrieval.hashing import keys, text_keys
 from tasks.retrieval.vocabulary import Vocabulary
+from tasks.validate.near_duplicates import near_duplicates
 
 BLOCK_ROWS = 32_768
 _SMALL_BLOCK_ROWS = 4_096

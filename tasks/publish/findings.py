@@ -26,6 +26,7 @@ from tasks.evaluate.next_steps import Counts, list_next_steps
 from tasks.evaluate.report import RowList, RunFacts, render_report
 from tasks.evaluate.spreadsheets import XLSX_ROWS, write_lists
 from tasks.publish.history import read_history
+from tasks.registry import ModelRegistry
 from tasks.steps import StepRun
 from tasks.validate.drift import read_drift
 
@@ -67,6 +68,7 @@ def read_findings(workspace: Workspace, steps: Mapping[str, StepRun]) -> Finding
 def write_report(
     corpus: CorpusSettings,
     workspace: Workspace,
+    registry: ModelRegistry,
     steps: Mapping[str, StepRun],
     found: Findings,
     gates: list[Gate],
@@ -96,7 +98,7 @@ def write_report(
         seconds={name: step.seconds for name, step in steps.items()},
         places={suspect.row_id: places[suspect.row_id] for suspect in found.evaluation.suspects},
         **lists,
-        history=read_history(workspace, found.evaluation, status),
+        history=read_history(workspace, registry, found.evaluation, status),
         next_steps=list_next_steps(status, version, found.evaluation, found.verdict, found.drift, gates, counts, words),
     )
     page = render_report(

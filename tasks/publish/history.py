@@ -6,23 +6,24 @@ from schemas.evaluation import Evaluation
 from schemas.run import RunResult, Status
 from schemas.workspace import Workspace
 from tasks.evaluate.plots import Night
-from tasks.publish.versions import read_live, read_versions
+from tasks.registry import ModelRegistry
 
 _NIGHTS = 30
 
 
-def read_history(workspace: Workspace, evaluation: Evaluation, status: Status) -> list[Night]:
+def read_history(workspace: Workspace, registry: ModelRegistry, evaluation: Evaluation, status: Status) -> list[Night]:
     """Return the recall of the last runs, this one included, oldest first; runs that measured nothing are left out.
 
     Args:
         workspace: of this run, which has no run.json yet.
+        registry: of the corpus.
         evaluation: of this run.
         status: of this run.
     """
-    live = {entry.run for entry in read_live(workspace.models).history}
+    live = {entry.run for entry in registry.live().history}
     nights = {  # made on another machine, or by a run that is deleted by now
         manifest.run: Night(manifest.run, manifest.recall_at_1, manifest.recall_at_10, manifest.run in live)
-        for manifest in read_versions(workspace.models)
+        for manifest in registry.versions()
     }
     for file in workspace.runs.glob("*/run.json"):
         try:

@@ -34,6 +34,7 @@ def summarise_run(
         test_rows=evaluation.test_rows,
         classes=evaluation.classes,
         quarantined=steps["ingest"].manifest.facts["quarantined"],
+        files=steps["ingest"].manifest.facts["files"],
         warnings=[warning for step in steps.values() for warning in step.manifest.warnings] + warnings,
         **(_figures(evaluation.model) if evaluation.measured else {}),  # a recall of 0 would say that all went wrong
         baselines={name: _figures(m) for name, m in evaluation.baselines.items()} if evaluation.measured else {},

@@ -9,7 +9,7 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
-from schemas.errors import PipelineError
+from schemas.errors import PipelineError, StaleFile
 from schemas.evaluation import Gate
 from schemas.language import Words, read_words
 from schemas.live import VersionManifest
@@ -19,27 +19,17 @@ from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace, artifact_key
 from tasks.evaluate.comparison import compare
 from tasks.evaluate.seen import TRAINED_ON, list_trained_on
-from tasks.mirror import change
 from tasks.publish.card import write_card
 from tasks.publish.findings import LISTS, Findings, read_findings, write_report
 from tasks.publish.gates import ask_gates, ask_golden_gate, list_reasons, refuse_again
 from tasks.publish.result import summarise_run
-from tasks.publish.retention import prune_runs
-from tasks.publish.versions import (
-    add_version,
-    find_named,
-    go_live,
-    hash_candidate,
-    is_whole,
-    prune_versions,
-    read_live,
-    read_versions,
-    runs_to_spare,
-    wait_for_approval,
-)
+from tasks.registry import ModelRegistry
+from tasks.retention import prune_runs
 from tasks.step_store import keep_files, prune
 from tasks.steps import StepRun
+from tasks.update import Update
 from tasks.validate.corpus_profile import PROFILE_FILE
+from tasks.version_files import hash_candidate
 
 
 @task(task_run_name="publish-{corpus.name}")
@@ -49,39 +39,42 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, St
     found = read_findings(workspace, steps)
     write_atomically(workspace.root / "settings.json", corpus.model_dump_json(indent=1).encode())
 
-    def decide_and_publish() -> tuple[Status, str | None, list[Gate]]:
+    registry = ModelRegistry.of(corpus.name, workspace.home)
+    damaged = _damaged_versions(registry)
+
+    def decide_and_publish(update: Update) -> tuple[Status, str | None, list[Gate]]:
         nonlocal found
-        found = _beside_live(corpus, workspace, steps, found)
+        found = _beside_live(corpus, workspace, update, steps, found)
         gates = ask_gates(
             found.evaluation,
             found.training,
             found.verdict,
             found.comparison,
-            read_live(workspace.models).version,
+            update.live.version,
             found.golden,
             corpus.publish,
             corpus.language,
         )
-        status, version, asked = _decide(corpus, workspace, steps["train"].folder / "candidate", gates)
+        status, version, asked = _decide(corpus, update, steps["train"].folder / "candidate", gates)
         made = None
         if version is None and status in ("published", "awaiting_approval"):
-            made = _add_version(corpus, workspace, steps, found)
+            made = _add_version(corpus, workspace, update, steps, found)
             version = made.version
-        write_report(corpus, workspace, steps, found, asked, status, version)
+        write_report(corpus, workspace, update.registry, steps, found, asked, status, version)
         if made and status == "published":
-            go_live(workspace.models, made, "published")
+            update.go_live(made, "published")
         elif made:
-            wait_for_approval(workspace.models, made)
-        _tidy(corpus, workspace)
+            update.wait_for_approval(made)
+        _tidy(corpus, workspace, update)
         return status, version, asked
 
-    status, version, asked = change(workspace.models, decide_and_publish)
+    status, version, asked = registry.change(decide_and_publish)
     reasons = list_reasons(asked, "held") if status == "held" else []
-    warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned")
+    warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned") + damaged
     warnings += _doubt_live(found, status, version, asked, read_words(corpus.language))
     seconds = {name: step.seconds for name, step in steps.items()} | {"publish": time.monotonic() - began}
     result = summarise_run(corpus, workspace, steps, found.evaluation, status, version, reasons, warnings, seconds)
-    result = _leave(corpus, workspace, result)
+    result = _leave(corpus, workspace, registry, result)
     _show(corpus.name, result, asked, warnings)
     return result
 
@@ -98,24 +91,36 @@ def _doubt_live(found: Findings, status: Status, version: str | None, gates: lis
     return [words("gate.live_breaks", version=version, why=why) for why in reasons]
 
 
+def _damaged_versions(registry: ModelRegistry) -> list[str]:
+    """Return what is wrong with the live version and with those that are set aside, one sentence each."""
+    live, damaged = registry.live().version, registry.damaged()
+    if live and live not in damaged:
+        try:
+            registry.verify(live)
+        except StaleFile as error:
+            damaged[live] = str(error)
+    return [f"{'live ' if name == live else ''}version {name} is damaged: {why}" for name, why in damaged.items()]
+
+
 def _beside_live(
-    corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun], found: Findings
+    corpus: CorpusSettings, workspace: Workspace, update: Update, steps: Mapping[str, StepRun], found: Findings
 ) -> Findings:
     """Return the findings with a comparison with what is live now: another run may have published since evaluate."""
     compared = found.comparison.version if found.comparison else None
-    if read_live(workspace.models).version == compared:
+    if update.live.version == compared:
         return found
-    return replace(found, comparison=compare(corpus, workspace, steps["prepare"].folder, steps["evaluate"].folder))
+    folders = steps["prepare"].folder, steps["evaluate"].folder
+    return replace(found, comparison=compare(corpus, workspace, update.registry, *folders))
 
 
 def _decide(
-    corpus: CorpusSettings, workspace: Workspace, candidate: Path, gates: list[Gate]
+    corpus: CorpusSettings, update: Update, candidate: Path, gates: list[Gate]
 ) -> tuple[Status, str | None, list[Gate]]:
     """Return the status, the version it is about, and the gates with the one that only the versions can answer."""
     digest = hash_candidate(candidate)
-    live = read_live(workspace.models)
-    same = [m.version for m in read_versions(workspace.models) if m.candidate == digest]
-    if live.version in same and is_whole(workspace.models, live.version):
+    live, registry = update.live, update.registry
+    same = [m.version for m in registry.versions() if m.candidate == digest]
+    if live.version in same and registry.is_whole(live.version):
         return "unchanged", live.version, gates
     if taken_back := [one.version for one in live.withdrawn if one.candidate == digest]:
         return "held", None, [refuse_again(taken_back[-1], corpus.language)]
@@ -127,11 +132,11 @@ def _decide(
 
 
 def _add_version(
-    corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun], found: Findings
+    corpus: CorpusSettings, workspace: Workspace, update: Update, steps: Mapping[str, StepRun], found: Findings
 ) -> VersionManifest:
     """Copy the candidate beside the other versions; nothing points at it yet."""
     evaluation, candidate = found.evaluation, steps["train"].folder / "candidate"
-    manifest = find_named(workspace.models, candidate, workspace.run)
+    manifest = update.find_named(candidate, workspace.run)
     if manifest is None:
         extra = {
             "README.md": write_card(corpus, evaluation, found.training, found.verdict, workspace.run).encode(),
@@ -141,20 +146,20 @@ def _add_version(
             PROFILE_FILE: (steps["validate"].folder / PROFILE_FILE).read_bytes(),
         }
         recall = (evaluation.model.recall_at_1.value, evaluation.model.recall_at_10.value, evaluation.test_rows)
-        manifest = add_version(workspace.models, candidate, extra, corpus.name, workspace.run, recall)
+        manifest = update.add(candidate, extra, workspace.run, recall)
     return manifest
 
 
-def _tidy(corpus: CorpusSettings, workspace: Workspace) -> None:
+def _tidy(corpus: CorpusSettings, workspace: Workspace, update: Update) -> None:
     """Delete old runs and versions, under the lock; what cannot be deleted takes nothing back that has gone live."""
     try:
-        prune_runs(workspace, corpus.publish.keep_runs, runs_to_spare(workspace.models))
-        prune_versions(workspace.models, corpus.publish.keep_versions)
+        prune_runs(workspace, corpus.publish.keep_runs, update.registry.runs_to_spare())
+        update.prune(corpus.publish.keep_versions)
     except (OSError, PipelineError) as error:
         get_run_logger().warning("%s: not all old versions were deleted: %s", corpus.name, error)
 
 
-def _leave(corpus: CorpusSettings, workspace: Workspace, result: RunResult) -> RunResult:
+def _leave(corpus: CorpusSettings, workspace: Workspace, registry: ModelRegistry, result: RunResult) -> RunResult:
     """Leave run.json here and in the store, and delete what is old there; return the result.
 
     What fails of it is a warning where a version has gone live: nobody would be told of that, were the run to fail.
@@ -162,7 +167,7 @@ def _leave(corpus: CorpusSettings, workspace: Workspace, result: RunResult) -> R
     try:
         write_atomically(workspace.root / "run.json", result.model_dump_json(indent=1).encode())
         keep_files(workspace, ["settings.json", "comparison.json", *LISTS, "report.html", "run.json"])
-        prune(workspace, corpus.publish.keep_runs, runs_to_spare(workspace.models))
+        prune(workspace, corpus.publish.keep_runs, registry.runs_to_spare())
     except (OSError, PipelineError) as error:
         if result.status != "published":
             raise

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from schemas.errors import SettingsError, StaleFile
 from tasks.retrieval.features import Tokeniser
-from tasks.retrieval.model_files import ModelCard
+from tasks.retrieval.model_files import ModelCard, reading
 from tasks.retrieval.texts import Texts
-from tasks.retrieval.vocabulary import Rows, Vocabulary
+from tasks.retrieval.vocabulary import Vocabulary, rows_from_lists
 
 
 class Encoder(Protocol):
@@ -35,25 +35,28 @@ class BagEncoder:
 
     def __init__(self, card: ModelCard, arrays: dict[str, NDArray[np.float32]], folder: Path) -> None:
         self._card, self._arrays = card, arrays
-        self._vocabulary = Vocabulary.from_table(pq.read_table(folder / "vocabulary.parquet"))
-        self._tokeniser = Tokeniser(card.text)
         embeddings = arrays.pop("embeddings")  # in half precision, which no product takes: kept in single precision
+        with reading(folder / "vocabulary.parquet") as file:
+            self._vocabulary = Vocabulary.from_table(pq.read_table(file))
+            if len(self._vocabulary.features) != len(embeddings):
+                raise ValueError(f"{len(self._vocabulary.features)} features, but {len(embeddings)} embeddings")
+        self._tokeniser = Tokeniser(card.text)
         self._shape = embeddings.shape[1:]
         self._embeddings = embeddings.reshape(len(embeddings), -1).astype(np.float32)
         self.read([""])  # builds what features are looked up in: not while the first query waits
 
-    def read(self, texts: Sequence[str]) -> Rows:
+    def read(self, texts: Sequence[str]) -> sp.csr_array:
         """Return the texts' tf-idf rows."""
         return self._vocabulary.rows(texts, self._tokeniser)
 
-    def read_prepared(self, table: pa.Table) -> Rows:
+    def read_prepared(self, table: pa.Table) -> sp.csr_array:
         """Return the tf-idf rows that prepare wrote."""
-        return Rows.from_lists(table["features"], table["weights"])
+        return rows_from_lists(table["features"], table["weights"], len(self._embeddings))
 
-    def vectors(self, read: Rows) -> NDArray[np.float32]:
+    def vectors(self, read: sp.csr_array) -> NDArray[np.float32]:
         """Return (n, S, o): weighted sums of embeddings through the layers."""
-        bags = sp.csr_array((read.weights, read.columns, read.offsets), shape=(len(read), len(self._embeddings)))
-        return apply_layers(self._card, self._arrays, (bags @ self._embeddings).reshape(len(read), *self._shape))
+        sums = read @ self._embeddings
+        return apply_layers(self._card, self._arrays, sums.reshape(len(sums), *self._shape))
 
 
 def apply_layers(
@@ -93,7 +96,8 @@ class LstmEncoder:
 
         self._card, self._arrays = card, arrays
         self._tokeniser = Tokeniser(card.text)
-        words: list[str] = pq.read_table(folder / "words.parquet")["word"].to_pylist()
+        with reading(folder / "words.parquet") as file:
+            words: list[str] = pq.read_table(file)["word"].to_pylist()
         self._number = {word: n for n, word in enumerate(words)}
         self._embeddings = torch.from_numpy(arrays["embeddings"].astype(np.float32)).transpose(0, 1)  # (S, V, d)
         states = {name[5:]: torch.from_numpy(array) for name, array in arrays.items() if name.startswith("lstm.")}

@@ -8,18 +8,21 @@ standard_questions.parquet  id, text and training rows of each class, in the ord
 user_dictionary.txt         only where one was given
 """
 
+import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
-from safetensors import SafetensorError
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load_file, save
 
-from schemas.errors import StaleFile
+from schemas.errors import PipelineError, StaleFile
+from schemas.live import parse_model
 from schemas.manifest import write_atomically
 from schemas.settings import Model, Text
 from tasks.retrieval.features import TOKENISER
@@ -28,6 +31,7 @@ from tasks.retrieval.normalise import NORMALISER
 FORMAT = 1
 DICTIONARY = "user_dictionary.txt"
 ENCODER = "encoder"
+_WAY_OUT = "take another version, or run the corpus again"
 _TABLES = {"bag": "vocabulary.parquet", "lstm": "words.parquet"}
 
 
@@ -44,7 +48,7 @@ class ModelCard(BaseModel):
     model: Model
     classes: int
     features: int
-    exemplar_weight: float = 0.0  # of the kept queries in a score
+    exemplar_weight: float = Field(default=0.0, ge=0, le=1)  # of the kept queries in a score
 
 
 def write_candidate(
@@ -82,8 +86,15 @@ def write_candidate(
 
 
 def read_card(folder: Path) -> ModelCard:
-    """Read model.json, with the paths of a user dictionary and of an encoder made absolute."""
-    card = ModelCard.model_validate_json((folder / "model.json").read_bytes())
+    """Read model.json, with the paths of a user dictionary and of an encoder made absolute.
+
+    Raises:
+        StaleFile: it is damaged, or of another format, normaliser or tokeniser than this code has.
+    """
+    with reading(folder / "model.json") as file:
+        content = file.read_bytes()
+        _check_made_here(json.loads(content), folder)  # first: another format has other keys
+        card = parse_model(ModelCard, content)
     if card.text.user_dictionary:
         text = card.text.model_copy(update={"user_dictionary": str((folder / DICTIONARY).resolve())})
         card = card.model_copy(update={"text": text})
@@ -97,11 +108,46 @@ def read_arrays(folder: Path) -> dict[str, NDArray[Any]]:
     """Read model.safetensors.
 
     Raises:
-        StaleFile: it is damaged.
+        StaleFile: it is damaged, or holds what is no number.
     """
-    file = folder / "model.safetensors"
-    try:
+    with reading(folder / "model.safetensors") as file:
         arrays: dict[str, NDArray[Any]] = load_file(file)
-    except SafetensorError as error:
-        raise StaleFile(f"{file} is damaged ({error}); take another version, or run the corpus again") from error
+        if strange := [name for name, array in arrays.items() if not _is_finite(array)]:
+            raise ValueError(f"{strange[0]} holds what is no finite number")
     return arrays
+
+
+def _is_finite(array: NDArray[Any]) -> bool:
+    if array.dtype != np.float16:
+        return bool(np.isfinite(array).all())
+    # By its bits, a hundred times as fast: all ones in the exponent, of either sign.
+    return not array.size or bool(array.view(np.int16).max() < 0x7C00 and array.view(np.uint16).max() < 0xFC00)
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[Path]:
+    """Lend a file of a model; whatever goes wrong while it is read names the file.
+
+    Raises:
+        StaleFile: it cannot be read, or is damaged.
+    """
+    try:
+        yield file
+    except (PipelineError, MemoryError):
+        raise
+    except OSError as error:
+        raise StaleFile(f"{file} cannot be read ({error.strerror or error}); {_WAY_OUT}") from error
+    except Exception as error:  # whatever a damaged file makes the libraries raise
+        why = str(error) if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: {error}"
+        raise StaleFile(f"{file} is damaged ({why}); {_WAY_OUT}") from error
+
+
+def _check_made_here(card: Any, folder: Path) -> None:  # noqa: ANN401 - any JSON
+    if not isinstance(card, dict):
+        raise ValueError("no JSON object")
+    for name, here in {"format": FORMAT, "normaliser": NORMALISER, "tokeniser": TOKENISER}.items():
+        if (made := card.get(name, here)) != here:
+            raise StaleFile(
+                f"{folder} was made with {name} {made!r}, this code has {here!r}: its answers would be "
+                "wrong without any error; run the corpus again"
+            )

@@ -94,7 +94,7 @@ class Tokeniser:
         rows = [encoding.ids for encoding in self._fast.encode_batch_fast(list(texts))]
         offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
         words = np.fromiter((token for row in rows for token in row), dtype=np.int32, count=int(offsets[-1]))
-        return Texts(sp.csr_matrix((len(rows), 0), dtype=np.float32), words, offsets)
+        return Texts(sp.csr_array((len(rows), 0), dtype=np.float32), words, offsets)
 
     def write(self, folder: Path) -> None:
         """Write tokenizer.json and its configuration."""
@@ -129,7 +129,7 @@ class Encoder:
         self._pad = getattr(self.module.config, "pad_token_id", None) or 0
         longest = np.full(model.max_tokens, tokens - 1, dtype=np.int32)
         try:
-            trial = self.vectors(Texts(sp.csr_matrix((1, 0)), longest, np.array([0, model.max_tokens])))
+            trial = self.vectors(Texts(sp.csr_array((1, 0)), longest, np.array([0, model.max_tokens])))
         except Exception as error:  # whatever a model says that is none of text, or has too few positions
             raise SettingsError(
                 f"model.encoder = {model.encoder!r} cannot read a text of model.max_tokens = {model.max_tokens} tokens "

@@ -5,36 +5,42 @@
     retriever.search(["怎么提前还款"], top=10)
 
 Imports neither Prefect nor (for the bag tower) torch, and asks nobody over a network, but for a store (DSSM_STORE): a
-copy of its live version is loaded, and a thread beside the queries looks for a new one every few seconds. A `Retriever`
-may be used from several threads.
+copy of its live version is loaded, and a thread beside the queries looks for a new one every few seconds.
+
+A `Retriever` may be used from several threads. It can be pickled: it loads what is live where it is unpickled. A
+process that forks should load it after the fork, in each worker: one forked while another thread searches may hang in
+the BLAS library that numpy uses, which no Python code can prevent.
 """
 
-import json
 import logging
+import operator
+import os
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from schemas.errors import NothingLive, PipelineError, StaleFile
-from schemas.workspace import default_home, models_root
-from tasks.mirror import Follower, fetch, follow, store_of
+from schemas.errors import NothingLive, StaleFile
+from tasks.registry import Follower, ModelRegistry
 from tasks.retrieval.encoders import ENCODERS
 from tasks.retrieval.exemplars import Exemplars
-from tasks.retrieval.features import TOKENISER
-from tasks.retrieval.model_files import FORMAT, ModelCard, read_arrays, read_card
+from tasks.retrieval.model_files import read_arrays, read_card, reading
 from tasks.retrieval.nearest import Nearest
-from tasks.retrieval.normalise import NORMALISER, normalise
+from tasks.retrieval.normalise import normalise
 from tasks.retrieval.ranking import ranking
 
 _LOGGER = logging.getLogger("dssm.retriever")
 _BLOCK = 1024  # queries scored at once
 _MANY = 20_000  # standard questions; above, a product with all of them costs more than ruling most of them out
+_TRIES = 20  # of loading what is live, while retention deletes what was
+_RETRY_SECONDS = 1.0  # until what could not be loaded is tried again
 
 
 @dataclass(frozen=True)
@@ -61,13 +67,26 @@ class Model:
         """
         self.version = folder.name
         self.card = read_card(folder)
-        _check_made_here(self.card, folder)
         arrays = read_arrays(folder)
-        table = pq.read_table(folder / "standard_questions.parquet")
-        self.standard_questions: list[str] = table["standard_question"].to_pylist()
-        self.ids: list[str] = table["id"].to_pylist()
-        self.rows: NDArray[np.int64] = table["rows"].to_numpy()
+        self._read_questions(folder)
+        with reading(folder):  # of files that are whole, but do not belong together
+            self._take(arrays, folder)
+            self.scores(["a"])
+
+    def _read_questions(self, folder: Path) -> None:
+        with reading(folder / "standard_questions.parquet") as file:
+            table = pq.read_table(file, columns=["id", "standard_question", "rows"])
+            for name, is_type in {"id": _is_text, "standard_question": _is_text, "rows": pa.types.is_integer}.items():
+                if not is_type(table[name].type) or table[name].null_count:
+                    raise ValueError(f"column {name} is {table[name].type}, with {table[name].null_count} empty cells")
+            self.standard_questions: list[str] = table["standard_question"].to_pylist()
+            self.ids: list[str] = table["id"].to_pylist()
+            self.rows: NDArray[np.int64] = table["rows"].to_numpy()
+
+    def _take(self, arrays: dict[str, NDArray[Any]], folder: Path) -> None:
         classes: NDArray[np.float32] = arrays["classes"]
+        if not len(classes) == len(self.ids) == self.card.classes:
+            raise ValueError(f"{len(classes)} vectors, {len(self.ids)} texts, {self.card.classes} in model.json")
         self.class_vectors: NDArray[np.float32] = classes.reshape(len(classes), -1) / np.float32(classes.shape[1])
         self.encoder = ENCODERS[self.card.model.tower](self.card, arrays, folder)
         self._exemplars: Exemplars | None = None
@@ -99,8 +118,14 @@ class Model:
         unit: NDArray[np.float32] = (vectors / np.maximum(lengths, np.float32(1e-9))).reshape(len(vectors), -1)
         return unit
 
-    def search(self, queries: Sequence[str], top: int = 10) -> list[list[Hit]]:
-        """Return the `top` standard questions of each query, best first; none for an empty query."""
+    def search(self, queries: Iterable[str], top: int = 10) -> list[list[Hit]]:
+        """Return the `top` standard questions of each query, best first; none for an empty query.
+
+        Raises:
+            TypeError: `queries` is a bare text or holds what is none, or `top` is no whole number.
+            ValueError: `top` is below 1.
+        """
+        queries, top = _as_texts(queries), _as_count(top)
         found: list[list[Hit]] = []
         for start in range(0, len(queries), _BLOCK):
             block = [normalise(query) for query in queries[start : start + _BLOCK]]
@@ -125,40 +150,44 @@ class Model:
 class Retriever:
     """The live version of a corpus; takes up a new live version without a gap."""
 
-    def __init__(self, models: Path) -> None:
-        """Load what is live below `models`, the folder that holds live.json.
+    def __init__(self, models: Path | ModelRegistry) -> None:
+        """Load what is live below a folder of versions, the one that holds live.json, or of a registry.
 
         Raises:
             NothingLive: no version of the corpus is live.
+            StaleFile: what is live is damaged; the message names the file.
         """
-        follow(models)
-        self._models = models
-        self._follower = Follower(models) if store_of(models) else None
-        self._lock = threading.Lock()
+        self._registry = models if isinstance(models, ModelRegistry) else ModelRegistry(Path(models))
+        self._registry.follow()
+        self._begin()
         self._seen, self._model = self._load()
+        self._retry_at, self._warned = float("inf"), ""
 
     @classmethod
-    def live(cls, corpus: str, home: Path | None = None) -> Self:
+    def live(cls, corpus: str, home: Path | str | None = None) -> Self:
         """Return the retriever of a corpus below `home`, by default $DSSM_HOME or data/ of the checkout."""
-        return cls(models_root(home or default_home()) / corpus)
+        return cls(ModelRegistry.of(corpus, home))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the place, not the model: where it is unpickled, what is live there is loaded."""
+        return type(self), (self._registry,)
 
     @property
     def model(self) -> Model:
         """The live version; asks the file system whether another one has gone live since.
 
-        One that cannot be loaded is warned about once, and the one in memory goes on answering.
+        Where that cannot be loaded or the pointer cannot be read, the one in memory goes on answering: that is warned
+        about once, and tried again every second.
         """
+        if self._process != os.getpid():  # whoever had the lock is not here
+            self._begin()
         if self._follower:
             self._follower.poll()
         stamp = self._stamp()
-        if stamp != self._seen and self._lock.acquire(blocking=False):  # others answer from the old one
+        due = stamp != self._seen or time.monotonic() > self._retry_at
+        if due and self._lock.acquire(blocking=False):  # others answer from the old one
             try:
-                self._seen, self._model = self._load()
-            except (PipelineError, OSError, ValueError, KeyError) as error:
-                self._seen = stamp
-                _LOGGER.warning(
-                    "%s: the new live version cannot be loaded, %s answers on: %s", self._models, self.version, error
-                )
+                self._take_up(stamp)
             finally:
                 self._lock.release()
         return self._model
@@ -168,41 +197,76 @@ class Retriever:
         """Name of the version in memory."""
         return self._model.version
 
-    def search(self, queries: Sequence[str], top: int = 10) -> list[list[Hit]]:
-        """Return the `top` standard questions of each query, best first; none for an empty query."""
+    def search(self, queries: Iterable[str], top: int = 10) -> list[list[Hit]]:
+        """Return the `top` standard questions of each query, best first; none for an empty query.
+
+        Raises:
+            TypeError: `queries` is a bare text or holds what is none, or `top` is no whole number.
+            ValueError: `top` is below 1.
+        """
         return self.model.search(queries, top)
 
-    def _load(self) -> tuple[tuple[int, int] | None, Model]:
-        stamp, version = self._stamp(), live_version(self._models)
-        if version is None:
-            raise NothingLive(
-                f"nothing is live for corpus {self._models.name!r} (no {self._models / 'live.json'}); "
-                f"publish a model first: dssm run {self._models.name}"
-            )
-        return stamp, Model(fetch(self._models, version))
+    def _begin(self) -> None:
+        """Make what a process has of its own."""
+        self._process, self._lock = os.getpid(), threading.Lock()
+        self._follower = Follower(self._registry) if self._registry.has_store else None
+
+    def _take_up(self, stamp: tuple[int, int] | None) -> None:
+        try:
+            self._seen, self._model = self._load(self._model)
+            self._retry_at, self._warned = float("inf"), ""
+        except Exception as error:  # a service answers on, whatever its disk does
+            self._seen, self._retry_at = stamp, time.monotonic() + _RETRY_SECONDS
+            if str(error) != self._warned:
+                _LOGGER.warning(
+                    "%s: what is live cannot be loaded, %s answers on: %s", self._registry.folder, self.version, error
+                )
+            self._warned = str(error)
+
+    def _load(self, known: Model | None = None) -> tuple[tuple[int, int] | None, Model]:
+        """Load what is live, unless it is `known`; again where retention has deleted it just now."""
+        registry, failure = self._registry, None
+        for _ in range(_TRIES):
+            stamp, version = self._stamp(), registry.cached_live().version
+            if version is None:
+                raise NothingLive(
+                    f"nothing is live for corpus {registry.corpus!r} (no {registry.pointer}); "
+                    f"publish a model first: dssm run {registry.corpus}"
+                )
+            if known and known.version == version:
+                return stamp, known
+            try:
+                return stamp, Model(registry.fetch(version))
+            except StaleFile as error:
+                failure = error
+                if registry.cached_live().version == version:
+                    break
+        raise failure or RuntimeError("what is live was never tried")
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
-            status = (self._models / "live.json").stat()
-        except FileNotFoundError:
+            status = self._registry.pointer.stat()
+        except OSError:
             return None
         return status.st_mtime_ns, status.st_ino
 
 
-def live_version(models: Path) -> str | None:
-    """Return the name of the live version below `models`; None: nothing has been published, or all was withdrawn."""
+def _is_text(kind: pa.DataType) -> bool:
+    return kind in (pa.string(), pa.large_string())
+
+
+def _as_texts(queries: Any) -> list[str]:  # noqa: ANN401 - whatever a caller gives
+    if isinstance(queries, str | bytes) or not isinstance(queries, Iterable):
+        raise TypeError(f"search takes a list of queries, got {queries!r}; write search([text])")
+    texts = list(queries)
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"search takes a list of texts, but query {place} is {text!r}; leave it out or make it one")
+    return texts
+
+
+def _as_count(top: Any) -> int:  # noqa: ANN401 - whatever a caller gives
     try:
-        version: str | None = json.loads((models / "live.json").read_bytes())["version"]
-    except FileNotFoundError:
-        return None
-    return version
-
-
-def _check_made_here(card: ModelCard, folder: Path) -> None:
-    here = {"format": FORMAT, "normaliser": NORMALISER, "tokeniser": TOKENISER}
-    for name, value in here.items():
-        if getattr(card, name) != value:
-            raise StaleFile(
-                f"{folder} was made with {name} {getattr(card, name)!r}, this code has {value!r}: its answers would be "
-                "wrong without any error; run the corpus again"
-            )
+        return operator.index(top)
+    except TypeError as error:
+        raise TypeError(f"top is the number of standard questions per query, got {top!r}") from error

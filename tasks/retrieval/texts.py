@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 class Texts:
     """Some texts: as tf-idf bags and as sequences of words, or of a pretrained encoder's tokens alone."""
 
-    bags: sp.csr_matrix  # (texts, V) float32
+    bags: sp.csr_array  # (texts, V) float32
     words: NDArray[np.int32]  # all words, one text after the other
     offsets: NDArray[np.int64]  # (texts + 1,) into `words`
 

@@ -7,42 +7,13 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from schemas.settings import Text
 from schemas.tables import VOCABULARY
 from tasks.retrieval.codes import CodeTable, code_features, code_spelled, pieces
 from tasks.retrieval.features import Tokeniser, kind_weight
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Sparse rows: row i holds columns[offsets[i]:offsets[i+1]], increasing, with their weights (CSR)."""
-
-    offsets: NDArray[np.int64]
-    columns: NDArray[np.int32]
-    weights: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @classmethod
-    def from_lists(cls, features: pa.ChunkedArray, weights: pa.ChunkedArray) -> Self:
-        """Read back from two list columns."""
-        columns, values = features.combine_chunks(), weights.combine_chunks()
-        offsets = columns.offsets.to_numpy().astype(np.int64)
-        start, end = offsets[0], offsets[-1]  # a slice of a longer column starts later
-        return cls(offsets - start, columns.values.to_numpy()[start:end], values.values.to_numpy()[start:end])
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[Self]) -> Self:
-        """Return the rows of all parts, one after the other."""
-        if len(parts) == 1:
-            return parts[0]
-        lengths = np.concatenate([np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)])
-        columns = np.concatenate([np.zeros(0, np.int32), *(part.columns for part in parts)])
-        weights = np.concatenate([np.zeros(0, np.float32), *(part.weights for part in parts)])
-        return cls(np.cumsum(lengths), columns, weights)
 
 
 @dataclass(frozen=True)
@@ -86,24 +57,29 @@ class Vocabulary:
     def _table(self) -> CodeTable:
         return CodeTable(code_spelled(self.features))
 
-    def rows(self, texts: Sequence[str], tokeniser: Tokeniser) -> Rows:
+    def rows(self, texts: Sequence[str], tokeniser: Tokeniser) -> sp.csr_array:
         """Return normalised texts as `tf_idf` rows of their known features; without any, an empty row."""
-        return Rows.concatenate([self._rows(texts[piece], tokeniser) for piece in pieces(texts)])
+        parts = [self._rows(texts[piece], tokeniser) for piece in pieces(texts)]
+        return parts[0] if len(parts) == 1 else sp.vstack(parts, format="csr")
 
-    def _rows(self, texts: Sequence[str], tokeniser: Tokeniser) -> Rows:
+    def _rows(self, texts: Sequence[str], tokeniser: Tokeniser) -> sp.csr_array:
         parts = list(code_features([tokeniser.cut(text) for text in texts], tokeniser.text))
         owners = np.concatenate([np.zeros(0, np.int64), *(part.owners for part in parts)])
         return self.weigh(len(texts), owners, np.concatenate([np.zeros(0, np.uint64), *(p.codes for p in parts)]))
 
-    def weigh(self, count: int, owners: NDArray[np.integer], codes: NDArray[np.uint64]) -> Rows:
+    def weigh(self, count: int, owners: NDArray[np.integer], codes: NDArray[np.uint64]) -> sp.csr_array:
         """Return `count` texts as `tf_idf` rows of the features with these (N,) codes, as far as they are known."""
         numbers = self._table.find(codes)
         known = numbers >= 0
         return tf_idf(count, owners[known], numbers[known], self.weights)
 
 
-def tf_idf(count: int, owners: NDArray[np.integer], numbers: NDArray[np.integer], weights: NDArray[np.float32]) -> Rows:
-    """Return texts as tf-idf rows of length 1, (1 + ln tf) * weight, normalised; each by itself.
+def tf_idf(
+    count: int, owners: NDArray[np.integer], numbers: NDArray[np.integer], weights: NDArray[np.float32]
+) -> sp.csr_array:
+    """Return (count, vocabulary) texts as tf-idf rows of length 1, (1 + ln tf) * weight, normalised; each by itself.
+
+    The numbers of a row increase.
 
     Args:
         count: of texts.
@@ -120,4 +96,14 @@ def tf_idf(count: int, owners: NDArray[np.integer], numbers: NDArray[np.integer]
     norm = np.sqrt(np.bincount(owners, values**2, minlength=count))
     norm[norm == 0] = 1  # only features of weight 0: a row of zeros
     offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=count))]).astype(np.int64)
-    return Rows(offsets, columns.astype(np.int32), (values / norm[owners]).astype(np.float32))
+    values = (values / norm[owners]).astype(np.float32)
+    return sp.csr_array((values, columns.astype(np.int32), offsets), shape=(count, len(weights)))
+
+
+def rows_from_lists(features: pa.ChunkedArray, weights: pa.ChunkedArray, vocabulary: int) -> sp.csr_array:
+    """Return the (rows, vocabulary) rows that two list columns hold, as prepare wrote them."""
+    columns, values = features.combine_chunks(), weights.combine_chunks()
+    offsets = columns.offsets.to_numpy().astype(np.int64)
+    start, end = offsets[0], offsets[-1]  # a slice of a longer column starts later
+    cells = values.values.to_numpy()[start:end], columns.values.to_numpy()[start:end]
+    return sp.csr_array((*cells, offsets - start), shape=(len(columns), vocabulary))

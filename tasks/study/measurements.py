@@ -17,8 +17,9 @@ from schemas.study import Difference, Experiment, Finding, Measured, Study
 from schemas.training import TrainingReport
 from tasks.evaluate.metrics import paired_difference
 from tasks.evaluate.report import report_environment
-from tasks.study.findings import ABLATIONS, find_findings, list_pairs
+from tasks.study.findings import find_findings
 from tasks.study.plots import plot_ablations, plot_beside_the_article, plot_losses, plot_oscillation
+from tasks.study.results import ABLATIONS, list_pairs
 
 _BESIDE_THE_ARTICLE = ("recipe", "smaller-hidden", "smaller-input", "default")
 

@@ -208,9 +208,7 @@ def batch_variety(labels: NDArray[np.int64], size: int) -> float:
     return float((np.diff(held, axis=1) > 0).sum(axis=1).mean() / expected)
 
 
-def share_mislabelled(
-    queries: sparse.csr_matrix, classes: sparse.csr_matrix, labels: NDArray[np.int64]
-) -> float | None:
+def share_mislabelled(queries: sparse.csr_array, classes: sparse.csr_array, labels: NDArray[np.int64]) -> float | None:
     """Estimate the share of labels given at random, from the texts alone: a model may learn wrong labels by heart.
 
     The standard questions are ranked by the cosine of a row's text, as a bag, with all their other texts together.
@@ -228,7 +226,7 @@ def share_mislabelled(
         The share, at least 0; None where no standard question has two rows.
     """
     rows, count = np.bincount(labels, minlength=classes.shape[0]), len(labels)
-    member = sparse.csr_matrix((np.ones(count, np.float32), (labels, np.arange(count))), (len(rows), count))
+    member = sparse.csr_array((np.ones(count, np.float32), (labels, np.arange(count))), (len(rows), count))
     rarity = _rarity(member @ queries)
     queries, classes = queries.multiply(rarity).tocsr(), classes.multiply(rarity)
     several = np.flatnonzero(rows[labels] > 1)
@@ -254,7 +252,7 @@ def share_mislabelled(
     return max(0.0, certain / by_chance) if by_chance else 0.0
 
 
-def _rarity(sums: sparse.csr_matrix) -> NDArray[np.float32]:
+def _rarity(sums: sparse.csr_array) -> NDArray[np.float32]:
     """Return (1, V) the logarithm of all standard questions over those that hold each feature; 0: none does."""
     holders = np.bincount(sums.indices, minlength=sums.shape[1])
     return np.where(holders, np.log((1 + sums.shape[0]) / (1 + holders)), 0).astype(np.float32)[None, :]

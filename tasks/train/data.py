@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from schemas.settings import Model
 from tasks.prepare.negatives import forbidden_classes
 from tasks.retrieval.texts import Texts
-from tasks.retrieval.vocabulary import Rows
+from tasks.retrieval.vocabulary import rows_from_lists
 
 IN_MEMORY_ROWS = 500_000  # held whole: about 1 kB a row, for every group of towers
 WINDOW_ROWS = 131_072  # of more rows, so many are shuffled at a time
@@ -164,6 +164,6 @@ def read_prepared(folder: Path, model: Model | None = None) -> Prepared:
 
 
 def _texts(table: pa.Table, vocabulary: int) -> Texts:
-    rows, words = Rows.from_lists(table["features"], table["weights"]), table["words"].combine_chunks()
-    bags = sp.csr_matrix((rows.weights, rows.columns, rows.offsets), shape=(len(table), vocabulary))
+    bags = rows_from_lists(table["features"], table["weights"], vocabulary)
+    words = table["words"].combine_chunks()
     return Texts(bags, words.values.to_numpy(), words.offsets.to_numpy().astype(np.int64))

@@ -15,6 +15,7 @@ from schemas.training import Epoch, OnEpoch, Reachability, TrainingReport
 from tasks.retrieval.device import give_back_memory
 from tasks.retrieval.exemplars import Exemplars
 from tasks.retrieval.model_files import ENCODER, ModelCard, write_candidate
+from tasks.retrieval.ranking import rank_of_truth
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
 from tasks.train.ensemble import Ensemble, rows_of
@@ -198,7 +199,7 @@ def _choose_weight(
         cosines = queries @ classes.T / np.float32(ensemble.towers)
         for weight, found in scores.items():
             mixed = exemplars.mix(cosines, queries, weight)
-            found.append(_score(_places(mixed, prepared.labels[block])))
+            found.append(_score(rank_of_truth(mixed, prepared.labels[block])))
     table = np.array([np.concatenate(found) for found in scores.values()])
     return WEIGHTS[clearly_best(table, WEIGHTS.index(DEFAULT_WEIGHT))]
 
@@ -253,12 +254,5 @@ def _ranks(ensemble: Ensemble, prepared: Prepared, rows: NDArray[np.int64]) -> N
         block = rows[start : start + _BLOCK]
         queries = ensemble.encode(prepared.queries.take(block))
         scores = np.einsum("sno,sko->nk", queries, classes, optimize=True)
-        ranks.append(_places(scores, prepared.labels[block]))
+        ranks.append(rank_of_truth(scores, prepared.labels[block]))
     return np.concatenate(ranks)
-
-
-def _places(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many standard questions have a higher score than the right one."""
-    right = scores[np.arange(len(labels)), labels]
-    places: NDArray[np.int64] = (scores > right[:, None]).sum(axis=1)
-    return places

@@ -2,8 +2,7 @@
 
 Writes `profile.json`, `suite.json` (and `rows_suite.json` where the settings ask for expectations on the
 rows), `findings.parquet` (every offender, up to 10,000 per rule), `corpus_profile.parquet` (for drift) and
-`verdict.json`: the same bytes from the same input. `data_docs/`, on request, holds Great Expectations' own
-pages, which carry the time of the run.
+`verdict.json`: the same bytes from the same input.
 """
 
 import json
@@ -70,7 +69,7 @@ def validate_corpus(
         columns: that queries and standard questions were read from; None: they have no names.
 
     Raises:
-        SettingsError: an expectation of the settings cannot be meant.
+        SettingsError: an expectation of the settings cannot be evaluated, or not in time.
     """
     folder.mkdir(parents=True, exist_ok=True)
     words = read_words(language)
@@ -79,15 +78,14 @@ def validate_corpus(
     except BrokenContractError as error:
         profile = Profile({}, {}, {})
         return _write(folder, decide([_contract(error, words)], profile), [], profile)
-    docs = folder / "data_docs" if settings.data_docs else None
-    outcomes, suite = check_profile(profile.statistics, bound_rules(settings, words), corpus, docs)
+    outcomes, suite = check_profile(profile.statistics, bound_rules(settings, words), corpus)
     _write_json(folder / "suite.json", suite)
     write_corpus_profile(ingested, folder)
     broken = find_broken_bounds(outcomes, profile, settings, words, columns)
     rows = int(profile.statistics["rows"] or 0)
     sampled_rows = rows_checked if settings.expectations and rows > rows_checked else None
     if settings.expectations and rows:
-        broken += _check_rows(ingested, folder, settings, _sample(rows, rows_checked, seed), docs, words)
+        broken += _check_rows(ingested, folder, settings, _sample(rows, rows_checked, seed), words)
     return _write(folder, decide([each.finding for each in broken], profile, sampled_rows), broken, profile)
 
 
@@ -109,7 +107,7 @@ def _sample(rows: int, most: int, seed: int) -> NDArray[np.int64]:
 
 
 def _check_rows(
-    ingested: Path, folder: Path, settings: Validation, chosen: NDArray[np.int64], docs: Path | None, words: Words
+    ingested: Path, folder: Path, settings: Validation, chosen: NDArray[np.int64], words: Words
 ) -> list[Broken]:
     table = read_rows(ingested / "questions.parquet", chosen)
     columns = {
@@ -117,7 +115,7 @@ def _check_rows(
     }
     # object, not pandas' own string type, so that expectations about types see str
     frame = pd.DataFrame({name: pd.Series(array, dtype=array.dtype) for name, array in columns.items()})
-    outcomes, suite = check_rows(frame, settings.expectations, docs)
+    outcomes, suite = check_rows(frame, settings.expectations)
     _write_json(folder / "rows_suite.json", suite)
     failed = [(outcome, _unexpected(outcome, table, words)) for outcome in outcomes if not outcome.success]
     return [Broken(describe_failed(outcome, offenders, words), offenders) for outcome, offenders in failed]

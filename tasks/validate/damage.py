@@ -1,8 +1,9 @@
-"""Text that was decoded with the wrong codepage, and what it was meant to say. Pure.
+"""Finds text that was decoded with the wrong codepage, and what it said before.
 
 Damage is recognised by undoing it: a string that, written in some codepage, reads as well-formed UTF-8 of
 plausible letters was UTF-8 read in that codepage. Good text practically never survives that round trip.
-GBK needs rules of its own, because two good Chinese characters can be valid UTF-8 by accident.
+What is damaged in part, or more than once, is left to ftfy. GBK needs rules of its own, which ftfy does not
+have, because two good Chinese characters can be valid UTF-8 by accident.
 """
 
 import codecs
@@ -10,11 +11,17 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+import ftfy
 import pyarrow as pa
 import pyarrow.compute as pc
+from ftfy.fixes import fix_c1_controls
 
 LOST = "\N{REPLACEMENT CHARACTER}"
-_CODEPAGES = ("cp1252", "cp1251", "cp1250", "cp437", "cp850", "mac_roman", "koi8_r", "cp1254", "iso8859_15")
+_CODEPAGES = (
+    *("latin_1", "cp1252", "cp1251", "cp1250", "cp437", "cp850", "mac_roman"),
+    *("koi8_r", "cp1253", "cp1254", "cp1257", "iso8859_2", "iso8859_15"),
+)
+_ROUNDS = 3  # text can be damaged more than once
 _LEADS = range(0xC2, 0xF5)
 _CONTINUATIONS = range(0x80, 0xC0)
 
@@ -34,9 +41,8 @@ _PAIRS = {
     codepage: f"[{_characters(table, _LEADS)}][{_characters(table, _CONTINUATIONS)}]"
     for codepage, table in _TABLES.items()
 }
-# cp1252 is latin-1 but for 0x80-0x9F, and exporters mix the two: one run may hold either.
-_WESTERN = {**{i: i for i in range(0x80, 0x100)}, **{ord(_TABLES["cp1252"][i]): i for i in range(0x80, 0x100)}}
-_WESTERN_RUN = re.compile("[" + "".join(re.escape(chr(c)) for c in _WESTERN) + "]{2,}")
+_WESTERN = _TABLES["cp1252"]
+_WESTERN_RUN = re.compile(f"[{_characters(_WESTERN, _LEADS)}][{_characters(_WESTERN, range(0x80, 0x100))}]{{3,}}")
 # A UTF-8 text read as GBK begins with a lead byte E3-EF and a continuation byte in one character.
 _GBK_START = "".join(
     character
@@ -70,9 +76,8 @@ def repair(text: str) -> str | None:
     if text.isascii():
         return text if re.search(_LOST, text) else None
     repaired = text
-    for _ in range(3):  # text can be damaged more than once
-        better = _repair_once(repaired)
-        if better is None or better == repaired:
+    for _ in range(_ROUNDS):
+        if (better := _repair_once(repaired)) is None:
             break
         repaired = better
     return repaired if repaired != text or re.search(_LOST, text) else None
@@ -82,15 +87,12 @@ def _repair_once(text: str) -> str | None:
     for codepage in _CODEPAGES:
         if re.search(_PAIRS[codepage], text) and (repaired := _round_trip(text, codepage)):
             return repaired
-    western = _WESTERN_RUN.sub(_repair_western, text)  # damaged words in a good text
-    if western != text:
-        return western
-    gbk = _GBK_RUN.sub(_repair_gbk, text)
-    if gbk != text:
-        return gbk
     if _LATIN_GBK_RUN.search(text) and (latin := _repair_latin_gbk(text)):
         return latin
-    return re.sub("[\x80-\x9f]", lambda match: _TABLES["cp1252"][ord(match[0])], text)
+    for repair_part in (ftfy.fix_encoding, _repair_western_runs, _repair_gbk_runs, fix_c1_controls):
+        if (repaired := repair_part(text)) != text:
+            return repaired
+    return None
 
 
 def _round_trip(text: str, codepage: str) -> str | None:
@@ -114,12 +116,13 @@ def _decode(encoded: bytes) -> str | None:
     return decoded if not decoded.isascii() and _PLAUSIBLE.fullmatch(decoded) else None
 
 
-def _repair_western(match: re.Match[str]) -> str:
-    run = match[0]
-    repaired = _decode(bytes(_WESTERN[ord(character)] for character in run))
-    if repaired is None or (len(repaired) == 1 and len(run) == 2 and run[1] in "“”‘’…–—™»›"):  # „Spaß“, KLÄ…
-        return run
-    return repaired
+def _repair_western_runs(text: str) -> str:
+    """Repair the damaged words of a text that has lost other bytes, as where U+00A0 became a space."""
+    return _WESTERN_RUN.sub(lambda match: _round_trip(match[0], "cp1252") or match[0], text)
+
+
+def _repair_gbk_runs(text: str) -> str:
+    return _GBK_RUN.sub(_repair_gbk, text)
 
 
 def _repair_gbk(match: re.Match[str]) -> str:

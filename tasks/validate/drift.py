@@ -4,12 +4,11 @@ A standard question that keeps its id and changes its text is renamed. Without i
 new are the same if they share half of the queries that are kept of them, or if their texts are hardly different.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import chain, pairwise
-from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,15 +18,15 @@ from schemas.language import Language, Words, read_words
 from schemas.settings import DriftBounds
 from schemas.validation import Drift
 from tasks.validate.expectations import check_profile
+from tasks.validate.near_duplicates import near_duplicates
 from tasks.validate.profile import OFFENDERS_KEPT, Offender, Offenders, shorten
 from tasks.validate.verdict import BoundRule, bound_rules, describe_rejection, tell_broken
 
 DRIFT_FILE = "drift.json"
 _SHARED = 0.5  # of the queries kept of two standard questions that are one
 _ALIKE = 0.8  # Jaccard of character pairs of two texts that are one
-_COMMON = 100  # standard questions that hold a query or a pair of characters which tells none of them from the others
+_COMMON = 100  # standard questions that hold a query which says nothing of any of them
 _EXAMPLES = 10
-_Part = TypeVar("_Part", bound=Hashable)
 
 DRIFT_RULES = (
     BoundRule("max_rows_lost", "rows_lost", "rows_lost_share"),
@@ -196,21 +195,7 @@ def _match(before: list[Kept], now: list[Kept], key: Callable[[Kept], Hashable])
 
 def _match_alike(before: list[Kept], now: list[Kept]) -> list[tuple[Kept, Kept]]:
     """Pair those that share queries or have hardly different texts, the likeliest first, each once."""
-    queries = [[one.queries for one in side] for side in (before, now)]
-    candidates = [
-        (-share, left, right)
-        for left, right in _meet(*queries)
-        for a, b in [(queries[0][left], queries[1][right])]
-        if (share := len(a & b) / min(len(a), len(b))) >= _SHARED
-    ]
-    texts = [[_pairs_of(one.text) for one in side] for side in (before, now)]
-    held = Counter(chain.from_iterable(chain(*texts)))
-    candidates += [
-        (-share, left, right)
-        for left, right in _meet(*([_rarest(parts, held) for parts in side] for side in texts))
-        for a, b in [(texts[0][left], texts[1][right])]
-        if (share := len(a & b) / len(a | b)) >= _ALIKE
-    ]
+    candidates = [*_sharing_queries(before, now), *_of_similar_text(before, now)]
     pairs, gone, taken = [], set[int](), set[int]()
     for _, left, right in sorted(candidates):
         if left not in gone and right not in taken:
@@ -220,30 +205,32 @@ def _match_alike(before: list[Kept], now: list[Kept]) -> list[tuple[Kept, Kept]]
     return pairs
 
 
-def _meet(before: list[frozenset[_Part]], now: list[frozenset[_Part]]) -> Iterator[tuple[int, int]]:
-    """Yield which of two sides have a part in common that is not too common."""
-    holders: defaultdict[_Part, list[int]] = defaultdict(list)
-    for number, parts in enumerate(now):
-        for part in parts:
-            holders[part].append(number)
-    telling = {part: numbers for part, numbers in holders.items() if len(numbers) <= _COMMON}
-    for left, parts in enumerate(before):
-        for right in {number for part in parts for number in telling.get(part, ())}:
-            yield left, right
+def _sharing_queries(before: list[Kept], now: list[Kept]) -> Iterator[tuple[float, int, int]]:
+    """Yield those that share enough of their queries, each as (minus the share, number before, number now)."""
+    holders: defaultdict[int, list[int]] = defaultdict(list)
+    for number, one in enumerate(now):
+        for query in one.queries:
+            holders[query].append(number)
+    for left, one in enumerate(before):
+        found = [holders[query] for query in one.queries if query in holders]
+        for right in {number for numbers in found if len(numbers) <= _COMMON for number in numbers}:
+            other = now[right].queries
+            share = len(one.queries & other) / min(len(one.queries), len(other))
+            if share >= _SHARED:
+                yield -share, left, right
+
+
+def _of_similar_text(before: list[Kept], now: list[Kept]) -> Iterator[tuple[float, int, int]]:
+    """Yield those whose texts are hardly different, likewise."""
+    near = near_duplicates([one.text for one in chain(before, now)], _ALIKE)
+    for left, one in enumerate(before):
+        for right in (number - len(before) for number in near[left] if number >= len(before)):
+            a, b = _pairs_of(one.text), _pairs_of(now[right].text)
+            yield -len(a & b) / len(a | b), left, right
 
 
 def _pairs_of(text: str) -> frozenset[str]:
     return frozenset(a + b for a, b in pairwise(text)) or frozenset(text)
-
-
-def _rarest(parts: frozenset[str], held: Mapping[str, int]) -> frozenset[str]:
-    """Return so many of the rarest parts that two sets which are alike have one of them in common.
-
-    Without one they would have less than `_ALIKE` of the larger set in common: the prefix filter of Chaudhuri, Ganti
-    and Kaushik, A Primitive Operator for Similarity Joins in Data Cleaning (2006).
-    """
-    few = len(parts) - ceil(_ALIKE * len(parts) - 1e-9) + 1
-    return frozenset(sorted(parts, key=lambda part: (held[part], part))[:few])
 
 
 def _by_how_much(pair: tuple[Kept, Kept]) -> tuple[int, str]:

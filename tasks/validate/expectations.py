@@ -1,19 +1,26 @@
-"""Great Expectations: bounds over a one-row profile, and any expectation a corpus asks for over its rows.
+"""Great Expectations: bounds over a one-row profile, and the expectations a corpus asks for over its rows.
 
 The only module that imports Great Expectations, and only when called: the import takes four seconds.
 The profile is a frame of one row, a column per statistic, so that a corpus of any size is judged in
-milliseconds and its thresholds are data. Shared by validate and by the proof after prepare.
+milliseconds and its thresholds are data. Shared by validate and by the proof after prepare. Regular expressions
+are matched by RE2: Python's, which Great Expectations would take, need for ever on some rows.
 """
 
-import difflib
+import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from schemas.errors import SettingsError
 from schemas.settings import CustomExpectation, Severity
+
+REGEX_SECONDS = 60.0  # of one expectation; a usual pattern takes one second a million rows
+_BYTES_SEARCHED = 65_536  # between two looks at the clock: two seconds with the worst pattern
 
 
 class Rule(NamedTuple):
@@ -46,11 +53,10 @@ class RowsOutcome(NamedTuple):
     success: bool
     unexpected: list[int]  # positions in the frame, increasing; empty for expectations on a whole column or table
     summary: str  # what was observed
-    error: str | None
 
 
 def check_profile(
-    statistics: dict[str, float | None], rules: Sequence[Rule], name: str = "profile", docs: Path | None = None
+    statistics: dict[str, float | None], rules: Sequence[Rule], name: str = "profile"
 ) -> tuple[list[Outcome], dict[str, Any]]:
     """Hold `statistics` against `rules`; a rule whose statistic is None does not apply and has no outcome.
 
@@ -58,7 +64,6 @@ def check_profile(
         statistics: the profile; a rule on a statistic that is not in it fails with an error.
         rules: with names of their own.
         name: of the suite.
-        docs: folder for Data Docs (a folder per suite is made in it), None for none.
 
     Returns:
         Outcomes in the order of `rules`, and the suite of all rules as Great Expectations serialises it.
@@ -80,7 +85,7 @@ def check_profile(
     suite = gx.ExpectationSuite(name, expectations=[expectation(rule) for rule in rules]).to_json_dict()
     known = {statistic: value for statistic, value in statistics.items() if value is not None}
     applying = [rule for rule in rules if rule.statistic in known or rule.statistic not in statistics]
-    results = _validate(pd.DataFrame([known], dtype=float), name, [expectation(rule) for rule in applying], docs)
+    results = _validate(pd.DataFrame([known], dtype=float), name, [expectation(rule) for rule in applying])
     by_name = {result.expectation_config.meta["rule"]: result for result in results}
     outcomes = []
     for rule in applying:
@@ -89,92 +94,93 @@ def check_profile(
     return outcomes, suite
 
 
-def check_rows(
-    frame: pd.DataFrame, wanted: Sequence[CustomExpectation], docs: Path | None = None
-) -> tuple[list[RowsOutcome], dict[str, Any]]:
+def check_rows(frame: pd.DataFrame, wanted: Sequence[CustomExpectation]) -> tuple[list[RowsOutcome], dict[str, Any]]:
     """Run the expectations of the settings on `frame`, whose index must be 0, 1, 2, ...
 
     Returns:
         Outcomes in the order of `wanted`, and the suite as Great Expectations serialises it.
 
     Raises:
-        SettingsError: an expectation or a column is unknown, or an argument cannot be meant.
+        SettingsError: a regular expression takes longer than `REGEX_SECONDS`, or an expectation cannot be evaluated.
     """
     import great_expectations as gx
 
-    def expectations() -> list[Any]:  # a suite takes the expectations it holds as its own
-        return [_custom(position, custom, list(frame.columns)) for position, custom in enumerate(wanted)]
+    settings = {f"validate.expectations[{position}]": custom for position, custom in enumerate(wanted)}
 
-    suite = gx.ExpectationSuite("rows", expectations=expectations()).to_json_dict()
+    def expectations(regex: bool) -> list[Any]:  # a suite takes the expectations it holds as its own
+        return [_custom(setting, one) for setting, one in settings.items() if regex or "regex" not in one.type]
+
+    suite = gx.ExpectationSuite("rows", expectations=expectations(regex=True)).to_json_dict()
     results = {
-        result.expectation_config.meta["setting"]: result for result in _validate(frame, "rows", expectations(), docs)
+        result.expectation_config.meta["setting"]: result
+        for result in _validate(frame, "rows", expectations(regex=False))
     }
-    outcomes = []
-    for position, custom in enumerate(wanted):
-        setting = f"validate.expectations[{position}]"
-        result = results[setting]
-        outcomes.append(
-            RowsOutcome(
-                setting,
-                f"{custom.type}({', '.join(f'{key}={value!r}' for key, value in custom.kwargs.items())})"[:300],
-                custom.severity,
-                bool(result.success),
-                sorted({int(row) for row in result.result.get("unexpected_index_list") or []}),
-                _summary(result.result),
-                _error(result),
-            )
-        )
+    outcomes = [
+        _read_result(setting, custom, results[setting]) if setting in results else _match(setting, custom, frame)
+        for setting, custom in settings.items()
+    ]
     return outcomes, suite
 
 
-def _custom(position: int, custom: CustomExpectation, columns: list[str]) -> Any:  # noqa: ANN401 - see above
-    setting = f"validate.expectations[{position}]"
-    kinds = _expectation_types()
-    if custom.type not in kinds:
-        raise SettingsError(
-            f"{setting}: Great Expectations has no expectation {custom.type!r}{_nearest(custom.type, list(kinds))}"
-        )
-    for key in ("column", "column_A", "column_B"):
-        column = custom.kwargs.get(key)
-        if isinstance(column, str) and column not in columns and custom.type != "expect_column_to_exist":
-            raise SettingsError(
-                f"{setting} ({custom.type}): the rows have no column {column!r}{_nearest(column, columns)}; "
-                f"they have {', '.join(columns)}"
-            )
-    try:
-        return kinds[custom.type](severity=custom.severity, meta={"setting": setting}, **custom.kwargs)
-    except (TypeError, ValueError) as error:  # pydantic's ValidationError is a ValueError
-        reasons = "; ".join(
-            f"{'.'.join(str(part) for part in reason['loc'])}: {reason['msg']}"
-            for reason in (error.errors() if hasattr(error, "errors") else [])
-        )
-        arguments = sorted(
-            set(kinds[custom.type].__fields__)
-            - {"id", "meta", "notes", "rendered_content", "severity", "result_format", "catch_exceptions"}
-        )
-        raise SettingsError(
-            f"{setting} ({custom.type}): kwargs cannot be meant: {reasons or error}; "
-            f"the expectation takes {', '.join(arguments)}"
-        ) from error
-
-
-def _expectation_types() -> dict[str, Any]:
+def _custom(setting: str, custom: CustomExpectation) -> Any:  # noqa: ANN401 - see above
     import great_expectations.expectations as gxe
 
-    return {
-        kind.expectation_type: kind
-        for name, kind in vars(gxe).items()
-        if name.startswith("Expect") and kind.expectation_type
-    }
+    name = "".join(word.capitalize() for word in custom.type.split("_"))
+    return getattr(gxe, name)(severity=custom.severity, meta={"setting": setting}, **custom.kwargs)
 
 
-def _nearest(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def _describe(custom: CustomExpectation) -> str:
+    return f"{custom.type}({', '.join(f'{key}={value!r}' for key, value in custom.kwargs.items())})"[:300]
 
 
-def _validate(frame: pd.DataFrame, name: str, expectations: list[Any], docs: Path | None) -> list[Any]:
-    """Validate in a context of its own, in memory, silently; write Data Docs where asked to."""
+def _read_result(setting: str, custom: CustomExpectation, result: Any) -> RowsOutcome:  # noqa: ANN401 - see above
+    if error := _error(result):
+        raise SettingsError(f"{setting} ({_describe(custom)}) cannot be evaluated: {error}; change or remove it")
+    unexpected = sorted({int(row) for row in result.result.get("unexpected_index_list") or []})
+    summary = _summary(result.result)
+    return RowsOutcome(setting, _describe(custom), custom.severity, bool(result.success), unexpected, summary)
+
+
+def _match(setting: str, custom: CustomExpectation, frame: pd.DataFrame) -> RowsOutcome:
+    """Hold a column's texts against regular expressions, with the meaning that Great Expectations gives them."""
+    wanted = custom.kwargs
+    texts = pa.array(frame[wanted["column"]], pa.string())
+    deadline = time.monotonic() + REGEX_SECONDS
+    patterns = wanted.get("regex_list") or [wanted["regex"]]
+    try:
+        found = np.stack([_find_matches(texts, pattern, deadline) for pattern in patterns])
+    except TimeoutError as error:
+        raise SettingsError(
+            f"{setting} ({_describe(custom)}) takes longer than {REGEX_SECONDS:.0f} seconds: {error}; "
+            "write a simpler regular expression, without long repetitions such as {500}"
+        ) from error
+    if "_not_" in custom.type:
+        unexpected = found.any(axis=0)
+    else:
+        unexpected = ~(found.all(axis=0) if wanted.get("match_on") == "all" else found.any(axis=0))
+    rows = np.flatnonzero(unexpected).tolist()
+    success = (len(texts) - len(rows)) / len(texts) >= wanted.get("mostly", 1)
+    summary = _summary({"unexpected_count": len(rows), "element_count": len(texts)})
+    return RowsOutcome(setting, _describe(custom), custom.severity, success, rows, summary)
+
+
+def _find_matches(texts: pa.StringArray, pattern: str, deadline: float) -> NDArray[np.bool_]:
+    """Return in which texts RE2 finds the pattern; TimeoutError after `deadline` (seconds, monotonic)."""
+    found = np.zeros(len(texts), dtype=bool)
+    ends = np.cumsum(pc.binary_length(texts).to_numpy(zero_copy_only=False))
+    start = 0
+    while start < len(texts):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{start:,} of {len(texts):,} rows were searched for {pattern!r}")
+        reach = (ends[start - 1] if start else 0) + _BYTES_SEARCHED
+        end = max(start + 1, int(np.searchsorted(ends, reach, side="right")))
+        found[start:end] = pc.match_substring_regex(texts[start:end], pattern).to_numpy(zero_copy_only=False)
+        start = end
+    return found
+
+
+def _validate(frame: pd.DataFrame, name: str, expectations: list[Any]) -> list[Any]:
+    """Validate in a context of its own, in memory, silently."""
     if not expectations:
         return []
     import great_expectations as gx
@@ -183,26 +189,9 @@ def _validate(frame: pd.DataFrame, name: str, expectations: list[Any], docs: Pat
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("corpus").add_dataframe_asset(name)
-    batch = asset.add_batch_definition_whole_dataframe("all")
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
     suite = gx.ExpectationSuite(name, expectations=expectations)
-    if docs is None:
-        results = batch.get_batch({"dataframe": frame}).validate(suite, result_format="COMPLETE")
-    else:
-        site = {
-            "class_name": "SiteBuilder",
-            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-            "store_backend": {
-                "class_name": "TupleFilesystemStoreBackend",
-                "base_directory": str((docs / name).resolve()),
-            },
-        }
-        context.add_data_docs_site(site_name=name, site_config=site)
-        definition = gx.ValidationDefinition(name=name, data=batch, suite=context.suites.add(suite))
-        results = context.validation_definitions.add(definition).run(
-            batch_parameters={"dataframe": frame}, result_format="COMPLETE"
-        )
-        context.build_data_docs(site_names=[name])
-    return list(results.results)
+    return list(batch.validate(suite, result_format="COMPLETE").results)
 
 
 def _error(result: Any) -> str | None:  # noqa: ANN401 - see above
@@ -215,7 +204,9 @@ def _error(result: Any) -> str | None:  # noqa: ANN401 - see above
 
 
 def _summary(result: dict[str, Any]) -> str:
-    if result.get("unexpected_count"):
+    if result.get("unexpected_count") and "element_count" in result:
         return f"{result['unexpected_count']:,} of {result['element_count']:,} rows are unexpected"
+    if unexpected := result.get("partial_unexpected_list"):  # of a whole column: values, not rows
+        return f"unexpected, e.g. {', '.join(repr(value) for value in unexpected[:3])}"[:300]
     observed = result.get("observed_value")
     return "the rows do not meet it" if observed is None else f"observed {str(observed)[:200]}"

@@ -5,16 +5,14 @@ from pathlib import Path
 from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
-from pydantic import ValidationError
 
 from schemas.errors import CorpusRejected, StaleFile
 from schemas.language import read_words
-from schemas.live import Live, VersionManifest
 from schemas.manifest import hash_file
 from schemas.settings import CorpusSettings
 from schemas.validation import Drift, Verdict
 from schemas.workspace import Workspace, artifact_key
-from tasks.mirror import MANIFEST, POINTER, fetch, refresh
+from tasks.registry import ModelRegistry
 from tasks.step_store import where_step
 from tasks.steps import Made, StepRun, run_step
 from tasks.validate.corpus import validate_corpus
@@ -81,8 +79,7 @@ def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun) -> Dri
 
     A step of its own: the live version changes while corpus and verdict stay as they are.
     """
-    refresh(workspace.models)
-    if (live := _find_live_profile(workspace.models)) is None:
+    if (live := _find_live_profile(ModelRegistry.of(corpus.name, workspace.home))) is None:
         return None
     inputs = {
         "validated": step.manifest.key,
@@ -101,25 +98,17 @@ def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun) -> Dri
     return read_drift(run_step(workspace, "drift", inputs, make).folder)
 
 
-def _find_live_profile(models: Path) -> Path | None:
+def _find_live_profile(registry: ModelRegistry) -> Path | None:
     """Return what the live version keeps of its corpus; None: nothing is live, or it keeps nothing that is whole.
 
     A version of before, or a damaged one, must not bar its successor.
     """
-    try:
-        version = Live.model_validate_json((models / POINTER).read_bytes()).version
-    except FileNotFoundError:
-        return None
-    if version is None:
+    if (version := registry.live().version) is None:
         return None
     try:
-        folder = fetch(models, version)
-        wanted = VersionManifest.model_validate_json((folder / MANIFEST).read_bytes()).files.get(PROFILE_FILE)
-        if wanted == hash_file(folder / PROFILE_FILE):
-            return folder / PROFILE_FILE
-    except (StaleFile, OSError, ValidationError) as error:
-        get_run_logger().warning("live version %s cannot be read: %s", version, error)
-    get_run_logger().warning("live version %s has no profile of its corpus: drift is not measured", version)
+        return registry.fetch(version, PROFILE_FILE) / PROFILE_FILE
+    except StaleFile as error:
+        get_run_logger().warning("drift is not measured: no profile of live version %s: %s", version, error)
     return None
 
 

@@ -127,15 +127,11 @@ def tell_broken(
 
 
 def describe_failed(outcome: RowsOutcome, offenders: Offenders, words: Words) -> Finding:
-    """Return the finding of an expectation of the settings that failed, or raised."""
-    if outcome.error:
-        statement = words("finding.custom_error", description=outcome.description, error=outcome.error)
-    else:
-        statement = words("finding.custom_failed", description=outcome.description, summary=outcome.summary)
+    """Return the finding of an expectation of the settings that failed."""
     return Finding(
         rule=outcome.setting.removeprefix("validate."),
         severity=outcome.severity,
-        statement=statement,
+        statement=words("finding.custom_failed", description=outcome.description, summary=outcome.summary),
         offenders=offenders.total,
         examples=_examples(offenders),
         remedy=words("finding.custom_remedy", setting=outcome.setting),

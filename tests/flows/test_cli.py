@@ -13,8 +13,7 @@ import pytest
 
 from schemas.run import RunResult
 from schemas.workspace import CHECKOUT
-from tasks.mirror import locked
-from tasks.publish.versions import add_version, wait_for_approval
+from tasks.registry import ModelRegistry
 from tests.conftest import PAIRS, TOY, Command, Ended, fast_words, make_command, write_table
 
 FIGURES = {"recall_at_1", "recall_at_5", "recall_at_10", "mrr", "macro_recall_at_10"}
@@ -322,11 +321,10 @@ def test_rolling_back_and_forth(bank, bank_twice, dssm, tmp_path):
 
 def test_a_waiting_version_goes_live_when_approved(dssm, bank_twice):
     """Until then there is nothing to ask."""
-    models = dssm.home / "models" / "asking"
     candidate = dssm.home / "models" / "bank" / bank_twice["version"]
-    with locked(models):
-        waiting = add_version(models, candidate, {}, "asking", "run-1", (0.5, 0.9, 20))
-        wait_for_approval(models, waiting)
+    with ModelRegistry(dssm.home / "models" / "asking").update() as update:
+        waiting = update.add(candidate, {}, "run-1", (0.5, 0.9, 20))
+        update.wait_for_approval(waiting)
 
     assert dssm("query", "asking", "怎么退票").code == 2
     approved = dssm("approve", "asking")
@@ -442,3 +440,16 @@ def test_help_lists_every_command(tmp_path):
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("Usage: dssm")
+
+
+@pytest.mark.parametrize("command", [["check"], ["run", "bank"]], ids=_join)
+def test_a_condition_in_an_expectation_is_refused_and_runs_nothing(command, bank_twice, dssm):
+    """Great Expectations hands it to pandas, which evaluates it."""
+    code = "@pd.io.common.os.system('touch planted')==0"
+    arguments = f'{{column = "query", row_condition = "{code}", condition_parser = "pandas"}}'
+    wanted = f'[{{type = "expect_column_values_to_be_unique", kwargs = {arguments}}}]'
+    ended = dssm(*command, "--source", "train.csv", "--set", f"validate.expectations={wanted}", "--json")
+
+    assert (ended.code, only_json(ended)["status"]) == (2, "rejected")
+    assert "no argument row_condition" in ended.err
+    assert not list(dssm.folder.rglob("planted"))

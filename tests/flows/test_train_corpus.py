@@ -21,7 +21,7 @@ from tasks.evaluate.task import evaluate
 from tasks.ingest.task import ingest
 from tasks.prepare.task import prepare
 from tasks.publish.task import publish
-from tasks.publish.versions import approve, read_live, read_versions, roll_back
+from tasks.registry import ModelRegistry
 from tasks.retrieval.retriever import Retriever
 from tasks.steps import StepRun
 from tasks.train.task import train
@@ -66,7 +66,7 @@ def test_a_first_run_publishes_and_leaves_everything(flow, toy_csv):
     assert RunResult.model_validate_json((folder / "run.json").read_bytes()) == result
     assert not list((flow.home / "partial" / "toy").iterdir())
 
-    assert read_live(flow.models).version == result.version
+    assert ModelRegistry(flow.models).live().version == result.version
     version = flow.models / result.version
     assert VersionManifest.model_validate_json((version / "manifest.json").read_bytes()).run == result.run
     names = {"README.md", "evaluation.json", "settings.json", "model.json", "model.safetensors"}
@@ -150,7 +150,7 @@ def test_a_candidate_below_the_baselines_is_held_and_the_next_run_says_so_again(
     assert "baseline" in held.reasons[0]
     assert "training: Not converged" in held.reasons[1]
     assert held.reasons[0] in state.message
-    assert read_live(flow.models).version is None
+    assert ModelRegistry(flow.models).live().version is None
     again = flow(worse)
     assert (again.reasons, again.reused) == (held.reasons, STEPS)
 
@@ -188,7 +188,7 @@ def test_a_candidate_is_held_against_what_went_live_after_it_was_measured(flow, 
     assert (published.status, held.status) == ("published", "held")
     assert published.version in held.reasons[0]
     assert json.loads((flow.run_folder(held) / "comparison.json").read_text())["version"] == published.version
-    assert read_live(flow.models).version == published.version
+    assert ModelRegistry(flow.models).live().version == published.version
 
 
 def test_what_fails_after_a_version_went_live_does_not_hide_that(flow, toy_csv):
@@ -208,7 +208,7 @@ def test_what_fails_after_a_version_went_live_does_not_hide_that(flow, toy_csv):
 
     result = broken()
 
-    assert (result.status, read_live(flow.models).version) == ("published", result.version)
+    assert (result.status, ModelRegistry(flow.models).live().version) == ("published", result.version)
     assert f"version {result.version} is live, but what its run leaves is not complete" in result.warnings[-1]
 
 
@@ -241,12 +241,12 @@ def test_a_rolled_back_model_is_never_published_again(flow, toy_csv):
     """Not by the same inputs; other settings make another candidate."""
     first = flow(make_settings(toy_csv))
     second = flow(make_settings(toy_csv, seed=7, publish__max_drop_vs_live=1.0))
-    roll_back(flow.models)
+    ModelRegistry(flow.models).change(lambda update: update.roll_back())
 
     state, again = flow.state(make_settings(toy_csv, seed=7, publish__max_drop_vs_live=1.0))
     assert (state.name, again.status) == ("HeldBack", "held")
     assert f"rolled back as version {second.version}" in again.reasons[0]
-    assert read_live(flow.models).version == first.version
+    assert ModelRegistry(flow.models).live().version == first.version
 
     other = flow(make_settings(toy_csv, seed=8, publish__max_drop_vs_live=1.0))
     assert other.status == "published"
@@ -258,11 +258,11 @@ def test_a_version_waits_for_approval_where_that_is_asked(flow, toy_csv):
     state, waiting = flow.state(asking)
 
     assert (state.name, waiting.status) == ("AwaitingApproval", "awaiting_approval")
-    live = read_live(flow.models)
+    live = ModelRegistry(flow.models).live()
     assert (live.version, live.pending) == (None, waiting.version)
     assert flow(asking).version == waiting.version
-    assert len(read_versions(flow.models)) == 1
-    assert approve(flow.models).version == waiting.version
+    assert len(ModelRegistry(flow.models).versions()) == 1
+    assert ModelRegistry(flow.models).change(lambda update: update.approve()).version == waiting.version
     assert flow(asking).status == "unchanged"
 
 
@@ -272,7 +272,7 @@ def test_approval_switched_off_publishes_what_waited(flow, toy_csv):
     result = flow(make_settings(toy_csv))
 
     assert result.status == "published"
-    assert read_live(flow.models).pending is None
+    assert ModelRegistry(flow.models).live().pending is None
 
 
 @pytest.mark.parametrize("harm", ["gone", "altered", "of another format"])

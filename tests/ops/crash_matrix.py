@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.manifest import hash_file
-from tasks.publish.versions import is_whole, read_live
+from tasks.registry import ModelRegistry
 from tests.conftest import PAIRS, write_table
 from tests.ops.conftest import Machine
 from tests.ops.killed import STEPS
@@ -50,7 +50,7 @@ class Matrix:
         first = machine.dssm("run", "bank")
         assert first.code == 0, first.err
         write_table(machine.rows, PAIRS)
-        self.old = read_live(self.start / "models" / "bank").version
+        self.old = ModelRegistry(self.start / "models" / "bank").live().version
         counts, unbroken = machine.folder / "points.json", self._copy("unbroken")
         whole = self._run(unbroken, str(counts), 0)
         assert whole.returncode == 0, whole.stderr
@@ -75,9 +75,9 @@ class Matrix:
         broken = set((home / "runs" / "bank").iterdir()) - before
         finished = {folder.name: folder for run in broken for folder in run.iterdir() if folder.name in _FOLDERS}
         inodes = {name: (folder / "manifest.json").stat().st_ino for name, folder in finished.items()}
-        live = read_live(models).version
+        live = ModelRegistry(models).live().version
         faults = [] if killed.returncode == -9 else [f"not killed: {killed.stderr[-500:]}"]
-        faults += [] if live and is_whole(models, live) else ["what is live is torn"]
+        faults += [] if live and ModelRegistry(models).is_whole(live) else ["what is live is torn"]
         again = self._run(home, "", -1)
         faults += self._compare(home, again, inodes)
         faults += _repeated_epochs(killed.stderr, again.stderr)
@@ -110,7 +110,7 @@ class Matrix:
 def digests(home: Path) -> dict[str, str]:
     """Return the sha256 of everything that has to be the same again, in the newest run and in what is live."""
     run = max((home / "runs" / "bank").iterdir())
-    live = home / "models" / "bank" / str(read_live(home / "models" / "bank").version)
+    live = home / "models" / "bank" / str(ModelRegistry(home / "models" / "bank").live().version)
     files = {f"{step}/{f.relative_to(run / step)}": f for step in _FOLDERS[2:] for f in (run / step).rglob("*")}
     candidate = {path for path in files if path.startswith("train/candidate/")}
     files |= {f"live/{Path(path).name}": live / Path(path).name for path in candidate if files[path].is_file()}

@@ -311,3 +311,14 @@ def test_a_setting_given_by_both_its_names_is_refused():
     """One of the two would be ignored without a word."""
     with pytest.raises(ValueError, match=r"model\.hidden is the old name of model\.hidden_dims, and both are given"):
         use_new_names({"model": {"hidden": [8], "hidden_dims": [16]}})
+
+
+def test_a_removed_setting_is_ignored_with_a_note_that_says_why():
+    """A TOML, a deployment and a published model of the last version go on working."""
+    raw, notes = use_new_names({"validate": {"data_docs": True, "small_class_rows": 2}})
+    assert raw == {"validate": {"small_class_rows": 2}}
+    (note,) = notes
+    assert note.startswith("validate.data_docs is no setting any more, and is ignored: ")
+    whole = parse().model_dump(mode="json")
+    whole["validate"]["data_docs"] = False
+    assert CorpusSettings.model_validate(whole) == parse()

@@ -153,3 +153,16 @@ def test_old_runs_go_and_steps_that_no_run_has(store, made, tmp_path, monkeypatc
     }
     shutil.rmtree(tmp_path / "here")
     assert made(make, "run-5", inputs={"seed": 2}).reused_from == "run-2"
+
+
+def test_a_manifest_from_the_store_writes_nothing_outside(store, made, tmp_path, caplog):
+    """The step is made again."""
+    make = Counted()
+    first = made(make)
+    name = f"steps/toy/prepare-{first.manifest.key[:16]}/run-1/manifest.json"
+    store.write(name, store.read(name).replace(b'"path": "a.txt"', b'"path": "../../escaped"'))
+
+    assert made(make, "run-2", "there").reused_from is None
+    assert make.calls == 2
+    assert "no relative path inside a folder" in caplog.text
+    assert not list(tmp_path.rglob("escaped"))

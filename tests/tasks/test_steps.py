@@ -141,10 +141,13 @@ def test_another_step_with_the_same_inputs_is_another_one(workspace):
 
 
 def test_other_code_makes_another_step(made, monkeypatch, tmp_path):
-    """A changed source of schemas or tasks re-uses nothing; a file that is no source does not matter."""
-    for package in ("schemas", "tasks"):
+    """A changed source of schemas or tasks, or a changed word list, re-uses nothing; no other file matters."""
+    for package in ("schemas", "tasks", "data/bundled", "data/corpora"):
         (tmp_path / "checkout" / package).mkdir(parents=True)
     source = tmp_path / "checkout" / "tasks" / "losses.py"
+    words = tmp_path / "checkout" / "data" / "bundled" / "noise.toml"
+    settings = tmp_path / "checkout" / "data" / "corpora" / "a.toml"
+    words.write_text("slips = ''")
     source.write_text("target = 1")
     monkeypatch.setattr(steps, "CHECKOUT", tmp_path / "checkout")
     make, keys = Counted(), []
@@ -152,7 +155,9 @@ def test_other_code_makes_another_step(made, monkeypatch, tmp_path):
         for change in (
             lambda: None,
             lambda: source.with_suffix(".pyc").touch(),
+            lambda: settings.write_text("name = 'a'"),
             lambda: source.write_text("target = 0.4"),
+            lambda: words.write_text("slips = '的'"),
         ):
             change()
             steps.code_version.cache_clear()
@@ -160,8 +165,9 @@ def test_other_code_makes_another_step(made, monkeypatch, tmp_path):
     finally:
         steps.code_version.cache_clear()
 
-    assert keys[0] == keys[1] != keys[2]
-    assert make.calls == 2
+    assert keys[0] == keys[1] == keys[2]
+    assert len({keys[0], keys[3], keys[4]}) == 3
+    assert make.calls == 3
 
 
 def test_a_failure_leaves_nothing_that_has_the_name_of_the_step(made, workspace):

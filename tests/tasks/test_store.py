@@ -77,7 +77,7 @@ def test_a_server_that_ignores_conditions_is_not_trusted(store, monkeypatch):
 
 def test_without_a_store_nothing_of_it_is_imported():
     """The local disk costs what it did."""
-    code = "import sys, tasks.publish.versions, tasks.steps; sys.exit('s3fs' in sys.modules or 'fsspec' in sys.modules)"
+    code = "import sys, tasks.registry, tasks.steps; sys.exit('s3fs' in sys.modules or 'fsspec' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     assert open_store() is None
 

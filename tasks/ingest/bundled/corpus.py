@@ -1,7 +1,7 @@
-"""The three bundled corpora: seeded, invented customer queries with the article's profiles. Pure.
+"""The three bundled corpora: seeded, invented customer queries with the article's profiles.
 
 They exist so that the whole pipeline can be tried, tested and measured without anyone's data. Every text
-is made from the grammars of this package; the standard questions of a corpus are always the same, the
+is made from the word lists in data/bundled/; the standard questions of a corpus are always the same, the
 queries and the class sizes follow the seed.
 """
 

@@ -1,16 +1,4 @@
-"""Reads the text grammars of the business lines into standard questions and their phrases. Pure.
-
-A business line is a module of text blocks:
-
-* `TOPICS`: `name: aspect aspect* ... | condition condition`, then names customers use and, after `~`,
-  paraphrases. Every aspect gives one standard question; a starred one gives another for each condition, in
-  which a name written as `name/short name` is shortened. An indented `+` continues the line above.
-* `LISTED`: one head like a topic's, then topics that share it, each as `name/other name/...`.
-* `CONDITIONS`: `name: how customers say it`. A condition that is not listed is said by its name; one written
-  with a `+` behind it is part of the topic's name.
-* `CASES`: standard questions outside the grid, each with its own phrases.
-* `SLOTS`: `name: values`. `STORIES`: how customers begin before they come to the point.
-"""
+"""Reads the text grammars of the business lines (data/bundled/README.md) into standard questions and phrases."""
 
 import re
 import unicodedata
@@ -18,16 +6,9 @@ from functools import cache
 from random import Random
 from typing import NamedTuple
 
-from tasks.ingest.bundled import aspects, flights, hotels, trains
+from tasks.ingest.bundled.words import read_words, split_table
 
-LINES = {"a": hotels, "b": trains, "c": flights}
-
-SHARED_SLOTS = {
-    "date": "明天 后天 下周一 周五 3月8号 5月1号 国庆 大年初二 12号 本周六 今晚 元旦 7月15日 下个月 20号 昨天 上周日",
-    "num": "2 3 4 5 6 7 8 两 三 四 五 六 十",
-    "money": "50 80 120 168 200 235 300 360 420 499 580 650 799 860 1080 1200",
-    "order": "30218845 7719260435 E20459981 881204 1024557788 60093217 H5520187 492016 T8830145",
-}
+LINES = {"a": "hotels", "b": "trains", "c": "flights"}
 
 _CHOICE = re.compile(r"\(([^()]*)\)")
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -58,6 +39,7 @@ class Line(NamedTuple):
     questions: tuple[Question, ...]
     stories: tuple[str, ...]  # how customers begin
     asides: tuple[str, ...]  # what they ask besides
+    hints: tuple[str, ...]  # what they say who name only the topic
     slots: dict[str, tuple[str, ...]]
 
 
@@ -77,18 +59,17 @@ def resolve(template: str, rng: Random, slots: dict[str, tuple[str, ...]]) -> st
 @cache
 def read_line(corpus: str) -> Line:
     """The business line behind `corpus`: every standard question its grammar can form, in a fixed order."""
-    source = LINES[corpus]
-    slots = _read_lists(source.SLOTS) | {name: tuple(text.split()) for name, text in SHARED_SLOTS.items()}
-    conditions = _read_lists(source.CONDITIONS)
+    source, aspects = read_words(LINES[corpus]), read_words("aspects")
+    conditions = split_table(source["conditions"])
     wordings = {
         key: (standard.split("|"), phrases)
-        for head, phrases in _read_blocks(aspects.ACTIONS + aspects.THINGS)
+        for head, phrases in _read_blocks(aspects["actions"] + aspects["things"])
         for key, standard in [head.split(" ")]
     }
     questions = [
-        Question(head, head, "", phrases, Phrases((), (), ()), ()) for head, phrases in _read_blocks(source.CASES)
+        Question(head, head, "", phrases, Phrases((), (), ()), ()) for head, phrases in _read_blocks(source["cases"])
     ]
-    for head, names in [*_read_blocks(source.TOPICS), *_read_listed(source.LISTED)]:
+    for head, names in [*_read_blocks(source["topics"]), *_read_listed(source.get("listed", ""))]:
         title, _, grid = head.partition(":")
         topic, _, short = title.partition("/")
         starred, _, variants = grid.partition("|")
@@ -103,7 +84,13 @@ def read_line(corpus: str) -> Line:
                 question = _vary(title, condition, standard, phrases, names, conditions)
                 questions.append(question._replace(topic=topic))
     asides = tuple(phrase for _, phrases in wordings.values() for phrase in phrases.bare)
-    return Line(_drop_twins(questions), tuple(source.STORIES.split()), asides, slots)
+    return Line(
+        questions=_drop_twins(questions),
+        stories=tuple(source["stories"].split()),
+        asides=asides,
+        hints=tuple(aspects["hints"].split()),
+        slots=split_table(source["slots"] | aspects["slots"]),
+    )
 
 
 def _vary(
@@ -131,12 +118,6 @@ def _drop_twins(questions: list[Question]) -> tuple[Question, ...]:
     for question in questions:
         first.setdefault(unicodedata.normalize("NFKC", question.text).lower(), question)
     return tuple(first.values())
-
-
-def _read_lists(text: str) -> dict[str, tuple[str, ...]]:
-    """Lines `name: value value` as a dictionary."""
-    pairs = (head.split(":", 1) for head, _ in _read_blocks(text))
-    return {name: tuple(values.split()) for name, values in pairs}
 
 
 def _read_blocks(text: str) -> list[tuple[str, Phrases]]:

@@ -1,11 +1,9 @@
-"""One customer asking one standard question: which words, how many of them, how much left out. Pure."""
+"""One customer asking one standard question: which words, how many of them, how much left out."""
 
 from random import Random
 
 from tasks.ingest.bundled import noise
 from tasks.ingest.bundled.grammar import Line, Phrases, Question, pick, resolve
-
-HINTS = tuple("{} {}的问题 {}怎么回事 关于{} 我要{} {}啊 问下{} {}有问题 是{}的事 {}，怎么说 说说{}".split())
 
 
 def ask(question: Question, line: Line, rng: Random, difficulty: float) -> str:
@@ -45,7 +43,7 @@ def _hint(question: Question, line: Line, rng: Random) -> str:
         return resolve(pick(rng, phrases.bare), rng, line.slots)
     if not names.plain:
         return resolve(pick(rng, phrases.plain), rng, line.slots)
-    return pick(rng, HINTS).format(resolve(pick(rng, names.plain + names.rare), rng, line.slots))
+    return pick(rng, line.hints).format(resolve(pick(rng, names.plain + names.rare), rng, line.slots))
 
 
 def _choose(phrases: Phrases, rng: Random, rare: float) -> str:

@@ -13,6 +13,7 @@ from tasks.prepare.corpus import prepare_corpus
 from tasks.prepare.proof import prove
 from tasks.retrieval.retriever import Model
 from tests.conftest import PAIRS
+from tests.tasks.conftest import add
 from tests.tasks.prepare.toy import ingest_rows, toy_settings
 
 DRAWN = {"kind": "softmax", "log_q": False}
@@ -46,18 +47,16 @@ def test_each_row_gets_what_the_version_ranks_highest_but_its_own(candidate, tmp
         assert texts == [text for text in ranked if text != own][:5]
 
 
-def test_a_version_that_does_not_exist_is_refused_with_those_that_do(tmp_path):
+def test_a_version_that_does_not_exist_is_refused_with_those_that_do(registry, candidate):
     """Unfinished folders are no versions."""
-    models = tmp_path / "models" / "toy"
     with pytest.raises(SettingsError, match="'v9' is no version of corpus 'toy': it has none yet"):
-        find_version(models, "v9")
-    for name in ("v1", "v2", ".v3.partial"):
-        (models / name).mkdir(parents=True)
-        (models / name / "manifest.json").write_text("{}")
+        find_version(registry, "v9")
+    first, second = add(registry, candidate).version, add(registry, candidate).version
+    (registry.folder / ".v3.partial").mkdir()
 
-    with pytest.raises(SettingsError, match=r"'v9' is no version .* its versions are v1, v2; name one of them"):
-        find_version(models, "v9")
-    assert find_version(models, "v1") == models / "v1"
+    with pytest.raises(SettingsError, match=rf"'v9' is no version .* its versions are {first}, {second}; name one of"):
+        find_version(registry, "v9")
+    assert find_version(registry, first) == registry.folder / first
 
 
 def prepared_from(home, settings, mined):

@@ -129,7 +129,7 @@ def test_a_few_undecodable_bytes_cost_their_rows_only(encoding, write, ingest):
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (b" ,refund", "empty query"),
+        (b" ,x", "empty query"),
         (b"how, ", "empty standard question"),
         ("\u200b,退票".encode(), "query empty after normalising"),
         ("退票,\u200b".encode(), "empty standard question"),  # nothing can be read of it
@@ -211,7 +211,7 @@ def test_when_no_row_is_usable_the_quarantine_still_lies_on_disk(write, ingest, 
         "the delimiter, a line end or a quotation mark in double quotes. "
         "Every row stands with its line and reason in quarantine.parquet of this run's folder ingest"
     )
-    assert pq.read_table(out / "quarantine.parquet", columns=["line"])["line"].to_pylist() == [2, 3, 4]
+    assert pq.read_table(out / "quarantine.parquet", columns=["line"])["line"].to_pylist() == [4, 2, 3]
 
 
 def test_a_test_file_without_a_usable_row_is_refused(write, ingest):

@@ -1,5 +1,6 @@
 """The bundled corpora have the article's shape, are reproducible, and get harder when told to."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -93,6 +94,14 @@ def test_few_queries_repeat_an_earlier_one(tables, corpus):
 def test_the_same_seed_makes_the_same_corpus(tables):
     """Equal in this process; the next test looks at other processes."""
     assert generate("c").equals(tables["c"])
+
+
+@pytest.mark.parametrize(
+    ("corpus", "digest"), [("a", "7ea5e330578f04f1"), ("b", "14d142248f7e140f"), ("c", "b66a0a58b1de1964")]
+)
+def test_a_corpus_keeps_its_bytes(tables, corpus, digest):
+    """Measured figures are about these rows: a change of words or code that alters them is made on purpose."""
+    assert hashlib.sha256(repr(tables[corpus].to_pydict()).encode()).hexdigest()[:16] == digest
 
 
 def test_the_hash_seed_of_the_process_does_not_matter():

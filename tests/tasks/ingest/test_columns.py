@@ -7,7 +7,8 @@ from tasks.ingest.columns import find_columns, find_list_columns
 
 
 def found(header, query=None, question=None):
-    return find_columns(header, query, question, "t.csv").names
+    columns = find_columns(header, query, question, "t.csv")
+    return [header[at] for at in (*columns.queries, columns.question)]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_named_columns_come_before_common_names():
 def test_a_column_that_could_be_meant_too_is_told():
     """A silent choice between label and category would be a guess."""
     columns = find_columns(["query", "intent", "category"], None, None, "t.csv")
-    assert (columns.names, columns.passed_over) == (["query", "intent"], ["category"])
+    assert (columns.queries, columns.question, columns.passed_over) == ([0], 1, [2])
     assert find_columns(["query", "intent", "category"], "query", "intent", "t.csv").passed_over == []
 
 
@@ -53,8 +54,7 @@ def test_a_column_that_could_be_meant_too_is_told():
             ["怎么退票", "机票退票"],  # no header at all
             (None, None),
             "t.csv: no column of queries and none of standard questions. Columns found: '怎么退票', '机票退票'. "
-            "Name them with --query-column and --question-column (source.query_column, source.question_column); "
-            "if that is already a row of data, the file has no header: add the line query,standard_question above it",
+            "Name them with --query-column and --question-column (source.query_column, source.question_column)",
         ),
         (
             ["query", "lable"],
@@ -80,11 +80,6 @@ def test_a_column_that_could_be_meant_too_is_told():
             "t.csv: the column 'a' is there 2 times; rename all but one",
         ),
         (
-            ["query", "query", "label"],
-            (None, None),
-            "t.csv: the column 'query' is there 2 times; rename all but one",
-        ),
-        (
             ["query", "label"],
             ("query", "query"),
             "t.csv: queries and standard questions cannot both be the column 'query'",
@@ -100,8 +95,9 @@ def test_a_missing_column_is_explained(header, settings, message):
 
 def test_a_list_has_an_id_and_a_text():
     """The id may be missing, the text may not."""
-    assert find_list_columns(["编号", "标准问"], None, "l.csv").names == ["编号", "标准问"]
-    assert find_list_columns(["id", "text"], None, "l.csv").names == ["id", "text"]
-    assert find_list_columns(["standard_question"], None, "l.csv").first is None
+    for header in (["编号", "标准问"], ["id", "text"]):
+        columns = find_list_columns(header, None, "l.csv")
+        assert (columns.queries, columns.question) == ([0], 1)
+    assert find_list_columns(["standard_question"], None, "l.csv").queries == []
     with pytest.raises(SourceError, match=r"l\.csv: no column of standard questions\. Columns found: 'a', 'b'"):
         find_list_columns(["a", "b"], None, "l.csv")

@@ -122,7 +122,8 @@ def test_excel_gives_the_same_rows_of_the_sheet_that_is_named(tmp_path, ingest):
     for row in [HEADER, *ROWS[:2], (), *ROWS[2:]]:
         sheet.append(row)
     workbook.save(tmp_path / "t.xlsx")
-    assert ingest("t.xlsx").pairs == [("first sheet", "7")]
+    assert ingest("t.xlsx").pairs == [("first sheet", "7"), *ROWS]
+    assert ingest("t.xlsx", sheet="Sheet").pairs == [("first sheet", "7")]
     ingested = ingest("t.xlsx", sheet="数据")
     assert ingested.pairs == ROWS
     assert [line for (line,) in ingested.rows("questions", "line")] == [2, 3, 5, 6]

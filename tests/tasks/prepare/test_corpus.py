@@ -8,10 +8,10 @@ import pytest
 from schemas.tables import CLASSES, TEST, TRAIN, VOCABULARY, WORDS, negatives_schema
 from tasks.prepare import blocks, corpus
 from tasks.prepare.corpus import prepare_corpus
-from tasks.prepare.negatives import near_duplicates
 from tasks.prepare.parts import ROWS, write_table
 from tasks.retrieval.features import TOKENISER, UNKNOWN_WORD, Tokeniser
 from tasks.retrieval.normalise import normalise
+from tasks.validate.near_duplicates import near_duplicates
 from tasks.validate.ordering import order_z
 from tests.tasks.prepare.toy import PAIRS, file_bytes, ingest_rows, prepare_rows, toy_settings
 

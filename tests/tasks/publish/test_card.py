@@ -1,7 +1,9 @@
 """The model card."""
 
 from tasks.publish.card import write_card
+from tasks.registry import ModelRegistry
 from tests.conftest import make_settings
+from tests.tasks.conftest import publish
 from tests.tasks.publish.measured import evaluation, training, verdict
 
 
@@ -25,8 +27,9 @@ def test_the_card_tells_what_it_is_how_good_it_is_and_how_to_call_it(tmp_path):
         assert part in card
 
 
-def test_the_call_in_the_card_works(home, models_with_live):
+def test_the_call_in_the_card_works(home, candidate):
     """The snippet is run as it stands, but for its dots."""
+    publish(ModelRegistry(home / "models" / "toy"), candidate)
     card = write_card(make_settings(home / "toy.csv"), evaluation(0.5), training(), verdict(), "run-1")
     snippet = card.split("```python\n")[1].split("```")[0].replace('"..."', '"怎么退票"')
     names: dict = {}

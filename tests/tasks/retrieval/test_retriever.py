@@ -1,9 +1,12 @@
 """What answers a query, from a candidate or the live version."""
 
 import json
+import os
+import pickle
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.errors import NothingLive, StaleFile
+from schemas.errors import NothingLive, SettingsError, StaleFile
 from schemas.workspace import CHECKOUT
-from tasks.publish.versions import add_version, go_live, roll_back
+from tasks.registry import ModelRegistry
 from tasks.retrieval import retriever
 from tasks.retrieval.exemplars import Exemplars
 from tasks.retrieval.features import TOKENISER
 from tasks.retrieval.model_files import ModelCard, write_candidate
-from tasks.retrieval.retriever import Model, Retriever, live_version
+from tasks.retrieval.retriever import Model, Retriever
 from tasks.train.data import read_prepared
 from tasks.train.ensemble import Ensemble
 from tests.tasks.prepare.toy import PAIRS, prepare_rows, toy_settings
@@ -80,9 +83,9 @@ def renamed(candidate: Path, folder: Path, suffix: str) -> Path:
 
 def publish(models: Path, candidate: Path) -> str:
     """Make a version of a candidate live; return its name."""
-    models.mkdir(parents=True, exist_ok=True)
-    manifest = add_version(models, candidate, {}, models.name, "run", (0.5, 0.9, 10))
-    go_live(models, manifest, "published")
+    with ModelRegistry(models).update() as update:
+        manifest = update.add(candidate, {}, "run", (0.5, 0.9, 10))
+        update.go_live(manifest, "published")
     return manifest.version
 
 
@@ -207,7 +210,6 @@ def test_without_a_live_version_the_message_says_what_to_do(tmp_path):
     """Nothing was ever published."""
     with pytest.raises(NothingLive, match=r"nothing is live for corpus 'bank' .*live\.json.*dssm run bank"):
         Retriever.live("bank", tmp_path)
-    assert live_version(tmp_path / "models" / "bank") is None
 
 
 def test_a_retriever_answers_from_the_live_version(tmp_path, candidate):
@@ -216,7 +218,7 @@ def test_a_retriever_answers_from_the_live_version(tmp_path, candidate):
 
     retriever = Retriever.live("bank", tmp_path)
 
-    assert retriever.version == version == live_version(tmp_path / "models" / "bank")
+    assert retriever.version == version == ModelRegistry.of("bank", tmp_path).live().version
     assert retriever.search(QUERIES, 3) == Model(candidate).search(QUERIES, 3)
 
 
@@ -235,12 +237,13 @@ def test_a_new_live_version_is_noticed(tmp_path, candidate):
     retriever = Retriever(models)
     before = retriever.search(["签证"], 1)[0][0].standard_question
 
-    add_version(models, renamed(candidate, tmp_path / "waiting", "?"), {}, "toy", "run", (0, 0, 0))
+    with ModelRegistry(models).update() as update:
+        update.add(renamed(candidate, tmp_path / "waiting", "?"), {}, "run", (0, 0, 0))
     assert retriever.search(["签证"], 1)[0][0].standard_question == before
     second = publish(models, renamed(candidate, tmp_path / "second", "!"))
     assert retriever.search(["签证"], 1)[0][0].standard_question == before + "!"
     assert retriever.version == second
-    roll_back(models)
+    ModelRegistry(models).change(lambda update: update.roll_back())
     assert retriever.search(["签证"], 1)[0][0].standard_question == before
     assert retriever.version == first
 
@@ -274,6 +277,141 @@ def test_threads_are_answered_without_a_gap_while_versions_change(tmp_path, cand
     assert all(len(versions) == 1 for versions in answers)  # no answer mixes two
     assert len(set.union(*answers)) > 1
     assert retriever.search(["签证"], 1)[0][0].standard_question.endswith("4")
+
+
+def test_a_file_that_is_away_for_a_moment_is_taken_up_when_it_is_back(tmp_path, candidate, caplog, monkeypatch):
+    """Warned about once, and tried again without another change of the pointer."""
+    monkeypatch.setattr(retriever, "_RETRY_SECONDS", 0.01)
+    models = tmp_path / "models" / "toy"
+    first = publish(models, candidate)
+    served = Retriever(models)
+    second = publish(models, renamed(candidate, tmp_path / "second", "!"))
+    file = models / second / "standard_questions.parquet"
+    file.rename(tmp_path / "away")
+    for _ in range(3):
+        assert served.search(["签证"]) == Model(models / first).search(["签证"])
+        time.sleep(0.02)
+    (tmp_path / "away").rename(file)
+    time.sleep(0.02)
+
+    assert served.search(["签证"], 1)[0][0].standard_question.endswith("!")
+    assert served.version == second
+    assert caplog.text.count("standard_questions.parquet is gone") == 1
+
+
+@pytest.mark.parametrize("pointer", [b"null", b"[]", b"3", b"", b'{"version": "../x"}', None, "a folder", "no folder"])
+def test_a_damaged_pointer_silences_nobody_who_has_a_model(pointer, tmp_path, candidate, caplog, monkeypatch):
+    """What is in memory answers on, one warning says why, and the next version is taken up."""
+    monkeypatch.setattr(retriever, "_RETRY_SECONDS", 0.01)
+    models = tmp_path / "models" / "toy"
+    first = publish(models, candidate)
+    served, content = Retriever(models), (models / "live.json").read_bytes()
+    before = served.search(QUERIES)
+    if pointer == "no folder":
+        models.rename(tmp_path / "elsewhere")
+        models.write_text("a file: everything below it is ENOTDIR")
+    else:
+        (models / "live.json").unlink()
+        if pointer == "a folder":
+            (models / "live.json").mkdir()
+        elif pointer is not None:
+            (models / "live.json").write_bytes(pointer)
+
+    for _ in range(3):
+        assert served.search(QUERIES) == before
+        time.sleep(0.02)
+    assert caplog.text.count(f"{first} answers on") == 1
+
+    if pointer == "no folder":
+        models.unlink()
+        (tmp_path / "elsewhere").rename(models)
+    elif pointer == "a folder":
+        (models / "live.json").rmdir()
+    (models / "live.json").write_bytes(content)
+    second = publish(models, renamed(candidate, tmp_path / "second", "!"))
+    assert served.search(["签证"], 1)[0][0].standard_question.endswith("!")
+    assert served.version == second
+
+
+def test_a_fresh_load_is_never_lost_to_retention(tmp_path, candidate):
+    """A process of its own publishes and prunes without a pause; every load takes what is live by then."""
+    models = tmp_path / "models" / "toy"
+    publish(models, candidate)
+    code = f"""
+from pathlib import Path
+from tasks.registry import ModelRegistry
+registry = ModelRegistry(Path({str(models)!r}))
+for _ in range(30):
+    with registry.update() as update:
+        update.go_live(update.add(Path({str(candidate)!r}), {{}}, "run", (0.5, 0.9, 10)), "published")
+        update.prune(1)
+"""
+    publishing = subprocess.Popen([sys.executable, "-c", code], cwd=CHECKOUT)
+    loaded = []
+    while publishing.poll() is None:
+        loaded.append(Retriever(models).version)
+
+    assert publishing.returncode == 0
+    assert len(loaded) > len(set(loaded)) > 10
+
+
+def test_the_home_may_be_a_text(tmp_path, candidate):
+    """As a configuration file has it."""
+    version = publish(tmp_path / "models" / "bank", candidate)
+
+    assert Retriever.live("bank", home=str(tmp_path)).version == version
+    with pytest.raises(SettingsError, match="no name of a corpus"):
+        Retriever.live("../bank", home=str(tmp_path))
+
+
+@pytest.mark.parametrize("queries", ["退票", b"abc", None, 3, float("nan"), 3.5])
+def test_a_bare_text_is_no_list_of_queries(queries, candidate):
+    """It would be searched character by character."""
+    with pytest.raises(TypeError, match=r"search takes a list of queries, got .*; write search\(\[text\]\)"):
+        Model(candidate).search(queries)
+
+
+@pytest.mark.parametrize("query", [None, 3, float("nan"), b"abc", ["退票"]])
+def test_what_is_no_text_is_named_by_its_place(query, candidate):
+    """A cell that was empty in a table is None or NaN."""
+    with pytest.raises(TypeError, match="but query 1 is "):
+        Model(candidate).search(["退票", query])
+
+
+def test_any_iterable_of_texts_is_searched(candidate):
+    """A generator, an array, a column."""
+    model = Model(candidate)
+    expected = model.search(["退票", "签证"], 2)
+
+    assert model.search((text for text in ("退票", "签证")), 2) == expected
+    assert model.search(np.array(["退票", "签证"]), np.int64(2)) == expected
+    for top in ("3", None, 2.5, float("nan")):
+        with pytest.raises(TypeError, match="top is the number of standard questions per query"):
+            model.search(["退票"], top)
+
+
+def test_a_retriever_that_is_pickled_loads_what_is_live_where_it_arrives(tmp_path, candidate):
+    """So that a pool of processes can be handed one."""
+    models = tmp_path / "models" / "toy"
+    publish(models, candidate)
+    sent = pickle.dumps(Retriever(models))
+    second = publish(models, renamed(candidate, tmp_path / "second", "!"))
+
+    assert pickle.loads(sent).version == second
+    assert len(sent) < 1000
+
+
+def test_a_child_of_a_fork_answers_and_follows_even_if_a_lock_was_held(tmp_path, candidate):
+    """Whoever held it at that moment is not there to free it."""
+    models = tmp_path / "models" / "toy"
+    publish(models, candidate)
+    served = Retriever(models)
+    second = renamed(candidate, tmp_path / "second", "!")
+    with served._lock:
+        if not (child := os.fork()):
+            publish(models, second)
+            os._exit(0 if served.search(["签证"], 1)[0][0].standard_question.endswith("!") else 9)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.parametrize("bytes_left", [0, 5, 100, 2000])

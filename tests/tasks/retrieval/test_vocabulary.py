@@ -13,7 +13,7 @@ from schemas.tables import VOCABULARY
 from tasks.prepare.counting import Tally
 from tasks.retrieval.codes import code_spelled
 from tasks.retrieval.features import Tokeniser
-from tasks.retrieval.vocabulary import Rows, Vocabulary
+from tasks.retrieval.vocabulary import Vocabulary, rows_from_lists
 
 TEXTS = [["a", "b"], ["a", "a", "c"], ["a"]]
 
@@ -65,7 +65,7 @@ def test_a_text_of_features_without_weight_is_a_row_of_zeros():
     """Not of NaN, which would make every score of the query one."""
     found = rows(of([["w:a", "b:a_a"]], 1, Text(pair_weight=0)), [["b:a_a"], ["b:a_a", "w:a"]])
 
-    assert found.weights.tolist() == [0, 0, 1]
+    assert found.data.tolist() == [0, 0, 1]
 
 
 def test_features_of_too_few_texts_are_dropped():
@@ -122,18 +122,18 @@ def test_a_row_is_tf_idf_of_unit_length():
     found = rows(of(TEXTS, 1), [["c", "a", "a"]])
     a, c = 1 + math.log(2), idf(1)
 
-    assert found.columns.tolist() == [0, 2]  # increasing, whatever the order of the text
-    assert found.weights.tolist() == pytest.approx([a / math.hypot(a, c), c / math.hypot(a, c)])
+    assert found.indices.tolist() == [0, 2]  # increasing, whatever the order of the text
+    assert found.data.tolist() == pytest.approx([a / math.hypot(a, c), c / math.hypot(a, c)])
 
 
 def test_texts_without_known_features_are_empty_rows():
     """At the start, in the middle and at the end."""
     found = rows(of(TEXTS, 1), [[], ["b"], ["x", "y"], ["a"], []])
 
-    assert len(found) == 5
-    assert found.offsets.tolist() == [0, 0, 1, 1, 2, 2]
-    assert found.columns.tolist() == [1, 0]
-    assert found.weights.tolist() == pytest.approx([1.0, 1.0])
+    assert found.shape == (5, 3)
+    assert found.indptr.tolist() == [0, 0, 1, 1, 2, 2]
+    assert found.indices.tolist() == [1, 0]
+    assert found.data.tolist() == pytest.approx([1.0, 1.0])
 
 
 def test_no_texts_and_no_features_are_no_error():
@@ -141,8 +141,8 @@ def test_no_texts_and_no_features_are_no_error():
     nothing = of([[], []], 1)
 
     assert nothing.features == []
-    assert len(rows(nothing, [["a"]])) == 1
-    assert len(rows(of(TEXTS, 1), [])) == 0
+    assert rows(nothing, [["a"]]).shape == (1, 0)
+    assert rows(of(TEXTS, 1), []).shape == (0, 3)
 
 
 def test_a_vocabulary_survives_its_table():
@@ -153,7 +153,7 @@ def test_a_vocabulary_survives_its_table():
 
     assert table.schema.equals(VOCABULARY)
     assert again.features == vocabulary.features
-    assert rows(again, TEXTS).weights.tolist() == rows(vocabulary, TEXTS).weights.tolist()
+    assert rows(again, TEXTS).data.tolist() == rows(vocabulary, TEXTS).data.tolist()
 
 
 @pytest.mark.parametrize("characters", [1, 7, 1 << 17])
@@ -167,9 +167,9 @@ def test_texts_are_read_as_their_features_spelled_out(characters, monkeypatch):
     found = vocabulary.rows(texts, tokeniser)
     spelled = rows(vocabulary, [tokeniser.features(text) for text in texts])
 
-    assert found.offsets.tolist() == spelled.offsets.tolist()
-    assert found.columns.tolist() == spelled.columns.tolist()
-    assert found.weights.tolist() == spelled.weights.tolist()
+    assert found.indptr.tolist() == spelled.indptr.tolist()
+    assert found.indices.tolist() == spelled.indices.tolist()
+    assert found.data.tolist() == spelled.data.tolist()
 
 
 def test_rows_are_read_back_from_any_slice_of_a_column():
@@ -177,8 +177,8 @@ def test_rows_are_read_back_from_any_slice_of_a_column():
     features = pa.chunked_array([pa.array([[1, 2], [], [3]], pa.list_(pa.int32()))])
     weights = pa.chunked_array([pa.array([[0.6, 0.8], [], [1.0]], pa.list_(pa.float32()))])
 
-    rows = Rows.from_lists(features.slice(1), weights.slice(1))
+    rows = rows_from_lists(features.slice(1), weights.slice(1), 4)
 
-    assert rows.offsets.tolist() == [0, 0, 1]
-    assert rows.columns.tolist() == [3]
-    assert rows.weights.dtype == np.float32
+    assert rows.indptr.tolist() == [0, 0, 1]
+    assert rows.indices.tolist() == [3]
+    assert rows.data.dtype == np.float32

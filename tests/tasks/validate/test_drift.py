@@ -146,7 +146,7 @@ def test_a_rename_is_seen_by_id_by_queries_and_by_text(compare):
 def test_no_two_alike_are_left_over():
     """A text of the one side and one of the other with 80 % of their character pairs in common, both without a partner.
 
-    Only those are compared that have a rare pair in common; that must lose none.
+    The join must lose none of them.
     """
     draw = random.Random(1)
     words = "如何 办理 信用卡 查询 余额 退票 改签 行李 手机 银行 密码 修改 怎么 可以 吗 费用".split()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from schemas.live import VersionManifest
-from tasks.mirror import locked
-from tasks.publish.versions import add_version, go_live
+from tasks.registry import ModelRegistry
+from tasks.update import Update
 
 
 def copy_candidate(candidate: Path, folder: Path, mark: str) -> Path:
@@ -24,18 +24,30 @@ def copy_candidate(candidate: Path, folder: Path, mark: str) -> Path:
     return folder
 
 
-def add(models: Path, candidate: Path, recall: float = 0.5) -> VersionManifest:
+def put(update: Update, candidate: Path, recall: float = 0.5) -> VersionManifest:
     """Add a version that is not live."""
-    extra = {"settings.json": json.dumps({"name": models.name}).encode()}
-    return add_version(models, candidate, extra, models.name, "run-1", (recall, recall, 100))
+    extra = {"settings.json": json.dumps({"name": update.registry.corpus}).encode()}
+    return update.add(candidate, extra, "run-1", (recall, recall, 100))
+
+
+def add(registry: ModelRegistry, candidate: Path) -> VersionManifest:
+    """Do the same in an update of its own."""
+    with registry.update() as update:
+        return put(update, candidate)
+
+
+def publish(registry: ModelRegistry, candidate: Path) -> VersionManifest:
+    """Make a version of a candidate live."""
+    with registry.update() as update:
+        manifest = put(update, candidate)
+        update.go_live(manifest, "published")
+    return manifest
 
 
 @pytest.fixture
-def models(tmp_path: Path) -> Path:
-    """The folder of one corpus's versions, empty."""
-    folder = tmp_path / "models" / "toy"
-    folder.mkdir(parents=True)
-    return folder
+def registry(tmp_path: Path) -> ModelRegistry:
+    """The registry of a corpus of which nothing was published."""
+    return ModelRegistry(tmp_path / "models" / "toy")
 
 
 @pytest.fixture
@@ -50,22 +62,6 @@ def candidates(candidate: Path, tmp_path: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def published(models: Path, candidates: Callable[[str], Path]) -> Callable[[str], VersionManifest]:
+def published(registry: ModelRegistry, candidates: Callable[[str], Path]) -> Callable[[str], VersionManifest]:
     """Publish a candidate by its name."""
-
-    def publish(mark: str) -> VersionManifest:
-        with locked(models):
-            manifest = add(models, candidates(mark))
-            go_live(models, manifest, "published")
-        return manifest
-
-    return publish
-
-
-@pytest.fixture
-def models_with_live(home: Path, candidate: Path) -> Path:
-    """The folder of corpus toy below DSSM_HOME, with one live version."""
-    folder = home / "models" / "toy"
-    with locked(folder):
-        go_live(folder, add(folder, candidate), "published")
-    return folder
+    return lambda mark: publish(registry, candidates(mark))

@@ -1,9 +1,9 @@
 """Change what is live again and again, killed at a later point each time. Run as a module, in a process of its own.
 
-`python -m tests.tasks.publish.crash BASE CANDIDATE DEEDS`: below BASE lies start/, the state before; the state
+`python -m tests.tasks.killed_update BASE CANDIDATE ACTION`: below BASE lies start/, the state before; the state
 after being killed at the n-th point is left in BASE/n. A point is whatever can change a file: opening one for
 writing, making or removing one, renaming, syncing. Killing there is before it happens. The last state, BASE/n
-with the highest n, is of the deed that was not killed.
+with the highest n, is of the action that was not killed.
 """
 
 import os
@@ -13,9 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tasks.mirror import locked
-from tasks.publish.versions import approve, go_live, prune_versions, roll_back
-from tests.tasks.publish.conftest import add
+from tasks.registry import ModelRegistry
+from tests.tasks.conftest import put
 
 _EVENTS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.copyfile", "shutil.rmtree"}
 
@@ -46,20 +45,20 @@ class Fuse:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def do(deed: str, models: Path, candidate: Path) -> None:
+def do(action: str, models: Path, candidate: Path) -> None:
     """Change what is live, as the task and the command line do."""
-    with locked(models):
-        if deed == "publish":
-            go_live(models, add(models, candidate), "published")
-            prune_versions(models, 2)
-        elif deed == "approve":
-            approve(models)
+    with ModelRegistry(models).update() as update:
+        if action == "publish":
+            update.go_live(put(update, candidate), "published")
+            update.prune(2)
+        elif action == "approve":
+            update.approve()
         else:
-            roll_back(models)
+            update.roll_back()
 
 
-def main(base: Path, candidate: Path, deed: str) -> None:
-    """Kill the deed at every point."""
+def main(base: Path, candidate: Path, action: str) -> None:
+    """Kill the action at every point."""
     n, killed = 0, True
     while killed:
         n += 1
@@ -67,7 +66,7 @@ def main(base: Path, candidate: Path, deed: str) -> None:
         shutil.copytree(base / "start", models)
         if not (child := os.fork()):
             Fuse(n)
-            do(deed, models, candidate)
+            do(action, models, candidate)
             os._exit(0)
         status = os.waitpid(child, 0)[1]
         killed = os.WIFSIGNALED(status)

@@ -1,17 +1,24 @@
 """Old runs and unfinished work, deleted when a newer run has come to its end. Pure but for the disk."""
 
-import fcntl
 import logging
 import os
 import shutil
 import time
-from collections.abc import Set
+from collections.abc import Iterable, Set
+from datetime import timedelta
 from pathlib import Path
 
 from schemas.workspace import Workspace
+from tasks.locks import take_lock
 
 _LOGGER = logging.getLogger("dssm.publish")
-_ABANDONED = 14 * 24 * 3600  # unfinished work that nobody took up for so long, in seconds
+ABANDONED = timedelta(days=14)  # unfinished work that nobody took up for so long
+
+
+def choose_surplus(ended: Iterable[str], this: str, keep: int, spare: Set[str]) -> list[str]:
+    """Return the oldest of the runs that have ended beyond `keep`, never this one or one of `spare`."""
+    others = sorted(run for run in ended if run != this)
+    return [run for run in others if run not in spare][: max(0, len(others) + 1 - keep)]
 
 
 def prune_runs(workspace: Workspace, keep: int, spare: Set[str] = frozenset()) -> list[str]:
@@ -19,9 +26,8 @@ def prune_runs(workspace: Workspace, keep: int, spare: Set[str] = frozenset()) -
 
     Never this run or one of `spare`, nor one that may still be at work: it has no run.json yet, and is not old.
     """
-    others = sorted(run for run in workspace.runs.glob("[!.]*/") if run.name != workspace.run)
-    runs = [run for run in others if (run / "run.json").exists() or _is_old(run)]
-    surplus = [run for run in runs if run.name not in spare][: max(0, len(runs) + 1 - keep)]
+    ended = [run.name for run in workspace.runs.glob("[!.]*/") if (run / "run.json").exists() or _is_old(run)]
+    surplus = [workspace.runs / run for run in choose_surplus(ended, workspace.run, keep, spare)]
     for run in surplus:
         try:
             shutil.rmtree(run)
@@ -34,15 +40,11 @@ def prune_runs(workspace: Workspace, keep: int, spare: Set[str] = frozenset()) -
 
 
 def _is_old(folder: Path) -> bool:
-    return time.time() - folder.stat().st_mtime > _ABANDONED
+    return time.time() - folder.stat().st_mtime > ABANDONED.total_seconds()
 
 
 def _in_use(folder: Path) -> bool:
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if (lock := take_lock(folder / "lock", wait=False)) is None:
         return True
-    finally:
-        os.close(lock)
+    os.close(lock)
     return False

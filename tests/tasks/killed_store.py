@@ -1,6 +1,6 @@
 """Publish to a store again and again, killed before a later write to it each time. Run as a module, in its own process.
 
-`python -m tests.tasks.publish.crash_store BASE OLD NEW`: the n-th publishing goes to the store's prefix BASE/n, from a
+`python -m tests.tasks.killed_store BASE OLD NEW`: the n-th publishing goes to the store's prefix BASE/n, from a
 disk of its own, where OLD is live; it is killed before its n-th request that changes the store, which is also after
 the answer to the one before. The last state is of the publishing that was not killed. Prints how many there are.
 """
@@ -15,10 +15,9 @@ from typing import Any
 
 import s3fs
 
-from schemas.workspace import default_home, models_root
-from tasks.mirror import change
-from tasks.publish.versions import go_live, prune_versions
-from tests.tasks.publish.conftest import add
+from tasks.registry import ModelRegistry
+from tasks.update import Update
+from tests.tasks.conftest import put
 
 
 def arm(n: int) -> None:
@@ -39,13 +38,12 @@ def arm(n: int) -> None:
 
 def publish(candidate: Path) -> None:
     """Publish as the task does, keeping one version."""
-    models = models_root(default_home()) / "toy"
 
-    def deed() -> None:
-        go_live(models, add(models, candidate), "published")
-        prune_versions(models, 1)
+    def action(update: Update) -> None:
+        update.go_live(put(update, candidate), "published")
+        update.prune(1)
 
-    change(models, deed)
+    ModelRegistry.of("toy").change(action)
 
 
 def main(base: str, old: Path, new: Path) -> None:

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from schemas.workspace import Workspace
-from tasks.publish.retention import prune_runs
-from tasks.publish.versions import runs_to_spare, wait_for_approval
-from tests.tasks.publish.conftest import add
+from tasks.retention import prune_runs
+from tests.tasks.conftest import add
 
 LONG_AGO = 15 * 24 * 3600
 
@@ -57,16 +56,16 @@ def test_the_run_of_the_live_version_stays_and_counts(workspace):
     assert left(workspace) == ["run-0", "run-3", "run-4"]
 
 
-def test_the_runs_to_spare_are_those_of_the_live_and_the_pending_version(models, candidates, published):
+def test_the_runs_to_spare_are_those_of_the_live_and_the_pending_version(registry, candidates, published):
     """A run that waits for a person is resumed from its files."""
-    assert runs_to_spare(models) == set()
+    assert registry.runs_to_spare() == set()
     published("one")
-    assert runs_to_spare(models) == {"run-1"}
-    waiting = add(models, candidates("two"))
-    manifest = models / waiting.version / "manifest.json"
+    assert registry.runs_to_spare() == {"run-1"}
+    waiting = add(registry, candidates("two"))
+    manifest = registry.folder / waiting.version / "manifest.json"
     manifest.write_text(manifest.read_text().replace("run-1", "run-7"))
-    wait_for_approval(models, waiting)
-    assert runs_to_spare(models) == {"run-1", "run-7"}
+    registry.change(lambda update: update.wait_for_approval(waiting))
+    assert registry.runs_to_spare() == {"run-1", "run-7"}
 
 
 def test_a_run_at_work_is_left_alone_until_it_is_old(workspace):

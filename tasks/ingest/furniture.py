@@ -1,0 +1,49 @@
+"""Rows that are no data: a header repeated inside, notes below it, totals and signatures at the end. Pure."""
+
+import re
+from collections.abc import Sequence
+
+from tasks.ingest.tables import BadRow
+
+REPEATED_HEADER = "repeated header"
+NOTE = "note below the header"
+FOOTER = "total or signature"
+
+_FIRST_ROWS = 2  # below the header, where notes stand
+_NOTES = re.compile(
+    r"\s*[（(\[【*]?\s*(?:必填|选填|非必填|可选|可不填|示例|例如|例[:：]|请填写|请输入|填写说明|说明[:：]|注[:：]|格式[:：]|不超过\d+)"
+)
+_SUMS = re.compile(r"\s*(?:合计|总计|小计|共计|总数|grand total|total)\s*[:：]?\s*\d*\s*(?:条|行)?\s*$", re.I)
+_SIGNATURES = re.compile(
+    r"\s*(?:数据来源|来源系统|导出人|导出时间|导出日期|制表人|制表时间|统计时间|打印时间|"
+    r"exported (?:by|at|on))\s*[:：]",
+    re.I,
+)
+
+
+def find_furniture(
+    lines: Sequence[int], queries: list[str], questions: list[str], header: tuple[str, str] | None, first: bool
+) -> dict[int, BadRow]:
+    """Return the rows that are no data, by their place in the batch.
+
+    Args:
+        lines: of the rows.
+        queries: cells of the first column of queries.
+        questions: cells of the column of standard questions.
+        header: names of the two columns; None: the table has none.
+        first: these rows follow the header.
+    """
+    found: dict[int, str] = {}
+    if header and header[1] in questions:
+        found |= {at: REPEATED_HEADER for at, pair in enumerate(zip(queries, questions, strict=True)) if pair == header}
+    if header and first:
+        noted = enumerate(zip(queries[:_FIRST_ROWS], questions[:_FIRST_ROWS], strict=True))
+        found |= {at: NOTE for at, pair in noted if any(map(_NOTES.match, pair))}
+    odd = {text for text in {*questions} if _SUMS.match(text) or _SIGNATURES.match(text)}
+    if odd:
+        found |= {
+            at: FOOTER
+            for at, (query, text) in enumerate(zip(queries, questions, strict=True))
+            if text in odd and (not query.strip() or _SUMS.match(query) or _SIGNATURES.match(query))
+        }
+    return {at: BadRow(lines[at], reason, queries[at], questions[at]) for at, reason in found.items()}

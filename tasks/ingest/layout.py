@@ -1,0 +1,146 @@
+"""What of a table is read: where its header stands, which columns are what, and why. Pure."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from schemas.errors import SourceError
+from tasks.ingest.columns import NAMED, Columns, find_payload, is_name, quoted
+from tasks.ingest.tables import HeadRow, Selection, Table
+
+ColumnFinder = Callable[[Sequence[str]], Columns]
+
+_FEW_ROWS = 10  # say nothing of a column
+_TEXT = 5  # characters of the usual text, which no number or code has
+_FEW_CELLS = 2  # a header has at least as many, else a title would do
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the rows of one table are read."""
+
+    header: HeadRow | None  # None: it has none
+    names: list[str]  # of all columns
+    columns: Columns
+    payload: list[int]
+    selection: Selection
+
+    @property
+    def unused(self) -> list[str]:
+        """Names of the columns that are not read."""
+        used = {*self.selection.positions}
+        return [name for at, name in enumerate(self.names) if at not in used and name]
+
+    def name(self, position: int) -> str:
+        """Return what a column is called in messages."""
+        return self.names[position]
+
+
+def find_layout(readings: list[Table], find: ColumnFinder, keep_payload: bool = True) -> tuple[Table, Layout]:
+    """Return the reading of a table in which the wanted columns are found, and its layout.
+
+    The header is the first row that has the columns; of two readings of one row, the one with more cells counts.
+
+    Raises:
+        SourceError: no row has the columns; the message is of the first row, in its widest reading.
+    """
+    candidates = [
+        (depth, -len(row.cells), -_width_agreed(table, row), at)
+        for at, table in enumerate(readings)
+        for depth, row in enumerate(table.head[:1] if table.named else table.head)
+    ]
+    refused: list[tuple[SourceError, Table]] = []
+    for depth, _, _, at in sorted(candidates):
+        table, row = readings[at], readings[at].head[depth]
+        try:
+            columns = find(row.cells)
+        except SourceError as error:
+            refused.append((error, table))
+            continue
+        if columns.numbered:
+            return _find_numbered(readings, find, keep_payload)
+        if depth == 0 or len(row.cells) >= _FEW_CELLS:
+            return table, _lay_out(table, row, columns, keep_payload)
+    if not refused:
+        raise SourceError(f"{readings[0].name} is empty")
+    raise SourceError(_explain(*refused[0], readings))
+
+
+def find_doubts(name: str, table: Table, layout: Layout) -> list[str]:
+    """Return why the column of queries may be the wrong one: it repeats where another column of texts does not."""
+    rows = [row.cells for row in table.head if len(row.cells) == len(layout.names)]
+    rows = rows[1:] if layout.header else rows
+    if len(rows) < _FEW_ROWS or layout.columns.why_query == NAMED or len(layout.columns.queries) != 1:
+        return []
+    distinct = [len({row[at] for row in rows}) for at in range(len(layout.names))]
+    length = [sum(len(row[at]) for row in rows) / len(rows) for at in range(len(layout.names))]
+    query = layout.columns.queries[0]
+    better = [
+        at
+        for at in range(len(layout.names))
+        if at not in (query, layout.columns.question) and distinct[at] >= 2 * distinct[query] and length[at] >= _TEXT
+    ]
+    if not better or 2 * distinct[query] > len(rows):
+        return []
+    return [
+        f"{name}: the column {layout.names[query]!r} holds {distinct[query]} different texts in the first {len(rows)} "
+        f"rows, {quoted([layout.names[at] for at in better])} more; if queries stand there, name it with --query-column"
+    ]
+
+
+def _find_numbered(readings: list[Table], find: ColumnFinder, keep_payload: bool) -> tuple[Table, Layout]:
+    """Return the layout where a number tells a column: the delimiter is the one that makes rows of one width."""
+    best: tuple[float, int, Table, Columns] | None = None
+    for table in readings:
+        try:
+            columns = find(table.head[0].cells)
+        except SourceError:
+            continue
+        rank = (_width_agreed(table, table.head[0]), len(table.head[0].cells))
+        if best is None or rank > best[:2]:
+            best = (*rank, table, columns)
+    assert best is not None
+    _, _, table, columns = best
+    cells = table.head[0].cells
+    has_header = table.named or all(is_name(cells[at]) for at in (*columns.queries, columns.question))
+    return table, _lay_out(table, table.head[0], columns, keep_payload, headless=not has_header)
+
+
+def _lay_out(table: Table, row: HeadRow, columns: Columns, keep_payload: bool, headless: bool = False) -> Layout:
+    names = [f"column {at + 1}" for at in range(len(row.cells))] if headless else row.cells
+    taken = [*columns.queries, columns.question]
+    payload = find_payload(names, taken) if keep_payload and not headless else []
+    width = len(row.cells)
+    after = row.line - 1 if headless else row.end
+    # Similar questions may go on beyond the header; in a text file, a comma in one of them looks the same.
+    ragged = columns.queries[-1:] == [width - 1] and (table.sheet is not None or len(columns.queries) > 1)
+    selection = Selection(
+        after, width, [*taken, *payload], (columns.queries[0] if columns.queries else None, columns.question), ragged
+    )
+    return Layout(None if headless else row, list(names), columns, payload, selection)
+
+
+def _width_agreed(table: Table, row: HeadRow) -> float:
+    """Return the share of the first rows that are as wide as `row`; a single cell is no agreement."""
+    if len(row.cells) < _FEW_CELLS:
+        return 0.0
+    return sum(len(one.cells) == len(row.cells) for one in table.head) / len(table.head)
+
+
+def _explain(error: SourceError, table: Table, readings: list[Table]) -> str:
+    """Add to "no column found" what the rows say: they may have no header at all."""
+    message = str(error)
+    if table.named or "no column of queries and none" not in message:
+        return message
+    agreed = max(readings, key=lambda one: _width_agreed(one, one.head[0]) if one.head else 0.0)
+    if all(len(one.head[0].cells) < _FEW_CELLS for one in readings):
+        return f"{message}. No comma, TAB, ';' or '|' splits it; name another delimiter in source.delimiter"
+    if _width_agreed(agreed, agreed.head[0]) < 1 or len(agreed.head[0].cells) != _FEW_CELLS:
+        return message + "; if that is already a row of data, the file has no header: name them by number, from 1"
+    values = [Counter(cell) for cell in zip(*(row.cells for row in agreed.head), strict=True)]
+    query, question = (1, 2) if len(values[0]) > len(values[1]) else (2, 1)
+    split = {"\t": " (split at the TAB)", None: ""}.get(agreed.delimiter, f" (split at {agreed.delimiter!r})")
+    return (
+        f"{message}; if {quoted(agreed.head[0].cells)} is already a row of data{split}, the file has no header: "
+        f"--query-column {query} --question-column {question}"
+    )

@@ -1,0 +1,230 @@
+"""Rows of a table as pairs of a query and a standard question: lists in cells and wide rows melt into several.
+
+What was noticed is complete once all rows have been read. Pure.
+"""
+
+import html
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from schemas.settings import Source
+from tasks.ingest.columns import is_state
+from tasks.ingest.furniture import find_furniture
+from tasks.ingest.layout import Layout
+from tasks.ingest.splitting import Lists, find_lists
+from tasks.ingest.tables import Batch, Pairs, Table
+
+_EXAMPLES = 3
+_FEWEST_SUSPECTS = 2  # cells that look like lists, and their share
+_SUSPECT_SHARE = 0.005
+_HTML = "HTML"
+_FEWEST_BLANKS = 2
+_BLANK_SHARE = 0.2  # of the rows below a standard question that stands once, as merged cells leave them
+_OFF = frozenset(
+    "停用 已停用 禁用 已禁用 失效 已失效 下线 已下线 关闭 已关闭 删除 已删除 作废 已作废 未启用 无效 过期 已过期 "
+    "disabled inactive off deleted deprecated retired archived expired obsolete".split()
+)
+_MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|&(?:[a-zA-Z]{2,8}|#\d{1,6}|#x[0-9a-fA-F]{1,6});")
+_MARKUP_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+_BREAKS = re.compile(r"<(?:br|/p|/div|/li)\b[^<>]*>", re.I)
+
+
+@dataclass
+class Melting:
+    """Reads one table, and remembers what a person should know of it."""
+
+    name: str  # of the table in messages
+    table: Table
+    layout: Layout
+    source: Source
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._lists: Lists | None = None
+        self._fills = False
+        self._above = ""  # the standard question of the row before
+        self._counts = Counter[str]()
+        self._examples: dict[str, list[str]] = {}
+        self._off = Counter[tuple[str, str]]()
+
+    def pairs(self) -> Iterator[Pairs]:
+        """Yield the rows in bounded memory."""
+        first = True
+        for batch in self.table.read(self.layout.selection):
+            yield self._melt(batch, first)
+            first = first and not batch.lines
+        self._tell()
+
+    def _melt(self, batch: Batch, first: bool) -> Pairs:
+        count = len(self.layout.columns.queries)
+        batch = self._set_furniture_aside(batch, count, first)
+        columns = batch.columns
+        questions = columns[count]
+        if self._lists is None and count:
+            self._look(columns[:count], questions)
+        if self._fills:
+            questions = self._fill(questions, columns[:count])
+        payload = {
+            self.layout.name(at): cells for at, cells in zip(self.layout.payload, columns[count + 1 :], strict=True)
+        }
+        self._count_states(payload)
+        if count == 0:
+            return Pairs(batch.lines, [""] * len(questions), questions, batch.bad, payload)
+        queries = [self._clean(cells, batch.lines) for cells in columns[:count]]
+        splitter = self._lists.splitter if self._lists else None
+        if count == 1 and batch.tails is None and splitter is None:
+            return Pairs(batch.lines, queries[0], questions, batch.bad, payload)
+        return self._melt_wide(replace(batch, columns=queries), questions, payload)
+
+    def _melt_wide(self, batch: Batch, questions: list[str], payload: dict[str, list[str]]) -> Pairs:
+        """Return a pair per similar question; a row without any gives one pair with an empty query."""
+        lines, queries, repeated, places = list[int](), list[str](), list[str](), list[int]()
+        tails = batch.tails or [[]] * len(batch.lines)
+        splitter = self._lists.splitter if self._lists else None
+        for at, (line, question, tail, *cells) in enumerate(
+            zip(batch.lines, questions, tails, *batch.columns, strict=True)
+        ):
+            found = [cell for cell in (*cells, *tail) if cell.strip()]
+            if splitter:
+                parts = [splitter.split(cell) for cell in found]
+                self._counts["split"] += sum(len(part) > 1 for part in parts)
+                self._counts["parts"] += sum(len(part) for part in parts if len(part) > 1)
+                found = [part for whole in parts for part in whole]
+            found = found or [""]
+            lines += [line] * len(found)
+            queries += found
+            repeated += [question] * len(found)
+            places += [at] * len(found)
+        kept = {name: [cells[at] for at in places] for name, cells in payload.items()}
+        return Pairs(lines, queries, repeated, batch.bad, kept)
+
+    def _set_furniture_aside(self, batch: Batch, count: int, first: bool) -> Batch:
+        questions = batch.columns[count]
+        queries = batch.columns[0] if count else [""] * len(questions)
+        names, header = self.layout.names, None
+        if self.layout.header and count:
+            header = (names[self.layout.columns.queries[0]], names[self.layout.columns.question])
+        odd = find_furniture(batch.lines, queries, questions, header, first) if count else {}
+        if not odd:
+            return batch
+        keep = [at for at in range(len(questions)) if at not in odd]
+        return Batch(
+            [batch.lines[at] for at in keep],
+            [[cells[at] for at in keep] for cells in batch.columns],
+            [*batch.bad, *odd.values()],
+            None if batch.tails is None else [batch.tails[at] for at in keep],
+        )
+
+    def _look(self, columns: list[list[str]], questions: list[str]) -> None:
+        """Decide by the first batch whether cells hold lists, and whether blanks stand for the cell above."""
+        cells = [cell for column in columns for cell in column]
+        self._fills = self.source.fill_down == "auto" and _are_merged(columns, questions)
+        filled = self._fill(questions, columns) if self._fills else questions
+        self._above, self._counts["filled"] = "", 0
+        self._lists = find_lists(cells, filled * len(columns), self.source.split)
+
+    def _fill(self, questions: list[str], columns: list[list[str]]) -> list[str]:
+        filled = []
+        for question, *cells in zip(questions, *columns, strict=True):
+            if question.strip():
+                self._above = question
+            elif any(cell.strip() for cell in cells):
+                question = self._above
+                self._counts["filled"] += 1
+            filled.append(question)
+        return filled
+
+    def _count_states(self, payload: dict[str, list[str]]) -> None:
+        for name, cells in payload.items():
+            if is_state(name):
+                off = {cell for cell in {*cells} if cell.strip().lower() in _OFF}
+                self._off.update((name, cell) for cell in cells if cell in off)
+
+    def _clean(self, cells: list[str], lines: Sequence[int]) -> list[str]:
+        """Return the cells without markup if it is to be stripped; count what looks odd."""
+        self._counts["cells"] += len(cells)
+        joined = "\x1e".join(cells)
+        if ("<" in joined or "&" in joined) and _MARKUP.search(joined):
+            self._count(_HTML, cells, lines, lambda cell: bool(_MARKUP.search(cell)))
+            if self.source.markup == "strip":
+                cells = [strip_markup(cell) if _MARKUP.search(cell) else cell for cell in cells]
+        for one in self._lists.suspects if self._lists else ():
+            if re.search(one.pattern, joined):
+                self._count(one.name, cells, lines, one.separates)
+        return cells
+
+    def _count(self, what: str, cells: list[str], lines: Sequence[int], is_odd: Callable[[str], bool]) -> None:
+        examples = self._examples.setdefault(what, [])
+        for line, cell in zip(lines, cells, strict=True):
+            if is_odd(cell):
+                self._counts[what] += 1
+                if len(examples) < _EXAMPLES:
+                    examples.append(f"{shorten(cell)!r} in line {line}")
+
+    def _tell(self) -> None:
+        """Turn the counts into sentences."""
+        name, counts, lists = self.name, self._counts, self._lists
+        header = self.layout.header
+        if header and self.table.head[0] is not header:
+            self.notes.append(f"the header stands in line {header.line}; what is above it was not read")
+        if lists and lists.splitter:
+            self.notes.append(
+                f"{counts['split']} cells hold {counts['parts']} similar questions; "
+                f"they were split at {lists.splitter.describe()} (source.split)"
+            )
+        for one in lists.suspects if lists else ():
+            if counts[one.name] >= max(_FEWEST_SUSPECTS, _SUSPECT_SHARE * counts["cells"]):
+                self.warnings.append(
+                    f"{name}: {counts[one.name]} of {counts['cells']} queries hold several parts at {one.name} "
+                    f"({', '.join(self._examples[one.name])}); each was read as one query. If the parts are similar "
+                    f"questions of their own, split them: --set 'source.split={one.setting}'; "
+                    "if not, --set source.split=none ends this warning"
+                )
+        if counts[_HTML] and self.source.markup == "keep":
+            self.warnings.append(
+                f"{name}: {counts[_HTML]} of {counts['cells']} queries hold HTML "
+                f"({', '.join(self._examples[_HTML])}); it was kept. To read the text alone: --set source.markup=strip"
+            )
+        elif counts[_HTML]:
+            self.notes.append(f"HTML was stripped from {counts[_HTML]} queries (source.markup)")
+        if counts["filled"]:
+            self.warnings.append(
+                f"{name}: {counts['filled']} rows without a standard question took the one above them, as the cells "
+                "of a merged sheet do when exported; if they should not, --set source.fill_down=none"
+            )
+        for (column, cell), rows in self._off.most_common(_EXAMPLES):
+            self.warnings.append(
+                f"{name}: {rows} rows are marked {cell!r} in the column {column!r}; they were read all the same. "
+                "Export without them, if they are not to be trained on"
+            )
+
+
+def strip_markup(text: str) -> str:
+    """Return what a browser shows of a text with HTML tags and entities, also where the tags are escaped themselves."""
+    for _ in range(2):
+        text = html.unescape(_MARKUP_TAG.sub("", _BREAKS.sub("\n", text)))
+    return text.replace("\xa0", " ").strip()
+
+
+def _are_merged(columns: list[list[str]], questions: list[str]) -> bool:
+    """Whether blanks below a standard question mean the same one: each stands once, and many rows have none."""
+    filled = [text.strip() for text in questions if text.strip()]
+    blanks = sum(
+        not text.strip() and any(cell.strip() for cell in cells)
+        for text, *cells in zip(questions, *columns, strict=True)
+    )
+    first_is_filled = bool(questions and questions[0].strip())
+    return (
+        first_is_filled
+        and blanks >= max(_FEWEST_BLANKS, _BLANK_SHARE * len(questions))
+        and len(filled) >= _FEWEST_BLANKS
+        and len({*filled}) == len(filled)
+    )
+
+
+def shorten(text: str) -> str:
+    """Return a text for a message, cut to 40 characters."""
+    return text if len(text) <= 40 else text[:39] + "…"

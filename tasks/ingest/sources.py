@@ -1,0 +1,211 @@
+"""What a file gives: its tables, the columns that are read of each, and their rows."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import partial
+
+import pyarrow as pa
+
+from schemas.errors import SourceError
+from schemas.ingest import Role, SourceFile
+from schemas.settings import Source
+from tasks.ingest.addresses import BUNDLED
+from tasks.ingest.columns import find_columns, quoted
+from tasks.ingest.decoding import read_head
+from tasks.ingest.importers import Imported, Importer, find_importer
+from tasks.ingest.input_file import InputFile, reading
+from tasks.ingest.layout import ColumnFinder, Layout, find_doubts, find_layout
+from tasks.ingest.melting import Melting
+from tasks.ingest.opening import open_tables
+from tasks.ingest.tables import BATCH_ROWS, BadRow, Format, Pairs, Table
+
+
+@dataclass(frozen=True)
+class OpenedSource:
+    """One table of a file, ready to be read. `layout` is None where there are no columns to choose from."""
+
+    name: str
+    format: Format
+    pairs: Iterator[Pairs]
+    table: Table | None = None
+    layout: Layout | None = None
+    kind: str | None = None  # of an export of another platform
+    notes: list[str] = field(default_factory=list)  # these two are complete once all rows have been read
+    warnings: list[str] = field(default_factory=list)
+
+
+def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSource]:
+    """Return the tables of a file that hold queries and standard questions.
+
+    Raises:
+        SourceError: it is no table, or no table of it has the columns.
+    """
+    if file.bundled:
+        return [_open_bundled(file, seed)]
+    with reading(file):
+        head = read_head(file)
+        importer = find_importer(file, head)
+    if importer:
+        return [OpenedSource(file.name, "imported", _import(importer, file), kind=importer.name)]
+    find = partial(
+        find_columns, query_column=source.query_column, question_column=source.question_column, name=file.name
+    )
+    return open_columns(file, source, find)
+
+
+def open_columns(file: InputFile, source: Source, find: ColumnFinder, keep_payload: bool = True) -> list[OpenedSource]:
+    """Return the tables of a file in which `find` finds its columns.
+
+    Of a workbook all visible sheets that have them are read, or those that `source.sheet` names.
+
+    Raises:
+        SourceError: none has them.
+    """
+    groups = open_tables(file, source)
+    if len(groups) == 1 and groups[0][0].sheet is None:
+        if not groups[0][0].head:
+            return [OpenedSource(file.name, groups[0][0].format, iter(()), groups[0][0])]
+        try:
+            table, layout = find_layout(groups[0], find, keep_payload)
+        except SourceError as error:
+            if not source.delimiter or groups[0][0].format != "csv":
+                raise
+            raise SourceError(
+                f"{error}. The header was split at {source.delimiter!r}, as source.delimiter says"
+            ) from None
+        return [_melt(file.name, table, layout, source)]
+    return _open_sheets(file, [group[0] for group in groups], source, find, keep_payload)
+
+
+def _melt(name: str, table: Table, layout: Layout, source: Source) -> OpenedSource:
+    melting = Melting(name, table, layout, source, table.notes, find_doubts(name, table, layout))
+    return OpenedSource(
+        name, table.format, melting.pairs(), table, layout, notes=melting.notes, warnings=melting.warnings
+    )
+
+
+def describe_source(
+    opened: OpenedSource, role: Role, rows: int, reasons: Counter[str], samples: list[tuple[str, str]]
+) -> SourceFile:
+    """Return what ingest says of a table that was read."""
+    table, layout = opened.table, opened.layout
+    read = [*layout.columns.queries, layout.columns.question] if layout else []
+    columns = layout.columns if layout else None
+    return SourceFile(
+        name=opened.name,
+        role=role,
+        format=opened.format,
+        kind=opened.kind,
+        encoding=table.encoding if table else None,
+        delimiter=table.delimiter if table and layout else None,
+        sheet=table.sheet if table else None,
+        header_line=layout.header.line if layout and layout.header else None,
+        columns=[layout.names[at] for at in read] if layout else [],
+        why_query=columns.why_query if columns else None,
+        why_question=columns.why_question if columns else None,
+        payload_columns=[layout.names[at] for at in layout.payload] if layout else [],
+        unused_columns=layout.unused if layout else [],
+        rows=rows,
+        quarantined=reasons.total(),
+        reasons=dict(reasons.most_common()),
+        samples=samples,
+        notes=opened.notes,
+    )
+
+
+def _open_sheets(
+    file: InputFile, sheets: list[Table], source: Source, find: ColumnFinder, keep_payload: bool
+) -> list[OpenedSource]:
+    wanted = source.sheet
+    chosen = _choose_sheets(file, sheets, wanted)
+    filled = [sheet for sheet in chosen if sheet.head]
+    if not filled:
+        return [OpenedSource(file.name, "excel", iter(()), chosen[0])]
+    found, errors = list[tuple[Table, Layout]](), list[tuple[Table, SourceError]]()
+    for sheet in filled:
+        try:
+            found.append(find_layout([sheet], find, keep_payload))
+        except SourceError as error:
+            errors.append((sheet, error))
+    visible = [one for one in found if not one[0].hidden]
+    read = found if wanted else visible or found
+    if not read or (wanted not in (None, "*") and errors):
+        raise _refusal(errors, len(filled))
+    several = len(read) > 1
+    opened = [_melt(table.name if several else file.name, table, layout, source) for table, layout in read]
+    opened[0].warnings.extend(_describe_sheets(file.name, found, read, errors))
+    return opened
+
+
+def _describe_sheets(
+    name: str,
+    found: list[tuple[Table, Layout]],
+    read: list[tuple[Table, Layout]],
+    errors: list[tuple[Table, SourceError]],
+) -> list[str]:
+    told = [f"{name}: the sheet {table.sheet!r} that was read is hidden" for table, _ in read if table.hidden]
+    if left := [str(one[0].sheet) for one in found if one not in read]:
+        told.append(
+            f"{name}: hidden sheets with the same columns were not read: {quoted(left)}; name them in source.sheet"
+        )
+    if errors:
+        names = quoted([str(sheet.sheet) for sheet, _ in errors])
+        told.append(f"{name}: sheets without these columns were not read: {names}")
+    return told
+
+
+def _choose_sheets(file: InputFile, sheets: list[Table], wanted: str | list[str] | None) -> list[Table]:
+    if wanted is None:
+        return sheets
+    chosen = []
+    for name in [wanted] if isinstance(wanted, str) else wanted:
+        exact = [sheet for sheet in sheets if sheet.sheet == name]
+        alike = exact or [sheet for sheet in sheets if fnmatchcase(str(sheet.sheet), name)]
+        if not alike:
+            raise SourceError(
+                f"{file.name} has no sheet {name!r} (source.sheet); "
+                f"its sheets are {', '.join(repr(sheet.sheet) for sheet in sheets)}"
+            )
+        chosen += [sheet for sheet in alike if sheet not in chosen]
+    return chosen
+
+
+def _refusal(errors: list[tuple[Table, SourceError]], sheets: int) -> SourceError:
+    sheet, error = errors[0]
+    return error if sheets == 1 else SourceError(f"{error}. That is the sheet {sheet.sheet!r}, of {sheets}")
+
+
+def _import(importer: Importer, file: InputFile) -> Iterator[Pairs]:
+    with reading(file, importer.name):
+        rows: list[Imported] = []
+        for row in importer.rows(file):
+            rows.append(row)
+            if len(rows) == BATCH_ROWS:
+                yield _as_pairs(rows)
+                rows = []
+        yield _as_pairs(rows)
+
+
+def _as_pairs(rows: list[Imported]) -> Pairs:
+    good = [row for row in rows if not isinstance(row, BadRow)]
+    bad = [row for row in rows if isinstance(row, BadRow)]
+    return Pairs([row[0] for row in good], [row[1] for row in good], [row[2] for row in good], bad)
+
+
+def _open_bundled(file: InputFile, seed: int) -> OpenedSource:
+    from tasks.ingest.bundled import PROFILES, generate
+
+    corpus = file.path.removeprefix(BUNDLED)
+    if corpus not in PROFILES:
+        raise SourceError(f"there is no {file.name}; the bundled corpora are {', '.join(sorted(PROFILES))}")
+    return OpenedSource(file.name, "bundled", _read_bundled(generate(corpus, seed)))
+
+
+def _read_bundled(table: pa.Table) -> Iterator[Pairs]:
+    line = 1
+    for batch in table.select(["query", "standard_question"]).to_batches(BATCH_ROWS):
+        queries, questions = (column.to_pylist() for column in batch.columns)
+        yield Pairs(range(line, line + batch.num_rows), queries, questions, [])
+        line += batch.num_rows

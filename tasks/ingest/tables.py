@@ -1,0 +1,146 @@
+"""What every format opens as: a table of text cells, its first rows known, the others in bounded memory. Pure."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Literal
+
+Format = Literal["csv", "jsonl", "json", "parquet", "excel", "bundled", "imported"]
+
+BATCH_ROWS = 1 << 16
+MAX_CELL_CHARACTERS = 100_000
+
+# Stand in a cell for what has no text. No codec yields these lone surrogates, so they cannot be text.
+UNDECODABLE = "\udc80"  # bytes that decode to nothing
+ERROR_CELL = "\udc81"  # before the error that a spreadsheet shows, such as #N/A
+NO_VALUE = "\udc82"  # a formula that nobody has computed
+
+TORN = "torn row"
+UNDECODABLE_BYTES = "undecodable bytes"
+TOO_LONG = "cell too long"
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be used. The texts are as far as they could be read."""
+
+    line: int
+    reason: str
+    query: str | None
+    question: str | None
+
+
+@dataclass(frozen=True)
+class HeadRow:
+    """One of the first rows of a table: the header, or something above or below it."""
+
+    line: int  # it begins at, from 1; 0: names that stand in no line (Parquet, JSON)
+    end: int  # its last line
+    cells: list[str]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which cells of a table are wanted."""
+
+    after: int  # last line above the rows
+    width: int  # cells of a whole row
+    positions: list[int]  # of the wanted columns
+    shown: tuple[int | None, int | None] = (None, None)  # columns of query and standard question, for torn rows
+    ragged: bool = False  # a row may have cells beyond the header
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of a table, column by column."""
+
+    lines: Sequence[int]
+    columns: list[list[str]]  # one per wanted position
+    bad: list[BadRow]
+    tails: list[list[str]] | None = None  # of a ragged table: the cells beyond the header, row by row
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Rows as queries and standard questions (of a list of standard questions: ids and texts)."""
+
+    lines: Sequence[int]
+    queries: list[str]
+    questions: list[str]
+    bad: list[BadRow]
+    payload: dict[str, list[str]] = field(default_factory=dict)  # cells of the columns that are kept, by name
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a file, opened."""
+
+    name: str  # of the file; of a workbook with several tables also the sheet
+    format: Format
+    head: list[HeadRow]  # the first rows that are not blank; empty: nothing is in it
+    read: Callable[[Selection], Iterator[Batch]]
+    named: bool = False  # the first row of `head` holds the names of the columns, for certain
+    encoding: str | None = None
+    delimiter: str | None = None
+    sheet: str | None = None
+    hidden: bool = False  # a sheet that people do not see
+    notes: list[str] = field(default_factory=list)  # what a person should know; complete once all was read
+
+
+def torn_reason(cells: Sequence[str]) -> str:
+    """Return why a row of the wrong shape is unusable: a broken byte or an endless cell may have made it so."""
+    if any(UNDECODABLE in cell for cell in cells):
+        return UNDECODABLE_BYTES
+    return TOO_LONG if any(len(cell) > MAX_CELL_CHARACTERS for cell in cells) else TORN
+
+
+def select(rows: list[list[str]], lines: Sequence[int], wanted: Selection) -> Batch:
+    """Return the wanted cells of rows; those of the wrong width are set aside as torn."""
+    bad: list[BadRow] = []
+    tails = None
+    if set(map(len, rows)) != {wanted.width}:
+        rows, lines, bad = _set_torn_aside(rows, lines, wanted)
+        tails = [row[wanted.width :] for row in rows] if wanted.ragged else None
+    return Batch(lines, [list(map(itemgetter(position), rows)) for position in wanted.positions], bad, tails)
+
+
+def _set_torn_aside(
+    rows: list[list[str]], lines: Sequence[int], wanted: Selection
+) -> tuple[list[list[str]], Sequence[int], list[BadRow]]:
+    good, good_lines, bad = [], [], []
+    width = wanted.width
+    for row, line in zip(rows, lines, strict=True):
+        # Spreadsheets leave commas at the end.
+        if len(row) == width or (len(row) > width and (wanted.ragged or not any(row[width:]))):
+            good.append(row)
+            good_lines.append(line)
+        elif wanted.ragged and len(row) > max(wanted.positions, default=0) and len(row) > 1:
+            good.append(row + [""] * (width - len(row)))
+            good_lines.append(line)
+        elif len(row) > 1 or "".join(row).strip():  # a blank line is no row
+            query, question = (_cell(row, position) for position in wanted.shown)
+            bad.append(BadRow(line, torn_reason(row), query, question))
+    return good, good_lines, bad
+
+
+def _cell(row: list[str], position: int | None) -> str | None:
+    return row[position] if position is not None and position < len(row) else None
+
+
+def as_text(value: object) -> str:
+    """Return what a person sees in a cell: 7 for 7.0, nothing for an empty one or NaN."""
+    if value is None or value != value:  # NaN is how pandas writes an empty cell
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value.decode("utf-8", "replace") + UNDECODABLE
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)

@@ -1,0 +1,201 @@
+"""CSV and its kin as tables: once per way in which the lines could be split into cells."""
+
+import csv
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TextIO
+
+from schemas.errors import SourceError
+from tasks.ingest.decoding import open_text
+from tasks.ingest.input_file import InputFile, reading
+from tasks.ingest.tables import MAX_CELL_CHARACTERS, Batch, HeadRow, Selection, Table, select
+
+DELIMITERS = (",", "\t", ";", "|")
+
+_CHUNK_CHARACTERS = 2_000_000  # of lines parsed at a time: some 30,000 rows
+_HEAD_LINES = 50  # among which the header is looked for
+_HEAD_CHARACTERS = 1 << 20
+_SAMPLE_LINES = 2_000  # by which blanks after delimiters and backslashes are found
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a line is split into cells."""
+
+    delimiter: str
+    skip_blanks: bool = False  # after the delimiter
+    backslash: bool = False  # before a quotation mark inside a cell
+    quotes: bool = True  # around cells; else a quotation mark is a character like any other
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments of the csv module."""
+        return {
+            "delimiter": self.delimiter,
+            "skipinitialspace": self.skip_blanks,
+            "escapechar": "\\" if self.backslash else None,
+            "quoting": csv.QUOTE_MINIMAL if self.quotes else csv.QUOTE_NONE,
+        }
+
+
+def open_text_tables(file: InputFile, encoding: str, given: str | None) -> list[Table]:
+    """Return the readings of a text file, one per delimiter (only `given`, if there is one).
+
+    Raises:
+        SourceError: it has no line ends.
+    """
+    with reading(file), open_text(file, encoding) as text:
+        lines = _head(text)
+    if any(len(line) >= _HEAD_CHARACTERS for line in lines):
+        raise SourceError(f"{file.name} has no line end in its first {_HEAD_CHARACTERS:,} characters: not a table")
+    if not "".join(lines).strip():
+        return [Table(file.name, "csv", [], lambda _: iter(()), encoding=encoding)]
+    only = given or _declared(lines)
+    delimiters = [only] if only else DELIMITERS
+    dialects = [_refine(Dialect(delimiter), lines) for delimiter in delimiters]
+    heads = [_parse_head(lines[:_HEAD_LINES], dialect) for dialect in dialects]
+    tables = [_as_table(file, encoding, head, dialect) for head, dialect in zip(heads, dialects, strict=True)]
+    return tables + [_as_table(file, encoding, *mixed) for mixed in _find_mixed(heads, dialects)]
+
+
+def _as_table(file: InputFile, encoding: str, head: list[HeadRow], dialect: Dialect) -> Table:
+    read = partial(_read, file, encoding, dialect)
+    return Table(file.name, "csv", head, read, encoding=encoding, delimiter=dialect.delimiter)
+
+
+def _find_mixed(heads: list[list[HeadRow]], dialects: list[Dialect]) -> list[tuple[list[HeadRow], Dialect]]:
+    """Return readings in which the rows are split at another delimiter than the header, as after it was typed in."""
+    found = []
+    for head in heads:
+        width = len(head[0].cells)
+        if width > 1 and len(head) > 1 and all(len(row.cells) == 1 for row in head[1:]):
+            found += [
+                ([head[0], *other[1:]], dialect)
+                for other, dialect in zip(heads, dialects, strict=True)
+                if other is not head and all(len(row.cells) == width for row in other[1:])
+            ]
+    return found
+
+
+def _head(text: TextIO) -> list[str]:
+    """Return the first lines, each cut at a length no line of a table has."""
+    lines, characters = list[str](), 0
+    while (
+        len(lines) < _SAMPLE_LINES and characters < 2 * _HEAD_CHARACTERS and (line := text.readline(_HEAD_CHARACTERS))
+    ):
+        lines.append(line if lines else line.lstrip("\ufeff"))
+        characters += len(line)
+    return lines
+
+
+def _declared(lines: list[str]) -> str | None:
+    """Return the delimiter that a first line `sep=;` names, as Excel reads it."""
+    first = lines[0].rstrip("\r\n").strip('"')
+    return first[4] if len(first) == 5 and first.lower().startswith("sep=") else None
+
+
+def _parse_head(lines: list[str], dialect: Dialect) -> list[HeadRow]:
+    rows, starts, _ = parse_lines(lines, dialect, last=True)
+    ends = [*starts[1:], len(lines)]
+    cells = [[cell.strip() for cell in row] for row in rows]
+    return [HeadRow(start + 1, end, row) for row, start, end in zip(cells, starts, ends, strict=True) if "".join(row)]
+
+
+def _refine(dialect: Dialect, lines: list[str]) -> Dialect:
+    """Return the dialect that splits most of the sample into well-formed rows of one width; plain where they tie."""
+    choices = [dialect]
+    sample = "".join(lines)
+    if f'{dialect.delimiter} "' in sample:
+        choices.append(replace(dialect, skip_blanks=True))
+    if '\\"' in sample:
+        choices += [replace(choice, backslash=True) for choice in choices]
+    if '"' in sample and dialect.delimiter == "\t":
+        choices.append(replace(dialect, quotes=False))
+    if len(choices) == 1:
+        return dialect
+    return max(choices, key=lambda choice: _well_formed(lines, choice))
+
+
+def _well_formed(lines: list[str], dialect: Dialect) -> int:
+    rows, starts, _ = parse_lines(lines, dialect, last=True)
+    ends = [*starts[1:], len(lines)]
+    width = max(map(len, rows[:1]), default=0)
+    return sum(
+        len(row) == width
+        and _is_whole(lines[start:end], dialect, strict=True)
+        and not (dialect.delimiter != " " and any(cell.startswith(' "') for cell in row))
+        for row, start, end in zip(rows, starts, ends, strict=True)
+    )
+
+
+def _read(file: InputFile, encoding: str, dialect: Dialect, wanted: Selection) -> Iterator[Batch]:
+    with reading(file), open_text(file, encoding) as text:
+        line = 1 + sum(1 for _ in itertools.islice(text, wanted.after))
+        rest: list[str] = []
+        while (chunk := text.readlines(_CHUNK_CHARACTERS)) or rest:
+            lines = rest + chunk
+            rows, starts, rest = parse_lines(lines, dialect, last=not chunk)
+            yield select(rows, [line + start for start in starts], wanted)
+            line += len(lines) - len(rest)
+
+
+def parse_lines(lines: list[str], dialect: Dialect, *, last: bool) -> tuple[list[list[str]], Sequence[int], list[str]]:
+    """Split lines of CSV into rows.
+
+    A quotation mark that is never closed would swallow the rows after it. A record of several lines
+    therefore counts only if it is well formed; else its first line alone is torn, and reading goes on
+    with the second.
+
+    Returns:
+        The rows (a torn line is a row of one cell), the index of the line each begins at, and the lines of
+        a record that may go on in the next chunk (none if this is the `last`).
+    """
+    options = dialect.options
+    try:
+        # The blank line at the end is a row of its own unless an open quotation mark swallows it.
+        rows = list(csv.reader([*lines, "\n"], **options))
+        if len(rows) == len(lines) + 1:
+            rows.pop()
+            return rows, range(len(lines)), []
+    except csv.Error:  # a cell beyond the csv module's limit
+        pass
+    rows, starts = list[list[str]](), list[int]()
+    start = 0
+    while start < len(lines):
+        torn = False
+        # From an index, not from a slice: after every torn line a slice would copy all lines that are left.
+        reader = csv.reader(map(lines.__getitem__, range(start, len(lines))), **options)
+        base = start
+        try:
+            for row in reader:
+                end = base + reader.line_num
+                if (end > start + 1 or end == len(lines)) and not _is_whole(lines[start:end], dialect):
+                    if end == len(lines) and not last and _could_go_on(lines, start):
+                        return rows, starts, lines[start:]
+                    torn = True
+                    break
+                rows.append(row)
+                starts.append(start)
+                start = end
+        except csv.Error:
+            torn = True
+        if torn:
+            rows.append([lines[start]])
+            starts.append(start)
+            start += 1
+    return rows, starts, []
+
+
+def _is_whole(record: list[str], dialect: Dialect, *, strict: bool = False) -> bool:
+    """Whether a record closes its quotation marks; of several lines (or if `strict`), whether it is well formed."""
+    try:
+        closed = csv.reader([*record, "\n"], strict=strict or len(record) > 1, **dialect.options)
+        return list(closed)[-1] == []
+    except csv.Error:
+        return False
+
+
+def _could_go_on(lines: list[str], start: int) -> bool:
+    return sum(map(len, lines[start:])) <= 4 * MAX_CELL_CHARACTERS

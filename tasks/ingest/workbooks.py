@@ -1,0 +1,230 @@
+"""Workbooks as tables, one a sheet: what a cell shows, not what it stores.
+
+openpyxl reads .xlsx in bounded memory and knows number formats. python-calamine reads what it cannot: .xls, .xlsb,
+.ods and Strict Open XML; it holds a sheet in memory and gives stored values only.
+"""
+
+import itertools
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from functools import partial
+from typing import IO, Any
+
+from schemas.errors import SourceError
+from tasks.ingest.input_file import InputFile, reading
+from tasks.ingest.number_formats import show_date, show_number
+from tasks.ingest.tables import BATCH_ROWS, ERROR_CELL, NO_VALUE, Batch, HeadRow, Selection, Table, as_text, select
+
+_KIND = "Excel workbook"
+_HEAD_ROWS = 50  # among which the header is looked for
+_BLOCK = 1 << 20  # bytes of a sheet surveyed at a time
+_LONGEST_TEXT = 1 << 22  # bytes between two tags of a sheet; Excel itself stops at 32,767 characters
+_LARGE = 1 << 24  # bytes of a part of an archive, beyond which it may not be packed tighter than
+_TIGHTEST = 100  # to one; texts pack to a tenth or so
+_LARGEST = 1 << 30
+_MERGED = re.compile(rb'<mergeCell ref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
+_ROW = re.compile(rb'<row [^>]*?hidden="(?:1|true)"')
+_UNCOMPUTED = re.compile(rb'<c r="[A-Z]+(\d+)"[^>]*><f[^>]*(?:/>|>[^<]*</f>)(?:<v\s*/>|<v></v>)?</c>')
+_OVERLAP = 1 << 16  # bytes of a block looked at again with the next: longer than any tag
+_STRICT = b"purl.oclc.org/ooxml"
+
+Rows = Iterator[tuple[int, list[str]]]
+
+
+@dataclass
+class _Survey:
+    """What the XML of a sheet says beside its values."""
+
+    merged: list[tuple[int, int, int]] = field(default_factory=list)  # column from 0, first row, last row
+    uncomputed: set[int] = field(default_factory=set)  # rows with a formula that nobody computed
+    hidden_rows: int = 0
+
+
+def open_workbook_tables(file: InputFile, old: bool) -> list[Table]:
+    """Return the sheets of a workbook that hold anything, in its order.
+
+    Args:
+        file: the workbook.
+        old: it is no Office Open XML: .xls, .xlsb or .ods.
+
+    Raises:
+        SourceError: it is torn, unpacks to more than it should, or has no sheet of cells.
+    """
+    with reading(file, _KIND):
+        sheets = _open_calamine(file) if old or _is_strict(file) else _open_openpyxl(file)
+        if not sheets:
+            raise SourceError(f"{file.name} is a workbook without sheets of cells")
+        return [_as_table(file, *sheet) for sheet in sheets]
+
+
+def _as_table(file: InputFile, title: str, hidden: bool, rows: Callable[[list[str]], Rows]) -> Table:
+    first = itertools.islice(((line, row) for line, row in rows([]) if any(row)), _HEAD_ROWS)
+    head = [HeadRow(line, line, [cell.strip() for cell in row]) for line, row in first]
+    notes: list[str] = []
+    return Table(
+        f"{file.name}[{title}]",
+        "excel",
+        head,
+        partial(_read, file, rows, notes),
+        sheet=title,
+        hidden=hidden,
+        notes=notes,
+    )
+
+
+def _read(file: InputFile, rows: Callable[[list[str]], Rows], notes: list[str], wanted: Selection) -> Iterator[Batch]:
+    with reading(file, _KIND):
+        below = ((line, row) for line, row in rows(notes) if line > wanted.after)
+        while chunk := list(itertools.islice(below, BATCH_ROWS)):
+            numbered = [(line, row) for line, row in chunk if any(row)]
+            cells = [row + [""] * (wanted.width - len(row)) for _, row in numbered]
+            if not wanted.ragged:
+                cells = [row[: wanted.width] for row in cells]
+            yield select(cells, [line for line, _ in numbered], wanted)
+
+
+def _open_openpyxl(file: InputFile) -> list[tuple[str, bool, Callable[[list[str]], Rows]]]:
+    import openpyxl  # 0.2 s that only workbooks should cost
+
+    stream = file.open()
+    refuse_bombs(file.name, stream)
+    workbook = openpyxl.load_workbook(stream, read_only=True, data_only=True)
+    return [
+        (sheet.title, sheet.sheet_state != "visible", partial(_openpyxl_rows, file, sheet))
+        for sheet in workbook.worksheets
+    ]
+
+
+def _openpyxl_rows(file: InputFile, sheet: Any, notes: list[str]) -> Rows:  # noqa: ANN401 - openpyxl's read-only sheet
+    survey = _survey(file, sheet._worksheet_path)
+    sheet.reset_dimensions()  # exporters often write a wrong size, which would cut the sheet off
+    rows = enumerate(sheet.iter_rows(), start=1)
+    shown = ((line, [_show(cell) for cell in row]) for line, row in rows)
+    yield from _carry_down(_mark(shown, survey.uncomputed), survey.merged, notes)
+    if survey.hidden_rows:
+        notes.append(f"{survey.hidden_rows} rows are hidden or filtered out in the sheet; they were read")
+
+
+def _mark(rows: Rows, uncomputed: set[int]) -> Rows:
+    """Mark the empty cells of rows in which a formula was never computed."""
+    for line, row in rows:
+        yield line, [cell or NO_VALUE for cell in row] if line in uncomputed else row
+
+
+def _carry_down(rows: Rows, merged: list[tuple[int, int, int]], notes: list[str]) -> Rows:
+    """Give the empty cells of a merged range the value of its first row; a row without a cell of its own is none."""
+    waiting = sorted(merged, key=lambda one: -one[1])
+    active: dict[int, tuple[int, str]] = {}  # by column: last row and value
+    carried = 0
+    for line, row in rows:
+        own = any(row)
+        for column, (last, value) in active.items():
+            if line <= last and own and column < len(row) and not row[column]:
+                row[column] = value
+                carried += 1
+        while waiting and waiting[-1][1] <= line:
+            column, _, last = waiting.pop()
+            active[column] = (last, row[column] if column < len(row) else "")
+        yield line, row
+    if carried:
+        notes.append(f"{carried} cells of merged ranges took the value of their range")
+
+
+def _show(cell: Any) -> str:  # noqa: ANN401 - openpyxl's cells
+    value = cell.value
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return ERROR_CELL + value if cell.data_type == "e" else value
+    if isinstance(value, bool):
+        return as_text(value)
+    if isinstance(value, (date, datetime, time)):
+        return show_date(value, cell.number_format)
+    return show_number(value, cell.number_format) if isinstance(value, (int, float)) else as_text(value)
+
+
+def _survey(file: InputFile, path: str) -> _Survey:
+    """Read the XML of a sheet once for what openpyxl does not tell while it streams; refuse an endless cell."""
+    found, tail, since = _Survey(), b"", 0
+    with file.open() as stream, zipfile.ZipFile(stream) as archive, archive.open(path) as sheet:
+        while block := sheet.read(_BLOCK):
+            since = since + len(block) if b"<" not in block else len(block) - block.rfind(b"<")
+            if since > _LONGEST_TEXT:
+                raise SourceError(
+                    f"{file.name} holds a cell of more than {_LONGEST_TEXT >> 20} MB: not a table of texts"
+                )
+            text = tail + block
+            end = text.rfind(b"</row>") + len(b"</row>") if b"</row>" in text else 0
+            _look(text if not end else text[:end], found) if end or b"<mergeCell " in text else None
+            tail = text[end:] if len(text) - end <= _OVERLAP * 16 else text[-_OVERLAP:]
+    _look(tail, found)
+    return found
+
+
+def _look(text: bytes, found: _Survey) -> None:
+    found.hidden_rows += len(_ROW.findall(text)) if b"hidden=" in text else 0
+    if b"<f" in text:
+        found.uncomputed.update(map(int, _UNCOMPUTED.findall(text)))
+    for first, top, _, bottom in _MERGED.findall(text):
+        found.merged.append((_column(first), int(top), int(bottom)))
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = 26 * number + letter - 64
+    return number - 1
+
+
+def refuse_bombs(name: str, stream: IO[bytes]) -> None:
+    """Refuse an archive a part of which unpacks to far more than texts do; leave the stream at its beginning.
+
+    Raises:
+        SourceError: a part is packed tighter than any text.
+    """
+    with zipfile.ZipFile(stream) as archive:
+        for part in archive.infolist():
+            is_sheet = part.filename.startswith("xl/worksheets/") and part.filename.endswith(".xml")  # surveyed as read
+            tight = part.file_size > _LARGE and part.file_size > _TIGHTEST * part.compress_size
+            if (tight or part.file_size > _LARGEST) and not is_sheet:
+                raise SourceError(
+                    f"{name}: {part.filename} unpacks from {part.compress_size:,} to {part.file_size:,} bytes, "
+                    "which no table of texts does; export it again, or as CSV"
+                )
+    stream.seek(0)
+
+
+def _is_strict(file: InputFile) -> bool:
+    with file.open() as stream, zipfile.ZipFile(stream) as archive:
+        return _STRICT in archive.open("xl/workbook.xml").read(_BLOCK)
+
+
+def _open_calamine(file: InputFile) -> list[tuple[str, bool, Callable[[list[str]], Rows]]]:
+    import python_calamine
+
+    stream = file.open()
+    if stream.read(2) == b"PK":
+        stream.seek(0)
+        refuse_bombs(file.name, stream)
+    stream.seek(0)
+    workbook = python_calamine.CalamineWorkbook.from_filelike(stream)
+    cells = [one for one in workbook.sheets_metadata if one.typ == python_calamine.SheetTypeEnum.WorkSheet]
+    visible = python_calamine.SheetVisibleEnum.Visible
+    return [(one.name, one.visible != visible, partial(_calamine_rows, workbook, one.name)) for one in cells]
+
+
+def _calamine_rows(workbook: Any, title: str, notes: list[str]) -> Rows:  # noqa: ANN401 - a workbook of calamine
+    sheet = workbook.get_sheet_by_name(title)
+    first_line, first_column = (1 + sheet.start[0], sheet.start[1]) if sheet.start else (1, 0)
+    ranges = sheet.merged_cell_ranges or []
+    merged = [(left, top + 1, bottom + 1) for (top, left), (bottom, _) in ranges]
+    before = [""] * first_column
+    rows = ((line, before + [_stored(cell) for cell in row]) for line, row in enumerate(sheet.iter_rows(), first_line))
+    yield from _carry_down(rows, merged, notes)
+
+
+def _stored(value: object) -> str:
+    return show_date(value, "General") if isinstance(value, (date, datetime, time)) else as_text(value)
