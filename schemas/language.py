@@ -56,7 +56,7 @@ def read_words(language: Language = "en") -> Words:
 
 
 def _flatten(table: Mapping[str, Any], prefix: str) -> list[tuple[str, str]]:
-    flat = []
+    flat = list[tuple[str, str]]()
     for key, value in table.items():
         flat += _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
     return flat

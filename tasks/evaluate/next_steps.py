@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from schemas.evaluation import Evaluation, Gate
 from schemas.language import Words
 from schemas.run import Status
-from schemas.validation import Drift, Verdict
+from schemas.validation import Drift, Finding, Verdict
 
 _CLASSES = 3  # standard questions that are named
 _DRAWS = 0.05  # of the test rows: a standard question that comes first, wrongly, so often is worth a word
@@ -19,6 +19,7 @@ class Step(NamedTuple):
     kind: str  # good, bad, warn or info
     text: str
     section: str  # of the report, that has more of it
+    why: str = ""
 
 
 def list_next_steps(
@@ -51,11 +52,18 @@ def list_next_steps(
         told = [gate for gate in gates if gate.outcome == outcome]
         steps += [Step(kind, words("next.gate", name=gate.name, reason=gate.reason), "gates") for gate in told]
     findings = [*verdict.findings, *(drift.findings if drift else [])]
-    for severity, kind in (("critical", "bad"), ("warning", "warn")):
-        for finding in (one for one in findings if one.severity == severity and one.rule not in _QUIET):
-            facts = {"title": words.title(finding.rule), "statement": finding.statement, "remedy": finding.remedy}
-            steps.append(Step(kind, words("next.finding", **facts), "data"))
-    return [*steps, *_improve(evaluation, counts, words)]
+    steps += [_of_finding("bad", one, words) for one in findings if one.severity == "critical"]
+    steps += _improve(evaluation, counts, words)
+    return steps + [
+        _of_finding("warn", one, words)
+        for one in findings
+        if one.severity == "warning" and one.rule not in _LISTED_ELSEWHERE
+    ]
+
+
+def _of_finding(kind: str, finding: Finding, words: Words) -> Step:
+    why = words("next.why", title=words.title(finding.rule), statement=finding.statement)
+    return Step(kind, finding.remedy[:1].upper() + finding.remedy[1:], "data", why)
 
 
 class Counts(NamedTuple):
@@ -68,7 +76,7 @@ class Counts(NamedTuple):
     draws: Sequence[tuple[str, int]] = ()  # standard questions that come first for rows of others, and for how many
 
 
-_QUIET = {"ordering", "quarantined"}  # nothing to do about the one; the other has a list of its own
+_LISTED_ELSEWHERE = {"ordering", "quarantined"}  # nothing to do about the one; the other is counted by row
 
 
 def _improve(evaluation: Evaluation, counts: Counts, words: Words) -> Iterator[Step]:
@@ -77,21 +85,23 @@ def _improve(evaluation: Evaluation, counts: Counts, words: Words) -> Iterator[S
         yield Step("bad", words("next.nothing"), "recall")
         return
     tested = evaluation.test_rows
-    for question, rows in counts.draws:
-        if rows > max(2, _DRAWS * tested):
-            yield Step("warn", words("next.catch_all", question=question, rows=rows), "failing")
     if counts.failing:
         facts: dict[str, Any] = {"failing": counts.failing, "rows": tested, "missed": counts.missed}
-        yield Step("info", words("next.failing", **facts), "failing")
+        yield Step("info", words("next.failing"), "failing", words("next.failing_why", **facts))
     for one in evaluation.classes_worst[:_CLASSES]:
         missed = round((1 - one.recall_at_10) * one.test_rows)
         if missed > 1:
-            facts = {"question": one.standard_question, "missed": missed, "rows": one.test_rows}
-            yield Step("info", words("next.classes", **facts, train=one.train_rows), "failing")
+            facts = {"missed": missed, "rows": one.test_rows, "train": one.train_rows}
+            text = words("next.classes", question=one.standard_question)
+            yield Step("info", text, "failing", words("next.classes_why", **facts))
+    for question, rows in counts.draws:
+        if rows > max(2, _DRAWS * tested):
+            text = words("next.draws", question=question)
+            yield Step("warn", text, "failing", words("next.draws_why", rows=rows))
     for pair in [pair for pair in evaluation.confused if pair.near_duplicate][:_CLASSES]:
-        facts = {"one": pair.standard_question, "other": pair.ranked_first, "rows": pair.rows}
-        yield Step("info", words("next.twins", **facts), "failing")
+        text = words("next.twins", one=pair.standard_question, other=pair.ranked_first)
+        yield Step("info", text, "failing", words("next.twins_why", rows=pair.rows))
     if counts.suspects:
-        yield Step("info", words("next.suspects", count=counts.suspects), "suspects")
+        yield Step("info", words("next.suspects", count=counts.suspects), "suspects", words("next.suspects_why"))
     if counts.quarantine:
-        yield Step("info", words("next.quarantine", count=counts.quarantine), "data")
+        yield Step("info", words("next.quarantine", count=counts.quarantine), "data", words("next.quarantine_why"))

@@ -62,10 +62,10 @@ class Night(NamedTuple):
     recall_at_10: float
     went_live: bool
 
-    @property
-    def day(self) -> str:
-        """Month and day of the run, e.g. 11-25."""
-        return f"{self.run[4:6]}-{self.run[6:8]}"
+    def when(self, to_the_minute: bool) -> str:
+        """Return month and day of the run, e.g. 11-25, and the time below where it was not the only one that day."""
+        time = f"\n{self.run[9:11]}:{self.run[11:13]}" if to_the_minute else ""
+        return f"{self.run[4:6]}-{self.run[6:8]}{time}"
 
 
 def plot_loss(training: TrainingReport, language: Language = "en", narrow: bool = False) -> str:
@@ -161,6 +161,7 @@ def plot_class_sizes(
 def plot_history(nights: Sequence[Night], language: Language = "en", narrow: bool = False) -> str:
     """Return recall@10 and recall@1 over the last runs; those that went live are filled."""
     words, x = read_words(language), range(len(nights))
+    several = len({night.run[:8] for night in nights}) < len(nights)
     with mpl.rc_context(STYLE):
         figure, axes = _new_plot(2.7, narrow)
         lines = (
@@ -175,7 +176,7 @@ def plot_history(nights: Sequence[Night], language: Language = "en", narrow: boo
                 f"{values[-1]:.1%}", (x[-1], values[-1]), (0, 7), textcoords="offset points", ha="center", fontsize=9
             )
         shown = sorted({*range(len(nights) - 1, -1, -max(1, -(-len(nights) // (4 if narrow else 8))))})
-        axes.set_xticks(shown, [nights[i].day for i in shown])
+        axes.set_xticks(shown, [nights[i].when(several) for i in shown])
         axes.set_ylim(0, 1.06)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.margins(x=0.06)

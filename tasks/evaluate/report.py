@@ -158,7 +158,7 @@ def _draw(
     """Return each plot twice, for a wide and a narrow page; the style sheet shows one."""
     language, small = settings.language, settings.validation.small_class_rows
     sizes = list(verdict.class_sizes.values())
-    plots = {}
+    plots = dict[str, str]()
     for narrow in (False, True):
         drawn = {
             "loss": plot_loss(training, language, narrow) if training.epochs else "",

@@ -13,6 +13,7 @@ from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Font
+from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 
 XLSX_ROWS = 100_000  # half a minute of openpyxl; Excel itself ends at a million
 _CELL = 32_767  # characters in a cell of Excel
@@ -50,7 +51,7 @@ def _harmless(cell: Cell) -> Cell:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
-def _typed(sheet: object, cell: Cell) -> object:
+def _typed(sheet: WriteOnlyWorksheet, cell: Cell) -> object:
     """Return a cell of a workbook; text is typed as text."""
     if not isinstance(cell, str):
         return cell
@@ -59,7 +60,7 @@ def _typed(sheet: object, cell: Cell) -> object:
     return typed
 
 
-def _bold(sheet: object, text: str) -> object:
+def _bold(sheet: WriteOnlyWorksheet, text: str) -> object:
     cell = WriteOnlyCell(sheet, text)
     cell.font = Font(bold=True)
     return cell

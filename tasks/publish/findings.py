@@ -124,20 +124,18 @@ def _write_lists(
     words: Words,
 ) -> dict[str, RowList]:
     """Write failing, suspects and quarantine as CSV and XLSX; return what the report shows of each."""
-    role, reason = quarantine["role"].to_pylist(), quarantine["reason"].to_pylist()
     where = [places[row] for row in suspects["row_id"].to_pylist()]
     columns = {
         "failing": _columns(failing, "source", "line", "query", "standard_question", "first", "place"),
         "suspects": [
-            *zip(*where, strict=True),
+            [source for source, _ in where],
+            [line for _, line in where],
             *_columns(suspects, "query", "standard_question", "suggested", "margin"),
-        ]
-        if where
-        else [],
+        ],
         "quarantine": [
             *_columns(quarantine, "source", "line"),
-            [words.name("list", one) for one in role],
-            [words.name("reason", one) for one in reason],
+            [words.name("list", role) for role in quarantine["role"].to_pylist()],
+            [words.name("reason", reason) for reason in quarantine["reason"].to_pylist()],
             *_columns(quarantine, "query", "standard_question"),
         ],
     }

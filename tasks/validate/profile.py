@@ -97,7 +97,7 @@ def profile_corpus(ingested: Path, settings: Validation, language: Language = "e
     """
     scan, words = _scan(ingested, settings.max_query_characters), read_words(language)
     sizes = np.bincount(scan.codes, minlength=len(scan.classes)).astype(np.int64)
-    quarantined, reasons, quarantine_offenders = _quarantine(ingested / "quarantine.parquet")
+    quarantined, reasons, quarantine_offenders = _quarantine(ingested / "quarantine.parquet", words)
     statistics: dict[str, float | None] = {"rows": float(scan.codes.size)}
     marks: dict[str, _Marks] = {}
     for part, found in (
@@ -396,7 +396,7 @@ def _checked_batches(questions: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
         yield batch
 
 
-def _quarantine(file: Path) -> tuple[int, Counter[str], list[Offender]]:
+def _quarantine(file: Path, words: Words) -> tuple[int, Counter[str], list[Offender]]:
     quarantine = pq.ParquetFile(file, pre_buffer=False)
     _check_columns("quarantine.parquet", quarantine.schema_arrow, QUARANTINE)
     reasons: Counter[str] = Counter()
@@ -407,7 +407,8 @@ def _quarantine(file: Path) -> tuple[int, Counter[str], list[Offender]]:
             reasons[pair["values"]] += pair["counts"]
         for row in train.slice(0, OFFENDERS_KEPT - len(kept)).to_pylist():
             text = " | ".join(shorten(text) for text in (row["query"], row["standard_question"]) if text)
-            kept.append(Offender(None, row["source"], row["line"], f"{row['reason']}{text and ': '}{text}"))
+            reason = words.name("reason", row["reason"])
+            kept.append(Offender(None, row["source"], row["line"], f"{reason}{text and ': '}{text}"))
     return reasons.total(), reasons, kept
 
 

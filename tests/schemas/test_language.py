@@ -8,6 +8,7 @@ import pytest
 from schemas.language import Language, Message, read_words
 from schemas.settings import CorpusSettings
 from tasks.evaluate.report import list_settings
+from tasks.ingest.sifting import REMEDIES
 
 OTHERS = [language for language in get_args(Language) if language != "en"]
 SETTINGS = ("setting.", "settings.")  # English has them in the schema
@@ -38,6 +39,12 @@ def test_every_setting_is_described_in_every_language(language):
     assert [row.key for row in list_settings(settings, read_words(language)) if not row.description] == []
 
 
+@pytest.mark.parametrize("language", get_args(Language))
+def test_every_reason_of_a_set_aside_row_has_a_name(language):
+    """The quarantine and its counts are read by people."""
+    assert [reason for reason in REMEDIES if f"reason.{reason}" not in read_words(language).entries] == []
+
+
 def test_a_message_is_said_with_its_values():
     """In the format that the catalogue gives them."""
     message = Message(key="training.noisy", values={"share": 0.25})
@@ -50,7 +57,7 @@ def test_an_unknown_word_stays_what_it_is_and_an_unknown_sentence_is_a_mistake()
     """Reasons and statistics come from elsewhere; sentences are ours."""
     words = read_words("zh")
 
-    assert words.name("reason", "torn row") == "torn row"
+    assert words.name("reason", "of another program") == "of another program"
     assert words.title("my own expectation") == "my own expectation"
     with pytest.raises(KeyError):
         words("report.no_such_sentence")

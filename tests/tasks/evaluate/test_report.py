@@ -180,7 +180,7 @@ def test_the_report_says_what_an_operator_asks_for(page):
         "61.3 s",
         "counted on the 160 rows whose query neither was trained on",
         "Held back",
-        "1 of 2 gates hold or warn.",
+        "1 of 2 hold or warn.",
         "Live versionpassedrecall@10 +0.0310holds beyond 0.01 below",
     ):
         assert expected in re.sub(r"\s*\n\s*", "", text)
