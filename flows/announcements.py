@@ -57,6 +57,7 @@ def send_message(title: str, body: str) -> None:
         return
     from apprise import Apprise  # half a second that only those pay who use it
 
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it tells addresses, which are secrets
     sender = Apprise()
     known = [sender.add(address) for address in addresses]
     if not all(known) or not sender.notify(title=title, body=body):

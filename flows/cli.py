@@ -495,11 +495,12 @@ def _repair(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, imported la
 
 def _harmed_among(registry: Any, names: Sequence[str | None]) -> dict[str, str]:  # noqa: ANN401 - as above
     """Return what is wrong with the files of some versions, by name; those of a store were checked when they came."""
-    found = dict[str, str]()
-    for name in names if not registry.has_store else ():
+    found = {}
+    for name in names:
+        if name is None or registry.has_store:
+            continue
         try:
-            if name:
-                registry.verify(name)
+            registry.verify(name)
         except StaleFile as error:
             found[name] = str(error)
     return found

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from schemas.addresses import redact
 from schemas.errors import SettingsError
 from schemas.settings import CorpusSettings, use_new_names
 from schemas.workspace import CHECKOUT, default_home
@@ -178,6 +179,8 @@ def _remembered(name: str) -> dict[str, Any]:
         )
     content = (registry.fetch(version, "settings.json") / "settings.json").read_bytes()
     settings, _ = use_new_names(json.loads(content))
+    if settings.pop("ray_address", None):  # whatever answers there would be believed: pickles come back
+        _LOGGER.warning("%s: ray_address is not taken from a model's settings; set RAY_ADDRESS, or add a TOML", name)
     return settings
 
 
@@ -203,7 +206,7 @@ def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's dict of an error
         suggestion = siblings[near[0]] if near else (elsewhere[0] if elsewhere else "")
         hint = f"; did you mean {suggestion}?" if suggestion else f"; known here: {', '.join(siblings) or 'nothing'}"
         return f"{path}: no such setting{hint}"
-    given = "" if isinstance(problem["input"], dict) else f" (got {problem['input']!r})"
+    given = "" if isinstance(problem["input"], dict) else f" (got {redact(repr(problem['input']))})"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{path or 'settings'}: {message[0].lower()}{message[1:]}{given}"
 

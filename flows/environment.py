@@ -2,8 +2,11 @@
 
 import logging
 import os
+from contextlib import suppress
+from typing import Any
 
 from flows.faults import as_fault
+from schemas.addresses import redact
 
 #: Of every process of ours, and of the runs that a worker starts.
 DEFAULTS = {
@@ -26,14 +29,26 @@ class _NoTracebackOfFaults(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info and record.exc_info[1] and as_fault(record.exc_info[1]):
-            record.exc_info = None
+            record.exc_info = record.exc_text = None
         return True
+
+
+class _SafeRecord(logging.LogRecord):
+    """A log line of anybody in this process, without secrets: it reaches terminals, files and Prefect's database."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - what logging gives it
+        super().__init__(*args, **kwargs)
+        with suppress(TypeError, ValueError):  # arguments that do not fit are told by logging itself
+            self.msg, self.args = redact(self.getMessage()), None
+        if self.exc_info and self.exc_info[0]:
+            self.exc_text = redact(logging.Formatter().formatException(self.exc_info))
 
 
 def set_environment() -> None:
     """Set defaults; what the user has set stays. Call it before anything imports Prefect."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    logging.setLogRecordFactory(_SafeRecord)
     logging.getLogger("great_expectations").setLevel(logging.WARNING)  # tells of every temporary folder
     for logger in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(logger).addFilter(_NoTracebackOfFaults())

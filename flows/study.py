@@ -51,8 +51,6 @@ RECIPE: dict[str, Any] = {
         "gamma": 1.0,
         "target": None,  # 1 / (1 + 4 / e) = 0.4046
         "unreachable": "warn",
-        "log_q": False,
-        "label_smoothing": 0.0,
         "prior_strength": 0.0,
     },
     "training": {
@@ -69,8 +67,8 @@ RECIPE: dict[str, Any] = {
 _FIRST_N = {"negatives": {"sampler": "first_n"}}
 _ORDERED = {"split": {"shuffle": False}}
 _TARGET_1 = {"loss": {"target": 1.0}}
-_CROSS_ENTROPY = {"loss": {"kind": "softmax"}}
-_GAMMA_10 = {"loss": {"kind": "softmax", "gamma": 10.0}}
+_CROSS_ENTROPY = {"loss": {"kind": "dssm"}}
+_GAMMA_10 = {"loss": {"kind": "dssm", "gamma": 10.0}}
 
 _Row = tuple[str, str, str, list[dict[str, Any]], str]  # role, title, question, changes of the recipe, the article
 _ABLATIONS: list[_Row] = [

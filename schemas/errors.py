@@ -1,16 +1,22 @@
 """Errors a person is expected to act on, and the exit code each of them means.
 
-Each is raised with one finished string: what, where, how many, examples, what to do next. Prefect
-may have to pickle it, and an exception with a custom ``__init__`` signature does not come back.
+Each is raised with one finished string: what, where, how many, examples, what to do next. It loses its secrets when it
+is made, since Prefect shows it in states and logs. Prefect may have to pickle it, and an exception with a custom
+``__init__`` signature does not come back.
 """
 
 from typing import ClassVar
+
+from schemas.addresses import redact
 
 
 class PipelineError(Exception):
     """Base of every error raised on purpose; `exit_code` is what `dssm` ends with."""
 
     exit_code: ClassVar[int] = 2
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(redact(one) if isinstance(one, str) else one for one in said))
 
 
 class SettingsError(PipelineError):

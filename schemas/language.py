@@ -22,7 +22,7 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str  # of the catalogue
-    values: dict[str, str | int | float] = {}
+    values: "dict[str, str | int | float | Message]" = {}  # one that is a message is said first
 
 
 class Words:
@@ -37,7 +37,8 @@ class Words:
 
     def say(self, message: Message) -> str:
         """Return a message as a sentence."""
-        return self(message.key, **message.values)
+        values = {name: self.say(v) if isinstance(v, Message) else v for name, v in message.values.items()}
+        return self(message.key, **values)
 
     def name(self, group: str, key: str) -> str:
         """Return what to say for a word of a group, e.g. ("reason", "empty query"); the word itself if unknown."""

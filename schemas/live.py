@@ -118,7 +118,8 @@ def parse_model(model: type[_Model], content: bytes) -> _Model:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
-        raise ValueError(f"{where}: {problem['msg']}" if where else problem["msg"] if content else "empty") from error
+        why = "not known to this version of dssm" if problem["type"] == "extra_forbidden" else problem["msg"]
+        raise ValueError(f"{where}: {why}" if where else why if content else "empty") from error
 
 
 def _valid(model: type[BaseModel], entries: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - of a damaged file

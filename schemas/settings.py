@@ -6,12 +6,13 @@ nothing else in the project reads a file or an environment variable to decide wh
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeAlias, get_args
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from schemas.addresses import Address
 from schemas.expectations import check_expectation
 from schemas.language import Language
 from schemas.training import Cause
@@ -20,6 +21,31 @@ Severity = Literal["critical", "warning", "info"]
 
 EXACT_CLASSES = 5_000  # above, sampling costs less than exact softmax and finds as much: tests/benchmarks/losses.py
 
+
+class TowerKind(NamedTuple):
+    """What settings have to know of a tower."""
+
+    description: str
+    has_encoder: bool = False  # it starts from model.encoder, and has one member: others would start alike
+
+
+TOWERS = {  # each is a module of tasks/train/towers: docs/extend.md
+    "bag": TowerKind("weighted n-grams"),
+    "lstm": TowerKind("the article's DSSM-LSTM"),
+    "pretrained": TowerKind("a Hugging Face encoder", has_encoder=True),
+}
+LOSSES = {  # each is a module of tasks/train/objectives: docs/extend.md
+    "softmax_all": "exact, every standard question a candidate",
+    "sampled_softmax": "an estimate of softmax_all from the negatives drawn for the batch's rows, each weighted by "
+    "what was not drawn (the logQ correction)",
+    "dssm": "the plain loss of DSSM, softmax over a row's own drawn negatives",
+    "softmax_target": "the article's, (p+ - target)^2 over a row's own drawn negatives",
+}
+if TYPE_CHECKING:  # to a type checker, a Literal of names that stand in a table is a string
+    TowerName: TypeAlias = str
+    LossName: TypeAlias = str
+else:
+    TowerName, LossName = Literal[*TOWERS], Literal["auto", *LOSSES]
 
 _BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 
@@ -40,6 +66,7 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
+        hide_input_in_errors=True,  # Prefect shows them, and an address may hold a secret
         validate_by_name=True,
         validate_by_alias=True,
         serialize_by_alias=True,
@@ -51,27 +78,48 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _take_old_names(cls, data: Any) -> Any:  # noqa: ANN401 - raw input of any shape
-        return cls._with_new_names(data) if isinstance(data, dict) else data
+        return cls.modernise(data)[0] if isinstance(data, dict) else data
 
     @classmethod
-    def _with_new_names(cls, data: dict[str, Any]) -> dict[str, Any]:
-        renamed = {cls.RENAMED[key]: value for key, value in data.items() if key in cls.RENAMED}
-        old = {*cls.RENAMED, *cls.REMOVED}
-        return renamed | {key: value for key, value in data.items() if key not in old}
+    def modernise(cls, data: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, Any], list[str]]:
+        """Return raw values under the names of today, and a sentence for each of an earlier version.
+
+        Args:
+            data: values of this section, by name.
+            prefix: of the names in the sentences, such as "loss.".
+
+        Raises:
+            ValueError: a setting is given by both of its names.
+        """
+        values, notes = dict[str, Any](), list[str]()
+        for key, value in data.items():
+            name = cls.RENAMED.get(key, key)
+            if key in cls.REMOVED:
+                notes.append(f"{prefix}{key} is no setting any more, and is ignored: {cls.REMOVED[key]}; remove it")
+                continue
+            if name != key:
+                if name in data:
+                    raise ValueError(
+                        f"{prefix}{key} is the old name of {prefix}{name}, and both are given: remove the old"
+                    )
+                notes.append(f"{prefix}{key} is now called {prefix}{name}; the old name works for this version only")
+            values[name] = value
+        return values, notes
 
 
 class Source(Section):
     """Where the rows `query -> standard question` come from."""
 
-    path: str | list[str] = Field(
+    path: Address | list[Address] = Field(
         description="File, folder, glob or fsspec address, or several of them; 'bundled:c' is the generated corpus C. "
-        "A relative path counts from the folder of the TOML file."
+        "A relative path counts from the folder of the TOML file. A secret in an address is written ${NAME}, of the "
+        "environment."
     )
-    test_path: str | list[str] | None = Field(
+    test_path: Address | list[Address] | None = Field(
         default=None,
         description="Official held-out rows, never altered and never trained on; empty: the split is ours.",
     )
-    questions_path: str | None = Field(
+    questions_path: Address | None = Field(
         default=None,
         description="Optional list of standard questions (columns id, text): stable ids, and classes without rows.",
     )
@@ -301,9 +349,8 @@ class Model(Section):
 
     RENAMED = {"towers": "ensemble", "embedding": "embedding_dim", "hidden": "hidden_dims", "output": "output_dim"}
 
-    tower: Literal["bag", "lstm", "pretrained"] = Field(
-        default="bag",
-        description="bag: weighted n-grams; lstm: the article's DSSM-LSTM; pretrained: a Hugging Face encoder.",
+    tower: TowerName = Field(
+        default="bag", description="; ".join(f"{name}: {kind.description}" for name, kind in TOWERS.items()) + "."
     )
     encoder: str | None = Field(
         default=None,
@@ -355,20 +402,20 @@ class Model(Section):
     @model_validator(mode="before")
     @classmethod
     def _one_encoder(cls, data: Any) -> Any:  # noqa: ANN401 - raw input of any shape
-        """Several copies of one encoder would start alike: the default of `ensemble` is for those that start random."""
-        if isinstance(data, dict) and data.get("tower") == "pretrained":
-            return {"ensemble": 1, **cls._with_new_names(data)}
-        return data
+        """The default of `ensemble` is for towers whose members start random."""
+        kind = TOWERS.get(data["tower"]) if isinstance(data, dict) and isinstance(data.get("tower"), str) else None
+        return {"ensemble": 1, **cls.modernise(data)[0]} if kind and kind.has_encoder else data
 
     @model_validator(mode="after")
     def _encoder_fits_tower(self) -> Self:
-        if self.tower == "pretrained" and self.encoder is None:
-            raise ValueError(
-                "tower 'pretrained' needs model.encoder: a local folder, or a name at the Hugging Face hub"
-            )
-        if self.tower == "pretrained" and self.ensemble != 1:
-            raise ValueError(f"tower 'pretrained' is one encoder: set model.ensemble = 1 (it is {self.ensemble})")
-        if self.tower != "pretrained" and self.encoder is not None:
+        if TOWERS[self.tower].has_encoder:
+            if self.encoder is None:
+                raise ValueError(
+                    f"tower {self.tower!r} needs model.encoder: a local folder, or a name at the Hugging Face hub"
+                )
+            if self.ensemble != 1:
+                raise ValueError(f"tower {self.tower!r} is one encoder: set model.ensemble = 1 (it is {self.ensemble})")
+        elif self.encoder is not None:
             raise ValueError(
                 f"model.encoder is for tower 'pretrained', and the tower is {self.tower!r}: set model.tower = "
                 "'pretrained', or leave model.encoder empty"
@@ -379,49 +426,67 @@ class Model(Section):
 class Loss(Section):
     """The training objective."""
 
-    kind: Literal["auto", "softmax_all", "softmax", "softmax_target", "soft_target", "in_batch"] = Field(
+    REMOVED = {"label_smoothing": "softmax_all and its estimate spread 0.05 over all standard questions"}
+
+    kind: LossName = Field(
         default="auto",
-        description=f"auto: softmax_all up to {EXACT_CLASSES} standard questions, softmax above; softmax_all: exact, "
-        "every standard question a candidate; softmax: over the drawn negatives; softmax_target: the article's, "
-        "(p+ - target)^2 over the drawn negatives; soft_target: cross-entropy with p* = target over the drawn "
-        "negatives; in_batch: over the standard questions of the batch's other rows.",
+        description=f"auto: softmax_all up to {EXACT_CLASSES} standard questions, sampled_softmax above; "
+        f"{'; '.join(f'{name}: {what}' for name, what in LOSSES.items())}.",
     )
     gamma: float = Field(default=20.0, gt=0, le=1000, description="Smoothing factor of the softmax (1 / temperature).")
     target: float | None = Field(
         default=None,
         gt=0,
         le=1,
-        description="softmax_target and soft_target: aim of p+; empty: 1 / (1 + k e^-gamma), 0.4046 at k=4, gamma=1.",
-    )
-    log_q: bool = Field(
-        default=True,
-        description="softmax: the draws of a batch serve all its rows, each weighted as what was not drawn, so that "
-        "the loss estimates softmax_all (the logQ correction); off: the plain loss of DSSM, a row's own negatives.",
-    )
-    label_smoothing: float = Field(
-        default=0.05, ge=0, lt=1, description="softmax_all and its estimates: mass spread over all classes."
+        description="softmax_target: aim of p+; empty: 1 / (1 + k e^-gamma), 0.4046 at k=4, gamma=1.",
     )
     unreachable: Literal["refuse", "warn", "auto"] = Field(
         default="refuse",
         description="What to do where the target is out of reach by geometry; warn: train all the same; auto: correct "
-        "the target, or else gamma, to the value that can be reached, and say so.",
+        "target, margin or gamma to a value that can be reached, and say so.",
     )
     prior_strength: float = Field(
         default=0.3,
         ge=0,
         le=2,
-        description="softmax_all and its estimates: logit adjustment by the class prior (Menon et al. 2020); 0: none.",
+        description="softmax_all and its estimate: logit adjustment by the class prior (Menon et al. 2020); 0: none.",
     )
     margin: float = Field(
         default=0.1,
         ge=0,
         lt=1,
-        description="softmax_all and its estimates: the right cosine must win by so much (additive margin); 0: none.",
+        description="softmax_all and its estimate: the right cosine must win by so much (additive margin); 0: none.",
     )
+
+    @classmethod
+    def modernise(cls, data: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, Any], list[str]]:
+        """Read `kind` and `log_q` of earlier versions, too: two settings for what is now one."""
+        values, notes = super().modernise(data, prefix)
+        kind, log_q = values.get("kind"), values.pop("log_q", None)
+        if kind == "softmax" or (log_q is not None and kind in ("sampled_softmax", "dssm")):
+            values["kind"] = "dssm" if log_q is False else "sampled_softmax"
+            notes.append(
+                f"{prefix}kind = {kind!r} with {prefix}log_q = {str(log_q is not False).lower()} is now called "
+                f"{prefix}kind = {values['kind']!r}; the old names work for this version only"
+            )
+        elif log_q is not None:
+            notes.append(
+                f"{prefix}log_q is no longer a setting and is ignored: {prefix}kind = 'sampled_softmax' has the "
+                "correction, 'dssm' has not, and 'auto' takes the former"
+            )
+        if kind in ("in_batch", "soft_target"):
+            values["kind"] = "auto"
+            notes.append(f"{prefix}kind = {kind!r} is no longer a loss: {prefix}kind = 'auto' is used instead")
+        return values, notes
 
 
 class Training(Section):
     """How the towers are trained."""
+
+    REMOVED = {
+        "precision": "layers multiply in bfloat16 on a GPU, and in float32 elsewhere",
+        "class_balance": "every row comes once an epoch",
+    }
 
     own_texts: bool = Field(
         default=True,
@@ -447,13 +512,6 @@ class Training(Section):
     vector_dropout: float = Field(
         default=0.3, ge=0, lt=1, description="Share of a vector's dimensions dropped per step."
     )
-    class_balance: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="0: every row once an epoch; above: rows drawn with replacement, a class of n rows n^(1 - this) "
-        "times as often as one of one row; 1: every class equally often.",
-    )
     choose: bool = Field(
         default=True, description="Choose what is open on the validation cut, then refit on all training rows."
     )
@@ -463,11 +521,6 @@ class Training(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
         description="Where towers are trained; auto: on a GPU where torch sees one. Bytes are repeated on CPUs alone.",
-    )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto",
-        description="Of the products in the towers' layers; auto: bfloat16 on a GPU, for lstm, pretrained and hidden "
-        "layers.",
     )
     checkpoint_seconds: float = Field(
         default=15, ge=0, description="Least time between two checkpoints, in seconds; 0: after every epoch."
@@ -507,7 +560,7 @@ class Publishing(Section):
         description="Causes of a failed training that hold a candidate back; any other failure is a warning: where no "
         "cause was found, recall decides.",
     )
-    golden_path: str | None = Field(
+    golden_path: Address | None = Field(
         default=None,
         description="Table of queries that must always find their standard question, columns as in the source; "
         "one miss holds a candidate back. Empty: none.",
@@ -584,6 +637,7 @@ class CorpusSettings(Section):
     )
     ray_address: str | None = Field(
         default=None,
+        pattern=r"^(auto|local|(ray://)?[A-Za-z0-9_.-]+:[0-9]+|(ray://)?\[[0-9a-fA-F:]+\]:[0-9]+)$",
         description="ray: a running cluster, e.g. 'auto' or '10.0.0.1:6379'; empty: $RAY_ADDRESS, or one started here.",
     )
     seed: int = Field(
@@ -597,34 +651,24 @@ class CorpusSettings(Section):
         """Return the loss as it is trained on so many standard questions: "auto" settled."""
         if self.loss.kind != "auto":
             return self.loss
-        return self.loss.model_copy(update={"kind": "softmax_all" if classes <= EXACT_CLASSES else "softmax"})
+        return self.loss.model_copy(update={"kind": "softmax_all" if classes <= EXACT_CLASSES else "sampled_softmax"})
 
     @model_validator(mode="after")
     def _meant(self) -> Self:
-        if self.loss.kind == "in_batch" and not self.split.shuffle:
+        if self.loss.kind == "sampled_softmax" and self.negatives.sampler == "first_n":
             raise ValueError(
-                "loss.kind = 'in_batch' takes the batch's other standard questions as wrong answers, and in rows "
-                "ordered by standard question there are none: set split.shuffle = true, or another loss.kind"
-            )
-        if self.loss.kind == "softmax" and self.loss.log_q and self.negatives.sampler == "first_n":
-            raise ValueError(
-                "loss.log_q = true takes the drawn negatives for uniform, and negatives.sampler = 'first_n' is not: "
-                "set loss.log_q = false, or negatives.sampler = 'random'"
+                "loss.kind = 'sampled_softmax' takes the drawn negatives for uniform, and negatives.sampler = "
+                "'first_n' is not: set loss.kind = 'dssm', or negatives.sampler = 'random'"
             )
         if self.negatives.mined_from:
             self._check_mined()
         return self
 
     def _check_mined(self) -> None:
-        drawn_alone = self.loss.kind in ("softmax_target", "soft_target") or (
-            self.loss.kind == "softmax" and not self.loss.log_q
-        )
-        if not drawn_alone:
-            uniform = " and loss.log_q = true, which takes the drawn negatives for uniform"
+        if self.loss.kind not in ("dssm", "softmax_target"):
             raise ValueError(
-                f"negatives.mined_from has no use with loss.kind = {self.loss.kind!r}"
-                f"{uniform if self.loss.kind == 'softmax' else ''}: set "
-                "loss.kind = 'softmax' with loss.log_q = false, 'softmax_target' or 'soft_target', or leave it empty"
+                f"negatives.mined_from has no use with loss.kind = {self.loss.kind!r}: set loss.kind = 'dssm' or "
+                "'softmax_target', or leave it empty"
             )
         if self.negatives.mined_per_row > self.negatives.per_row:
             raise ValueError(
@@ -671,19 +715,10 @@ def use_new_names(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _use_new_names(section: type[Section], raw: Mapping[str, Any], prefix: str) -> tuple[dict[str, Any], list[str]]:
     fields = {field.alias or name: field for name, field in section.model_fields.items()}
-    renamed, notes = dict[str, Any](), list[str]()
-    for key, value in raw.items():
-        if key in section.REMOVED:
-            notes.append(f"{prefix}{key} is no setting any more, and is ignored: {section.REMOVED[key]}; remove it")
-            continue
-        name = section.RENAMED.get(key, key)
-        if name != key:
-            if name in raw:
-                raise ValueError(f"{prefix}{key} is the old name of {prefix}{name}, and both are given: remove the old")
-            notes.append(f"{prefix}{key} is now called {prefix}{name}; the old name works for this version only")
+    values, notes = section.modernise(raw, prefix)
+    for name, value in values.items():
         kind = fields[name].annotation if name in fields else None
         if isinstance(value, Mapping) and isinstance(kind, type) and issubclass(kind, Section):
-            value, more = _use_new_names(kind, value, f"{prefix}{name}.")
+            values[name], more = _use_new_names(kind, value, f"{prefix}{name}.")
             notes += more
-        renamed[name] = value
-    return renamed, notes
+    return values, notes

@@ -8,6 +8,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.addresses import redact
+from schemas.errors import SettingsError
+
 STEPS = ("ingest", "golden", "validate", "drift", "mine", "prepare", "train", "evaluate", "publish")
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -18,8 +21,18 @@ def default_home() -> Path:
 
 
 def store_address() -> str | None:
-    """Return the address of the store that workers share instead of a disk, $DSSM_STORE; None: there is none."""
-    return (os.environ.get("DSSM_STORE") or "").strip().rstrip("/") or None
+    """Return the address of the store that workers share instead of a disk, $DSSM_STORE; None: there is none.
+
+    Raises:
+        SettingsError: it holds a secret, which deployments and names of folders would repeat.
+    """
+    address = (os.environ.get("DSSM_STORE") or "").strip().rstrip("/") or None
+    if address and redact(address) != address:
+        raise SettingsError(
+            f"DSSM_STORE={address} holds a secret: give s3://bucket/prefix, and the key as AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY"
+        )
+    return address
 
 
 def store_server() -> str | None:

@@ -1,8 +1,9 @@
 """The file lock: one process at a time. Pure but for the disk.
 
-The kernel's own `flock`, which queues those who wait and frees a killed process's lock. Not `filelock`, which asks
-again every 50 ms, and on a disk without `flock` falls back to a file that a killed process leaves behind: the next
-night would wait for ever.
+The kernel's `flock`, which queues those who wait and frees a killed process's lock; the file itself is never deleted
+but with its whole folder. Not the library filelock: it asks again every 50 ms instead of queueing, and on a disk
+without `flock` it raises (ENOLCK, EOPNOTSUPP), or (ENOSYS) falls back to a file that a machine which dies leaves to
+all others.
 """
 
 import errno

@@ -13,10 +13,11 @@ was faster; the action is then done again from what is there now. Pure but for d
 import logging
 import os
 import random
+import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +39,7 @@ _Result = TypeVar("_Result")
 _TRIES = 20  # of an action that others keep overtaking
 _BACKUP = ".live.backup.json"  # what live.json was last written as: `repair` goes by it
 _FETCHING = ".fetch-"
+_VERSION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")  # how a version's name begins
 _POLL_SECONDS = 5.0
 
 
@@ -80,7 +82,13 @@ class ModelRegistry:
     def exists(self) -> bool:
         """Say whether anything was ever published, be it damaged by now."""
         self._refresh()
-        return os.path.lexists(self.pointer) or any(self.folder.glob(f"[!.]*/{MANIFEST}"))
+        try:
+            self.pointer.lstat()
+        except FileNotFoundError:
+            return any(self.folder.glob(f"[!.]*/{MANIFEST}"))
+        except OSError:
+            pass  # it cannot be looked at: whoever reads it says why
+        return True
 
     def live(self) -> Live:
         """Return what is live, was live and waits; an empty one where nothing was ever published.
@@ -280,9 +288,10 @@ class ModelRegistry:
         write_atomically(self.pointer, content)
         write_atomically(self.folder / _BACKUP, content)
 
-    def _free_name(self, name: str) -> str:
+    def _free_name(self, name: str, taken: Set[str]) -> str:
+        """Return a name that no version has or had: one that is pruned may still be loaded by somebody."""
         number, free = 1, name
-        while os.path.lexists(self.folder / free) or (self._remote and not self._remote.claim(free)):
+        while free in taken or os.path.lexists(self.folder / free) or (self._remote and not self._remote.claim(free)):
             number += 1
             free = f"{name}-{number}"
         return free
@@ -313,7 +322,10 @@ class ModelRegistry:
     def _locked(self, wait: bool = True) -> Iterator[None]:
         if self._holder == threading.get_ident():
             raise RuntimeError("the registry is being updated by this very thread: use the Update it lent")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise MachineFault(f"{error.filename} is in the way of the folder {self.folder}: move it away") from error
         with locked(self.folder / ".lock", wait):
             self._holder = threading.get_ident()
             try:
@@ -379,9 +391,11 @@ class ModelRegistry:
         return {path: why for path, why in found.items() if why}
 
     def _survey(self) -> tuple[list[VersionManifest], dict[str, str]]:
-        """Return the manifests that are whole, and what is wrong with the others."""
+        """Return the manifests that are whole, and what is wrong with the others; a folder of a person's is none."""
         sound, damaged = [], {}
         for folder in sorted(self.folder.glob("[!.]*/")):
+            if not _VERSION.match(folder.name) and not os.path.lexists(folder / MANIFEST):
+                continue
             try:
                 sound.append(self._read_manifest(join_inside(self.folder, folder.name)))
             except StaleFile as error:
@@ -417,7 +431,7 @@ class ModelRegistry:
         live = self._parse_pointer(pointer, remote.where(POINTER)) if pointer is not None else None
         there = self._copy_manifests(remote)
         if pointer is None:
-            self.pointer.unlink(missing_ok=True)
+            clear(self.pointer)
         elif pointer != read_if_there(self.pointer):
             if with_files and live and live.version:
                 self.fetch(live.version)

@@ -47,7 +47,8 @@ class Update:
         """
         self._require_open()
         digest, folder = hash_candidate(candidate), self.registry.folder
-        version = self.registry._free_name(f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{digest[:6]}")
+        taken = {entry.version for entry in self.live.history}
+        version = self.registry._free_name(f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{digest[:6]}", taken)
         partial = folder / f".{version}.partial"
         clear(partial)
         try:

@@ -9,9 +9,12 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
+from schemas.addresses import expand, is_remote
 from schemas.errors import SourceError
 from schemas.settings import Source
 from tasks.ingest.importers import find_importer
@@ -109,11 +112,16 @@ def _resolve(address: str, base: Path, setting: str) -> list[InputFile]:
 
 
 def _filesystem(address: str, base: Path) -> tuple[fsspec.AbstractFileSystem, str]:
-    remote = "://" in address or "::" in address
+    if not is_remote(address):
+        return LocalFileSystem(), os.path.abspath(base / Path(address).expanduser())
     try:
-        filesystem, path = fsspec.core.url_to_fs(
-            address if remote else os.path.abspath(base / Path(address).expanduser())
-        )
+        url, credentials = _split_credentials(expand(address))
+        filesystem, path = fsspec.core.url_to_fs(url, **credentials)
+    except KeyError as error:
+        raise SourceError(
+            f"{address} names the environment variable {error}, which is not set; export it, also for `dssm serve` and "
+            "workers"
+        ) from error
     except ImportError as error:
         raise SourceError(f"{address} cannot be opened: {error}") from error
     except ValueError as error:
@@ -121,6 +129,16 @@ def _filesystem(address: str, base: Path) -> tuple[fsspec.AbstractFileSystem, st
             f"{address} cannot be opened: {error}. Use a local path or an address like s3://bucket/train.csv"
         ) from error
     return filesystem, path
+
+
+def _split_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """Return an address without user and password, and these as its file system takes them; http reads its own."""
+    parts = urlsplit(url)
+    if parts.password is None or parts.scheme.startswith("http"):
+        return url, {}
+    names = ("key", "secret") if parts.scheme.startswith("s3") else ("username", "password")
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return bare, dict(zip(names, (unquote(parts.username or ""), unquote(parts.password)), strict=True))
 
 
 def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str) -> list[InputFile]:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from schemas.addresses import redact
 from schemas.errors import PipelineError, SourceError
 
 _TORN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
@@ -39,6 +40,19 @@ def guarded(name: str, kind: str = "", *, remote: bool = False) -> Iterator[None
         if _may_pass(error, remote):
             raise
         raise SourceError(_describe(error, name, kind)) from error
+
+
+@contextmanager
+def without_secrets() -> Iterator[None]:
+    """Take the secrets of addresses out of what passes the guard: Prefect keeps it in the run's state."""
+    try:
+        yield
+    except PipelineError:
+        raise
+    except Exception as error:
+        if redact(str(error)) == str(error):
+            raise
+        raise ConnectionError(f"{type(error).__name__}: {redact(str(error))}") from None
 
 
 def first_line(error: BaseException) -> str:

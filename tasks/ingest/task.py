@@ -13,6 +13,7 @@ from schemas.workspace import Workspace
 from tasks.ingest.addresses import digest, fingerprint
 from tasks.ingest.corpus import ingest_corpus
 from tasks.ingest.golden import find_golden_files, write_golden
+from tasks.ingest.guard import without_secrets
 from tasks.steps import Made, StepRun, run_step
 
 
@@ -26,6 +27,11 @@ def _is_worth_retrying(_task: Task, _run: TaskRun, state: State) -> bool:  # typ
 @task(task_run_name="ingest-{corpus.name}", retries=2, retry_delay_seconds=5, retry_condition_fn=_is_worth_retrying)
 def ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun:
     """Read `corpus.source`. Relative addresses count from the working directory."""
+    with without_secrets():
+        return _ingest(corpus, workspace)
+
+
+def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun:
     base = Path.cwd()
     inputs = {"files": fingerprint(corpus.source, base, corpus.seed), "source": corpus.source.model_dump()}
 
@@ -48,6 +54,11 @@ def ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun:
 @task(task_run_name="golden-{corpus.name}", retries=2, retry_delay_seconds=5, retry_condition_fn=_is_worth_retrying)
 def read_golden(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) -> StepRun:
     """Read `publish.golden_path`: a mistake in it is better known before the training than after."""
+    with without_secrets():
+        return _read_golden(corpus, workspace, ingested)
+
+
+def _read_golden(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) -> StepRun:
     files = find_golden_files(str(corpus.publish.golden_path), Path.cwd())
     inputs = {
         "files": {file.name: digest(file) for file in files},

@@ -1,4 +1,4 @@
-"""The door of publish: gates, an immutable version, the live pointer last; then the report of it all."""
+"""Publish: the gates, the report, an immutable version, and the live pointer last."""
 
 import time
 from collections.abc import Mapping
@@ -151,7 +151,7 @@ def _add_version(
 
 
 def _tidy(corpus: CorpusSettings, workspace: Workspace, update: Update) -> None:
-    """Delete old runs and versions, under the lock; what cannot be deleted takes nothing back that has gone live."""
+    """Delete old runs and versions, under the lock; a failure is a warning, since a version may have gone live."""
     try:
         prune_runs(workspace, corpus.publish.keep_runs, update.registry.runs_to_spare())
         update.prune(corpus.publish.keep_versions)
@@ -162,7 +162,7 @@ def _tidy(corpus: CorpusSettings, workspace: Workspace, update: Update) -> None:
 def _leave(corpus: CorpusSettings, workspace: Workspace, registry: ModelRegistry, result: RunResult) -> RunResult:
     """Leave run.json here and in the store, and delete what is old there; return the result.
 
-    What fails of it is a warning where a version has gone live: nobody would be told of that, were the run to fail.
+    Where a version has gone live, a failure here is a warning: a failed run would hide that.
     """
     try:
         write_atomically(workspace.root / "run.json", result.model_dump_json(indent=1).encode())

@@ -33,11 +33,12 @@ class Device:
 CPU = Device(torch.device("cpu"))
 
 
-def device_of(settings: CorpusSettings) -> Device:
-    """Return what training.device and training.precision mean on this machine.
+def device_of(settings: CorpusSettings, multiplies: bool) -> Device:
+    """Return what training.device means on this machine: `auto` takes a GPU where torch sees one.
 
-    `auto` takes a GPU where torch sees one, and bfloat16 there for towers whose time goes into matrix products: `lstm`,
-    `pretrained`, and hidden layers. A bag without them only sums.
+    Args:
+        settings: training.device and engine are read.
+        multiplies: the tower's time goes into products of matrices, which a GPU does in bfloat16.
 
     Raises:
         SettingsError: training.device is "cuda", and there is none.
@@ -49,10 +50,7 @@ def device_of(settings: CorpusSettings) -> Device:
             "its driver, or set training.device = 'auto', which takes the CPU where there is no GPU"
         )
     cuda = found and training.device != "cpu"
-    multiplies = settings.model.tower != "bag" or bool(settings.model.hidden_dims)
     mixed = cuda and multiplies and torch.cuda.is_bf16_supported()
-    if training.precision != "auto":
-        mixed = training.precision == "bfloat16"
     return Device(torch.device("cuda" if cuda else "cpu"), mixed)
 
 

@@ -133,7 +133,7 @@ def reading(file: Path) -> Iterator[Path]:
     """
     try:
         yield file
-    except (PipelineError, MemoryError):
+    except (PipelineError, MemoryError, ImportError):
         raise
     except OSError as error:
         raise StaleFile(f"{file} cannot be read ({error.strerror or error}); {_WAY_OUT}") from error

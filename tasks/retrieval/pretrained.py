@@ -117,7 +117,9 @@ class Encoder:
         """
         with torch.random.fork_rng():
             torch.manual_seed(0)  # weights that the files lack are drawn, and written again with the rest
-            self.module, loaded = _load("AutoModel", model, dtype=torch.float32, output_loading_info=True)
+            # Safetensors alone: other weights are pickles, which run what they like.
+            options = {"dtype": torch.float32, "output_loading_info": True, "use_safetensors": True}
+            self.module, loaded = _load("AutoModel", model, **options)
         lacking = sorted(name for name in loaded["missing_keys"] if "pooler" not in name)  # the pooler is not used
         if lacking or self.module.config.is_encoder_decoder:
             why = f"lacks {len(lacking)} weights, e.g. {lacking[0]}" if lacking else "has a decoder, too"

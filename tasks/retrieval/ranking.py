@@ -57,9 +57,9 @@ def rank_of_truth(scores: Scores, truth: Ids) -> npt.NDArray[np.int64]:
     n, classes = scores.shape
     if truth.shape != (n,) or (n and not (-1 <= truth.min() and truth.max() < classes)):
         raise ValueError(f"truth must be {n} class ids from -1 to {classes - 1}, got shape {truth.shape}")
-    own = scores[np.arange(n), truth][:, None]  # (n, 1); of -1 a score that is not used
-    ranks = np.count_nonzero(scores > own, axis=1)
-    level = scores == own
+    right = scores[np.arange(n), truth][:, None]  # (n, 1); of -1 a score that is not used
+    ranks = np.count_nonzero(scores > right, axis=1)
+    level = scores == right
     tied = np.flatnonzero(np.count_nonzero(level, axis=1) > 1)
     ranks[tied] += np.count_nonzero(level[tied] & (np.arange(classes) < truth[tied, None]), axis=1)
     return np.where(truth < 0, -1, ranks).astype(np.int64)

@@ -239,7 +239,7 @@ class Retriever:
                 return stamp, Model(registry.fetch(version))
             except StaleFile as error:
                 failure = error
-                if registry.cached_live().version == version:
+                if self._stamp() == stamp:
                     break
         raise failure or RuntimeError("what is live was never tried")
 

@@ -1,8 +1,8 @@
-"""Training on Ray: one worker per group of towers, by Ray Train's TorchTrainer, with a checkpoint after every epoch.
+"""Training on Ray: one worker per group of members, by Ray Train's TorchTrainer, with a checkpoint after every epoch.
 
-A model is several groups of towers of different seeds that never meet before they answer. So the work is shared by
+A model is several groups of members of different seeds that never meet before they answer. So the work is shared by
 group, not by row: nothing is reduced over the network (sparse gradients that torch reduces badly: pytorch#87497),
-and the towers are bit for bit those that one machine trains. Every worker reads the prepared files itself.
+and the members are bit for bit those that one machine trains. Every worker reads the prepared files itself.
 """
 
 import json
@@ -93,7 +93,7 @@ def settle_device(settings: CorpusSettings, groups: int, gpus: int) -> CorpusSet
         device = "cuda" if gpus >= groups else "cpu"
     if device == "cuda" and gpus < groups:
         raise SettingsError(
-            f"training.device = 'cuda' asks for a GPU for each of {groups} groups of towers, but the cluster has "
+            f"training.device = 'cuda' asks for a GPU for each of {groups} groups of members, but the cluster has "
             f"{gpus}; set training.device = 'auto', which takes CPUs there, or add nodes with GPUs"
         )
     return settings.model_copy(update={"training": settings.training.model_copy(update={"device": device})})

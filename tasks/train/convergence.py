@@ -18,6 +18,7 @@ from schemas.language import Message, read_words
 from schemas.settings import CorpusSettings, Loss, Model, Training
 from schemas.training import Cause, Convergence, Epoch, Reachability
 from tasks.train.data import Prepared
+from tasks.train.towers import find_tower
 from tasks.train.verdict import GOOD, WORKS, describe_convergence
 
 _KNOWN, _HALF = 0.98, 0.5  # training rows whose own class comes first; then half of the fall will do
@@ -146,11 +147,10 @@ def _reasons_of_training(
 
 def _more_steps(settings: CorpusSettings) -> str:
     training, usual = settings.training, Training()
-    if settings.model.tower == "pretrained":
-        if training.encoder_learning_rate < usual.encoder_learning_rate / 4:
-            return f"training.encoder_learning_rate = {usual.encoder_learning_rate:g}"
-    elif training.learning_rate < usual.learning_rate / 4:
-        return f"training.learning_rate = {usual.learning_rate:g}"
+    name = find_tower(settings.model).rate_setting
+    rate: float = getattr(usual, name)
+    if getattr(training, name) < rate / 4:
+        return f"training.{name} = {rate:g}"
     return f"training.epochs = {max(usual.epochs, 4 * training.epochs)}"
 
 
@@ -158,8 +158,6 @@ def _remedy(settings: CorpusSettings, classes: int) -> str:
     """Return the first setting that lies far from where trainings work, with its usual value."""
     loss, model, usual = settings.loss, settings.model, Loss()
     narrow = min(classes, 16)
-    if loss.label_smoothing > 10 * usual.label_smoothing:
-        return f"loss.label_smoothing = {usual.label_smoothing:g}"
     if model.output_dim is not None and model.output_dim < narrow:
         return "model.output_dim = 64"
     if any(size < narrow for size in model.hidden_dims):

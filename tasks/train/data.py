@@ -1,4 +1,4 @@
-"""The prepared files as arrays: in memory, or, of very many rows, a few row groups at a time. Pure."""
+"""The prepared files as arrays: in memory, or, of very many rows, a few row groups at a time."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -15,8 +15,9 @@ from schemas.settings import Model
 from tasks.prepare.negatives import forbidden_classes
 from tasks.retrieval.texts import Texts
 from tasks.retrieval.vocabulary import rows_from_lists
+from tasks.train.towers import Sizes, find_tower
 
-IN_MEMORY_ROWS = 500_000  # held whole: about 1 kB a row, for every group of towers
+IN_MEMORY_ROWS = 500_000  # held whole: about 1 kB a row, for every group of members
 WINDOW_ROWS = 131_072  # of more rows, so many are shuffled at a time
 _GROUPS_HELD = 4  # row groups, of which prepare makes each part one: what a window touches
 
@@ -81,8 +82,7 @@ class Prepared:
     classes: Texts
     folder: Path
     epochs_drawn: int
-    vocabulary: int  # rows of the n-gram table
-    words: int  # rows of the word table; or tokens that the pretrained encoder knows
+    sizes: Sizes  # features there are to read
 
     @property
     def window(self) -> int | None:
@@ -127,39 +127,36 @@ def read_prepared(folder: Path, model: Model | None = None) -> Prepared:
 
     Args:
         folder: of prepare.
-        model: a pretrained encoder has its own tokens, which are cut here, once.
+        model: a tower with a tokeniser of its own cuts the texts here, once. None: one that reads prepare's features.
 
     Raises:
-        SettingsError: the encoder has no tokeniser.
+        SettingsError: the tokeniser cannot be loaded.
     """
-    pretrained = model is not None and model.tower == "pretrained"
+    tokenise = find_tower(model).tokeniser(model) if model else None
     cut = ["features", "weights", "words"]
     train = pq.read_table(folder / "train.parquet", columns=["class_id", "validation"])
-    many = len(train) > IN_MEMORY_ROWS and not pretrained
-    classes = pq.read_table(folder / "classes.parquet", columns=["standard_norm"] if pretrained else cut)
     vocabulary, words = (pq.read_metadata(folder / f"{name}.parquet").num_rows for name in ("vocabulary", "words"))
     queries: Texts | Shards
-    if model is not None and pretrained:
-        from tasks.retrieval.pretrained import Tokeniser  # which brings torch, and is built on this module
-
-        tokenise = Tokeniser(model)
+    if tokenise:
         texts = pq.read_table(folder / "train.parquet", columns=["query"])["query"].to_pylist()
-        queries, own = tokenise(texts), tokenise(classes["standard_norm"].to_pylist())
-        words = tokenise.size
-    elif many:
-        queries, own = Shards(folder, vocabulary), _texts(classes, vocabulary)
+        standard = pq.read_table(folder / "classes.parquet", columns=["standard_norm"])["standard_norm"].to_pylist()
+        queries, classes, words = tokenise(texts), tokenise(standard), tokenise.size
     else:
-        table = pq.read_table(folder / "train.parquet", columns=cut)
-        queries, own = _texts(table, vocabulary), _texts(classes, vocabulary)
+        many = len(train) > IN_MEMORY_ROWS
+        classes = _texts(pq.read_table(folder / "classes.parquet", columns=cut), vocabulary)
+        queries = (
+            Shards(folder, vocabulary)
+            if many
+            else _texts(pq.read_table(folder / "train.parquet", columns=cut), vocabulary)
+        )
     return Prepared(
         queries=queries,
         labels=train["class_id"].to_numpy().astype(np.int64),
         validation=train["validation"].combine_chunks().to_numpy(zero_copy_only=False),
-        classes=own,
+        classes=classes,
         folder=folder,
         epochs_drawn=len(list((folder / "negatives").glob("epoch-*.parquet"))),
-        vocabulary=vocabulary,
-        words=words,
+        sizes=Sizes(vocabulary, words),
     )
 
 

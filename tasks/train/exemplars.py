@@ -1,4 +1,4 @@
-"""Training queries that a model keeps beside the vectors of its standard questions. Pure, free of torch.
+"""Training queries that a model keeps beside the vectors of its standard questions. Free of torch.
 
 A standard question's vector is one point; what customers ask of it is often several. So the first
 standard questions by cosine are scored anew, by how near some of their own training queries lie: a
@@ -23,10 +23,10 @@ class Source(Protocol):
     """What has learned to read texts: `tasks.train.ensemble.Ensemble`."""
 
     def encode(self, texts: Texts) -> NDArray[np.float32]:
-        """Return (S, n, o) vectors of unit length per tower."""
+        """Return (S, n, o) vectors of unit length per member."""
 
     def class_vectors(self) -> NDArray[np.float32]:
-        """Return (S, K, o) vectors of all standard questions, of unit length per tower."""
+        """Return (S, K, o) vectors of all standard questions, of unit length per member."""
 
 
 def keep_exemplars(

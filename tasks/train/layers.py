@@ -1,4 +1,4 @@
-"""The layers behind a tower's embeddings, of all towers at once. Pure."""
+"""The layers behind a tower's entrance, of all members at once."""
 
 import math
 from collections.abc import Callable
@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Layers(nn.Module):
-    """Hidden layers of all towers at once, then a linear output layer if one is wanted: (S, n, in) -> (S, n, o)."""
+    """Hidden layers of all members at once, then a linear output layer if one is wanted: (S, n, in) -> (S, n, o)."""
 
     def __init__(self, model: Model, inputs: int, hidden: list[int], generator: torch.Generator) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ TRAINING_LIMIT = "dssm-training"  # how many deployments train at a time, in all
 def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun) -> StepRun:
     """Train on the prepared files; an interrupted training of the same inputs is taken up where it stopped."""
     if corpus.model.encoder:
-        from tasks.train.pretrained import identify, pin
+        from tasks.train.towers.pretrained import identify, pin
 
         pinned = corpus.model.model_copy(update={"encoder": pin(corpus.model.encoder)})
         corpus = corpus.model_copy(update={"model": pinned})

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import SettingsError
 from schemas.manifest import canonical_json, write_atomically
-from schemas.settings import CorpusSettings, Loss
+from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch, Reachability, TrainingReport
 from tasks.retrieval.device import give_back_memory
 from tasks.retrieval.exemplars import Exemplars
@@ -18,11 +18,13 @@ from tasks.retrieval.model_files import ENCODER, ModelCard, write_candidate
 from tasks.retrieval.ranking import rank_of_truth
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
-from tasks.train.ensemble import Ensemble, rows_of
+from tasks.train.ensemble import Ensemble, rows_of, with_members
 from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, keep_exemplars
-from tasks.train.reachability import assess, find_reachable
+from tasks.train.objectives import Objective, make_objective
+from tasks.train.reachability import assess
+from tasks.train.towers import find_tower
 
-_CHOOSING_TOWERS = 2  # enough to see when to stop
+_CHOOSING_MEMBERS = 2  # enough to see when to stop
 _BLOCK = 2048  # queries ranked at once
 _SAMPLE = 512  # training rows ranked for the verdict
 
@@ -46,7 +48,7 @@ def train_candidate(
             encoder cannot be used.
     """
     prepared = read_prepared(prepared_folder, settings.model)
-    settings, settled, reach = _settle_loss(prepared, settings)
+    settings, settled, objective, reach = _settle_loss(prepared, settings)
     chosen, chosen_epochs = _choose(prepared, settings, partial, on_epoch)
     chosen |= settled
     rows = rows_of(prepared, "refit")
@@ -79,18 +81,18 @@ def train_candidate(
             epochs=chosen_epochs + ensemble.done,
             chosen=chosen,
             validation_recall_at_10=max((e.recall_at_10 or 0 for e in chosen_epochs), default=None),
-            negatives_used=settings.loss_for(len(prepared.classes)).kind not in ("softmax_all", "in_batch"),
+            negatives_used=objective.drawn,
             reachability=reach,
             convergence=verdict,
         )
     (folder / "candidate").mkdir()
-    ensemble.write_encoder(folder / "candidate" / ENCODER)
+    ensemble.write(folder / "candidate" / ENCODER)
     card = ModelCard(
         corpus=settings.name,
         text=settings.text,
         model=settings.model,
         classes=report.classes,
-        features=prepared.vocabulary if settings.model.tower == "bag" else prepared.words,
+        features=find_tower(settings.model).features(prepared.sizes),
         exemplar_weight=float(chosen["exemplar_weight"]),
     )
     write_candidate(folder / "candidate", card, prepared_folder, arrays)
@@ -100,40 +102,39 @@ def train_candidate(
 
 def _settle_loss(
     prepared: Prepared, settings: CorpusSettings
-) -> tuple[CorpusSettings, dict[str, float | int | str], Reachability]:
-    """Return the settings with a target that can be reached, what was settled, and the loss's floor and first value.
+) -> tuple[CorpusSettings, dict[str, float | int | str], Objective, Reachability]:
+    """Return the settings with a target that can be reached, what was settled, the objective, and what it can reach.
 
     Raises:
-        SettingsError: it cannot be reached, and `loss.unreachable` is "refuse".
+        SettingsError: the target cannot be reached, and `loss.unreachable` is "refuse".
     """
     classes = len(prepared.classes)
-    loss, negatives = settings.loss_for(classes), settings.negatives.per_row
+    loss, per_row = settings.loss_for(classes), settings.negatives.per_row
     settled: dict[str, float | int | str] = {"loss": loss.kind} if settings.loss.kind == "auto" else {}
     class_rows = np.bincount(prepared.labels, minlength=classes) + settings.training.own_texts
-    reach = _assess(loss, negatives, class_rows, settings)
+    first_n = settings.negatives.sampler == "first_n"
+    objective = make_objective(loss, per_row, class_rows)
+    reach = assess(objective, first_n)
     if reach.advice and loss.unreachable == "refuse":
         raise SettingsError(
             f"{reach.advice}; or set loss.unreachable = 'auto' to have it corrected, 'warn' to train all the same"
         )
     if reach.advice and loss.unreachable == "auto":
-        name, value = find_reachable(loss, negatives, classes)
-        settled[f"loss.{name}"] = value
-        corrected = f"{reach.advice}. By loss.unreachable = 'auto' it was trained with loss.{name} = {value:g}"
-        loss = loss.model_copy(update={name: value})
+        changes = objective.correction()
+        settled |= {f"loss.{name}": value for name, value in changes.items()}
+        values = " and ".join(f"loss.{name} = {value:g}" for name, value in changes.items())
+        corrected = f"{reach.advice}. By loss.unreachable = 'auto' it was trained with {values}"
+        loss = loss.model_copy(update=changes)
         settings = settings.model_copy(update={"loss": loss})
-        reach = _assess(loss, negatives, class_rows, settings).model_copy(update={"corrected": corrected})
-    return settings, settled, reach
-
-
-def _assess(loss: Loss, negatives: int, class_rows: NDArray[np.int64], settings: CorpusSettings) -> Reachability:
-    first_n = settings.negatives.sampler == "first_n"
-    return assess(loss, negatives, class_rows, first_n, settings.training.class_balance)
+        objective = make_objective(loss, per_row, class_rows)
+        reach = assess(objective, first_n).model_copy(update={"corrected": corrected})
+    return settings, settled, objective, reach
 
 
 def _choose(
     prepared: Prepared, settings: CorpusSettings, partial: Path, on_epoch: OnEpoch
 ) -> tuple[dict[str, float | int | str], list[Epoch]]:
-    """Train a few towers without the validation rows; return when they say to stop, and their epochs.
+    """Train a few members without the validation rows; return when they say to stop, and their epochs.
 
     To stop early pays only where it clearly does: the last epoch, where the learning rate has come to
     rest, stands unless an earlier one was better by more than the standard error of the difference.
@@ -145,8 +146,7 @@ def _choose(
     if finished.exists():
         stored = json.loads(finished.read_bytes())
         return stored["chosen"], [Epoch.model_validate(epoch) for epoch in stored["epochs"]]
-    towers = min(_CHOOSING_TOWERS, settings.model.ensemble)
-    few = settings.model_copy(update={"model": settings.model.model_copy(update={"ensemble": towers})})
+    few = with_members(settings, min(_CHOOSING_MEMBERS, settings.model.ensemble))
     rows = rows_of(prepared, "choose")
     with Ensemble(prepared, rows, few, "choose", settings.training.epochs) as ensemble:
 
@@ -196,7 +196,7 @@ def _choose_weight(
     for start in range(0, len(held), _BLOCK):
         block = held[start : start + _BLOCK]
         queries = _flat(ensemble.encode(prepared.queries.take(block)))
-        cosines = queries @ classes.T / np.float32(ensemble.towers)
+        cosines = queries @ classes.T / np.float32(ensemble.members)
         for weight, found in scores.items():
             mixed = exemplars.mix(cosines, queries, weight)
             found.append(_score(rank_of_truth(mixed, prepared.labels[block])))

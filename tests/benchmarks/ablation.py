@@ -49,7 +49,6 @@ VARIANTS = {
     "no dropout of vectors": "training.vector_dropout=0",
     "no logit adjustment": "loss.prior_strength=0",
     "logit adjustment in full": "loss.prior_strength=1",
-    "no label smoothing": "loss.label_smoothing=0",
     "no margin": "loss.margin=0",
     "gamma 10": "loss.gamma=10",
     "hidden layer": "model.hidden_dims=[64]",

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.losses [--classes 1000 20000 100000] [--steps 16]
 
 The corpus is synthetic (texts of 24 n-grams, drawn by Zipf's law from a vocabulary of 100,000): recall has
-no meaning here, cost has. Each figure is that of one group of towers (4) in a process of its own, one
+no meaning here, cost has. Each figure is that of one group of members (4) in a process of its own, one
 thread, and seconds are those of the processor.
 """
 
@@ -23,16 +23,16 @@ import scipy.sparse as sp
 import torch
 
 from schemas.settings import CorpusSettings
-from tasks.prepare.negatives import draw_negatives
+from tasks.prepare.negatives import draw_negatives, forbidden_classes
 from tasks.retrieval.texts import Texts
 from tasks.train.data import Prepared
-from tasks.train.fit import Fit
+from tasks.train.towers import Sizes
+from tasks.train.trainer import Trainer
 
 _VOCABULARY, _LENGTH = 100_000, 24
 LOSSES = {
     "softmax_all": {"loss": {"kind": "softmax_all"}},
-    **{f"softmax, k = {k}": {"loss": {"kind": "softmax", "log_q": True}, "negatives": {"per_row": k}} for k in (4, 16)},
-    "in_batch": {"loss": {"kind": "in_batch"}},
+    **{f"sampled, k = {k}": {"loss": {"kind": "sampled_softmax"}, "negatives": {"per_row": k}} for k in (4, 16)},
 }
 
 
@@ -66,7 +66,7 @@ def _measure(name: str, classes: int, steps: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         prepared = _prepare(Path(folder), settings, classes, steps * settings.training.batch_size)
         before = _mib()
-        fit = Fit(prepared, np.arange(len(prepared.labels)), settings, "benchmark", 2)
+        fit = Trainer(prepared, np.arange(len(prepared.labels)), settings, "benchmark", 2)
         fit.run_epoch()  # memory is taken, rows of the tables are touched
         began = time.process_time()
         fit.run_epoch()
@@ -84,12 +84,13 @@ def _prepare(folder: Path, settings: CorpusSettings, classes: int, rows: int) ->
     nothing = pa.array([[]] * classes, type=pa.list_(pa.int32()))
     pq.write_table(pa.table({"near_duplicates": nothing}), folder / "classes.parquet")
     per_row = settings.negatives.per_row
-    drawn = draw_negatives(np.arange(rows), labels, np.arange(classes)[:, None], per_row, 0, 1)
-    (folder / "negatives").mkdir()
+    drawn = draw_negatives(np.arange(rows), labels, forbidden_classes([[]] * classes), per_row, 0, 1)
+    draws = folder / "negatives" / "epoch-000.parquet"
+    draws.mkdir(parents=True)
     lists = pa.FixedSizeListArray.from_arrays(pa.array(drawn.ravel()), per_row)
-    pq.write_table(pa.table({"negatives": lists}), folder / "negatives" / "epoch-000.parquet")
+    pq.write_table(pa.table({"negatives": lists}), draws / "part-00000.parquet")
     held = np.zeros(rows, dtype=bool)
-    return Prepared(_texts(rows, random), labels, held, _texts(classes, random), folder, 1, _VOCABULARY, 1)
+    return Prepared(_texts(rows, random), labels, held, _texts(classes, random), folder, 1, Sizes(_VOCABULARY, 1))
 
 
 def _texts(count: int, random: np.random.Generator) -> Texts:

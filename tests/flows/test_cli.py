@@ -301,11 +301,15 @@ def test_people_read_a_table_of_versions_and_of_what_was_live_when(bank, bank_tw
     assert [cell.strip() for cell in oldest[1:3]] == [first["since"], first["until"]]
 
 
+def copy_home(dssm: Command, home: Path) -> Command:
+    """Return the command with a DSSM_HOME that may be harmed."""
+    shutil.copytree(dssm.home, home)
+    return Command(home, dssm.folder, {**dssm.environment, "DSSM_HOME": str(home)})
+
+
 def test_rolling_back_and_forth(bank, bank_twice, dssm, tmp_path):
     """The pointer moves; the same inputs never publish what was taken back; --to brings it back on purpose."""
-    home = tmp_path / "home"
-    shutil.copytree(dssm.home, home)
-    here = Command(home, dssm.folder, {**dssm.environment, "DSSM_HOME": str(home)})
+    here = copy_home(dssm, tmp_path / "home")
     back = here("rollback", "bank")
 
     assert back.code == 0
@@ -317,6 +321,42 @@ def test_rolling_back_and_forth(bank, bank_twice, dssm, tmp_path):
     assert here("rollback", "bank").code == 2
     forth = here("rollback", "bank", "--to", bank_twice["version"])
     assert (forth.code, bank_twice["version"] in forth.out) == (0, True)
+
+
+def test_a_damaged_pointer_is_exit_3_until_it_is_repaired(bank_twice, dssm, tmp_path):
+    """One line, no traceback, nothing published over it; and afterwards all is as it was."""
+    here = copy_home(dssm, tmp_path / "home")
+    pointer = here.home / "models" / "bank" / "live.json"
+    before = json.loads(pointer.read_bytes())
+    pointer.write_bytes(b"null")
+
+    commands = [("query", "bank", "怎么退票"), ("models", "bank"), ("rollback", "bank"), ("approve", "bank")]
+    for words in [*commands, ("run", "bank")]:
+        ended = here(*words)
+        assert (ended.code, ended.err.count("dssm: "), "Traceback" in ended.err) == (3, 1, False), ended.err
+        assert "live.json is damaged" in ended.err
+        assert "dssm models bank --repair" in ended.err
+    assert pointer.read_bytes() == b"null"
+
+    repaired = here("models", "bank", "--repair")
+    assert (repaired.code, "live.json was rebuilt" in repaired.out) == (0, True), repaired.err
+    assert json.loads(pointer.read_bytes()) == before
+    assert "nothing to repair" in here("models", "bank", "--repair").out
+
+
+def test_a_damaged_model_is_named_by_query_and_models(bank, bank_twice, dssm, tmp_path):
+    """The way back is open, past a version whose manifest is torn."""
+    here = copy_home(dssm, tmp_path / "home")
+    models = here.home / "models" / "bank"
+    (models / bank_twice["version"] / "model.safetensors").write_bytes(b"torn")
+
+    asked, listed = here("query", "bank", "怎么退票"), here("models", "bank")
+    assert (asked.code, asked.out) == (3, "")
+    assert "model.safetensors was altered after it was published" in asked.err
+    assert "live, damaged" in listed.out
+    assert f"set aside: {models / bank_twice['version'] / 'model.safetensors'}" in listed.err
+    assert here("rollback", "bank").code == 0
+    assert here("query", "bank", "怎么退票").code == 0
 
 
 def test_a_waiting_version_goes_live_when_approved(dssm, bank_twice):

@@ -61,7 +61,7 @@ def test_an_ablation_changes_one_thing_of_the_recipe():
         "first-n": {"negatives": {"sampler": "first_n"}},
         "ordered": {"split": {"shuffle": False}},
         "target-1": {"loss": {"target": 1.0}},
-        "gamma-10": {"loss": {"kind": "softmax", "gamma": 10.0}},
+        "gamma-10": {"loss": {"kind": "dssm", "gamma": 10.0}},
         "recipe": {"model": {"tower": "lstm"}},
         "smaller-input": {"model": {"tower": "lstm", "embedding_dim": 32}},
         "smaller-hidden": {"model": {"tower": "lstm", "hidden_dims": [64]}},

@@ -11,7 +11,7 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from flows.train_corpus import check_corpus, new_run, train_corpus
-from schemas.errors import CorpusRejected, SettingsError, SourceError
+from schemas.errors import CorpusRejected, SettingsError, SourceError, StaleFile
 from schemas.live import VersionManifest
 from schemas.manifest import StepManifest, hash_file
 from schemas.run import RunResult
@@ -291,9 +291,28 @@ def test_a_damaged_live_version_is_replaced_by_the_next_run(harm, flow, toy_csv)
     second = flow(make_settings(toy_csv))
     assert second.status == "published"
     assert second.version != first.version
+    assert any(w.startswith(f"live version {first.version} is damaged: {folder}/") for w in second.warnings)
     assert any(w.startswith(f"live version {first.version} cannot be read") for w in second.warnings), second.warnings
     assert "cannot be read" in (flow.run_folder(second) / "report.html").read_text("utf-8")
     assert len(Retriever(flow.models).search(["怎么退票"])[0]) == 10
+
+
+def test_a_damaged_pointer_stops_a_run_and_a_torn_old_version_does_not(flow, toy_csv):
+    """The history is not published over; of the version a warning says which file it is."""
+    first = flow(make_settings(toy_csv))
+    content = (flow.models / "live.json").read_bytes()
+    for harm in (b"", b"null", b"[]"):
+        (flow.models / "live.json").write_bytes(harm)
+        with pytest.raises(StaleFile, match=r"live\.json is damaged .*--repair"):
+            flow(make_settings(toy_csv, seed=7))
+        assert (flow.models / "live.json").read_bytes() == harm
+    (flow.models / "live.json").write_bytes(content)
+
+    second = flow(make_settings(toy_csv, seed=7, publish__max_drop_vs_live=1.0))
+    (flow.models / first.version / "manifest.json").write_bytes(b'{"version": ')
+    third = flow(make_settings(toy_csv, seed=8, publish__max_drop_vs_live=1.0))
+    assert (second.status, third.status) == ("published", "published")
+    assert any(f"{first.version}/manifest.json is damaged" in warning for warning in third.warnings), third.warnings
 
 
 def test_a_rejected_corpus_changes_nothing_that_is_live(flow, toy_csv, tmp_path):
@@ -394,7 +413,7 @@ def test_old_runs_are_pruned_but_never_the_newest_nor_that_of_the_live_version(f
 
 def test_hard_negatives_are_mined_from_the_version_that_is_named(flow, toy_csv):
     """A step of its own before prepare, re-used while version and rows are the same; another version is refused."""
-    plain = {"loss__kind": "softmax", "loss__log_q": False}
+    plain = {"loss__kind": "dssm"}
     first = flow(make_settings(toy_csv, **plain))
     mined = make_settings(toy_csv, **plain, negatives__mined_from=first.version)
 

@@ -7,7 +7,7 @@ import tomllib
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from schemas.settings import EXACT_CLASSES, CorpusSettings, Model, use_new_names
+from schemas.settings import EXACT_CLASSES, CorpusSettings, Loss, Model, use_new_names
 from schemas.workspace import CHECKOUT
 
 FILL = {"fill_defaults": True}
@@ -67,16 +67,14 @@ def test_an_unknown_key_is_refused_where_it_stands(raw, where):
         ("model", "hidden_dims", [4] * 9, [4] * 8),
         ("model", "output_dim", 1, 2),
         ("model", "ensemble", 0, 1),
-        ("loss", "kind", "hinge", "softmax"),
+        ("loss", "kind", "hinge", "dssm"),
         ("loss", "gamma", 0.0, 0.1),
         ("loss", "target", 1.01, 1.0),
-        ("loss", "label_smoothing", 1.0, 0.99),
         ("training", "epochs", 0, 1),
         ("training", "batch_size", 1, 2),
         ("training", "learning_rate", 0.0, 0.1),
         ("training", "encoder_learning_rate", 0.0, 1e-6),
         ("training", "feature_dropout", 1.0, 0.0),
-        ("training", "class_balance", 1.1, 1.0),
         ("training", "threads", 0, 1),
         ("training", "checkpoint_seconds", -1, 0),
         ("text", "max_characters", 7, 8),
@@ -142,16 +140,14 @@ def test_a_text_needs_some_kind_of_feature():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"loss": {"kind": "in_batch"}, "split": {"shuffle": False}}, "set split.shuffle = true"),
         (
-            {"loss": {"kind": "softmax"}, "negatives": {"sampler": "first_n"}},
-            "set loss.log_q = false, or negatives.sampler = 'random'",
+            {"loss": {"kind": "sampled_softmax"}, "negatives": {"sampler": "first_n"}},
+            "set loss.kind = 'dssm', or negatives.sampler = 'random'",
         ),
-        ({"negatives": {"mined_from": "v1"}}, "no use with loss.kind = 'auto': set loss.kind = 'softmax'"),
+        ({"negatives": {"mined_from": "v1"}}, "no use with loss.kind = 'auto': set loss.kind = 'dssm'"),
         ({"negatives": {"mined_from": "v1"}, "loss": {"kind": "softmax_all"}}, "no use with loss.kind = 'softmax_all'"),
-        ({"negatives": {"mined_from": "v1"}, "loss": {"kind": "softmax"}}, "loss.log_q = true, which takes"),
         (
-            {"negatives": {"mined_from": "v1", "mined_per_row": 5}, "loss": {"kind": "soft_target"}},
+            {"negatives": {"mined_from": "v1", "mined_per_row": 5}, "loss": {"kind": "dssm"}},
             "mined_per_row = 5 is more than negatives.per_row = 4",
         ),
     ],
@@ -162,9 +158,7 @@ def test_settings_that_contradict_each_other_are_refused(changes, message):
         parse(**changes)
 
 
-@pytest.mark.parametrize(
-    "loss", [{"kind": "softmax", "log_q": False}, {"kind": "softmax_target"}, {"kind": "soft_target"}]
-)
+@pytest.mark.parametrize("loss", [{"kind": "dssm"}, {"kind": "softmax_target"}])
 def test_mined_negatives_go_with_losses_over_the_drawn_ones(loss):
     """All of per_row may be mined."""
     assert parse(negatives={"mined_from": "v1", "mined_per_row": 4}, loss=loss).negatives.mined_from == "v1"
@@ -176,8 +170,8 @@ def test_the_loss_is_exact_up_to_a_number_of_standard_questions():
 
     assert settings.loss.kind == "auto"
     assert settings.loss_for(EXACT_CLASSES) == settings.loss.model_copy(update={"kind": "softmax_all"})
-    assert settings.loss_for(EXACT_CLASSES + 1) == settings.loss.model_copy(update={"kind": "softmax"})
-    assert parse(loss={"kind": "in_batch"}).loss_for(10**6).kind == "in_batch"
+    assert settings.loss_for(EXACT_CLASSES + 1) == settings.loss.model_copy(update={"kind": "sampled_softmax"})
+    assert parse(loss={"kind": "dssm"}).loss_for(10**6).kind == "dssm"
 
 
 @pytest.mark.parametrize("name", ["A", "1a", "a b", "a/b", "", "a.b", "_a", "a" * 65])
@@ -313,12 +307,49 @@ def test_a_setting_given_by_both_its_names_is_refused():
         use_new_names({"model": {"hidden": [8], "hidden_dims": [16]}})
 
 
-def test_a_removed_setting_is_ignored_with_a_note_that_says_why():
+@pytest.mark.parametrize(
+    ("old", "kind"),
+    [
+        ({"kind": "softmax"}, "sampled_softmax"),
+        ({"kind": "softmax", "log_q": True}, "sampled_softmax"),
+        ({"kind": "softmax", "log_q": False}, "dssm"),
+        ({"kind": "softmax_target", "log_q": False}, "softmax_target"),
+        ({"kind": "sampled_softmax", "log_q": False}, "dssm"),  # --set loss.log_q=false on a TOML read already
+        ({"log_q": True}, "auto"),
+        ({"kind": "in_batch"}, "auto"),
+        ({"kind": "soft_target"}, "auto"),
+    ],
+    ids=str,
+)
+def test_losses_of_earlier_versions_are_read_as_what_they_were(old, kind):
+    """In a TOML, with a sentence for each; in a whole settings object, as a deployment holds it; in a section alone."""
+    raw, notes = use_new_names({"loss": old})
+
+    assert raw["loss"].get("kind", "auto") == kind
+    assert notes
+    assert all(name in " ".join(notes) for name in old if name == "log_q" or old[name] in ("in_batch", "soft_target"))
+    assert Loss.model_validate(old).kind == kind
+    whole = parse(loss={"kind": kind}).model_dump(mode="json")
+    whole["loss"] |= {"log_q": True} | old
+    assert CorpusSettings.model_validate(whole).loss.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("validate", "data_docs", True),
+        ("loss", "label_smoothing", 0.2),
+        ("training", "precision", "float32"),
+        ("training", "class_balance", 0.5),
+    ],
+)
+def test_a_removed_setting_is_ignored_with_a_note_that_says_why(section, name, value):
     """A TOML, a deployment and a published model of the last version go on working."""
-    raw, notes = use_new_names({"validate": {"data_docs": True, "small_class_rows": 2}})
-    assert raw == {"validate": {"small_class_rows": 2}}
+    raw, notes = use_new_names({section: {name: value}})
+
+    assert raw == {section: {}}
     (note,) = notes
-    assert note.startswith("validate.data_docs is no setting any more, and is ignored: ")
+    assert note.startswith(f"{section}.{name} is no setting any more, and is ignored: ")
     whole = parse().model_dump(mode="json")
-    whole["validate"]["data_docs"] = False
+    whole[section][name] = value
     assert CorpusSettings.model_validate(whole) == parse()

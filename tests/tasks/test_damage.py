@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import NothingLive, StaleFile
+from schemas.errors import MachineFault, NothingLive, StaleFile
 from tasks.registry import ModelRegistry
 from tasks.retrieval.retriever import Model, Retriever
 from tests.tasks.conftest import add, publish
@@ -113,6 +113,7 @@ def rewrite_card(folder: Path, **changes: object) -> None:
     ({"classes": 11}, "vectors, 12 texts, 11 in model.json"),
     ({"exemplar_weight": float("nan")}, r"model\.json is damaged \(exemplar_weight: "),
     ({"exemplar_weight": 1e300}, r"model\.json is damaged \(exemplar_weight: "),
+    ({"newer": 1}, r"model\.json is damaged \(newer: not known to this version of dssm\)"),
     ({"text": []}, r"model\.json is damaged \(text: "),
 ])  # fmt: skip
 def test_a_model_that_was_written_wrong_is_refused(changes, message, candidate, tmp_path):
@@ -250,8 +251,11 @@ def test_a_folder_that_cannot_be_read_is_said_so(registry, candidate):
     shutil.rmtree(registry.folder)
     registry.folder.write_text("a file where the folder was")
 
-    with pytest.raises(Exception, match=r"cannot read .*live\.json: Not a directory"):
+    assert registry.exists()
+    with pytest.raises(MachineFault, match=r"cannot read .*live\.json: Not a directory"):
         registry.live()
+    with pytest.raises(MachineFault, match="is in the way of the folder"):
+        add(registry, candidate)
 
 
 # --- one torn file bars nothing
@@ -262,8 +266,10 @@ def test_a_torn_manifest_of_an_old_version_bars_nothing(registry, candidate, can
     versions = [publish(registry, candidates(name)) for name in ("one", "two", "three")]
     torn = versions[1].version
     (registry.folder / torn / "manifest.json").write_bytes(b'{"version": "20')
+    (registry.folder / "notes of a person").mkdir()
 
     assert [m.version for m in registry.versions()] == [versions[0].version, versions[2].version]
+    assert list(registry.damaged()) == [torn]
     assert torn in registry.damaged()[torn]
     assert registry.change(lambda update: update.roll_back()).version == versions[0].version
     assert f"version {torn} is set aside" in caplog.text

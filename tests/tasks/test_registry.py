@@ -12,7 +12,7 @@ from schemas.manifest import hash_file
 from tasks.registry import ModelRegistry
 from tasks.update import Update
 from tasks.version_files import hash_candidate
-from tests.tasks.conftest import add, publish
+from tests.tasks.conftest import add, publish, put
 
 
 def test_nothing_published_is_an_empty_pointer(registry):
@@ -323,6 +323,16 @@ def test_versions_of_a_future_clock_do_not_outlive_their_successors(registry, pu
     assert registry.change(lambda update: update.prune(3)) == [m.version for m in ahead]
     assert registry.change(lambda update: update.roll_back()).version == after[1].version
     assert registry.change(lambda update: update.roll_back()).version == after[0].version
+
+
+def test_a_name_is_never_given_twice(registry, candidates):
+    """Within one second, though what had it is pruned: somebody may be about to load that."""
+    for _ in range(3):
+        with registry.update() as update:
+            update.go_live(put(update, candidates("one")), "published")
+            update.prune(1)
+
+    assert len({entry.version for entry in registry.live().history}) == 3
 
 
 def test_what_was_never_live_goes_before_what_was(registry, candidates, published):

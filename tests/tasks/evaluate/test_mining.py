@@ -16,7 +16,7 @@ from tests.conftest import PAIRS
 from tests.tasks.conftest import add
 from tests.tasks.prepare.toy import ingest_rows, toy_settings
 
-DRAWN = {"kind": "softmax", "log_q": False}
+DRAWN = {"kind": "dssm"}
 
 
 def mining_settings(**negatives):

@@ -91,8 +91,6 @@ def test_a_missing_file_is_told_with_the_nearest_names(write, tmp_path, ingest):
         ingest("docs")
     with pytest.raises(SourceError, match=r"data/\*\.tsv matches no file"):
         ingest("data/*.tsv")
-    with pytest.raises(SourceError, match="cannot be opened: Protocol not known: ftpx"):
-        ingest("ftpx://shop/t.csv")
 
 
 def test_no_encoding_fits_names_what_was_tried_and_where(write, ingest):

@@ -21,8 +21,9 @@ from tests.tasks.validate.conftest import write_ingested
 
 SENTENCE = re.compile(r"(?:[A-Za-z]{2,}[ ,]+){3,}[A-Za-z]{2,}")  # four words of it
 ZH = read_words("zh")
+SMALL = Message(key="training.small_gamma", values={"gamma": 1, "negatives": 4})
 CAUSES = {
-    "unreachable target": ("training.gamma_all", {"gamma": 1, "classes": 9, "fall": 0.5, "value": 5}),
+    "unreachable target": ("training.unreachable", {"what": SMALL, "fall": 0.5, "change": "loss.gamma = 5"}),
     "ordered data": ("training.ordered", {"batch": 64, "variety": 0.1, "oscillation": 0.4}),
     "noisy labels": ("training.noisy", {"share": 0.3}),
     "too few steps": ("training.too_few", {"epochs": 1, "setting": "training.epochs = 24"}),

@@ -171,6 +171,13 @@ def test_a_trained_model_finds_what_was_asked(candidate):
     assert 1 >= hits[0].score > hits[1].score >= hits[2].score >= -1
 
 
+def test_half_a_character_is_a_query_like_another(candidate):
+    """As a bot that cuts texts by code units sends it."""
+    (hits,) = Model(candidate).search(["退票\ud83d"], top=3)
+
+    assert len(hits) == 3
+
+
 @pytest.mark.parametrize("empty", ["", "   ", "\t\n", "\u200b"])
 def test_an_empty_query_has_no_answer(candidate, empty):
     """Nothing was asked; its neighbours are answered all the same."""

@@ -7,7 +7,7 @@ import pytest
 from tasks.retrieval.texts import Texts
 from tasks.train import data
 from tasks.train.data import Shards, read_prepared
-from tasks.train.fit import Fit
+from tasks.train.trainer import Trainer
 from tasks.train.training import train_candidate
 from tests.tasks.prepare.toy import prepare_rows
 
@@ -67,7 +67,7 @@ def test_each_group_of_towers_holds_row_groups_of_its_own(parts, small, few_in_m
     settings, prepared = small(training={"own_texts": own_texts}), read_prepared(parts)
     rows = np.arange(len(prepared.labels))
 
-    one, other = (Fit(prepared, rows, settings, f"refit/{number}", 2)._queries for number in (0, 1))
+    one, other = (Trainer(prepared, rows, settings, f"refit/{number}", 2).sampler.queries for number in (0, 1))
 
     assert one is not other
     assert one._held is not other._held
@@ -83,7 +83,7 @@ def test_negatives_are_the_same_from_a_file_as_from_memory(parts, few_in_memory,
     assert all(np.array_equal(one, other) for one, other in zip(mapped, held, strict=True))
 
 
-@pytest.mark.parametrize("kind", ["softmax_all", "softmax"])
+@pytest.mark.parametrize("kind", ["softmax_all", "sampled_softmax"])
 def test_a_corpus_that_does_not_fit_in_memory_is_learnt_as_well(tmp_path, parts, small, few_in_memory, kind):
     """Row group by row group: the training rows find their standard question, and the same bytes come out twice."""
     settings = small(loss={"kind": kind}, training={"epochs": 12, "feature_dropout": 0.1, "vector_dropout": 0.0})

@@ -12,7 +12,7 @@ from tasks.retrieval.device import CPU, Device, device_of, give_back_memory
 from tasks.retrieval.normalise import normalise
 from tasks.train.cluster import settle_device
 from tasks.train.data import read_prepared
-from tasks.train.fit import Fit
+from tasks.train.trainer import Trainer
 from tasks.train.training import train_candidate
 from tests.tasks.prepare.toy import PAIRS
 from tests.tasks.train.tiny_bert import write_bert
@@ -44,11 +44,11 @@ def settings(small, bert):
 
 def fit_of(folder, settings, device):
     data = read_prepared(folder, settings.model)
-    return Fit(data, np.arange(len(data.labels)), settings, "refit/0", 2, device)
+    return Trainer(data, np.arange(len(data.labels)), settings, "refit/0", 2, device)
 
 
 @pytest.mark.parametrize("tower", ["bag", "bag with layers", "lstm"])  # transformers looks into what it computes
-@pytest.mark.parametrize("loss", ["softmax_all", "softmax", "softmax_target", "in_batch"])
+@pytest.mark.parametrize("loss", ["softmax_all", "sampled_softmax", "dssm", "softmax_target"])
 def test_all_that_a_step_touches_lies_where_the_training_computes(prepared, settings, tower, loss):
     fit = fit_of(prepared, settings(tower, loss={"kind": loss}), Device(torch.device("meta")))
     with pytest.raises(NotImplementedError, match="copy out of meta") as raised:
@@ -60,9 +60,8 @@ def test_all_that_a_step_touches_lies_where_the_training_computes(prepared, sett
 @pytest.mark.parametrize("tower", ["bag with layers", "lstm", "pretrained"])
 def test_bfloat16_changes_the_layers_products_and_little_else(prepared, settings, tower):
     losses = {}
-    for precision in ("float32", "bfloat16"):
-        chosen = settings(tower, {"precision": precision})
-        fit = fit_of(prepared, chosen, None)
+    for precision, mixed in (("float32", False), ("bfloat16", True)):
+        fit = fit_of(prepared, settings(tower, {}), Device(CPU.kind, mixed))
         losses[precision] = [fit.run_epoch()[0] for _ in range(2)]
         assert {tensor.dtype for tensor in fit.state().values()} == {torch.float32}
         assert fit.class_vectors().dtype == np.float32
@@ -71,14 +70,14 @@ def test_bfloat16_changes_the_layers_products_and_little_else(prepared, settings
 
 
 def test_a_bag_without_layers_has_no_products_to_round(prepared, settings):
-    first, second = (fit_of(prepared, settings("bag", {"precision": p}), None) for p in ("float32", "bfloat16"))
+    first, second = (fit_of(prepared, settings("bag", {}), Device(CPU.kind, mixed)) for mixed in (False, True))
     assert first.run_epoch() == second.run_epoch()
 
 
 def test_auto_takes_what_the_machine_has(settings):
-    found = device_of(settings("bag")).kind.type
+    found = device_of(settings("bag"), multiplies=False).kind.type
     assert found == ("cuda" if torch.cuda.is_available() else "cpu")
-    assert device_of(settings("lstm", {"device": "cpu"})) == CPU
+    assert device_of(settings("lstm", {"device": "cpu"}), multiplies=True) == CPU
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -95,16 +94,14 @@ def test_on_a_cluster_each_group_of_towers_has_a_gpu_or_none(settings, device, g
 
 
 def test_a_cluster_with_too_few_gpus_is_a_settings_error(settings):
-    with pytest.raises(SettingsError, match="a GPU for each of 2 groups of towers, but the cluster has 1"):
+    with pytest.raises(SettingsError, match="a GPU for each of 2 groups of members, but the cluster has 1"):
         settle_device(settings("bag", {"device": "cuda"}), 2, 1)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("tower", TOWERS)
 def test_a_gpu_learns_what_a_cpu_learns(prepared, settings, tower):
-    there, here = (
-        fit_of(prepared, settings(tower, {"device": d, "precision": "float32"}), None) for d in ("cuda", "cpu")
-    )
+    there, here = (fit_of(prepared, settings(tower, {}), Device(torch.device(device))) for device in ("cuda", "cpu"))
     assert there.run_epoch()[0] == pytest.approx(here.run_epoch()[0], rel=1e-2)
     assert np.abs(there.class_vectors() - here.class_vectors()).max() < 0.05
 

@@ -64,7 +64,7 @@ def test_arrays_have_the_shapes_that_serving_expects(prepared, small):
     lstm, _, _ = shapes(prepared, small(model={"ensemble": 6, "tower": "lstm", "hidden_dims": [5]}))
 
     assert bag == {
-        "embeddings": (data.vocabulary, 6, 16),
+        "embeddings": (data.sizes.vocabulary, 6, 16),
         "classes": (12, 6, 4),
         "layers.weights.0": (6, 16, 8),
         "layers.biases.0": (6, 1, 8),
@@ -73,7 +73,7 @@ def test_arrays_have_the_shapes_that_serving_expects(prepared, small):
     }
     assert parameters == sum(map(np.prod, bag.values()))
     assert lstm == {
-        "embeddings": (data.words, 6, 16),
+        "embeddings": (data.sizes.words, 6, 16),
         "classes": (12, 6, 5),
         "lstm.weight_ih_l0": (6, 20, 16),
         "lstm.weight_hh_l0": (6, 20, 5),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -81,7 +82,7 @@ def test_validation_rows_are_not_trained_on_while_choosing(train, small, prepare
     for name in ("query", "features", "weights", "words"):
         table = table.set_column(table.column_names.index(name), table.field(name), table[name].take(order))
     pq.write_table(table, copy / "train.parquet" / "part-00000.parquet")
-    settings = small(loss={"kind": "softmax", "gamma": 10.0})
+    settings = small(loss={"kind": "sampled_softmax", "gamma": 10.0})
 
     losses = {}
     for name, folder in (("original", prepared), ("swapped", copy)):
@@ -92,6 +93,24 @@ def test_validation_rows_are_not_trained_on_while_choosing(train, small, prepare
 
     assert losses["original"]["choose"] == losses["swapped"]["choose"]
     assert losses["original"]["refit"][0] != losses["swapped"]["refit"][0]
+
+
+def test_queries_without_known_features_are_no_hits_of_the_validation(train, small, prepared, tmp_path):
+    """All their scores are equal: a hit is whose standard question is among the first ten by id, as in evaluation."""
+    copy = shutil.copytree(prepared, tmp_path / "copy")
+    table = pq.read_table(copy / "train.parquet")
+    held = table["validation"].to_numpy()
+    for name in ("features", "weights", "words"):
+        field = table.field(name)
+        lists = [[] if out else row for row, out in zip(table[name].to_pylist(), held, strict=True)]
+        table = table.set_column(table.column_names.index(name), field, pa.array(lists, field.type))
+    pq.write_table(table, copy / "train.parquet" / "part-00000.parquet")
+
+    report, _, _ = train(small(), copy)
+
+    expected = np.mean(table["class_id"].to_numpy()[held] < 10)
+    assert 0 < expected < 1
+    assert [epoch.recall_at_10 for epoch in report.epochs[:6]] == pytest.approx([expected] * 6)
 
 
 def test_only_a_clearly_better_earlier_epoch_ends_the_training_early():
@@ -111,13 +130,13 @@ def test_many_standard_questions_are_sampled(train, small, monkeypatch):
 
     report = train(small())[0]
 
-    assert (report.chosen["loss"], report.negatives_used) == ("softmax", True)
+    assert (report.chosen["loss"], report.negatives_used) == ("sampled_softmax", True)
     assert report.reachability.first == pytest.approx(_EQUAL, abs=2e-3)
     assert report.convergence.reducible_fall > 0.3
 
 
 @pytest.mark.parametrize(
-    ("kind", "used"), [({"kind": "softmax_all"}, False), ({"kind": "softmax", "gamma": 10.0}, True)]
+    ("kind", "used"), [({"kind": "softmax_all"}, False), ({"kind": "sampled_softmax", "gamma": 10.0}, True)]
 )
 def test_the_report_says_whether_negatives_were_used(train, small, kind, used):
     """The exact softmax has no use for the file."""
@@ -148,7 +167,7 @@ def test_equal_inputs_give_equal_bytes(train, small):
 
 def test_rows_too_few_to_hold_any_out_are_trained_all_the_same(train, small, tmp_path):
     """Where the validation cut would leave nothing to train on, there is no choice to make."""
-    settings = small(split={"validation_share": 0.89}, loss={"kind": "softmax", "gamma": 10.0})
+    settings = small(split={"validation_share": 0.89}, loss={"kind": "sampled_softmax", "gamma": 10.0})
     folder = prepare_rows(tmp_path / "tiny", settings, [("退票", "如何退票"), ("改签", "如何改签")])
     assert pq.read_table(folder / "train.parquet")["validation"].to_pylist() == [True, True]
 

@@ -10,7 +10,9 @@ from torch.nn import functional as F
 
 from schemas.settings import Model
 from tasks.retrieval.texts import Texts
-from tasks.train.towers import Bags, Sizes, Table, make_tower
+from tasks.train.optimiser import Table
+from tasks.train.towers import Sizes, make_tower
+from tasks.train.towers.bag import Bags
 
 SIZES = Sizes(vocabulary=5, words=4)
 # Three texts over five features and four words; the last one has neither.
@@ -198,7 +200,7 @@ def test_the_first_hidden_size_is_the_state_of_the_lstm():
 
 def test_adagrad_steps_by_rows():
     """Two steps by hand: the accumulator adds the mean square of the row's gradient, the step divides by its root."""
-    table = Table(1, 3, 2, None)
+    table = Table(1, 3, 2, 0.0, torch.Generator())
     rate = 0.5
     for gradient, before in (([3.0, 4.0], 0.0), ([6.0, 8.0], 12.5)):
         start = table.weight[1].clone()
@@ -245,7 +247,7 @@ def test_gradients_of_several_passes_add_up_before_a_step():
 
 def test_a_dropped_feature_gets_no_gradient():
     """What was not read does not learn."""
-    table = Table(1, 5, 3, torch.Generator().manual_seed(1))
+    table = Table(1, 5, 3, 0.1, torch.Generator().manual_seed(1))
     before = table.weight.clone()
     bags = Bags(table, TEXTS, 0.999999, np.random.default_rng(0))
 

@@ -1,6 +1,5 @@
-"""One group of towers in training on the toy corpus."""
+"""One group of members in training on the toy corpus."""
 
-import math
 import shutil
 
 import numpy as np
@@ -11,15 +10,13 @@ import torch
 
 from schemas.tables import negatives_schema
 from tasks.train.data import read_prepared
-from tasks.train.fit import Fit
+from tasks.train.trainer import Trainer
 
 KINDS = {
     "softmax_all": {"kind": "softmax_all"},
-    "softmax": {"kind": "softmax", "log_q": False, "gamma": 10.0},
+    "dssm": {"kind": "dssm", "gamma": 10.0},
     "softmax_target": {"kind": "softmax_target", "gamma": 1.0},
-    "soft_target": {"kind": "soft_target", "gamma": 10.0, "target": 0.97},
-    "softmax_log_q": {"kind": "softmax", "log_q": True, "gamma": 10.0},
-    "in_batch": {"kind": "in_batch", "gamma": 10.0},
+    "sampled_softmax": {"kind": "sampled_softmax", "gamma": 10.0},
 }
 OWN_TEXTS_OFF = {"own_texts": False}
 
@@ -27,7 +24,7 @@ OWN_TEXTS_OFF = {"own_texts": False}
 def fit_of(folder, settings, name="refit/0"):
     """Return a fresh fit on all rows."""
     prepared = read_prepared(folder)
-    return Fit(prepared, np.arange(len(prepared.labels)), settings, name, settings.training.epochs)
+    return Trainer(prepared, np.arange(len(prepared.labels)), settings, name, settings.training.epochs)
 
 
 def trained(folder, settings, epochs=2):
@@ -57,7 +54,7 @@ def test_every_loss_falls_with_every_tower_and_finds_the_right_answers(prepared,
 
 def test_the_loss_without_dropout_is_that_of_the_vectors_served(prepared, small):
     """Softmax over the first epoch's negatives, computed anew from the vectors."""
-    fit = trained(prepared, small(loss=KINDS["softmax"], training=OWN_TEXTS_OFF))
+    fit = trained(prepared, small(loss=KINDS["dssm"], training=OWN_TEXTS_OFF))
     queries, classes = fit.encode(fit.prepared.queries)[0], fit.class_vectors()[0]
     candidates = np.hstack([fit.prepared.labels[:, None], fit.prepared.negatives(0)])
     logits = 10.0 * np.einsum("no,nco->nc", queries, classes[candidates]).astype(np.float64)
@@ -86,11 +83,10 @@ def test_vectors_have_unit_length(prepared, small):
         {"training": {"feature_dropout": 0.0}},
         {"training": {"vector_dropout": 0.0}},
         {"training": {"own_texts": False}},
-        {"training": {"class_balance": 0.5}},
         {"loss": {"gamma": 10.0}},
-        {"loss": {"label_smoothing": 0.0}},
         {"loss": {"prior_strength": 0.0}},
-        {"loss": {"kind": "softmax"}},
+        {"loss": {"kind": "sampled_softmax"}},
+        {"loss": {"margin": 0.0}},
         {"model": {"class_vectors": False}},
         {"model": {"hidden_dims": [16]}},
         {"model": {"tower": "lstm"}},
@@ -117,28 +113,19 @@ def test_settings_of_the_articles_loss_change_what_is_learnt(prepared, small, ch
     assert not np.allclose(base, other, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["softmax_log_q", "in_batch"])
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"loss": {"label_smoothing": 0.0}},
-        {"loss": {"prior_strength": 0.0}},
-        {"training": {"own_texts": False}},
-        {"training": {"class_balance": 0.5}},
-    ],
-    ids=str,
+    "change", [{"loss": {"prior_strength": 0.0}}, {"loss": {"margin": 0.0}}, {"training": OWN_TEXTS_OFF}], ids=str
 )
-def test_estimates_of_the_exact_softmax_heed_its_settings(prepared, small, kind, change):
-    """Label smoothing, logit adjustment, own texts and balance carry over."""
-    merged = {"loss": KINDS[kind]} | {
-        section: KINDS[kind] | values if section == "loss" else values for section, values in change.items()
-    }
-    base, other = (trained(prepared, small(**sections)).class_vectors() for sections in ({"loss": KINDS[kind]}, merged))
+def test_the_sampled_softmax_heeds_the_settings_of_the_exact_one(prepared, small, change):
+    """Logit adjustment, margin and own texts carry over."""
+    loss = KINDS["sampled_softmax"]
+    base = trained(prepared, small(loss=loss)).class_vectors()
+    other = trained(prepared, small(**({"loss": loss} | change | {"loss": loss | change.get("loss", {})})))
 
-    assert not np.allclose(base, other, atol=1e-4)
+    assert not np.allclose(base, other.class_vectors(), atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["softmax", "softmax_target", "soft_target"])
+@pytest.mark.parametrize("kind", ["dssm", "softmax_target"])
 def test_sampled_losses_train_on_own_texts(prepared, small, kind):
     """Their negatives are drawn as those of rows are."""
     loss = {"loss": KINDS[kind]}
@@ -160,13 +147,15 @@ def with_near_duplicates(folder, home, near):
 def by_hand(fit, log_weights):
     """Return the loss of all rows as one batch, with (rows, K) log weights; -inf at the right class, which has 0.
 
-    The right cosine counts less by the margin.
+    The right cosine counts less by the margin; a twentieth of the target is spread over all classes.
     """
     queries, classes = fit.encode(fit.prepared.queries)[0], fit.class_vectors()[0]
     logits = 10.0 * (queries @ classes.T).astype(np.float64)
     rows = np.arange(len(logits))
-    right = logits[rows, fit.prepared.labels] - 10.0 * fit.loss.margin
-    return np.log(np.exp(right) + np.exp(logits + log_weights).sum(axis=1)) - right
+    right = logits[rows, fit.prepared.labels] - 10.0 * fit.objective.settings.margin
+    weights = np.exp(log_weights)
+    mean = (right + (weights * logits).sum(axis=1)) / (1 + weights.sum(axis=1))
+    return np.log(np.exp(right) + (weights * np.exp(logits)).sum(axis=1)) - 0.95 * right - 0.05 * mean
 
 
 def barred(fit, near):
@@ -178,42 +167,12 @@ def barred(fit, near):
     return table[fit.prepared.labels]
 
 
-PLAIN = {"label_smoothing": 0.0, "prior_strength": 0.0}
-
-
 @pytest.mark.parametrize("near", [{}, {0: [3], 3: [0]}], ids=["distinct", "near-duplicates"])
-def test_a_batch_of_all_rows_holds_all_classes(prepared, small, tmp_path, near):
-    """Each is then there for sure: the exact softmax, but for near-duplicates, which never oppose."""
-    folder = with_near_duplicates(prepared, tmp_path, near)
-    training = OWN_TEXTS_OFF | {"batch_size": 1000}
-    fit = trained(folder, small(loss=KINDS["in_batch"] | PLAIN, training=training))
-    exact = trained(folder, small(loss={"kind": "softmax_all", "gamma": 10.0} | PLAIN, training=training), epochs=0)
-
-    assert fit.loss_without_dropout() == pytest.approx(by_hand(fit, barred(fit, near)).mean(), rel=1e-5)
-    if not near:
-        fresh = trained(folder, small(loss=KINDS["in_batch"] | PLAIN, training=training), epochs=0)
-        assert fresh.loss_without_dropout() == pytest.approx(exact.loss_without_dropout(), rel=1e-6)
-
-
-def test_in_smaller_batches_a_class_weighs_one_over_its_chance_to_be_there(prepared, small):
-    """Batches of 16 in the order of the file, by hand."""
-    fit = trained(prepared, small(loss=KINDS["in_batch"] | PLAIN, training=OWN_TEXTS_OFF))
-    labels, own = fit.prepared.labels, barred(fit, {})
-    count, sizes = len(labels), np.bincount(labels)
-    costs = []
-    for start in range(0, count, 16):
-        rows = np.arange(start, min(start + 16, count))
-        absent = [math.comb(count - 1 - n, len(rows) - 1) / math.comb(count - 1, len(rows) - 1) for n in sizes]
-        weights = np.where(np.isin(np.arange(12), labels[rows]), -np.log1p(-np.array(absent)), -np.inf)
-        costs.append(by_hand(fit, own + weights)[rows])
-
-    assert fit.loss_without_dropout() == pytest.approx(np.concatenate(costs).mean(), rel=1e-5)
-
-
-def test_with_log_q_the_draws_of_a_batch_serve_all_its_rows(prepared, small):
-    """A class drawn m times of n weighs m (K - 1) / n, in batches of 16, by hand; not for the rows of its own."""
-    fit = trained(prepared, small(loss=KINDS["softmax_log_q"] | PLAIN, training=OWN_TEXTS_OFF))
-    negatives, own = fit.prepared.negatives(0), barred(fit, {})
+def test_the_draws_of_a_batch_serve_all_its_rows(prepared, small, tmp_path, near):
+    """A class drawn m times of n weighs m (K - 1) / n, in batches of 16, by hand; not for its own rows or twins'."""
+    loss = KINDS["sampled_softmax"] | {"prior_strength": 0.0}
+    fit = trained(with_near_duplicates(prepared, tmp_path, near), small(loss=loss, training=OWN_TEXTS_OFF))
+    negatives, own = fit.prepared.negatives(0), barred(fit, near)
     costs = []
     for start in range(0, len(negatives), 16):
         rows = np.arange(start, min(start + 16, len(negatives)))
@@ -237,7 +196,7 @@ def test_parameters_are_counted(prepared, small):
     with_vectors, without = (
         fit_of(prepared, small(model=model | {"class_vectors": switch})) for switch in (True, False)
     )
-    vocabulary = with_vectors.prepared.vocabulary
+    vocabulary = with_vectors.prepared.sizes.vocabulary
 
     assert with_vectors.parameters == 2 * (16 * vocabulary + 16 * 8 + 8 + 12 * 8)
     assert without.parameters == with_vectors.parameters - 2 * 12 * 8
@@ -265,9 +224,9 @@ def with_negatives(folder, home, change):
     return copy
 
 
-@pytest.mark.parametrize(("kind", "used"), [(kind, kind not in ("softmax_all", "in_batch")) for kind in KINDS])
+@pytest.mark.parametrize(("kind", "used"), [(kind, kind != "softmax_all") for kind in KINDS])
 def test_sampled_losses_learn_from_the_negatives_on_disk(prepared, small, tmp_path, kind, used):
-    """Other files, another model; the exact softmax and the one in a batch do not look at them."""
+    """Other files, another model; the exact softmax does not look at them."""
     other = with_negatives(prepared, tmp_path, lambda drawn, labels: (labels[:, None] + 1 + np.arange(4)) % 12)
     settings = small(loss=KINDS[kind])
 
@@ -287,7 +246,7 @@ def test_draws_of_negatives_cycle(prepared):
 def test_the_spread_is_the_deviation_of_whole_batches_over_the_mean(prepared, small):
     """With next to no learning rate and rows in the order of the file it is computed by hand; a rest is left out."""
     training = {"batch_size": 16, "learning_rate": 1e-9, "feature_dropout": 0.0, "vector_dropout": 0.0} | OWN_TEXTS_OFF
-    fit = fit_of(prepared, small(loss=KINDS["softmax"], training=training, split={"shuffle": False}))
+    fit = fit_of(prepared, small(loss=KINDS["dssm"], training=training, split={"shuffle": False}))
     queries, classes = fit.encode(fit.prepared.queries)[0], fit.class_vectors()[0]
     candidates = np.hstack([fit.prepared.labels[:, None], fit.prepared.negatives(0)])
     logits = 10.0 * np.einsum("no,nco->nc", queries, classes[candidates]).astype(np.float64)
@@ -304,10 +263,10 @@ def test_the_spread_is_the_deviation_of_whole_batches_over_the_mean(prepared, sm
 def test_a_last_small_batch_is_weighted_by_its_rows(prepared, small):
     """With next to no learning rate the epoch's loss is the mean over rows, not over batches."""
     training = {"batch_size": 50, "learning_rate": 1e-9, "feature_dropout": 0.0, "vector_dropout": 0.0}
-    fit = fit_of(prepared, small(loss=KINDS["softmax"], training=training))
+    fit = fit_of(prepared, small(loss=KINDS["dssm"], training=training))
     expected = fit.loss_without_dropout()
 
-    assert len(fit.rows) % 50 not in (0, 25)
+    assert len(fit.sampler.rows) % 50 not in (0, 25)
     assert fit.run_epoch()[0] == pytest.approx(expected, rel=1e-5)
 
 

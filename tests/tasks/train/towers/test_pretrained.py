@@ -14,16 +14,19 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from schemas.errors import SettingsError, StaleFile
 from schemas.workspace import CHECKOUT
+from tasks.retrieval.device import CPU
 from tasks.retrieval.normalise import normalise
 from tasks.retrieval.pretrained import Encoder, Encodings, Tokeniser
 from tasks.retrieval.retriever import Model
 from tasks.train.data import read_prepared
 from tasks.train.ensemble import Ensemble
-from tasks.train.fit import Fit
-from tasks.train.pretrained import PretrainedTower, identify, pin
+from tasks.train.towers import Sizes
+from tasks.train.towers.pretrained import PretrainedTower, identify, pin
+from tasks.train.trainer import Trainer
 from tasks.train.training import train_candidate
 from tests.tasks.prepare.toy import PAIRS, file_bytes
 from tests.tasks.train.tiny_bert import write_bert
@@ -52,7 +55,7 @@ def tiny(small, bert):
 def fit_of(folder, settings):
     """Return a fresh fit on all rows."""
     data = read_prepared(folder, settings.model)
-    return Fit(data, np.arange(len(data.labels)), settings, "refit/0", settings.training.epochs)
+    return Trainer(data, np.arange(len(data.labels)), settings, "refit/0", settings.training.epochs)
 
 
 def trained(folder, settings, epochs=2):
@@ -74,7 +77,8 @@ def run(prepared, home, settings, on_epoch=lambda epoch, most: None):
 
 def tower_of(model):
     """Return a fresh tower and its tokeniser."""
-    return PretrainedTower(model, torch.Generator().manual_seed(0)), Tokeniser(model)
+    tokenise = Tokeniser(model)
+    return PretrainedTower(model, Sizes(0, tokenise.size), torch.Generator().manual_seed(0), CPU), tokenise
 
 
 # --- learning
@@ -82,7 +86,7 @@ def tower_of(model):
 
 @pytest.mark.parametrize(
     "loss",
-    [{"kind": "softmax_all"}, {"kind": "softmax", "gamma": 10.0}, {"kind": "softmax_target", "gamma": 1.0}],
+    [{"kind": "softmax_all"}, {"kind": "sampled_softmax", "gamma": 10.0}, {"kind": "softmax_target", "gamma": 1.0}],
     ids=str,
 )
 def test_every_loss_teaches_the_encoder(prepared, tiny, loss):
@@ -204,7 +208,7 @@ def test_a_long_text_is_cut(tiny):
 
 def test_standard_questions_pass_through_the_encoder_no_more_often_than_queries(prepared, tiny, monkeypatch):
     """Twelve of them and four rows a step: in every third step, however often a bag's texts would pass."""
-    monkeypatch.setattr("tasks.train.fit._TEXT_EVERY", 1)
+    monkeypatch.setattr("tasks.train.towers.tower._CLASSES_EVERY", 1)
     fit, drawn = fit_of(prepared, tiny(training={"batch_size": 4})), []
     draw = Encodings.draw
 
@@ -215,7 +219,7 @@ def test_standard_questions_pass_through_the_encoder_no_more_often_than_queries(
     monkeypatch.setattr(Encodings, "draw", count)
     fit.run_epoch()
 
-    steps = -(-len(fit.rows) // 4)
+    steps = -(-len(fit.sampler.rows) // 4)
     assert drawn.count(12) == -(-steps // 3) - 1  # beside the first time
     assert drawn.count(0) == steps + 1
 
@@ -325,7 +329,7 @@ def test_threads_are_answered_alike(tiny):
 # --- interruptions
 
 
-@pytest.mark.parametrize("loss", [{"kind": "softmax_all"}, {"kind": "softmax", "gamma": 10.0}], ids=str)
+@pytest.mark.parametrize("loss", [{"kind": "softmax_all"}, {"kind": "sampled_softmax", "gamma": 10.0}], ids=str)
 def test_a_checkpoint_is_all_that_training_needs(prepared, tiny, tmp_path, loss):
     """Two epochs, saved, taken up by a fresh ensemble for two more: the bytes of four in a row."""
     settings = tiny({"hidden_dims": [8]}, loss=loss)
@@ -341,7 +345,7 @@ def test_a_checkpoint_is_all_that_training_needs(prepared, tiny, tmp_path, loss)
             second.load(tmp_path / "c.safetensors")
             while len(second.done) < 4:
                 second.run_epoch()
-            second.write_encoder(tmp_path / f"encoder-{stop}")
+            second.write(tmp_path / f"encoder-{stop}")
             found.append((second.arrays()["classes"].tobytes(), second.done, file_bytes(tmp_path / f"encoder-{stop}")))
 
     assert found[0] == found[1]
@@ -397,6 +401,15 @@ def test_an_incomplete_folder_is_refused_before_any_training(prepared, tiny, ber
 
     with pytest.raises(SettingsError, match=rf"model\.encoder = '{encoder}'.*{message}"):
         run(prepared, tmp_path / "run", tiny({"encoder": encoder}), on_epoch=lambda *_: pytest.fail("it trained"))
+
+
+def test_weights_that_are_a_pickle_are_refused(tiny, bert, tmp_path):
+    """Whoever unpickles runs what the file says."""
+    folder = without(bert, tmp_path / "pickled", "*.safetensors")
+    torch.save(load_file(f"{bert}/model.safetensors"), f"{folder}/pytorch_model.bin")
+
+    with pytest.raises(SettingsError, match=r"its model cannot be loaded: .*safetensors"):
+        trial(tiny({"encoder": folder}).model)
 
 
 def test_a_text_longer_than_the_encoder_can_read_is_refused(tiny):

@@ -1,4 +1,4 @@
-"""The `pretrained` tower: a Hugging Face encoder, fine-tuned by the loop that trains the other towers. Pure.
+"""The `pretrained` tower: a Hugging Face encoder, fine-tuned by the loop that trains the other towers.
 
 Queries and standard questions go through the same encoder. The loss is a function of their vectors, held as
 leaves; the gradient that these collect is then sent through the encoder, part by part, with the dropout of
@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from schemas.errors import SettingsError
 from schemas.manifest import hash_file, hash_json
 from schemas.settings import Model
-from tasks.retrieval.device import CPU, Device
+from tasks.retrieval.device import Device
 from tasks.retrieval.pretrained import Encoder, Encodings, Tokeniser, _first, load_transformers
 from tasks.retrieval.texts import Texts
 from tasks.train.layers import Layers
+from tasks.train.towers.tower import Sizes, Tower
 
 _WARM_UP = 0.1  # share of the steps until the peak of the learning rate (Devlin et al. 2019, appendix A.2)
 _WEIGHT_DECAY = 0.01  # likewise; not of biases and norms
@@ -66,17 +67,18 @@ def identify(pinned: str) -> str:
     return hash_json({file.name: hash_file(file) for file in files})
 
 
-class PretrainedTower(nn.Module):
-    """A pretrained encoder, fine-tuned by AdamW (Loshchilov and Hutter 2019); hidden layers if any."""
+class PretrainedTower(Tower):
+    """A pretrained encoder, fine-tuned by AdamW (Loshchilov and Hutter 2019); hidden layers if any. S is 1."""
 
-    def __init__(self, model: Model, generator: torch.Generator, device: Device = CPU) -> None:
-        super().__init__()
+    threads_inside = True
+    rate_setting = "encoder_learning_rate"
+
+    def __init__(self, model: Model, sizes: Sizes, generator: torch.Generator, device: Device) -> None:
+        super().__init__(model, sizes, generator, device)
         self._tokeniser = Tokeniser(model)
-        self.encoder = Encoder(
-            model, self._tokeniser.size, device
-        )  # no nn.Module: its weights are not among `parameters`
+        # No nn.Module: its weights are not among `parameters`.
+        self.encoder = Encoder(model, self._tokeniser.size, device)
         self.layers = Layers(model, self.encoder.size, model.hidden_dims, generator).to(device.kind)
-        self.size = self.layers.size
         self._weights = dict(self.encoder.module.named_parameters())
         decayed = [weight for weight in self._weights.values() if weight.ndim > 1]
         others = [weight for weight in self._weights.values() if weight.ndim <= 1]
@@ -89,6 +91,20 @@ class PretrainedTower(nn.Module):
                 "exp_avg": torch.zeros_like(weight),
                 "exp_avg_sq": torch.zeros_like(weight),
             }
+
+    @classmethod
+    def tokeniser(cls, model: Model) -> Tokeniser:
+        """Return the encoder's own.
+
+        Raises:
+            SettingsError: it has none.
+        """
+        return Tokeniser(model)
+
+    @classmethod
+    def features(cls, sizes: Sizes) -> int:
+        """Return the number of tokens."""
+        return sizes.words
 
     def embed(self, texts: Texts, dropout: float, random: np.random.Generator) -> Encodings:
         """Return the texts' pooled states; in training the encoder's own dropout stands for that of features."""
@@ -113,21 +129,21 @@ class PretrainedTower(nn.Module):
         self._optimiser.zero_grad()
         self.encoder.steps += 1
 
-    def outside(self) -> dict[str, Tensor]:
-        """Return what is trained beside `parameters`: the encoder's weights."""
+    def steps_between_classes(self, classes: int, batch: int) -> int:
+        """Return so many that the standard questions cost no more than the queries."""
+        return max(super().steps_between_classes(classes, batch), -(-classes // batch))
+
+    def extra_parameters(self) -> dict[str, Tensor]:
+        """Return the encoder's weights."""
         return {f"encoder.{name}": weight.data for name, weight in self._weights.items()}
 
-    def outside_state(self) -> dict[str, Tensor]:
-        """Return the state of their optimiser."""
+    def extra_state(self) -> dict[str, Tensor]:
+        """Return the state of AdamW."""
         return {
             f"encoder.{name}.{key}": tensor
             for name, weight in self._weights.items()
             for key, tensor in self._optimiser.state[weight].items()
         }
-
-    def recurrent_states(self) -> list[dict[str, Tensor]]:
-        """Return nothing: no part of it is recurrent."""
-        return []
 
     def write(self, folder: Path) -> None:
         """Write encoder and tokeniser into `folder`, which any program that reads Hugging Face models can load."""
