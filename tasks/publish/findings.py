@@ -125,7 +125,7 @@ def _write_lists(
 ) -> dict[str, RowList]:
     """Write failing, suspects and quarantine as CSV and XLSX; return what the report shows of each."""
     where = [places[row] for row in suspects["row_id"].to_pylist()]
-    columns = {
+    columns: dict[str, list[list[Any]]] = {
         "failing": _columns(failing, "source", "line", "query", "standard_question", "first", "place"),
         "suspects": [
             [source for source, _ in where],
