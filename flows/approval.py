@@ -10,7 +10,7 @@ from schemas.evaluation import Comparison
 from schemas.manifest import write_atomically
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
-from schemas.workspace import Workspace
+from schemas.workspace import COMPARISON_FILE, RESULT_FILE, Workspace
 from tasks.registry import ModelRegistry
 from tasks.step_store import keep_files
 from tasks.update import Update
@@ -29,7 +29,7 @@ class Approval(RunInput):
 def find_waiting(workspace: Workspace) -> RunResult | None:
     """Return the result of a run that is resumed after it was suspended for approval; None of any other run."""
     try:
-        result = RunResult.model_validate_json((workspace.root / "run.json").read_bytes())
+        result = RunResult.model_validate_json((workspace.root / RESULT_FILE).read_bytes())
     except (OSError, ValidationError):
         return None
     return result if result.status == "awaiting_approval" else None
@@ -51,8 +51,8 @@ def ask(corpus: CorpusSettings, workspace: Workspace, result: RunResult, asked: 
     answer = suspend_flow_run(wait_for_input=Approval.with_initial_data(description=report))
     status, reasons = _carry_out(answer, workspace, result.version or "")
     result = result.model_copy(update={"status": status, "reasons": reasons})
-    write_atomically(workspace.root / "run.json", result.model_dump_json(indent=1).encode())
-    keep_files(workspace, ["run.json"])
+    write_atomically(workspace.root / RESULT_FILE, result.model_dump_json(indent=1).encode())
+    keep_files(workspace, [RESULT_FILE])
     return result
 
 
@@ -80,7 +80,7 @@ def _carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[St
 def describe_candidate(workspace: Workspace, result: RunResult) -> str:
     """Return what a person should know before she answers, as Markdown."""
     rows, difference = [("this version", result.recall_at_1, result.recall_at_10)], ""
-    if (file := workspace.root / "comparison.json").exists():
+    if (file := workspace.root / COMPARISON_FILE).exists():
         comparison = Comparison.model_validate_json(file.read_bytes())
         rows.append(("live now", comparison.live.recall_at_1.value, comparison.live.recall_at_10.value))
         difference = _describe_difference(comparison)

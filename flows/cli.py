@@ -240,12 +240,12 @@ def models(corpus: str, as_json: bool, repair: bool) -> int:
         rows.append([v.version, state, f"{v.recall_at_1:.3f}", f"{v.recall_at_10:.3f}", str(v.test_rows), v.run])
     _table(["version", "state", "recall@1", "recall@10", "test rows", "made by run"], rows)
     kept = {v.version for v in versions} | damaged.keys()
-    told = [
+    history = [
         [p.since, p.until or "now", p.version + ("" if p.version in kept else " (pruned)"), p.why, p.run or ""]
         for p in reversed(live.periods())
     ]
-    if told:
-        _table(["live from", "until", "version", "why", "made by run"], told)
+    if history:
+        _table(["live from", "until", "version", "why", "made by run"], history)
     return 0
 
 
@@ -331,7 +331,7 @@ def serve() -> int:
     dssm serve                                     until Ctrl-C, which ends everything it started
     PREFECT_API_URL=http://127.0.0.1:4201/api dssm serve
 
-    A TOML that cannot be meant is named, and the other corpora are served; what the server has of that corpus stays,
+    A TOML that is not valid is named, and the other corpora are served; what the server has of that corpus stays,
     but none of its runs starts before the TOML is mended and `dssm serve` started again. After an outage the newest
     late run of a corpus is made up for, older ones are skipped. What a person pauses in the UI stays paused. How many
     corpora train at a time (one) is the concurrency limit dssm-training of the UI.
@@ -358,7 +358,7 @@ def serve() -> int:
 def plan(pool: str | None) -> int:
     """Show what `dssm deploy` (or `dssm serve`) would create, change and remove; nothing is done.
 
-    Exit codes: 0, or 2 where a TOML cannot be meant.
+    Exit codes: 0, or 2 where a TOML is not valid.
     """
     deployments, broken = _describe(pool)
     from flows.deployments import compare
@@ -387,7 +387,7 @@ def deploy(pool: str | None) -> int:
     Paths in the settings are absolute and DSSM_HOME is that of this command: a container sees the same folders under
     the same names. Without --pool the runs wait for `dssm serve`, which registers by itself.
 
-    Exit codes: 0; 2 where a TOML cannot be meant (it is named, the others are registered); 3 no server answers.
+    Exit codes: 0; 2 where a TOML is not valid (it is named, the others are registered); 3 no server answers.
     """
     deployments, broken = _describe(pool)
     from flows.serving import apply, use_server
@@ -568,13 +568,13 @@ def _show_results(results: Sequence[RunResult]) -> None:
 def _show_study(done: Any, folder: Path) -> None:  # noqa: ANN401 - schemas.study.Study, imported late
     rows = []
     for m in done.experiments:
-        told, small = m.experiment.article_recall_at_10, m.small_recall_at_10
+        article, small = m.experiment.article_recall_at_10, m.small_recall_at_10
         figures = [m.loss_fall, m.reducible_fall, m.oscillation]
         rows.append(
             [
                 m.experiment.name,
                 m.experiment.title,
-                "" if told is None else f"{told:.2f}",
+                "" if article is None else f"{article:.2f}",
                 f"{m.recall_at_10.value:.3f} ({m.recall_at_10.low:.3f}-{m.recall_at_10.high:.3f})",
                 f"{m.recall_at_1.value:.3f}",
                 "" if small is None else f"{small.value:.3f}",
@@ -614,7 +614,7 @@ def _print(text: str, end: str = "\n") -> None:
 def _tell_files(result: RunResult) -> None:
     """Say on standard error what was read of each file: the first thing to look at when rows are missing."""
     for file in result.files:
-        sys.stderr.write(f"{file.tell()}\n")
+        sys.stderr.write(f"{file.describe()}\n")
     sys.stderr.flush()
 
 

@@ -80,7 +80,7 @@ def build_settings(raw: Mapping[str, Any], where: str) -> CorpusSettings:
         return CorpusSettings.model_validate(raw, context={"fill_defaults": True})
     except ValidationError as error:
         lines = [_explain(problem) for problem in error.errors()]
-        raise SettingsError(f"{where}: {len(lines)} setting(s) cannot be meant\n  " + "\n  ".join(lines)) from error
+        raise SettingsError(f"{where}: {len(lines)} setting(s) are not valid\n  " + "\n  ".join(lines)) from error
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:

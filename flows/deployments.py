@@ -51,7 +51,7 @@ class Change(BaseModel):
 
 
 def load_corpora() -> tuple[list[CorpusSettings], dict[str, str]]:
-    """Return the settings of every TOML, and by name what is wrong with those that cannot be meant."""
+    """Return the settings of every TOML, and by name what is wrong with those that are not valid."""
     sound, broken = [], {}
     for name in find_tomls():
         try:

@@ -26,7 +26,7 @@ from schemas.workspace import Workspace, default_home
 from tasks.evaluate.task import evaluate
 from tasks.ingest.task import ingest
 from tasks.prepare.task import prepare
-from tasks.steps import StepRun
+from tasks.steps import Steps
 from tasks.study.measurements import make_study, read_measured, render_study
 from tasks.train.task import train
 from tasks.validate.task import validate
@@ -208,12 +208,12 @@ def run_experiment(experiment: Experiment, corpus: CorpusSettings) -> tuple[Meas
     validated = validate(corpus, run, ingested)
     prepared = prepare(corpus, run, ingested, validated)
     trained = train.with_options(task_run_name=f"train-{experiment.name}")(corpus, run, prepared)
-    steps: dict[str, StepRun] = {"ingest": ingested, "validate": validated, "prepare": prepared, "train": trained}
-    evaluated = evaluate.with_options(task_run_name=f"evaluate-{experiment.name}")(corpus, run, steps)
+    evaluated = evaluate.with_options(task_run_name=f"evaluate-{experiment.name}")(corpus, run, prepared, trained)
 
-    seconds = sum(step.seconds for step in [*steps.values(), evaluated])
+    steps = Steps(ingested, validated, prepared, trained, evaluated)
+    seconds = sum(step.seconds for step in steps.named().values())
     measured = read_measured(
-        experiment, trained.folder, evaluated.folder, seconds, bool(trained.reused_from and evaluated.reused_from)
+        experiment, trained.output, evaluated.output, seconds, bool(trained.reused_from and evaluated.reused_from)
     )
     get_run_logger().info(
         "%s: recall@10 %.3f, loss fell by %.0f%%, %.0f s",
@@ -222,7 +222,7 @@ def run_experiment(experiment: Experiment, corpus: CorpusSettings) -> tuple[Meas
         100 * measured.loss_fall,
         seconds,
     )
-    return measured, evaluated.folder
+    return measured, evaluated.output.folder
 
 
 def settings_of(experiment: Experiment) -> CorpusSettings:

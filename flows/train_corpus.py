@@ -11,6 +11,7 @@ from prefect.states import Completed, Failed
 from flows.announcements import announce, message_end
 from flows.approval import ask, find_waiting
 from flows.late_runs import as_skipped, find_newer_due
+from schemas.outputs import DriftOutput
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
@@ -19,8 +20,8 @@ from tasks.ingest.task import ingest, read_golden
 from tasks.prepare.task import prepare
 from tasks.publish.task import publish
 from tasks.step_store import find_run
+from tasks.steps import Steps
 from tasks.train.task import train
-from tasks.validate.drift import read_drift
 from tasks.validate.task import validate
 
 
@@ -49,9 +50,8 @@ def train_corpus(corpus: CorpusSettings) -> State[Any]:
         mined = mine(corpus, run, ingested) if corpus.negatives.mined_from else None
         prepared = prepare(corpus, run, ingested, validated, mined)
         trained = train(corpus, run, prepared)
-        steps = {"ingest": ingested, "validate": validated, "prepare": prepared, "train": trained}
-        evaluated = evaluate(corpus, run, steps, golden)
-        result = publish(corpus, run, steps | {"evaluate": evaluated})
+        evaluated = evaluate(corpus, run, prepared, trained, golden)
+        result = publish(corpus, run, Steps(ingested, validated, prepared, trained, evaluated))
     if result.status == "awaiting_approval":
         result = ask(corpus, run, result, asked=waiting is not None)
     announce(result, corpus.publish.on_published)
@@ -67,16 +67,16 @@ def check_corpus(corpus: CorpusSettings) -> RunResult:
     if corpus.publish.golden_path:
         read_golden(corpus, run, ingested)
     validated = validate(corpus, run, ingested)
-    facts, drift = ingested.manifest.facts, read_drift(run.step("drift"))
+    facts, drift = ingested.output.read_facts(), DriftOutput.of(run).read_drift()
     return RunResult(
         status="checked",
         corpus=corpus.name,
         run=run.run,
-        rows=facts["rows"],
-        test_rows=facts["test_rows"],
-        classes=facts["classes"],
-        quarantined=facts["quarantined"],
-        files=facts["files"],
+        rows=facts.rows,
+        test_rows=facts.test_rows,
+        classes=facts.classes,
+        quarantined=facts.quarantined,
+        files=facts.files,
         warnings=ingested.manifest.warnings + validated.manifest.warnings + (drift.warnings() if drift else []),
         seconds={"ingest": round(ingested.seconds, 3), "validate": round(validated.seconds, 3)},
     )

@@ -1,8 +1,8 @@
-"""Errors a person is expected to act on, and the exit code each of them means.
+"""Errors that a person is expected to act on, each with its exit code.
 
-Each is raised with one finished string: what, where, how many, examples, what to do next. It loses its secrets when it
-is made, since Prefect shows it in states and logs. Prefect may have to pickle it, and an exception with a custom
-``__init__`` signature does not come back.
+Each is raised with one finished string: what, where, how many, examples, what to do next. Secrets are removed when it
+is made, since Prefect shows it in states and logs. Prefect may pickle it, and an exception with another ``__init__``
+signature cannot be unpickled.
 """
 
 from typing import ClassVar
@@ -11,7 +11,7 @@ from schemas.addresses import redact
 
 
 class PipelineError(Exception):
-    """Base of every error raised on purpose; `exit_code` is what `dssm` ends with."""
+    """Base of every error raised on purpose. `dssm` ends with its `exit_code`."""
 
     exit_code: ClassVar[int] = 2
 
@@ -20,7 +20,7 @@ class PipelineError(Exception):
 
 
 class SettingsError(PipelineError):
-    """The settings, or the words of the command line, cannot be meant."""
+    """The settings, or the words of the command line, are not valid."""
 
 
 class SourceError(PipelineError):

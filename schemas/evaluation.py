@@ -1,4 +1,4 @@
-"""What evaluate says of a candidate: evaluation.json, without times, paths, run ids or the live version."""
+"""The results of evaluate: evaluation.json, which holds no times, paths, run ids or figures of the live version."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ class Interval(BaseModel):
 
 
 class Metrics(BaseModel):
-    """Retrieval quality on some rows. One answer is right per query, so recall@k equals the hit rate@k."""
+    """Retrieval quality on some rows. Each query has one right answer, so recall@k equals the hit rate@k."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,7 +29,7 @@ class Metrics(BaseModel):
 
 
 class ClassResult(BaseModel):
-    """How one standard question fared in the test rows."""
+    """The results of one standard question in the test rows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,18 +42,18 @@ class ClassResult(BaseModel):
 
 
 class ConfusedPair(BaseModel):
-    """How often one standard question is ranked first where another is right."""
+    """Two standard questions, and how often one is ranked first where the other is right."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     standard_question: str  # the right one
     ranked_first: str
     rows: int  # test rows
-    near_duplicate: bool  # the two texts are hardly different: a question to the corpus, not to the model
+    near_duplicate: bool  # the two texts are hardly different: a fault of the corpus, not of the model
 
 
 class SuspectRow(BaseModel):
-    """A training row that the model, fitted with it, still puts elsewhere: probably mislabelled."""
+    """A training row that the model places elsewhere although it was trained on it: probably mislabelled."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,7 +65,7 @@ class SuspectRow(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """All that is measured of one candidate."""
+    """Everything measured of one candidate."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -99,7 +99,7 @@ class Difference(BaseModel):
     won: int  # rows that only the candidate finds
     lost: int  # rows that only the live version finds
     recall_at_10: Interval  # paired over rows
-    at_most: float  # one-sided upper bound, as sure as publish.confidence asks over all comparisons of one night
+    at_most: float  # one-sided upper bound; publish.confidence holds for all comparisons of one night together
 
 
 class Comparison(BaseModel):
@@ -110,7 +110,7 @@ class Comparison(BaseModel):
     version: str  # the live one
     live: Metrics  # on all test rows, those seen in a training included
     live_by_class_size: dict[str, Metrics] = {}
-    seen_rows: int = 0  # test rows whose query one of the two was trained on: they say nothing, and are left out below
+    seen_rows: int = 0  # test rows whose query one of the two was trained on: left out below
     difference: Difference
     by_class_size: dict[str, Difference] = {}
     golden: "Golden | None" = None  # how the live version answers the golden queries; None: there are none
@@ -129,7 +129,7 @@ class GoldenMiss(BaseModel):
 
 
 class Golden(BaseModel):
-    """How the candidate answers the queries that must always be right."""
+    """How the candidate answers the golden queries."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -182,7 +182,7 @@ EXPECTATIONS: Mapping[str, type[Arguments]] = {
 
 
 def check_expectation(kind: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse an expectation that is none of `EXPECTATIONS`, or whose arguments cannot be meant.
+    """Refuse an expectation that is none of `EXPECTATIONS`, or whose arguments are not valid.
 
     Raises:
         ValueError: says every wrong argument, with the nearest name.

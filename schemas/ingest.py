@@ -1,4 +1,4 @@
-"""What ingest says of the files it read."""
+"""The counts of ingest."""
 
 from typing import Literal
 
@@ -31,26 +31,26 @@ class SourceFile(BaseModel):
     samples: list[tuple[str, str]] = []  # the first three: query and standard question
     notes: list[str] = []  # what was done to the rows
 
-    def tell(self) -> str:
-        """Return what was read of this file, for a terminal."""
+    def describe(self) -> str:
+        """Return the lines that describe how this file was read, for a terminal."""
         how = [self.kind or self.format, self.encoding, self.delimiter and f"delimiter {self.delimiter!r}"]
         how += [
             self.sheet and f"sheet {self.sheet!r}",
             f"header in line {self.header_line}" if self.header_line else None,
         ]
-        told = [f"{self.name} ({self.role}): {', '.join(part for part in how if part)}"]
+        lines = [f"{self.name} ({self.role}): {', '.join(part for part in how if part)}"]
         if self.columns and self.why_question:
             queries, more = self.columns[:-1][:3], len(self.columns) - 4
             names = (", ".join(map(repr, queries)) or "none") + (f" and {more} more" if more > 0 else "")
-            told.append(f"{'ids' if self.role == 'questions' else 'queries'}: {names} ({self.why_query})")
-            told.append(f"standard questions: {self.columns[-1]!r} ({self.why_question})")
+            lines.append(f"{'ids' if self.role == 'questions' else 'queries'}: {names} ({self.why_query})")
+            lines.append(f"standard questions: {self.columns[-1]!r} ({self.why_question})")
         aside = ", ".join(f"{count} × {reason}" for reason, count in self.reasons.items())
-        told.append(f"{self.rows} rows" + (f", {self.quarantined} set aside ({aside})" if aside else ""))
-        told += [f"kept beside: {', '.join(self.payload_columns)}"] if self.payload_columns else []
-        told += [f"not used: {_few(self.unused_columns)}"] if self.unused_columns else []
-        told += self.notes
-        told += [f"e.g. {_cut(query)} → {_cut(question)}" for query, question in self.samples]
-        return "\n    ".join(told)
+        lines.append(f"{self.rows} rows" + (f", {self.quarantined} set aside ({aside})" if aside else ""))
+        lines += [f"kept beside: {', '.join(self.payload_columns)}"] if self.payload_columns else []
+        lines += [f"not used: {_few(self.unused_columns)}"] if self.unused_columns else []
+        lines += self.notes
+        lines += [f"e.g. {_cut(query)} → {_cut(question)}" for query, question in self.samples]
+        return "\n    ".join(lines)
 
 
 def _few(names: list[str]) -> str:
@@ -63,7 +63,7 @@ def _cut(text: str) -> str:
 
 
 class IngestFacts(BaseModel):
-    """Counts of one ingest. They depend on nothing but the sources, the settings and the seed."""
+    """Counts of one ingest. They depend on the sources, the settings and the seed alone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

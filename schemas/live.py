@@ -1,4 +1,4 @@
-"""live.json: which version answers now, what was live when and why, and what was withdrawn."""
+"""live.json: the version that answers now, the history of live versions, and the withdrawn ones."""
 
 import json
 from typing import Any, Literal, Self, TypeVar
@@ -22,7 +22,7 @@ class WentLive(BaseModel):
 
 
 class Withdrawn(BaseModel):
-    """A version that a person took back: the same candidate is never published again."""
+    """A version that a person declined or rolled back. The same candidate is never published again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -84,7 +84,7 @@ class Live(BaseModel):
 
 
 class LivePeriod(BaseModel):
-    """From when to when a version answered."""
+    """The time during which a version answered."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Manifests: what a step left on disk, said so that the next one can check it before believing it."""
+"""Manifests: the files that a step left, with their hashes, so that the next step can verify them."""
 
 import errno
 import hashlib
@@ -32,7 +32,7 @@ class FileEntry(BaseModel):
 
 
 class StepManifest(BaseModel):
-    """What one step of one run left in its folder. `facts` are its counts; they depend on nothing but inputs."""
+    """The files of one step of one run, and its counts (`facts`), which depend on the inputs alone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,7 +57,7 @@ class StepManifest(BaseModel):
                 raise StaleFile(f"{file} was altered after it was written; run the step again")
 
     def write(self, folder: Path) -> None:
-        """Write manifest.json, the last file of a step: its presence means that the step is complete."""
+        """Write manifest.json. It is the last file of a step: where it exists, the step is complete."""
         write_atomically(folder / "manifest.json", self.model_dump_json(indent=1).encode())
 
     @classmethod
@@ -78,12 +78,12 @@ def hash_json(value: Mapping[str, Any]) -> str:
 
 
 def canonical_json(value: Mapping[str, Any]) -> bytes:
-    """Return JSON with sorted keys and fixed white space: equal values, equal bytes."""
+    """Return JSON with sorted keys and fixed white space. Equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def list_files(folder: Path) -> list[FileEntry]:
-    """Describe every file below `folder` except manifest.json, sorted by path; of a Parquet file also its rows."""
+    """Describe every file below `folder` except manifest.json, sorted by path. Parquet files have a number of rows."""
     import pyarrow.parquet as pq  # here, because `dssm models` and `dssm rollback` need no tables
 
     return [
@@ -99,7 +99,7 @@ def list_files(folder: Path) -> list[FileEntry]:
 
 
 def write_atomically(file: Path, content: bytes) -> None:
-    """Replace `file` by `content` so that a reader, or a crash, sees the old or the new bytes, never a part."""
+    """Replace `file` by `content`. A reader, or a crash, sees the old bytes or the new ones, never a part."""
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     with partial.open("wb") as stream:
         stream.write(content)

@@ -1,4 +1,4 @@
-"""What prepare counted, and the proof of what it promises."""
+"""The counts of prepare, and the statistics of its proof."""
 
 from pydantic import BaseModel, ConfigDict
 

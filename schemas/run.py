@@ -1,4 +1,4 @@
-"""What a run says when it ends: the last JSON object of `dssm run --json`, and run.json beside its files."""
+"""The result of a run: the last JSON object of `dssm run --json`, and run.json beside its files."""
 
 from typing import Literal
 
@@ -20,7 +20,7 @@ EXIT_CODES: dict[Status, int] = {
 
 
 class RunResult(BaseModel):
-    """Outcome of one run. Everything that was not reached is empty."""
+    """Outcome of one run. What the run did not reach is empty."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,5 +43,5 @@ class RunResult(BaseModel):
     macro_recall_at_10: float | None = None
     baselines: dict[str, dict[str, float]] = {}
     seconds: dict[str, float] = {}  # per step
-    reused: list[str] = []  # steps taken over from earlier runs
+    reused: list[str] = []  # steps taken from earlier runs
     report: str | None = None  # file

@@ -145,7 +145,7 @@ class Source(Section):
         "'none' never, 'lines' at line breaks; else the separators, as the characters of a text or as a list.",
     )
     markup: Literal["keep", "strip"] = Field(
-        default="keep", description="HTML tags and entities in queries: kept and told, or stripped."
+        default="keep", description="HTML tags and entities in queries: kept with a warning, or stripped."
     )
     fill_down: Literal["auto", "none"] = Field(
         default="auto",
@@ -246,7 +246,7 @@ def _at_least(name: str, **levels: float) -> Any:  # noqa: ANN401 - pydantic's F
 
 
 class DriftBounds(Section):
-    """How far the corpus may have moved from the one that the live version was trained on.
+    """How far the corpus may differ from the one that the live version was trained on.
 
     A night that adds rows stops nothing: every bound that growth can reach stops only where the corpus more than
     doubles at once, all of it under one standard question or in new words.
@@ -316,7 +316,7 @@ class Split(Section):
         default=0.1, gt=0, lt=0.9, description="Training rows on which choices are made; the refit uses them all."
     )
     max_test_rows: int = Field(
-        default=50_000, ge=100, description="Rows held out for the test at most: they tell recall to 0.2 points."
+        default=50_000, ge=100, description="Rows held out for the test, at most; so many give recall to 0.2 points."
     )
     max_validation_rows: int = Field(default=20_000, ge=100, description="Rows of the validation cut at most.")
     shuffle: bool = Field(default=True, description="Shuffle all rows before training; off only to study the harm.")
@@ -590,7 +590,7 @@ class Schedule(Section):
     cron: str = Field(
         default="nightly",
         description="Cron of the run, five fields; 'nightly': a time between 2 and 6 o'clock that no other corpus has "
-        "(dssm plan tells it); 'never': a person starts it.",
+        "(dssm plan shows it); 'never': a person starts it.",
     )
     timezone: str = Field(default="Asia/Shanghai", description="IANA time zone of the cron.")
 

@@ -11,13 +11,13 @@ Verdict = Literal["reproduces", "does not reproduce", "not distinguishable", "ho
 
 
 class Experiment(BaseModel):
-    """One training of the study. Its role says what it is held against."""
+    """One training of the study. Its role says what it is compared with."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    role: str  # e.g. "first-n"; "recipe" is what all others are held against, "default" the pipeline as it comes
+    role: str  # e.g. "first-n"; "recipe" is the article's, "default" the pipeline's own settings
     title: str  # for a table
-    question: str  # what it is to tell
+    question: str  # what it answers
     corpus: str
     overrides: dict[str, Any]  # of the corpus's settings
     article: str = ""  # what the article found; empty: it does not say
@@ -25,7 +25,7 @@ class Experiment(BaseModel):
 
     @property
     def tower(self) -> Tower:
-        """The tower that is trained; the pipeline's own, where nothing else is said, is a bag."""
+        """The tower that is trained; the pipeline's default is a bag."""
         tower: Tower = self.overrides.get("model", {}).get("tower", "bag")
         return tower
 

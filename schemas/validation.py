@@ -1,4 +1,4 @@
-"""What validate says of a corpus."""
+"""The results of validate."""
 
 from typing import Literal
 
@@ -22,7 +22,7 @@ class Finding(BaseModel):
 
 
 class Found(BaseModel):
-    """What came of holding a corpus against bounds."""
+    """The findings of a check against bounds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +34,7 @@ class Found(BaseModel):
 
 
 class Verdict(Found):
-    """Outcome of validate: passed, passed with warnings, or failed; and the statistics behind it."""
+    """The outcome of validate (passed, passed with warnings, or failed) and the statistics behind it."""
 
     outcome: Literal["pass", "warn", "fail"]
     statistics: dict[str, float | None]  # None: not applicable, e.g. ordering of one class
@@ -53,7 +53,7 @@ class Drift(Found):
     new_words: list[str] = Field(max_length=10)  # most frequent first
 
     def summary(self, language: Language = "en") -> str:
-        """Return what has changed in one sentence, with examples."""
+        """Return the changes in one sentence, with examples."""
         words, s = read_words(language), {name: value or 0 for name, value in self.statistics.items()}
         before, now = s["rows_before"], s["rows_now"]
         change = {"change": now / before - 1} if before else {}

@@ -1,4 +1,4 @@
-"""Where files lie. Everything is below one root, DSSM_HOME; absolute, since workers start anywhere."""
+"""Where files lie. Everything is below one root, DSSM_HOME. It is absolute, since workers start in any folder."""
 
 import hashlib
 import os
@@ -12,6 +12,8 @@ from schemas.addresses import redact
 from schemas.errors import SettingsError
 
 STEPS = ("ingest", "golden", "validate", "drift", "mine", "prepare", "train", "evaluate", "publish")
+#: What a run leaves beside its steps.
+RESULT_FILE, SETTINGS_FILE, COMPARISON_FILE, REPORT_FILE = "run.json", "settings.json", "comparison.json", "report.html"
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
@@ -41,9 +43,9 @@ def store_server() -> str | None:
 
 
 def models_root(home: Path) -> Path:
-    """Return the folder of all models below `home`: with a store, the copy of what that very store holds.
+    """Return the folder of all models below `home`. With a store, it is a copy of that store's models.
 
-    Each store has a copy of its own, so that what was published elsewhere before is never taken for its contents.
+    Each store has its own copy, so that models published elsewhere are never mistaken for its own.
     """
     if (address := store_address()) is None:
         return home / "models"
@@ -77,7 +79,7 @@ class Workspace(BaseModel):
 
     @property
     def partial(self) -> Path:
-        """Unfinished work, named by key, so that the next run can take it up."""
+        """Unfinished work, named by key, so that the next run can continue it."""
         return self.home / "partial" / self.corpus
 
     @property
@@ -93,5 +95,5 @@ class Workspace(BaseModel):
 
 
 def artifact_key(corpus: str, what: str) -> str:
-    """Return a stable Prefect artifact key (lower case, digits, dashes), so that each has a history per corpus."""
+    """Return a stable Prefect artifact key (lower case, digits, dashes): each artifact has a history per corpus."""
     return f"{corpus.replace('_', '-')}-{what}"

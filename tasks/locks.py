@@ -1,4 +1,4 @@
-"""The file lock: one process at a time. Pure but for the disk.
+"""The file lock: one process at a time.
 
 The kernel's `flock`, which queues those who wait and frees a killed process's lock; the file itself is never deleted
 but with its whole folder. Not the library filelock: it asks again every 50 ms instead of queueing, and on a disk

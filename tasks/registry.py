@@ -7,7 +7,7 @@
 A version is an immutable folder that gets its name only when it is complete, and live.json is replaced by one rename:
 a crash at any point leaves the old version live. On one machine a lock keeps writers apart. With a store the folder is
 a copy of what the store holds, and its pointer is replaced by one conditional write that fails where another machine
-was faster; the action is then done again from what is there now. Pure but for disk and network.
+was faster; the action is then done again from what is there now.
 """
 
 import logging

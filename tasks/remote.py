@@ -1,4 +1,4 @@
-"""The versions of one corpus in the store. Pure but for the network.
+"""The versions of one corpus in the store.
 
 A version counts once its manifest.json is there, and that is put last; one that is deleted loses it first, and its
 files a day later, so that a machine that goes back to it at that very moment can still put it back.

@@ -1,4 +1,4 @@
-"""Old runs and unfinished work, deleted when a newer run has come to its end. Pure but for the disk."""
+"""Old runs and unfinished work, deleted when a newer run has come to its end."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Set
 from datetime import timedelta
 from pathlib import Path
 
-from schemas.workspace import Workspace
+from schemas.workspace import RESULT_FILE, Workspace
 from tasks.locks import take_lock
 
 _LOGGER = logging.getLogger("dssm.publish")
@@ -26,7 +26,7 @@ def prune_runs(workspace: Workspace, keep: int, spare: Set[str] = frozenset()) -
 
     Never this run or one of `spare`, nor one that may still be at work: it has no run.json yet, and is not old.
     """
-    ended = [run.name for run in workspace.runs.glob("[!.]*/") if (run / "run.json").exists() or _is_old(run)]
+    ended = [run.name for run in workspace.runs.glob("[!.]*/") if (run / RESULT_FILE).exists() or _is_old(run)]
     surplus = [workspace.runs / run for run in choose_surplus(ended, workspace.run, keep, spare)]
     for run in surplus:
         try:

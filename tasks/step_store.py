@@ -1,4 +1,4 @@
-"""Steps and runs in the store, so that a machine with an empty disk goes on where another one stopped. Pure but for it.
+"""Steps and runs in the store, so that a machine with an empty disk goes on where another one stopped.
 
     steps/<corpus>/<step>-<key>/<run>/...      the files of a step, by the run that made it; manifest.json last
     runs/<corpus>/<run>/<step>-<key>.json      that this run has the step: made or re-used
@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from schemas.errors import StaleFile
 from schemas.manifest import StepManifest
 from schemas.paths import join_inside
-from schemas.workspace import Workspace
+from schemas.workspace import COMPARISON_FILE, RESULT_FILE, Workspace
 from tasks.retention import ABANDONED, choose_surplus
 from tasks.store import Listed, Store, open_store
 
@@ -98,7 +98,7 @@ def find_run(workspace: Workspace, suffix: str) -> str | None:
     if not store or not runs:
         return None
     found = workspace.model_copy(update={"run": join_inside(workspace.runs, runs[-1]).name})
-    files = [name for name in ("run.json", "comparison.json") if store.tag(f"{_run(found)}/{name}")]
+    files = [name for name in (RESULT_FILE, COMPARISON_FILE) if store.tag(f"{_run(found)}/{name}")]
     found.root.mkdir(parents=True, exist_ok=True)
     if files:
         store.pull(_run(found), found.root, files)
@@ -113,7 +113,7 @@ def prune(workspace: Workspace, keep: int, spare: Set[str] = frozenset()) -> Non
     if (store := open_store()) is None:
         return
     runs, steps = (_group(store, f"{kind}/{workspace.corpus}") for kind in ("runs", "steps"))
-    ended = [run for run in runs if "run.json" in runs[run] or _is_older(runs[run], ABANDONED)]
+    ended = [run for run in runs if RESULT_FILE in runs[run] or _is_older(runs[run], ABANDONED)]
     surplus = choose_surplus(ended, workspace.run, keep, spare)
     held = {name.removesuffix(".json") for run in runs if run not in surplus for name in runs[run]}
     doomed = [f"{_run(workspace, run)}/{name}" for run in surplus for name in runs[run]]

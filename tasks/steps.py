@@ -1,10 +1,9 @@
-"""How a step leaves its files: whole or not at all, re-used where nothing changed, verified before believed.
+"""How a step writes its files: as a whole or not at all, re-used where nothing changed, verified before use.
 
-A step is keyed by content: the sha256 of its inputs, the settings it reads, and the code. It writes
-into a folder of unfinished work named by that key, so that the next run finds what a killed one left;
-the finished folder is then renamed into the run. A step of an earlier run with the same key is
-hard-linked into this one, so that pruning one run never breaks another. Where machines share a store, a step
-that another one has finished is got from there, and verified likewise.
+The key of a step is a hash of its inputs, the settings it reads, and the code. A step writes into a folder of
+unfinished work that is named by the key, so that the next run finds what a killed one left. The finished folder is then
+renamed into the run. A step of an earlier run with the same key is hard-linked into this one, so that pruning one run
+never breaks another. Where machines share a store, a step that another machine has finished is fetched and verified.
 """
 
 import hashlib
@@ -14,54 +13,82 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from schemas.errors import CorpusRejected, PipelineError, StaleFile
 from schemas.manifest import StepManifest, canonical_json, hash_json, list_files, sync_folder
+from schemas.outputs import (
+    EvaluateOutput,
+    IngestOutput,
+    PrepareOutput,
+    StepOutput,
+    TrainOutput,
+    ValidateOutput,
+)
 from schemas.workspace import CHECKOUT, Workspace
 from tasks.locks import take_lock
 from tasks.step_store import fetch_step, keep_folder, keep_step
 
-
-@dataclass(frozen=True)
-class Made:
-    """What making a step says beside its files."""
-
-    facts: Mapping[str, Any]
-    warnings: list[str]
+Output = TypeVar("Output", bound=StepOutput)
+_Output = TypeVar("_Output", bound=StepOutput, covariant=True)
 
 
 @dataclass(frozen=True)
-class StepRun:
+class StepNotes:
+    """What a step says beside its files: counts for its manifest, and warnings."""
+
+    facts: BaseModel | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class StepRun(Generic[_Output]):
     """A finished step of this run."""
 
-    folder: Path
+    output: _Output
     manifest: StepManifest
     seconds: float
-    reused_from: str | None = None  # the run it was made in; None: made now
+    reused_from: str | None = None  # the run that made it; None: this one
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The finished steps that lead to a candidate, in order."""
+
+    ingest: StepRun[IngestOutput]
+    validate: StepRun[ValidateOutput]
+    prepare: StepRun[PrepareOutput]
+    train: StepRun[TrainOutput]
+    evaluate: StepRun[EvaluateOutput]
+
+    def named(self) -> dict[str, StepRun[StepOutput]]:
+        """Return each by its name."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 _LOGGER = logging.getLogger("dssm.steps")
 
-Make = Callable[[Path, Path], Made]  # (folder to write into, folder for checkpoints) -> facts
+Make = Callable[[Output, Path], StepNotes]  # (where to write, folder for checkpoints) -> what to say of it
 
 
-def run_step(workspace: Workspace, step: str, inputs: Mapping[str, Any], make: Make) -> StepRun:
+def run_step(
+    workspace: Workspace, kind: type[Output], inputs: Mapping[str, Any], make: Make[Output]
+) -> StepRun[Output]:
     """Return the step's files in this run's folder, re-used from an earlier run or made now.
 
     Args:
         workspace: of this run.
-        step: its name.
+        kind: which step.
         inputs: everything the files depend on but the code: hashes of input files, settings.
         make: writes the files. If it raises, its checkpoints stay for the next run with the same inputs.
     """
-    began = time.monotonic()
+    began, step = time.monotonic(), kind.step
     key = hash_json({"step": step, "code": code_version(), "inputs": inputs})
     target = workspace.step(step)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -76,18 +103,18 @@ def run_step(workspace: Workspace, step: str, inputs: Mapping[str, Any], make: M
             _link(folder, target, manifest)
         _LOGGER.info("%s: nothing changed since run %s", step, folder.parent.name)
         keep_step(workspace, step, manifest, made_now=False)
-        return StepRun(target, manifest, time.monotonic() - began, folder.parent.name)
+        return StepRun(kind(target), manifest, time.monotonic() - began, folder.parent.name)
     if found := fetch_step(workspace, step, key):
         manifest, run = found
         _LOGGER.info("%s: nothing changed since run %s, got from the store", step, run)
         keep_step(workspace, step, manifest, made_now=False)
-        return StepRun(target, manifest, time.monotonic() - began, run)
+        return StepRun(kind(target), manifest, time.monotonic() - began, run)
     with _unfinished(workspace.partial / f"{step}-{key[:16]}") as partial:
         out = partial / "out"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir()
         try:
-            made = make(out, partial)
+            notes = make(kind(out), partial)
         except CorpusRejected as error:  # a repeat ends the same; what it found is for the owner to read
             rejected = target.with_name(f"{step}.rejected")
             shutil.rmtree(rejected, ignore_errors=True)
@@ -95,19 +122,18 @@ def run_step(workspace: Workspace, step: str, inputs: Mapping[str, Any], make: M
             shutil.rmtree(partial)
             try:
                 where = keep_folder(workspace, rejected)
-            except PipelineError as fault:  # it must not stand in the place of the reason
+            except PipelineError as fault:  # it must not hide the reason
                 _LOGGER.warning("%s could not be put into the store: %s", rejected, fault)
                 where = str(rejected)
             raise CorpusRejected(f"{error}\nThe rows concerned are listed in {where}") from error
-        StepManifest(step=step, key=key, files=list_files(out), facts=dict(made.facts), warnings=made.warnings).write(
-            out
-        )
+        facts = notes.facts.model_dump() if notes.facts else {}
+        StepManifest(step=step, key=key, files=list_files(out), facts=facts, warnings=notes.warnings).write(out)
         manifest = StepManifest.read(out)  # through JSON: facts read the same now and when the step is re-used
         shutil.rmtree(target, ignore_errors=True)  # a stale one
         os.replace(out, target)
         sync_folder(target.parent)
     keep_step(workspace, step, manifest, made_now=True)
-    return StepRun(target, manifest, time.monotonic() - began)
+    return StepRun(kind(target), manifest, time.monotonic() - began)
 
 
 @lru_cache(maxsize=1)

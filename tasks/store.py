@@ -1,4 +1,4 @@
-"""The store: an S3 bucket that workers share instead of a disk. Pure but for the network.
+"""The store: an S3 bucket that workers share instead of a disk.
 
 `DSSM_STORE=s3://bucket/prefix` names it; without it nothing here asks anybody. An object appears whole or not at all,
 so whatever consists of several is put with the one that makes the others count last; and `replace` puts one only where

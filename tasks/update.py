@@ -1,4 +1,4 @@
-"""Changes of what is live: made by whoever has the lock of a registry, and by nobody else. Pure but for the disk.
+"""Changes of what is live: made by whoever has the lock of a registry, and by nobody else.
 
 A friend of `tasks.registry`, whose pointer it alone replaces.
 """

@@ -1,4 +1,4 @@
-"""The files of a version: their hashes, and what is wrong with them. Pure but for the disk."""
+"""The files of a version: their hashes, and what is wrong with them."""
 
 import os
 import shutil

@@ -1,9 +1,11 @@
 """The shape of the code: who may import whom, and what importing costs."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,12 @@ from schemas.workspace import CHECKOUT, STEPS
 OURS = ("schemas", "tasks", "flows")
 ROOMS = ("retrieval", *STEPS, "study")  # each knows itself and those before it
 HEAVY = ("torch", "transformers", "prefect", "great_expectations", "pandas", "pyarrow", "scipy", "jieba", "matplotlib")
+#: What a module that calls itself pure may not import, and the functions it may not call.
+INPUT_AND_OUTPUT = (
+    *("os", "io", "pathlib", "shutil", "tempfile", "subprocess", "socket", "urllib", "logging", "fsspec", "openpyxl"),
+    *("pyarrow.parquet", "pyarrow.csv", "pyarrow.json", "pyarrow.dataset", "pyarrow.fs", "safetensors", "importlib"),
+)
+READS_OR_WRITES = {"open", "print", "input", "np.load", "np.save", "np.memmap", "load_npz", "save_npz"}
 FILES = sorted(file for package in OURS for file in (CHECKOUT / package).rglob("*.py"))
 
 
@@ -21,14 +29,28 @@ def name_of(file: Path) -> str:
     return ".".join(file.relative_to(CHECKOUT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports_of(file: Path) -> Iterator[str]:
-    """Yield the dotted name of everything a file imports, at its top or inside its functions."""
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+def imports_of(file: Path, for_types: bool = True) -> Iterator[str]:
+    """Yield the dotted name of everything a file imports, at its top or inside its functions, or for types alone."""
+    for node in walk(ast.parse(file.read_text("utf-8")), for_types):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def walk(tree: ast.AST, for_types: bool) -> Iterator[ast.AST]:
+    """Yield all nodes of a tree; without `for_types`, none of a block that only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if for_types or not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from walk(node, for_types)
+
+
+def strings_of(file: Path) -> set[str]:
+    """Return every string of a file that is no part of an f-string."""
+    nodes = ast.walk(ast.parse(file.read_text("utf-8")))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def room_of(name: str) -> str | None:
@@ -37,8 +59,8 @@ def room_of(name: str) -> str | None:
     return parts[1] if parts[0] == "tasks" and len(parts) > 1 and parts[1] in ROOMS else None
 
 
-def is_door(name: str) -> bool:
-    """Say whether a module is the door of a room, tasks/<room>/task.py."""
+def is_task(name: str) -> bool:
+    """Say whether a module is the Prefect task of a room, tasks/<room>/task.py."""
     return room_of(name) is not None and name.split(".")[2:3] == ["task"]
 
 
@@ -50,14 +72,63 @@ def test_imports_follow_the_corridor(file):
     for used in imports_of(file):
         package = used.split(".")[0]
         if package not in OURS:
-            assert package != "prefect" or name.startswith("flows.") or is_door(name), f"{name} imports {used}"
+            assert package != "prefect" or name.startswith("flows.") or is_task(name), f"{name} imports {used}"
             continue
         assert OURS.index(package) <= OURS.index(name.split(".")[0]), f"{name} imports {used}: that leads back"
-        assert not is_door(used) or name.startswith("flows."), f"{name} imports the door {used}"
+        assert not is_task(used) or name.startswith("flows."), f"{name} imports the task {used}"
         if (used_room := room_of(used)) is not None:
             assert name.startswith("flows.") or room is not None, f"{name} is shared by all rooms, but imports {used}"
             if room:
                 assert ROOMS.index(used_room) <= ROOMS.index(room), f"{name} imports the later room {used}"
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Imports inside functions count, too; those that only a type checker reads run nothing."""
+    modules = {name_of(file) for file in FILES}
+
+    def module_of(used: str) -> str | None:
+        return used if used in modules else module_of(used.rpartition(".")[0]) if "." in used else None
+
+    graph = {
+        name_of(file): {module for used in imports_of(file, for_types=False) if (module := module_of(used))}
+        - {name_of(file)}
+        for file in FILES
+    }
+
+    assert sum(map(len, graph.values())) > len(modules), "else nothing was found to import"
+    assert list(TopologicalSorter(graph).static_order())
+
+
+def test_a_file_that_steps_hand_over_is_named_once():
+    """By its property in schemas.outputs. A rename there breaks the type checker; one of a string breaks a night."""
+    outputs = CHECKOUT / "schemas" / "outputs.py"
+    names = {text for text in strings_of(outputs) if Path(text).suffix in {".parquet", ".json"} and "*" not in text}
+    found = {
+        f"{name_of(file)}: {text}"
+        for file in FILES
+        if file != outputs and room_of(name_of(file)) != "retrieval"  # files of a model, some of the same name
+        for text in strings_of(file) & names
+    }
+
+    assert len(names) > 15
+    assert not found
+
+
+def is_called_pure(file: Path) -> bool:
+    """Say whether a module's docstring promises that it reads and writes nothing."""
+    return re.search(r"\bPure\b", ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "") is not None
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if is_called_pure(file)], ids=name_of)
+def test_a_module_that_calls_itself_pure_reads_and_writes_nothing(file):
+    """Neither files nor network, log nor terminal: values in, values out."""
+    nodes = list(ast.walk(ast.parse(file.read_text("utf-8"))))
+    called = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+
+    assert not [
+        used for used in imports_of(file) if f"{used}.".startswith(tuple(f"{name}." for name in INPUT_AND_OUTPUT))
+    ]
+    assert not called & READS_OR_WRITES
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

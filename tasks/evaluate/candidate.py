@@ -1,4 +1,4 @@
-"""From files to measurements: a candidate and its baselines on the same test rows, or of very many on some. Pure."""
+"""From files to measurements: a candidate and its baselines on the same test rows, or of very many on some."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from schemas.evaluation import Evaluation
 from schemas.manifest import write_atomically
+from schemas.outputs import EvaluateOutput, PrepareOutput
 from schemas.settings import CorpusSettings
 from schemas.tables import SUSPECTS
 from tasks.cluster import open_cluster
@@ -34,18 +35,18 @@ class Prepared:
 
     test: pa.Table
     classes: pa.Table
-    folder: Path
+    files: PrepareOutput
 
     @classmethod
     def read(cls, folder: Path) -> "Prepared":
         """Read test.parquet and classes.parquet."""
-        test, classes = (pq.read_table(folder / f"{name}.parquet") for name in ("test", "classes"))
-        return cls(test, classes, folder)
+        files = PrepareOutput(folder)
+        return cls(pq.read_table(files.test), pq.read_table(files.classes), files)
 
     @cached_property
     def train(self) -> pa.Table:
         """The training rows, of very many the first ones: they are shuffled. Read when they are asked for."""
-        return _read_first(self.folder / "train.parquet", TRAIN_ROWS)
+        return _read_first(self.files.train_parts(), TRAIN_ROWS)
 
     def test_rows(self) -> TestRows:
         """Return the held-out rows."""
@@ -97,13 +98,14 @@ def evaluate_files(
     )
     top = pa.array(ranked["model"].top.astype(np.int32).tolist(), type=pa.list_(pa.int32()))
     table = pa.table({"row_id": prepared.test["row_id"], "rank": ranked["model"].ranks, "top": top})
-    pq.write_table(table, folder / "ranked.parquet", compression="zstd")
+    out = EvaluateOutput(folder)
+    pq.write_table(table, out.ranked, compression="zstd")
     rows = pa.Table.from_pylist([suspect.model_dump() for suspect in suspects], SUSPECTS)
-    pq.write_table(rows, folder / "suspects.parquet", compression="zstd")
+    pq.write_table(rows, out.suspects, compression="zstd")
     if golden:
         answered = ask_golden(model, pq.read_table(golden), settings.publish.golden_top)
-        write_atomically(folder / "golden.json", answered.model_dump_json(indent=1).encode())
-    write_atomically(folder / "evaluation.json", evaluation.model_dump_json(indent=1).encode())
+        write_atomically(out.golden, answered.model_dump_json(indent=1).encode())
+    write_atomically(out.evaluation, evaluation.model_dump_json(indent=1).encode())
     return evaluation
 
 
@@ -120,22 +122,22 @@ def baseline_every(test_rows: int, rows: int, classes: int) -> int:
     return max(1, -(-test_rows * (min(rows, TRAIN_ROWS) + classes) // _BASELINE_CELLS))
 
 
-def tell_left_out(test_rows: int, rows: int, classes: int) -> list[str]:
-    """Return what of a large corpus was not looked at, as warnings."""
+def describe_left_out(test_rows: int, rows: int, classes: int) -> list[str]:
+    """Return warnings that name what of a large corpus was not looked at."""
     seen = {
         "baselines": min(rows, TRAIN_ROWS),
         "the search for mislabelled rows": suspect_rows(rows, classes),
     }
-    told = [f"{who} saw the first {few:,} of {rows:,} training rows" for who, few in seen.items() if few < rows]
+    warnings = [f"{who} saw the first {few:,} of {rows:,} training rows" for who, few in seen.items() if few < rows]
     if (every := baseline_every(test_rows, rows, classes)) > 1:
-        told.append(f"baselines ranked one of every {every:,} of the {test_rows:,} test rows")
-    return told
+        warnings.append(f"baselines ranked one of every {every:,} of the {test_rows:,} test rows")
+    return warnings
 
 
-def _read_first(folder: Path, most: int) -> pa.Table:
-    """Return the first rows of the files of a folder, `most` at most."""
+def _read_first(files: list[Path], most: int) -> pa.Table:
+    """Return the first rows of `files`, `most` at most."""
     parts, rows = [], 0
-    for file in sorted(folder.iterdir()):
+    for file in files:
         if rows < most:
             parts.append(pq.read_table(file).slice(0, most - rows))
             rows += len(parts[-1])
@@ -145,8 +147,8 @@ def _read_first(folder: Path, most: int) -> pa.Table:
 def _baselines(prepared: Prepared, settings: CorpusSettings) -> dict[str, Scorer]:
     """BM25 over words and tf-idf neighbour over features, from what prepare has already cut."""
     tokeniser = Tokeniser(settings.text)
-    known: list[str] = pq.read_table(prepared.folder / "words.parquet")["word"].to_pylist()
-    vocabulary = Vocabulary.from_table(pq.read_table(prepared.folder / "vocabulary.parquet"))
+    known: list[str] = pq.read_table(prepared.files.words)["word"].to_pylist()
+    vocabulary = Vocabulary.from_table(pq.read_table(prepared.files.vocabulary))
     n_classes = len(prepared.classes)
     owner = np.concatenate([prepared.train["class_id"].to_numpy(), np.arange(n_classes)])
 

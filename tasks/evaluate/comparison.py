@@ -1,4 +1,4 @@
-"""The candidate beside the live version, on the same test rows. Pure."""
+"""The candidate beside the live version, on the same test rows."""
 
 import logging
 from pathlib import Path
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from schemas.errors import StaleFile
 from schemas.evaluation import Comparison
 from schemas.manifest import write_atomically
+from schemas.outputs import EvaluateOutput, GoldenOutput, PrepareOutput
 from schemas.settings import CorpusSettings
-from schemas.workspace import Workspace
+from schemas.workspace import COMPARISON_FILE, Workspace
 from tasks.evaluate.candidate import Prepared
 from tasks.evaluate.golden import ask_golden
 from tasks.evaluate.measure import TestRows, rank_rows
@@ -24,7 +25,11 @@ _LOGGER = logging.getLogger("dssm.evaluate")
 
 
 def compare(
-    corpus: CorpusSettings, workspace: Workspace, registry: ModelRegistry, prepared: Path, evaluated: Path
+    corpus: CorpusSettings,
+    workspace: Workspace,
+    registry: ModelRegistry,
+    prepared: PrepareOutput,
+    evaluated: EvaluateOutput,
 ) -> Comparison | None:
     """Return the comparison with what is live at this moment, and write comparison.json; None: nothing can be compared.
 
@@ -34,10 +39,10 @@ def compare(
         corpus: the settings.
         workspace: of this run.
         registry: of the corpus.
-        prepared: folder of prepare.
-        evaluated: folder of evaluate.
+        prepared: of the run.
+        evaluated: of the run.
     """
-    file = workspace.root / "comparison.json"
+    file = workspace.root / COMPARISON_FILE
     file.unlink(missing_ok=True)  # of a version that was live a moment ago
     if (live := registry.live().version) is None:
         return None
@@ -47,8 +52,8 @@ def compare(
     except StaleFile as error:
         _LOGGER.warning("live version %s cannot be read and is not compared: %s", live, error)
         return None
-    comparison = compare_with_live(prepared, evaluated / "ranked.parquet", model, folder, corpus)
-    if (asked := workspace.step("golden") / "golden.parquet").exists():
+    comparison = compare_with_live(prepared.folder, evaluated.ranked, model, folder, corpus)
+    if (asked := GoldenOutput.of(workspace).queries).exists():
         golden = ask_golden(model, pq.read_table(asked), corpus.publish.golden_top)
         comparison = comparison.model_copy(update={"golden": golden})
     write_atomically(file, comparison.model_dump_json(indent=1).encode())

@@ -1,4 +1,4 @@
-"""The test rows that the candidate gets wrong, worst first. Pure."""
+"""The test rows that the candidate gets wrong, worst first."""
 
 from pathlib import Path
 
@@ -7,26 +7,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from schemas.outputs import PrepareOutput
 from schemas.tables import FAILING
 
 
-def find_failing(prepared: Path, ranked: Path, asked: Path) -> pa.Table:
+def find_failing(prepared: PrepareOutput, ranked: Path, asked: Path) -> pa.Table:
     """Return the test rows whose standard question does not come first: FAILING, the furthest behind first.
 
     Rows whose standard question the corpus does not have come last: no model can find it.
 
     Args:
-        prepared: folder of prepare.
+        prepared: what prepare left.
         ranked: ranked.parquet of evaluate.
         asked: file of ingest that the test rows stand in.
     """
-    test = pq.read_table(prepared / "test.parquet", columns=["row_id", "query", "standard_question"])
+    test = pq.read_table(prepared.test, columns=["row_id", "query", "standard_question"])
     places = pq.read_table(ranked)
     rank = places["rank"].to_numpy()
     wrong = np.flatnonzero(rank != 0)
     worst = pa.array(wrong[np.argsort(-rank[wrong], kind="stable")])
     test, places = test.take(worst), places.take(worst)
-    texts = pq.read_table(prepared / "classes.parquet", columns=["standard_question"])["standard_question"]
+    texts = pq.read_table(prepared.classes, columns=["standard_question"])["standard_question"]
     first = texts.take(pc.list_element(places["top"], 0))
     found = places["rank"].to_numpy()
     where = _find_places(asked, test["row_id"])

@@ -1,4 +1,4 @@
-"""Hard negatives: the wrong standard questions that an earlier version ranks highest. Pure.
+"""Hard negatives: the wrong standard questions that an earlier version ranks highest.
 
 Xiong et al. 2021, "Approximate Nearest Neighbor Negative Contrastive Learning for Dense Text Retrieval",
 section 4: such negatives, of an earlier model, keep a gradient where random ones have long lost theirs.
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import SettingsError
+from schemas.outputs import IngestOutput
 from schemas.tables import MINED
 from tasks.registry import ModelRegistry
 from tasks.retrieval.ranking import ranking
@@ -53,7 +54,7 @@ def mine_negatives(version: Path, ingested: Path, file: Path) -> int:
     model = Model(version)
     with pq.ParquetWriter(file, MINED, compression="zstd") as writer:
         rows = 0
-        questions = pq.ParquetFile(ingested / "questions.parquet", pre_buffer=False)  # it would keep all that was read
+        questions = pq.ParquetFile(IngestOutput(ingested).questions, pre_buffer=False)  # it would keep all it read
         for batch in questions.iter_batches(_BLOCK):
             ranked = ranking(model.scores(batch["query"].to_pylist()), _DEPTH + 1)
             found = [

@@ -1,4 +1,4 @@
-"""The plots of the report and of the Prefect UI, as SVG. Pure, and equal inputs give equal bytes.
+"""The plots of the report and of the Prefect UI, as SVG. Equal inputs give equal bytes.
 
 Text stays text, the background is transparent and every colour is a middle tone, so that a plot can be read on
 white, on black and on paper, and so that the report may restyle it.

@@ -1,4 +1,4 @@
-"""report.html: everything about one candidate on one page that needs no network. Pure.
+"""report.html: everything about one candidate on one page that needs no network.
 
 The words stand in the catalogue, numbers are decided here, the looks in report.html.j2. All text of the corpus is
 escaped by the template engine, and the page forbids itself scripts and addresses (Content-Security-Policy).

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from schemas.outputs import PrepareOutput
 from tasks.retrieval.hashing import text_keys
 from tasks.retrieval.normalise import normalise_all
 
@@ -23,7 +24,7 @@ TRAINED_ON = "trained_on.parquet"
 def list_trained_on(prepared: Path) -> bytes:
     """Return the file that goes beside a version: the keys of the queries in train.parquet of `prepared`."""
     keys = [np.zeros(0, np.int64)]
-    for part in sorted((prepared / "train.parquet").iterdir()):
+    for part in PrepareOutput(prepared).train_parts():
         keys += [_keys(batch["query"].to_pylist()) for batch in pq.ParquetFile(part).iter_batches(columns=["query"])]
     file = BytesIO()
     table = pa.table({"query_key": np.unique(np.concatenate(keys))})

@@ -1,4 +1,4 @@
-"""Lists for people to work through, as CSV and XLSX. Pure but for the files.
+"""Lists for people to work through, as CSV and XLSX.
 
 A cell is text, whatever it begins with: opened in Excel, a customer's `=HYPERLINK(…)` must not become a formula
 (OWASP, CSV Injection).

@@ -1,9 +1,8 @@
-"""The door of evaluate: measure the candidate beside baselines and the live version.
+"""The Prefect tasks of evaluate: measure the candidate beside baselines and the live version.
 
-Also mines hard negatives with an earlier version, which prepare, before it in the corridor, cannot load itself.
+A second one mines hard negatives with an earlier version: prepare comes before evaluate and cannot load a model.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +12,28 @@ from prefect.logging import get_run_logger
 
 from schemas.evaluation import Comparison, Evaluation
 from schemas.manifest import hash_file
+from schemas.outputs import EvaluateOutput, GoldenOutput, IngestOutput, MineOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.workspace import Workspace, artifact_key
-from tasks.evaluate.candidate import evaluate_files, tell_left_out
+from tasks.evaluate.candidate import describe_left_out, evaluate_files
 from tasks.evaluate.comparison import compare
 from tasks.evaluate.mining import find_version, mine_negatives
 from tasks.evaluate.plots import plot_loss, to_data_uri
 from tasks.evaluate.report import summarise
 from tasks.registry import ModelRegistry
-from tasks.steps import Made, StepRun, run_step
+from tasks.steps import StepNotes, StepRun, run_step
 
 
 @task(task_run_name="evaluate-{corpus.name}")
 def evaluate(
-    corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun], golden: StepRun | None = None
-) -> StepRun:
+    corpus: CorpusSettings,
+    workspace: Workspace,
+    prepared: StepRun[PrepareOutput],
+    trained: StepRun[TrainOutput],
+    golden: StepRun[GoldenOutput] | None = None,
+) -> StepRun[EvaluateOutput]:
     """Write evaluation.json and golden.json (re-used where nothing changed), and comparison.json of this run."""
-    prepared, trained = steps["prepare"], steps["train"]
     inputs: dict[str, Any] = {
         "prepared": prepared.manifest.key,
         "trained": trained.manifest.key,
@@ -38,37 +41,36 @@ def evaluate(
     }
     if golden:
         inputs |= {"golden": golden.manifest.key, "golden_top": corpus.publish.golden_top}
-    asked = golden.folder / "golden.parquet" if golden else None
+    asked = golden.output.queries if golden else None
 
-    def make(folder: Path, _: Path) -> Made:
-        evaluate_files(prepared.folder, trained.folder / "candidate", folder, corpus, asked)
-        facts = prepared.manifest.facts
-        return Made({}, tell_left_out(facts["test_rows"], facts["rows"], facts["classes"]))
+    def make(out: EvaluateOutput, _: Path) -> StepNotes:
+        evaluate_files(prepared.output.folder, trained.output.candidate, out.folder, corpus, asked)
+        facts = prepared.output.read_facts()
+        return StepNotes(warnings=describe_left_out(facts.test_rows, facts.rows, facts.classes))
 
-    step = run_step(workspace, "evaluate", inputs, make)
-    evaluation = Evaluation.model_validate_json((step.folder / "evaluation.json").read_bytes())
+    step = run_step(workspace, EvaluateOutput, inputs, make)
+    evaluation = step.output.read_evaluation()
     registry = ModelRegistry.of(corpus.name, workspace.home)
-    comparison = compare(corpus, workspace, registry, prepared.folder, step.folder)
-    training = TrainingReport.model_validate_json((trained.folder / "training.json").read_bytes())
-    _show(corpus, evaluation, training, comparison)
+    comparison = compare(corpus, workspace, registry, prepared.output, step.output)
+    _show(corpus, evaluation, trained.output.read_report(), comparison)
     get_run_logger().info("%s: %s", corpus.name, summarise(evaluation, corpus.language))
     return step
 
 
 @task(task_run_name="mine-{corpus.name}")
-def mine(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) -> StepRun:
+def mine(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]) -> StepRun[MineOutput]:
     """Write what the version of `negatives.mined_from` ranks highest but wrong, for prepare to draw from."""
     registry = ModelRegistry.of(corpus.name, workspace.home)
     version = find_version(registry, str(corpus.negatives.mined_from))
     inputs = {"ingested": ingested.manifest.key, "version": hash_file(version / "manifest.json")}
 
-    def make(folder: Path, _: Path) -> Made:
-        return Made({"rows": mine_negatives(version, ingested.folder, folder / "mined.parquet")}, [])
+    def make(out: MineOutput, _: Path) -> StepNotes:
+        mine_negatives(version, ingested.output.folder, out.mined)
+        return StepNotes()
 
-    step = run_step(workspace, "mine", inputs, make)
-    get_run_logger().info(
-        "%s: hard negatives of %d rows from version %s", corpus.name, step.manifest.facts["rows"], version.name
-    )
+    step = run_step(workspace, MineOutput, inputs, make)
+    rows = ingested.output.read_facts().rows
+    get_run_logger().info("%s: hard negatives of %d rows from version %s", corpus.name, rows, version.name)
     return step
 
 

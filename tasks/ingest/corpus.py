@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from schemas.errors import CorpusRejected, SourceError
 from schemas.ingest import IngestFacts, SourceFile
+from schemas.outputs import IngestOutput
 from schemas.settings import Source
 from schemas.tables import PAYLOAD, QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.ingest.addresses import find_files, find_training_files, fingerprint
@@ -124,13 +125,13 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
     test_files = find_files(source.test_path, base, "source.test_path") if source.test_path else []
     listed = _read_list(source, base)
     train, test = _Tally("train"), _Tally("test")
-    with _ParquetSink(folder / "quarantine.parquet", QUARANTINE) as quarantine:
+    with _ParquetSink(IngestOutput(folder).quarantine, QUARANTINE) as quarantine:
         report = _Counter(progress)
         read = partial(_read_role, source=source, seed=seed, quarantine=quarantine, report=report)
-        with _ParquetSink(folder / "questions.parquet", QUESTIONS) as questions:
+        with _ParquetSink(IngestOutput(folder).questions, QUESTIONS) as questions:
             read(train, train_files, questions)
         if test_files:
-            with _ParquetSink(folder / "test.parquet", QUESTIONS) as questions:
+            with _ParquetSink(IngestOutput(folder).test, QUESTIONS) as questions:
                 read(test, test_files, questions)
     ids = listed.ids if listed else {}
     unlisted = {text: rows for text, rows in train.class_rows.items() if text not in ids} if listed else {}
@@ -138,8 +139,8 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
         _refuse_clash(unlisted, ids, str(source.questions_path))
         warnings.append(_describe_unlisted(unlisted, str(source.questions_path)))
     class_rows = train.class_rows | dict.fromkeys(train.waiting, 0)
-    classes = _write_standard_questions(folder / "standard_questions.parquet", class_rows, ids)
-    _write_payload(folder / "payload.parquet", train.payload, {*class_rows, *ids})
+    classes = _write_standard_questions(IngestOutput(folder).standard_questions, class_rows, ids)
+    _write_payload(IngestOutput(folder).payload, train.payload, {*class_rows, *ids})
     warnings += [*_describe_null_words(train.class_rows), *_describe_without_query(train.waiting)]
     for tally in (train, test):
         if tally.quarantined:

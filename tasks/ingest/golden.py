@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import SourceError
+from schemas.outputs import GoldenOutput, IngestOutput
 from schemas.settings import Source
 from schemas.tables import GOLDEN
 from tasks.ingest.addresses import find_files
@@ -94,9 +95,9 @@ def write_golden(files: list[InputFile], source: Source, ingested: Path, folder:
         ingested: folder of ingest.
         folder: where to.
     """
-    known = pq.read_table(ingested / "standard_questions.parquet", columns=["standard_question"])
+    known = pq.read_table(IngestOutput(ingested).standard_questions, columns=["standard_question"])
     table = read_golden(files, source, known["standard_question"].to_pylist())
-    pq.write_table(table, folder / "golden.parquet", compression="zstd")
+    pq.write_table(table, GoldenOutput(folder).queries, compression="zstd")
     return len(table)
 
 

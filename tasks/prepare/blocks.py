@@ -1,9 +1,9 @@
-"""A block of rows, cut into words and features, on disk until the vocabulary is known. Pure but for files.
+"""A block of rows, cut into words and features. It lies on disk until the vocabulary is known.
 
-A block numbers its features itself, in the order in which it meets them. `BLOCK.rows.arrow` holds its rows sorted by
-the key of the shuffle, so that what belongs to a part of train.parquet stands together and is read without the rest;
-`BLOCK.features.arrow` and `BLOCK.words.arrow` say what the numbers mean and in how many texts each stands; once the
-vocabulary is chosen, `BLOCK.features.npy` and `BLOCK.words.npy` translate them into its own.
+A block numbers its features itself, in the order in which it meets them. `BLOCK.rows.arrow` holds its rows, sorted by
+the key of the shuffle: the rows of one part of train.parquet stand together and are read without the rest.
+`BLOCK.features.arrow` and `BLOCK.words.arrow` say what the numbers mean and in how many texts each stands. Once the
+vocabulary is chosen, `BLOCK.features.npy` and `BLOCK.words.npy` translate them into its numbers.
 """
 
 import os
@@ -44,7 +44,7 @@ _NUMBERED = pa.schema([("text", pa.string()), ("key", pa.uint64()), ("texts", pa
 
 @dataclass(frozen=True)
 class Block:
-    """Some rows of a file of ingest, and what the split said of them."""
+    """Some rows of a file of ingest, and their side of the split."""
 
     name: Path  # of the block's files, without suffix
     file: Path  # of ingest
@@ -60,7 +60,7 @@ class Block:
 
 
 class _Numbered(NamedTuple):
-    """Features, or words, of some texts as numbers of the distinct ones."""
+    """The features, or the words, of some texts, each as the number of a distinct one."""
 
     texts: list[str]  # distinct, in the order of their numbers
     codes: NDArray[np.uint64]  # theirs
@@ -69,7 +69,7 @@ class _Numbered(NamedTuple):
 
 
 def cut_block(block: Block) -> None:
-    """Write the files of a block; one that an interrupted run has left is complete."""
+    """Write the files of a block, unless an interrupted run has left them: they are complete."""
     rows_file = block.name.with_suffix(".rows.arrow")
     if rows_file.exists():
         return
@@ -97,7 +97,7 @@ def cut_block(block: Block) -> None:
 
 
 def number_block(name: Path, kind: str, vocabulary: Path, unknown: int) -> None:
-    """Write what number each feature, or word, of a block has in the vocabulary: a table written by `save_numbers`."""
+    """Write the number in the vocabulary of each feature, or word, of a block. `save_numbers` wrote the vocabulary."""
     with np.load(vocabulary) as known:
         keys, numbers = known["keys"], known["numbers"]
     mine = read_numbered(name, kind)["key"].to_numpy()
@@ -121,7 +121,7 @@ def read_numbered(name: Path, kind: str) -> pa.RecordBatch:
 
 
 def look_up(names: list[Path], kind: str, keys: NDArray[np.uint64]) -> list[str]:
-    """Return the texts of some keys, increasing, that stand in some of the blocks."""
+    """Return the texts that belong to some keys. The keys increase, and each stands in one of the blocks."""
     texts = np.empty(len(keys), dtype=object)
     missing = np.ones(len(keys), dtype=bool)
     for name in names:
@@ -139,7 +139,7 @@ def look_up(names: list[Path], kind: str, keys: NDArray[np.uint64]) -> list[str]
 def read_part(names: list[Path], low: int, high: int | None) -> pa.Table:
     """Return the rows of all blocks with `low` <= key < `high`, in order, their features and words as numbered.
 
-    Of words an unknown one has number 0; unknown features are left out.
+    An unknown word has number 0; unknown features are left out.
     """
     parts = [part for name in names if len(part := _slice(name, low, high))]
     table = pa.Table.from_batches(parts, _ROWS).combine_chunks()
@@ -147,7 +147,7 @@ def read_part(names: list[Path], low: int, high: int | None) -> pa.Table:
 
 
 def _slice(name: Path, low: int, high: int | None) -> pa.RecordBatch:
-    # Mapped: of each block only what is asked for is read. And copied: the pages of all blocks would stay in memory.
+    # Mapped, so that only these rows of a block are read. Copied, since the pages of all blocks would stay in memory.
     batch = pa.ipc.open_file(pa.memory_map(str(name.with_suffix(".rows.arrow")))).get_batch(0)
     keys = batch["key"].to_numpy()
     start = int(np.searchsorted(keys, np.uint64(low)))
@@ -181,7 +181,7 @@ def read_span(file: Path, columns: list[str], span: tuple[int, int]) -> pa.Table
 
 
 def _cut(texts: list[str], text: Text) -> Iterator[tuple[_Numbered, pa.ListArray]]:
-    """Yield, for features and for words, the distinct ones, and each text's as numbers of these."""
+    """Yield the distinct features, and each text's as their numbers; then the same of words."""
     tokeniser = Tokeniser(text)
     found: tuple[list[_Numbered], list[_Numbered]] = ([], [])
     for piece in pieces(texts):
@@ -233,11 +233,11 @@ def _take(texts: list[str], places: NDArray[np.integer]) -> list[str]:
 
 
 def _count_texts(lists: pa.ListArray, counted: NDArray[np.bool_], size: int) -> NDArray[np.int32]:
-    """Return (size,) in how many of the texts that are `counted` each number stands."""
+    """Return (size,) the number of `counted` texts in which each number stands."""
     owner = np.repeat(np.arange(len(lists)), lists.value_lengths().to_numpy())
     flat = lists.flatten().to_numpy()
     keep = counted[owner]
-    # Sorted, not np.unique, which hashes since numpy 2.3: on these in eleven times as long.
+    # Not np.unique: it hashes since numpy 2.3, which takes eleven times as long here.
     cells = np.sort(owner[keep] * max(1, size) + flat[keep])
     new = np.ones(len(cells), dtype=bool)
     new[1:] = cells[1:] != cells[:-1]

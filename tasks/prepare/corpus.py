@@ -1,10 +1,10 @@
 """From a validated corpus to shuffled, negative-sampled Parquet, in bounded memory: files in, files and facts out.
 
-The rows go through in three steps, each a number of jobs that any engine may run:
+There are three steps, each a number of jobs that any engine may run:
 cut      blocks of rows into words and features, numbered block by block (tasks.prepare.blocks)
 number   the blocks' features by the vocabulary, which is chosen when all blocks are counted
 write    parts of the shuffled rows, with their negatives (tasks.prepare.parts)
-What this module itself holds is some 40 bytes a row: its class, the key of its query, and which side it is on.
+This module holds some 40 bytes a row: its class, the key of its query, and its side of the split.
 """
 
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import save_npz
 
+from schemas.outputs import IngestOutput, PrepareOutput
 from schemas.prepared import PreparedFacts
 from schemas.settings import CorpusSettings
 from schemas.tables import CLASSES, TEST, WORDS
@@ -42,7 +43,7 @@ _MANY_ROWS = 20_000  # below, starting processes costs more than it saves
 
 @dataclass(frozen=True)
 class _Index:
-    """What is held of every row of ingest, in source order."""
+    """What is kept in memory of every row of ingest, in source order."""
 
     labels: NDArray[np.int32]  # class
     keys: NDArray[np.uint64]  # of the normalised query
@@ -78,35 +79,35 @@ def prepare_corpus(
         settings: of the corpus; text, split, negatives and seed are read.
         processes: that share the work; the bytes do not depend on it.
         mined: file of `mine_negatives`, where the settings want mined negatives.
-        scratch: folder for what is cut; what an interrupted run with the same inputs left there is taken up.
-        engine: where the jobs run, if not in processes here; it must see the same folders.
+        scratch: folder for the blocks; those that an interrupted run with the same inputs left there are used.
+        engine: where the jobs run; it must see the same folders. None: in processes here.
     """
     if scratch is None:
         with TemporaryDirectory(dir=folder.parent, prefix=".cut-") as made:
             return prepare_corpus(ingested, folder, settings, processes, mined, scratch=Path(made), engine=engine)
     scratch.mkdir(exist_ok=True)
-    standard = pq.read_table(ingested / "standard_questions.parquet")
-    index = _index(ingested, standard, settings)
-    tested = _write_test(ingested, folder / "test.parquet", standard, index)
+    files, out = IngestOutput(ingested), PrepareOutput(folder)
+    standard = pq.read_table(files.standard_questions)
+    index = _index(files, standard, settings)
+    tested = _write_test(files, out.test, standard, index)
     small = len(index.labels) <= _MANY_ROWS
     with (engine or partial(open_local, 1 if small else processes))() as run:
         size = BLOCK_ROWS if small else max(_SMALL_BLOCK_ROWS, min(BLOCK_ROWS, len(index.labels) // (4 * processes)))
-        blocks, class_blocks, total = _cut(run, ingested, standard, index, mined, scratch, size, settings)
+        blocks, class_blocks, total = _cut(run, files, standard, index, mined, scratch, size, settings)
         vocabulary, words = _number(run, blocks + class_blocks, total, scratch, settings)
-        pq_write = {"vocabulary": vocabulary.to_table(), "words": words}
-        for name, table in pq_write.items():
-            write_table(folder / f"{name}.parquet", table)
+        write_table(out.vocabulary, vocabulary.to_table())
+        write_table(out.words, words)
         duplicates = near_duplicates(standard["standard_norm"].to_pylist(), settings.negatives.near_duplicate)
         classes = _classes_table(standard, index, class_blocks, vocabulary, duplicates)
-        write_table(folder / "classes.parquet", classes)
+        write_table(out.classes, classes)
         np.save(scratch / "weights.npy", vocabulary.weights)
         save_npz(scratch / "forbidden.npz", forbidden_classes(duplicates))
-        _write_parts(run, index, blocks, folder, scratch, settings)
+        _write_parts(run, index, blocks, out, scratch, settings)
     return _facts(settings, index, tested, len(vocabulary.features), len(words) - 1)
 
 
-def _index(ingested: Path, standard: pa.Table, settings: CorpusSettings) -> _Index:
-    file = pq.ParquetFile(ingested / "questions.parquet", pre_buffer=False)  # its buffer would keep all that was read
+def _index(ingested: IngestOutput, standard: pa.Table, settings: CorpusSettings) -> _Index:
+    file = pq.ParquetFile(ingested.questions, pre_buffer=False)  # a buffer would keep every row that was read
     rows = file.metadata.num_rows
     labels, queries = np.empty(rows, np.int32), np.empty(rows, np.uint64)
     start = 0
@@ -115,7 +116,7 @@ def _index(ingested: Path, standard: pa.Table, settings: CorpusSettings) -> _Ind
         labels[here], queries[here] = _labels(batch, standard), text_keys(batch["query_norm"].to_pylist())
         start += len(batch)
     split, test = settings.split, np.zeros(rows, dtype=bool)
-    if not (ingested / "test.parquet").exists():
+    if not ingested.test.exists():
         share = min(split.test_share, split.max_test_rows / max(1, rows))
         test = hold_out(queries, labels, share, settings.seed, "test")
     train = ~test
@@ -134,12 +135,11 @@ def _labels(questions: pa.RecordBatch, standard: pa.Table) -> NDArray[np.int32]:
     return labels
 
 
-def _write_test(ingested: Path, file: Path, standard: pa.Table, index: _Index) -> _Tested:
+def _write_test(ingested: IngestOutput, file: Path, standard: pa.Table, index: _Index) -> _Tested:
     """Write the held-out rows in source order: those of the official test file, or of the split."""
-    official = ingested / "test.parquet"
-    known = np.sort(index.keys) if official.exists() else None
-    origin = official if known is not None else ingested / "questions.parquet"
-    source = pq.ParquetFile(origin, pre_buffer=False)  # its buffer would keep all that was read
+    known = np.sort(index.keys) if ingested.test.exists() else None
+    origin = ingested.test if known is not None else ingested.questions
+    source = pq.ParquetFile(origin, pre_buffer=False)  # a buffer would keep every row that was read
     tested, start = _Tested(np.zeros(len(standard), dtype=bool)), 0
     names = ["row_id", "query", "query_norm", "standard_question", "line"]
     with pq.ParquetWriter(file, TEST, compression="zstd") as writer:
@@ -169,7 +169,7 @@ def _is_among(wanted: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[
 
 def _cut(
     run: Engine,
-    ingested: Path,
+    ingested: IngestOutput,
     standard: pa.Table,
     index: _Index,
     mined: Path | None,
@@ -185,7 +185,7 @@ def _cut(
     first_of_rows = np.zeros(len(index.labels), dtype=bool)
     first_of_rows[train] = first[: len(train)]
     first_of_classes = first[len(train) :]
-    rows_file, classes_file = (ingested / f"{name}.parquet" for name in ("questions", "standard_questions"))
+    rows_file, classes_file = ingested.questions, ingested.standard_questions
     names: list[Path] = []
     class_names: list[Path] = []
 
@@ -237,7 +237,7 @@ def _cut(
 def _number(
     run: Engine, names: list[Path], total: int, scratch: Path, settings: CorpusSettings
 ) -> tuple[Vocabulary, pa.Table]:
-    """Choose features and words, tell the blocks their numbers, and return vocabulary and WORDS."""
+    """Choose features and words, write their numbers for the blocks, and return vocabulary and WORDS."""
     chosen: dict[str, tuple[list[str], NDArray[np.int64]]] = {}
     for kind, least in (("features", settings.text.min_texts), ("words", 1)):
         tally = Tally()
@@ -278,17 +278,17 @@ def _classes_table(
 
 
 def _write_parts(
-    run: Engine, index: _Index, names: list[Path], folder: Path, scratch: Path, settings: CorpusSettings
+    run: Engine, index: _Index, names: list[Path], out: PrepareOutput, scratch: Path, settings: CorpusSettings
 ) -> None:
-    (folder / "train.parquet").mkdir()
+    out.train.mkdir()
     for epoch in range(settings.negatives.epochs_drawn):
-        (folder / "negatives" / f"epoch-{epoch:03d}.parquet").mkdir(parents=True)
+        out.negatives(epoch).mkdir(parents=True)
     rows = int((~index.test).sum())
     count = max(1, -(-rows // ROWS))
     keys_end = 1 << 64 if settings.split.shuffle else len(index.labels)
     bounds = [number * keys_end // count for number in range(count)]
     jobs = (
-        (Part(number, low, high, names, folder, scratch, settings),)
+        (Part(number, low, high, names, out, scratch, settings),)
         for number, (low, high) in enumerate(zip(bounds, [*bounds[1:], None], strict=True))
     )
     for _ in run.run(write_part, jobs):

@@ -1,8 +1,8 @@
-"""In how many texts a feature stands, counted in bounded memory: 12 bytes a distinct feature, 40 at most. Pure.
+"""Counts of the texts in which each feature stands, in bounded memory: 12 bytes a distinct feature, 40 at most. Pure.
 
-Of a log of millions the distinct n-grams do not fit in memory as texts, and most of them are dropped. So their
-64-bit keys are counted (two of ten million features share one with a chance of 1 in 400,000, and are then counted
-together), and the texts of those that stay are looked up afterwards.
+The distinct n-grams of millions of texts do not fit in memory as text, and most of them are dropped. So their 64-bit
+keys are counted, and the texts of those that stay are looked up afterwards. Two of ten million features share a key
+with a chance of 1 in 400,000; they are then counted together.
 """
 
 from itertools import pairwise
@@ -33,9 +33,9 @@ class Tally:
             self._merge()
 
     def keep(self, least: int, most: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """Return keys, increasing, and counts of what was counted at least `least` times; where nothing was, of all.
+        """Return the keys that were counted at least `least` times, increasing, and their counts; all, if none was.
 
-        Of more than `most` the most frequent stay, among equals those of smaller keys.
+        At most `most` stay: the most frequent, and among equals those of smaller keys.
         """
         self._merge()
         if not any((counts >= least).any() for _, counts in self._shards):

@@ -1,7 +1,7 @@
 """Where the jobs of prepare run: here, in a pool of processes, or (tasks.cluster) on Ray.
 
-A job is a call of a module's function whose arguments say all it depends on; it leaves files and returns what is
-small. So it does not matter where it runs, nor in which order the jobs end, nor whether one runs twice.
+A job is a call of a module's function. It depends on its arguments alone, leaves files, and returns little. So it may
+run anywhere, in any order, and twice.
 """
 
 import os
@@ -41,7 +41,7 @@ class _Pool:
 
 @contextmanager
 def open_local(processes: int) -> Iterator[Engine]:
-    """Lend an engine of so many processes; of one: this process."""
+    """Lend an engine of so many processes. One process is this one."""
     if processes == 1:
         yield _Here()
         return
@@ -51,7 +51,7 @@ def open_local(processes: int) -> Iterator[Engine]:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is gone: a pool whose parent was killed waits for work for ever."""
+    """End this process when its parent is gone. A pool whose parent was killed would wait for work for ever."""
     parent = parent_process()
 
     def watch() -> None:

@@ -1,8 +1,8 @@
-"""Negatives: the wrong standard questions a row is trained against. Pure.
+"""Negatives: the wrong standard questions that a row is trained against. Pure.
 
-The article's first defect was a sampler that always took the first n; `first_n` is kept to show
-the harm. `random` draws uniformly from every class that is neither the row's own nor a
-near-duplicate of it, by a counter-based hash, so that any worker draws the same for a row.
+The article's first defect was a sampler that always took the first n; `first_n` shows the harm. `random` draws
+uniformly from every class that is neither the row's own nor a near-duplicate of it. The draw is a counter-based hash,
+so that every worker draws the same for a row.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from tasks.retrieval.hashing import keys
 
 
 def forbidden_classes(duplicates: Sequence[Sequence[int]]) -> csr_array:
-    """Return (K, K) which classes each class never opposes: itself and its near-duplicates, in increasing order.
+    """Return (K, K) the classes that each class never opposes: itself and its near-duplicates, in increasing order.
 
     Where nothing would be left to oppose, only the class itself is forbidden.
     """
@@ -28,7 +28,7 @@ def forbidden_classes(duplicates: Sequence[Sequence[int]]) -> csr_array:
 
 
 def is_forbidden(forbidden: csr_array, labels: NDArray[np.integer], others: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Return (rows, m) whether each of `others` (rows, m) must not oppose the row's own class of `labels` (rows,)."""
+    """Return a mask (rows, m) of those of `others` that must not oppose the class of their row in `labels` (rows,)."""
     classes = forbidden.shape[0]
     pairs = np.repeat(np.arange(classes), np.diff(forbidden.indptr)) * classes + forbidden.indices
     return np.isin(labels.astype(np.int64)[:, None] * classes + others, pairs)
@@ -50,7 +50,7 @@ def draw_negatives(
         labels: (rows,) the right class of each row.
         forbidden: (K, K) of `forbidden_classes`.
         per_row: negatives per row.
-        epoch: which draw, from 0.
+        epoch: number of the draw, from 0.
         seed: seed of the draw.
         sampler: "random": uniform with replacement over what is allowed; "first_n": the first allowed, always.
     """
@@ -73,7 +73,7 @@ def draw_negatives(
 
 
 def allowed_candidates(mined: NDArray[np.int64], labels: NDArray[np.int64], forbidden: csr_array) -> NDArray[np.int64]:
-    """Return (rows, depth) of `mined` what each row may oppose, in order, then -1.
+    """Return (rows, depth) the classes in `mined` that each row may oppose, in order, filled up with -1.
 
     Args:
         mined: (rows, depth) class ids, -1 for none.
@@ -102,7 +102,7 @@ def put_mined(
         candidates: (rows, depth) of `allowed_candidates`.
         row_ids: (rows,) ids that the draw is keyed on.
         count: at most per_row.
-        epoch: which draw, from 0.
+        epoch: number of the draw, from 0.
         seed: seed of the draw.
     """
     choices = (candidates >= 0).sum(axis=1)

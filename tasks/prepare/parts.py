@@ -1,7 +1,7 @@
-"""A part of the prepared rows, from the blocks to Parquet: shuffled, weighed, with its negatives. Pure but for files.
+"""A part of the prepared rows, from the blocks to Parquet: shuffled, weighted, with its negatives.
 
-Which rows a part holds depends on their number and the seed alone, never on the blocks or on who writes it: so its
-bytes are the same on any engine.
+The rows of a part depend on the number of rows and the seed alone, not on the blocks or on the machine that writes it.
+So its bytes are the same on every engine.
 """
 
 import os
@@ -15,14 +15,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import load_npz
 
+from schemas.outputs import PrepareOutput
 from schemas.settings import CorpusSettings
 from schemas.tables import TRAIN, negatives_schema
 from tasks.prepare.blocks import read_part
 from tasks.prepare.negatives import allowed_candidates, draw_negatives, put_mined
 from tasks.retrieval.vocabulary import tf_idf
 
-ROWS = 65_536  # of a part, about: so many hold some 300 MB while they are written
-_WEIGHED = 16_384  # rows weighed at a time
+ROWS = 65_536  # of a part, about; they take some 300 MB while they are written
+_WEIGHED = 16_384  # rows whose weights are computed at a time
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Part:
     low: int
     high: int | None  # None: to the end
     blocks: list[Path]
-    folder: Path  # of the prepared files
+    out: PrepareOutput
     scratch: Path  # holds weights.npy and forbidden.npz
     settings: CorpusSettings
 
@@ -46,7 +47,7 @@ def write_part(part: Part) -> None:
     features, values = (pa.chunked_array(column) for column in zip(*lists, strict=True))
     columns = [rows["row_id"], rows["class_id"], rows["query"], rows["validation"], features, values, rows["words"]]
     name = f"part-{part.number:05d}.parquet"
-    write_table(part.folder / "train.parquet" / name, pa.table(columns, schema=TRAIN))
+    write_table(part.out.train / name, pa.table(columns, schema=TRAIN))
     _write_negatives(part, rows, name)
 
 
@@ -60,10 +61,10 @@ def weigh(features: pa.ChunkedArray, weights: NDArray[np.float32]) -> tuple[pa.L
 
 
 def write_table(file: Path, table: pa.Table) -> None:
-    """Write Parquet: equal tables, equal bytes, whatever pieces they were put together from."""
+    """Write Parquet. Equal tables give equal bytes, however they were put together."""
     partial = file.with_name(f".{file.name}.{os.getpid()}")
-    # Fixed row groups and codec, and one chunk a column: where a chunk ends, a page would end, too. A part is one row
-    # group, by which training reads, also where chance gave it some rows more than ROWS.
+    # Row groups and codec are fixed, and each column is one chunk, since a page ends where a chunk ends. A part is one
+    # row group, which training reads as a whole, also where chance gave it some rows more than ROWS.
     pq.write_table(table.combine_chunks(), partial, compression="zstd", row_group_size=2 * ROWS)
     os.replace(partial, file)
 
@@ -81,7 +82,7 @@ def _write_negatives(part: Part, rows: pa.Table, name: str) -> None:
             drawn = put_mined(drawn, candidates, row_ids, settings.mined_per_row, epoch, seed)
         lists = pa.FixedSizeListArray.from_arrays(pa.array(drawn.ravel()), settings.per_row)
         table = pa.table([rows["row_id"], rows["class_id"], lists], schema=negatives_schema(settings.per_row))
-        write_table(part.folder / "negatives" / f"epoch-{epoch:03d}.parquet" / name, table)
+        write_table(part.out.negatives(epoch) / name, table)
 
 
 def _table(lists: pa.ListArray) -> NDArray[np.int64]:

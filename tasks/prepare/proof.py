@@ -1,4 +1,4 @@
-"""The proof that the prepared files keep their promises: statistics of the files, held against fixed bounds.
+"""The proof that the prepared files keep their promises: statistics of the files against fixed bounds.
 
 The statistics are recomputed from what lies on disk, not from what was in memory when it was written.
 """
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from schemas.errors import ProofBroken
+from schemas.outputs import IngestOutput, PrepareOutput
 from schemas.settings import CorpusSettings
 from tasks.prepare.negatives import forbidden_classes, is_forbidden
 from tasks.retrieval.hashing import text_keys
@@ -22,7 +23,7 @@ from tasks.retrieval.normalise import normalise_all
 from tasks.validate.expectations import Rule, check_profile
 from tasks.validate.ordering import order_z
 
-_Z = 6.0  # no false alarm in 2,000 honest shuffles; what it must find lies in the hundreds
+_Z = 6.0  # no false alarm in 2,000 good shuffles; a bad one lies in the hundreds
 _BATCH_ROWS = 65_536
 _COLUMNS = (["row_id", "class_id"], ["row_id", "negatives"])
 _DISTRIBUTION_Z = 8.0  # the chi-square approximation is loose where a class is drawn a few times only
@@ -34,7 +35,7 @@ def prove(ingested: Path, prepared: Path, settings: CorpusSettings) -> tuple[dic
     Raises:
         ProofBroken: an expectation is not met: a fault of this program.
     """
-    statistics = _statistics(ingested, prepared, settings)
+    statistics = _statistics(IngestOutput(ingested), PrepareOutput(prepared), settings)
     outcomes, suite = check_profile(statistics, _rules(settings), f"{settings.name}-prepared")
     broken = [outcome for outcome in outcomes if not outcome.success]
     if broken:
@@ -49,18 +50,21 @@ def prove(ingested: Path, prepared: Path, settings: CorpusSettings) -> tuple[dic
     return statistics, suite
 
 
-def _statistics(ingested: Path, prepared: Path, settings: CorpusSettings) -> dict[str, float | None]:
-    test = pq.ParquetFile(prepared / "test.parquet")
-    classes = pq.read_table(prepared / "classes.parquet", columns=["near_duplicates"])
+def _statistics(ingested: IngestOutput, prepared: PrepareOutput, settings: CorpusSettings) -> dict[str, float | None]:
+    test = pq.ParquetFile(prepared.test)
+    classes = pq.read_table(prepared.classes, columns=["near_duplicates"])
     official = settings.source.test_path is not None
-    source_rows = pq.read_metadata(ingested / "questions.parquet").num_rows
+    source_rows = pq.read_metadata(ingested.questions).num_rows
     tested = np.zeros(0, np.uint64)
     if not official:
         tested = np.unique(np.concatenate([tested, *(_keys(batch) for batch in _batches(test, "query"))]))
     seen = np.zeros(source_rows, dtype=np.uint8)
     labels, strange, in_both = [np.zeros(0, np.int32)], 0, 0
-    files = sorted((prepared / "train.parquet").iterdir())
-    for batch in (batch for file in files for batch in _batches(pq.ParquetFile(file), "row_id", "class_id", "query")):
+    for batch in (
+        batch
+        for file in prepared.train_parts()
+        for batch in _batches(pq.ParquetFile(file), "row_id", "class_id", "query")
+    ):
         row_ids = batch["row_id"].to_numpy()
         inside = row_ids[(row_ids >= 0) & (row_ids < source_rows)]
         strange += len(row_ids) - len(inside)
@@ -87,7 +91,7 @@ def _keys(batch: pa.RecordBatch) -> NDArray[np.uint64]:
 
 
 def _negatives_statistics(
-    prepared: Path, labels: NDArray[np.int32], forbidden: csr_array, settings: CorpusSettings
+    prepared: PrepareOutput, labels: NDArray[np.int32], forbidden: csr_array, settings: CorpusSettings
 ) -> dict[str, float | None]:
     classes = forbidden.shape[0]
     mined = settings.negatives.mined_per_row if settings.negatives.mined_from else 0  # the last ones: not uniform
@@ -95,9 +99,9 @@ def _negatives_statistics(
     drawn = np.zeros(classes, dtype=np.int64)
     counts: set[int] = set()
     misplaced = barred = 0
-    epochs = sorted((prepared / "negatives").glob("epoch-*.parquet"))
+    epochs = prepared.epochs()
     for epoch in epochs:
-        for train, negatives in _side_by_side(prepared / "train.parquet", epoch):
+        for train, negatives in _side_by_side(prepared.train, epoch):
             if train is None or negatives is None:
                 misplaced += len(train or negatives or ())
                 continue
@@ -121,7 +125,7 @@ def _negatives_statistics(
 
 
 def _side_by_side(train: Path, negatives: Path) -> Iterator[tuple[pa.RecordBatch | None, pa.RecordBatch | None]]:
-    """Yield the rows of both as equally long batches; None where one has rows that the other has not."""
+    """Yield the rows of both as batches of equal length; None where only the other has rows."""
     parts = sorted({file.name for folder in (train, negatives) for file in folder.iterdir()})
     for part in parts:
         sides = [pq.ParquetFile(folder / part) if (folder / part).exists() else None for folder in (train, negatives)]
@@ -145,7 +149,7 @@ def _side_by_side(train: Path, negatives: Path) -> Iterator[tuple[pa.RecordBatch
 def _distribution_z(
     drawn: NDArray[np.int64], labels: NDArray[np.integer], forbidden: csr_array, draws: int
 ) -> float | None:
-    """Return how far the drawn classes are from uniform over what each row may draw, as a normal z.
+    """Return how far the draws are from uniform over the classes that each row may draw, as a normal z.
 
     Chi-square over the classes, made normal by its cube root (Wilson and Hilferty 1931).
     """

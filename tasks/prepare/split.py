@@ -1,7 +1,7 @@
 """The leak-free stratified split. Pure.
 
-Rows with one normalised query stay together on one side, whatever their standard questions, so
-that no test query was seen in training; every class keeps a training row.
+Rows with the same normalised query stay on the same side, whatever their standard questions: no test query is seen in
+training. Every class keeps a training row.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tasks.retrieval.hashing import keys, uniform
 
-_CHUNK = 1 << 18  # queries decided on between two looks at the arrays: lists of all of them would not fit
+_CHUNK = 1 << 18  # queries in a list at a time: all of them would not fit
 
 
 def hold_out(
@@ -25,13 +25,13 @@ def hold_out(
     Args:
         queries: (rows,) key of each row's normalised query.
         classes: (rows,) class of each row, 0 .. K-1.
-        share: wanted share, of every class; what is left over by rounding is drawn too.
+        share: wanted share of every class; rows that rounding leaves over are drawn, too.
         seed: seed of the draw.
         purpose: keeps the test split and the validation cut independent.
         lend_single_rows: a class with one row may lend it (it is then known by its own text alone).
     """
     rows_of = np.bincount(classes)
-    # By a query of the class, not by its number: a new class, which shifts all numbers, leaves the others' split alone.
+    # Keyed on a query of the class, not on its number: a new class shifts all numbers, and must not change the split.
     first = np.full(len(rows_of), np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(first, classes, queries)
     rounding = uniform(keys(seed, f"{purpose}/rounding", first.view(np.int64)))
@@ -57,7 +57,7 @@ def hold_out(
 def _take(
     labels: NDArray[np.integer], sizes: NDArray[np.int64], queries: NDArray[np.int64], quota: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Return which runs are held out: query after query, as long as the quota of all its classes lasts.
+    """Return a mask of the runs that are held out: query after query, while the quotas of its classes last.
 
     Args:
         labels: (runs,) class.

@@ -1,4 +1,4 @@
-"""The door of prepare: split, shuffle, draw negatives, prove it."""
+"""The Prefect task of prepare: split, shuffle, draw negatives, prove the result."""
 
 import json
 from functools import partial
@@ -9,18 +9,23 @@ from prefect.logging import get_run_logger
 
 from schemas.errors import SettingsError
 from schemas.manifest import hash_file, write_atomically
+from schemas.outputs import IngestOutput, MineOutput, PrepareOutput, ValidateOutput
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
 from tasks.cluster import open_cluster
 from tasks.prepare.corpus import prepare_corpus
 from tasks.prepare.proof import prove
-from tasks.steps import Made, StepRun, run_step
+from tasks.steps import StepNotes, StepRun, run_step
 
 
 @task(task_run_name="prepare-{corpus.name}")
 def prepare(
-    corpus: CorpusSettings, workspace: Workspace, ingested: StepRun, validated: StepRun, mined: StepRun | None = None
-) -> StepRun:
+    corpus: CorpusSettings,
+    workspace: Workspace,
+    ingested: StepRun[IngestOutput],
+    validated: StepRun[ValidateOutput],
+    mined: StepRun[MineOutput] | None = None,
+) -> StepRun[PrepareOutput]:
     """Write train, test, classes, vocabulary and negatives of a corpus that passed validation.
 
     Raises:
@@ -30,41 +35,41 @@ def prepare(
         raise SettingsError("negatives.mined_from is for dssm run: here nothing is mined; leave it empty")
     inputs = {
         "ingested": ingested.manifest.key,
-        "outcome": validated.manifest.facts["outcome"],
+        "outcome": validated.output.read_verdict().outcome,
         **corpus.model_dump(include={"text", "split", "negatives", "seed", "name"}),
     }
     if mined:
         inputs["mined"] = mined.manifest.key
-    if corpus.text.user_dictionary and Path(corpus.text.user_dictionary).is_file():  # its words, not its name alone
+    if corpus.text.user_dictionary and Path(corpus.text.user_dictionary).is_file():  # its content, not only its name
         inputs["dictionary"] = hash_file(Path(corpus.text.user_dictionary))
 
-    file = mined.folder / "mined.parquet" if mined else None
+    file = mined.output.mined if mined else None
 
-    def make(folder: Path, unfinished: Path) -> Made:
+    def make(out: PrepareOutput, unfinished: Path) -> StepNotes:
         facts = prepare_corpus(
-            ingested.folder,
-            folder,
+            ingested.output.folder,
+            out.folder,
             corpus,
             corpus.training.threads,
             mined=file,
             scratch=unfinished / "cut",
             engine=partial(open_cluster, corpus.ray_address) if corpus.engine == "ray" else None,
         )
-        statistics, suite = prove(ingested.folder, folder, corpus)
-        write_atomically(folder / "suite.json", json.dumps(suite, indent=1, ensure_ascii=False).encode())
-        return Made(facts.model_copy(update={"statistics": statistics}).model_dump(), facts.warnings)
+        statistics, suite = prove(ingested.output.folder, out.folder, corpus)
+        write_atomically(out.suite, json.dumps(suite, indent=1, ensure_ascii=False).encode())
+        return StepNotes(facts.model_copy(update={"statistics": statistics}), facts.warnings)
 
-    step = run_step(workspace, "prepare", inputs, make)
-    facts, logger = step.manifest.facts, get_run_logger()
+    step = run_step(workspace, PrepareOutput, inputs, make)
+    facts, logger = step.output.read_facts(), get_run_logger()
     logger.info(
         "%s: %d training rows, %d test rows, %d features, 1:%d negatives for %d epochs; order z %s, all proven",
         corpus.name,
-        facts["rows"],
-        facts["test_rows"],
-        facts["features"],
-        facts["negatives_per_row"],
-        facts["epochs_drawn"],
-        "not applicable" if facts["statistics"]["order_z"] is None else f"{facts['statistics']['order_z']:.1f}",
+        facts.rows,
+        facts.test_rows,
+        facts.features,
+        facts.negatives_per_row,
+        facts.epochs_drawn,
+        "not applicable" if (z := facts.statistics["order_z"]) is None else f"{z:.1f}",
     )
     for warning in step.manifest.warnings:
         logger.warning("%s: %s", corpus.name, warning)

@@ -1,24 +1,24 @@
-"""All that was found out about a candidate, read back from the files of its run; and the report of it. Pure."""
+"""All that was found out about a candidate, read back from the files of its run; and the report of it."""
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel
 
 from schemas.evaluation import Comparison, Evaluation, Gate, Golden
 from schemas.language import Words, read_words
 from schemas.manifest import write_atomically
+from schemas.outputs import DriftOutput
 from schemas.run import Status
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.validation import Drift, Verdict
-from schemas.workspace import Workspace
+from schemas.workspace import COMPARISON_FILE, REPORT_FILE, Workspace
 from tasks.evaluate.candidate import locate
 from tasks.evaluate.failing import find_failing
 from tasks.evaluate.measure import LISTED, TOP
@@ -27,17 +27,14 @@ from tasks.evaluate.report import RowList, RunFacts, render_report
 from tasks.evaluate.spreadsheets import XLSX_ROWS, write_lists
 from tasks.publish.history import read_history
 from tasks.registry import ModelRegistry
-from tasks.steps import StepRun
-from tasks.validate.drift import read_drift
+from tasks.steps import Steps
 
-QUARANTINED = "quarantine.parquet"
 _HEADERS = {
     "failing": ("file", "line", "query", "right", "first", "place"),
     "suspects": ("file", "line", "query", "labelled", "suggested", "margin"),
     "quarantine": ("file", "line", "role", "reason", "query", "standard_question"),
 }
 LISTS = tuple(f"{name}.{ending}" for name in _HEADERS for ending in ("csv", "xlsx"))  # beside the report
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -52,16 +49,16 @@ class Findings:
     golden: Golden | None  # None: there are no golden queries
 
 
-def read_findings(workspace: Workspace, steps: Mapping[str, StepRun]) -> Findings:
+def read_findings(workspace: Workspace, steps: Steps) -> Findings:
     """Return what the steps of a run said of its candidate."""
-    evaluated = steps["evaluate"].folder
+    comparison = workspace.root / COMPARISON_FILE
     return Findings(
-        verdict=Verdict.model_validate_json((steps["validate"].folder / "verdict.json").read_bytes()),
-        drift=read_drift(workspace.step("drift")),
-        training=TrainingReport.model_validate_json((steps["train"].folder / "training.json").read_bytes()),
-        evaluation=Evaluation.model_validate_json((evaluated / "evaluation.json").read_bytes()),
-        comparison=_read_if_there(Comparison, workspace.root / "comparison.json"),
-        golden=_read_if_there(Golden, evaluated / "golden.json"),
+        verdict=steps.validate.output.read_verdict(),
+        drift=DriftOutput.of(workspace).read_drift(),
+        training=steps.train.output.read_report(),
+        evaluation=steps.evaluate.output.read_evaluation(),
+        comparison=Comparison.model_validate_json(comparison.read_bytes()) if comparison.exists() else None,
+        golden=steps.evaluate.output.read_golden(),
     )
 
 
@@ -69,7 +66,7 @@ def write_report(
     corpus: CorpusSettings,
     workspace: Workspace,
     registry: ModelRegistry,
-    steps: Mapping[str, StepRun],
+    steps: Steps,
     found: Findings,
     gates: list[Gate],
     status: Status,
@@ -77,11 +74,10 @@ def write_report(
 ) -> None:
     """Write report.html, and the lists beside it, of a run that was decided about, but not yet published."""
     words = read_words(corpus.language)
-    ingested, evaluated = steps["ingest"].folder, steps["evaluate"].folder
-    asked = ingested / ("test.parquet" if (ingested / "test.parquet").exists() else "questions.parquet")
-    failing = find_failing(steps["prepare"].folder, evaluated / "ranked.parquet", asked)
-    suspects, quarantine = (pq.read_table(file) for file in (evaluated / "suspects.parquet", ingested / QUARANTINED))
-    places = locate(ingested / "questions.parquet", suspects["row_id"].to_pylist())
+    ingested, evaluated = steps.ingest.output, steps.evaluate.output
+    failing = find_failing(steps.prepare.output, evaluated.ranked, ingested.asked())
+    suspects, quarantine = (pq.read_table(file) for file in (evaluated.suspects, ingested.quarantine))
+    places = locate(ingested.questions, suspects["row_id"].to_pylist())
     lists = _write_lists(workspace.root, failing, suspects, quarantine, places, words)
     drawn = Counter(failing["first"].to_pylist()).most_common(3)
     counts = Counts(
@@ -95,7 +91,7 @@ def write_report(
         run=workspace.run,
         version=version,
         finished=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        seconds={name: step.seconds for name, step in steps.items()},
+        seconds={name: step.seconds for name, step in steps.named().items()},
         places={suspect.row_id: places[suspect.row_id] for suspect in found.evaluation.suspects},
         **lists,
         history=read_history(workspace, registry, found.evaluation, status),
@@ -112,7 +108,7 @@ def write_report(
         status=status,
         drift=found.drift,
     )
-    write_atomically(workspace.root / "report.html", page.encode())
+    write_atomically(workspace.root / REPORT_FILE, page.encode())
 
 
 def _write_lists(
@@ -154,7 +150,3 @@ def _write_lists(
 
 def _columns(table: pa.Table, *names: str) -> list[list[Any]]:
     return [table[name].to_pylist() for name in names]
-
-
-def _read_if_there(kind: type[_Model], file: Path) -> _Model | None:
-    return kind.model_validate_json(file.read_bytes()) if file.exists() else None

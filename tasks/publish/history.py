@@ -1,4 +1,4 @@
-"""The recall of the last runs of a corpus, from what each left behind. Pure but for the disk."""
+"""The recall of the last runs of a corpus, from what each left behind."""
 
 from pydantic import ValidationError
 

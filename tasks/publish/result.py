@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from schemas.evaluation import Evaluation, Metrics
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
-from schemas.workspace import Workspace
+from schemas.workspace import REPORT_FILE, Workspace
 from tasks.step_store import where
-from tasks.steps import StepRun
+from tasks.steps import Steps
 
 _FIGURES = ("recall_at_1", "recall_at_5", "recall_at_10", "mrr", "macro_recall_at_10")
 
@@ -15,7 +15,7 @@ _FIGURES = ("recall_at_1", "recall_at_5", "recall_at_10", "mrr", "macro_recall_a
 def summarise_run(
     corpus: CorpusSettings,
     workspace: Workspace,
-    steps: Mapping[str, StepRun],
+    steps: Steps,
     evaluation: Evaluation,
     status: Status,
     version: str | None,
@@ -30,17 +30,17 @@ def summarise_run(
         run=workspace.run,
         version=version,
         reasons=reasons,
-        rows=steps["prepare"].manifest.facts["rows"],
+        rows=steps.prepare.output.read_facts().rows,
         test_rows=evaluation.test_rows,
         classes=evaluation.classes,
-        quarantined=steps["ingest"].manifest.facts["quarantined"],
-        files=steps["ingest"].manifest.facts["files"],
-        warnings=[warning for step in steps.values() for warning in step.manifest.warnings] + warnings,
+        quarantined=steps.ingest.output.read_facts().quarantined,
+        files=steps.ingest.output.read_facts().files,
+        warnings=[warning for step in steps.named().values() for warning in step.manifest.warnings] + warnings,
         **(_figures(evaluation.model) if evaluation.measured else {}),  # a recall of 0 would say that all went wrong
         baselines={name: _figures(m) for name, m in evaluation.baselines.items()} if evaluation.measured else {},
         seconds={name: round(value, 3) for name, value in seconds.items()},
-        reused=[name for name, step in steps.items() if step.reused_from],
-        report=where(workspace, "report.html"),
+        reused=[name for name, step in steps.named().items() if step.reused_from],
+        report=where(workspace, REPORT_FILE),
     )
 
 

@@ -1,7 +1,6 @@
 """Publish: the gates, the report, an immutable version, and the live pointer last."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +13,10 @@ from schemas.evaluation import Gate
 from schemas.language import Words, read_words
 from schemas.live import VersionManifest
 from schemas.manifest import write_atomically
+from schemas.outputs import CORPUS_PROFILE_FILE
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
-from schemas.workspace import Workspace, artifact_key
+from schemas.workspace import COMPARISON_FILE, REPORT_FILE, RESULT_FILE, SETTINGS_FILE, Workspace, artifact_key
 from tasks.evaluate.comparison import compare
 from tasks.evaluate.seen import TRAINED_ON, list_trained_on
 from tasks.publish.card import write_card
@@ -26,18 +26,17 @@ from tasks.publish.result import summarise_run
 from tasks.registry import ModelRegistry
 from tasks.retention import prune_runs
 from tasks.step_store import keep_files, prune
-from tasks.steps import StepRun
+from tasks.steps import Steps
 from tasks.update import Update
-from tasks.validate.corpus_profile import PROFILE_FILE
 from tasks.version_files import hash_candidate
 
 
 @task(task_run_name="publish-{corpus.name}")
-def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, StepRun]) -> RunResult:
+def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunResult:
     """Decide, and change what is live only after everything else is on disk; write report.html and run.json."""
     began = time.monotonic()
     found = read_findings(workspace, steps)
-    write_atomically(workspace.root / "settings.json", corpus.model_dump_json(indent=1).encode())
+    write_atomically(workspace.root / SETTINGS_FILE, corpus.model_dump_json(indent=1).encode())
 
     registry = ModelRegistry.of(corpus.name, workspace.home)
     damaged = _damaged_versions(registry)
@@ -55,7 +54,7 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, St
             corpus.publish,
             corpus.language,
         )
-        status, version, asked = _decide(corpus, update, steps["train"].folder / "candidate", gates)
+        status, version, asked = _decide(corpus, update, steps.train.output.candidate, gates)
         made = None
         if version is None and status in ("published", "awaiting_approval"):
             made = _add_version(corpus, workspace, update, steps, found)
@@ -72,7 +71,7 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Mapping[str, St
     reasons = list_reasons(asked, "held") if status == "held" else []
     warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned") + damaged
     warnings += _doubt_live(found, status, version, asked, read_words(corpus.language))
-    seconds = {name: step.seconds for name, step in steps.items()} | {"publish": time.monotonic() - began}
+    seconds = {name: step.seconds for name, step in steps.named().items()} | {"publish": time.monotonic() - began}
     result = summarise_run(corpus, workspace, steps, found.evaluation, status, version, reasons, warnings, seconds)
     result = _leave(corpus, workspace, registry, result)
     _show(corpus.name, result, asked, warnings)
@@ -103,14 +102,14 @@ def _damaged_versions(registry: ModelRegistry) -> list[str]:
 
 
 def _beside_live(
-    corpus: CorpusSettings, workspace: Workspace, update: Update, steps: Mapping[str, StepRun], found: Findings
+    corpus: CorpusSettings, workspace: Workspace, update: Update, steps: Steps, found: Findings
 ) -> Findings:
     """Return the findings with a comparison with what is live now: another run may have published since evaluate."""
     compared = found.comparison.version if found.comparison else None
     if update.live.version == compared:
         return found
-    folders = steps["prepare"].folder, steps["evaluate"].folder
-    return replace(found, comparison=compare(corpus, workspace, update.registry, *folders))
+    outputs = steps.prepare.output, steps.evaluate.output
+    return replace(found, comparison=compare(corpus, workspace, update.registry, *outputs))
 
 
 def _decide(
@@ -132,18 +131,18 @@ def _decide(
 
 
 def _add_version(
-    corpus: CorpusSettings, workspace: Workspace, update: Update, steps: Mapping[str, StepRun], found: Findings
+    corpus: CorpusSettings, workspace: Workspace, update: Update, steps: Steps, found: Findings
 ) -> VersionManifest:
     """Copy the candidate beside the other versions; nothing points at it yet."""
-    evaluation, candidate = found.evaluation, steps["train"].folder / "candidate"
+    evaluation, candidate = found.evaluation, steps.train.output.candidate
     manifest = update.find_named(candidate, workspace.run)
     if manifest is None:
         extra = {
             "README.md": write_card(corpus, evaluation, found.training, found.verdict, workspace.run).encode(),
-            "evaluation.json": (steps["evaluate"].folder / "evaluation.json").read_bytes(),
-            "settings.json": corpus.model_dump_json(indent=1).encode(),
-            TRAINED_ON: list_trained_on(steps["prepare"].folder),
-            PROFILE_FILE: (steps["validate"].folder / PROFILE_FILE).read_bytes(),
+            steps.evaluate.output.evaluation.name: steps.evaluate.output.evaluation.read_bytes(),
+            SETTINGS_FILE: corpus.model_dump_json(indent=1).encode(),
+            TRAINED_ON: list_trained_on(steps.prepare.output.folder),
+            CORPUS_PROFILE_FILE: steps.validate.output.corpus_profile.read_bytes(),
         }
         recall = (evaluation.model.recall_at_1.value, evaluation.model.recall_at_10.value, evaluation.test_rows)
         manifest = update.add(candidate, extra, workspace.run, recall)
@@ -165,8 +164,8 @@ def _leave(corpus: CorpusSettings, workspace: Workspace, registry: ModelRegistry
     Where a version has gone live, a failure here is a warning: a failed run would hide that.
     """
     try:
-        write_atomically(workspace.root / "run.json", result.model_dump_json(indent=1).encode())
-        keep_files(workspace, ["settings.json", "comparison.json", *LISTS, "report.html", "run.json"])
+        write_atomically(workspace.root / RESULT_FILE, result.model_dump_json(indent=1).encode())
+        keep_files(workspace, [SETTINGS_FILE, COMPARISON_FILE, *LISTS, REPORT_FILE, RESULT_FILE])
         prune(workspace, corpus.publish.keep_runs, registry.runs_to_spare())
     except (OSError, PipelineError) as error:
         if result.status != "published":

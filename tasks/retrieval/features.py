@@ -1,4 +1,4 @@
-"""Text to features: words, pairs of neighbouring words and character n-grams. Pure.
+"""Text to features: words, pairs of neighbouring words and character n-grams.
 
 Training and serving call the same `Tokeniser`, and a model records its name: a tokeniser that cuts
 differently makes other features, and a model fed with those answers worse without any error.

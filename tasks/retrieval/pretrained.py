@@ -1,4 +1,4 @@
-"""A Hugging Face encoder: its tokeniser, its pooled states, and the gradient sent back through it. Pure.
+"""A Hugging Face encoder: its tokeniser, its pooled states, and the gradient sent back through it.
 
 transformers is an extra and takes seconds to import, hence only where an encoder is loaded.
 """

@@ -1,6 +1,6 @@
-"""The study's measurements, read from what the rooms left, and its report. Pure.
+"""The study's measurements, read from the files of the steps, and its report.
 
-Everything the report says stands in the `Study`, so that study.json gives the same page again.
+The `Study` holds everything that the report says: study.json gives the same page again.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from schemas.evaluation import Evaluation, Interval
+from schemas.evaluation import Interval
+from schemas.outputs import EvaluateOutput, TrainOutput
 from schemas.study import Difference, Experiment, Finding, Measured, Study
-from schemas.training import TrainingReport
 from tasks.evaluate.metrics import paired_difference
 from tasks.evaluate.report import report_environment
 from tasks.study.findings import find_findings
@@ -24,18 +24,19 @@ from tasks.study.results import ABLATIONS, list_pairs
 _BESIDE_THE_ARTICLE = ("recipe", "smaller-hidden", "smaller-input", "default")
 
 
-def read_measured(experiment: Experiment, trained: Path, evaluated: Path, seconds: float, reused: bool) -> Measured:
+def read_measured(
+    experiment: Experiment, trained: TrainOutput, evaluated: EvaluateOutput, seconds: float, reused: bool
+) -> Measured:
     """Return what came of an experiment.
 
     Args:
         experiment: which.
-        trained: folder of its train step.
-        evaluated: folder of its evaluate step.
-        seconds: that its steps took in this study.
-        reused: they were taken over from an earlier one.
+        trained: its candidate.
+        evaluated: what was measured of it.
+        seconds: time of its steps in this study.
+        reused: its steps were taken from an earlier study.
     """
-    training = TrainingReport.model_validate_json((trained / "training.json").read_bytes())
-    evaluation = Evaluation.model_validate_json((evaluated / "evaluation.json").read_bytes())
+    training, evaluation = trained.read_report(), evaluated.read_evaluation()
     small, verdict, reach = evaluation.by_class_size.get("1-3"), training.convergence, training.reachability
     epochs = [epoch for epoch in training.epochs if epoch.phase == "refit"]
     return Measured(
@@ -65,7 +66,7 @@ def read_measured(experiment: Experiment, trained: Path, evaluated: Path, second
 
 
 def make_study(name: str, done: Sequence[tuple[Measured, Path]], seconds: float, seed: int) -> Study:
-    """Return the study of some experiments: each with the folder of its evaluate step, which holds the ranks."""
+    """Return the study of some experiments, each with the folder of its evaluate step, which holds the ranks."""
     measured = [one for one, _ in done]
     folders = {one.experiment.name: folder for one, folder in done}
     differences = [
@@ -82,7 +83,7 @@ def make_study(name: str, done: Sequence[tuple[Measured, Path]], seconds: float,
 
 
 def compare(of: Measured, against: Measured, folder: Path, other_folder: Path, seed: int) -> Difference:
-    """Return recall@10 of one experiment minus that of another: in pairs, where the test rows are the same."""
+    """Return recall@10 of one experiment minus that of another, paired where the test rows are the same."""
     rows, ranks = _read_ranks(folder)
     other_rows, other_ranks = _read_ranks(other_folder)
     paired = of.experiment.corpus == against.experiment.corpus and np.array_equal(rows, other_rows)
@@ -101,12 +102,12 @@ def compare(of: Measured, against: Measured, folder: Path, other_folder: Path, s
 
 def render_study(study: Study) -> str:
     """Return the report as one HTML page that needs no network."""
-    told = [m for m in study.experiments if m.experiment.role in _BESIDE_THE_ARTICLE]
+    beside = [m for m in study.experiments if m.experiment.role in _BESIDE_THE_ARTICLE]
     by_corpus: dict[str, list[Measured]] = {}
     for m in study.experiments:
         if m.experiment.role in ABLATIONS:
             by_corpus.setdefault(m.experiment.corpus, []).append(m)
-    plots = {"beside": plot_beside_the_article(told)} if told else {}
+    plots = {"beside": plot_beside_the_article(beside)} if beside else {}
     for corpus, measured in by_corpus.items():
         plots |= {
             f"{corpus}-losses": plot_losses(measured),
@@ -118,7 +119,7 @@ def render_study(study: Study) -> str:
         .get_template("study.html.j2")
         .render(
             study=study,
-            told=told,
+            beside=beside,
             by_corpus=by_corpus,
             lead=summarise_study(study),
             plots={name: Markup(svg) for name, svg in plots.items()},  # drawn by us
@@ -128,14 +129,14 @@ def render_study(study: Study) -> str:
 
 
 def summarise_study(study: Study) -> str:
-    """Return how many of the article's findings reproduce, in a sentence or two."""
+    """Return in a sentence or two how many of the article's findings reproduce."""
     theirs = [finding for finding in study.findings if finding.article]
     counts = {word: sum(f.verdict == word for f in theirs) for word in ("reproduces", "does not reproduce")}
     text = f"{counts['reproduces']} of {len(theirs)} findings of the article reproduce"
     if missed := counts["does not reproduce"]:
         text += f", {missed} {'does' if missed == 1 else 'do'} not"
     if unclear := len(theirs) - sum(counts.values()):
-        text += f", {unclear} cannot be told from noise"
+        text += f", {unclear} cannot be distinguished from noise"
     ours = [f for f in study.findings if not f.article and f.subject.startswith("The pipeline's default")]
     return text + "." + "".join(f" {_default_sentence(f)}" for f in ours)
 
@@ -148,5 +149,5 @@ def _default_sentence(finding: Finding) -> str:
 
 
 def _read_ranks(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    table = pq.read_table(folder / "ranked.parquet", columns=["row_id", "rank"])
+    table = pq.read_table(EvaluateOutput(folder).ranked, columns=["row_id", "rank"])
     return table["row_id"].to_numpy(), table["rank"].to_numpy()

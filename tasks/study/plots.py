@@ -55,8 +55,8 @@ def plot_beside_the_article(measured: Sequence[Measured]) -> str:
     """Return recall@10 of the article's recipe, its variants and the default, beside the article's figures."""
     with mpl.rc_context(STYLE):
         figure, axes = new_figure(7.6, 3.4)
-        told = [m.experiment.article_recall_at_10 for m in measured]
-        article = [None if value is None else Interval(value=value, low=value, high=value) for value in told]
+        recalls = [m.experiment.article_recall_at_10 for m in measured]
+        article = [None if value is None else Interval(value=value, low=value, high=value) for value in recalls]
         draw_bars(axes, {"here": [m.recall_at_10 for m in measured], "the article": article})
         labels = [f"{m.experiment.corpus.upper()}\n{fill(m.experiment.title, 14)}" for m in measured]
         axes.set_xticks(range(len(measured)), labels)

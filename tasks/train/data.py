@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from schemas.outputs import PrepareOutput
 from schemas.settings import Model
 from tasks.prepare.negatives import forbidden_classes
 from tasks.retrieval.texts import Texts
@@ -30,7 +31,7 @@ class Shards:
 
     def __init__(self, folder: Path, vocabulary: int, tail: Texts | None = None) -> None:
         self._folder, self._vocabulary, self._tail = folder, vocabulary, tail
-        files = [(file, pq.read_metadata(file)) for file in sorted((folder / "train.parquet").iterdir())]
+        files = [(file, pq.read_metadata(file)) for file in PrepareOutput(folder).train_parts()]
         self._groups = [(file, group) for file, metadata in files for group in range(metadata.num_row_groups)]
         sizes = [
             metadata.row_group(group).num_rows for _, metadata in files for group in range(metadata.num_row_groups)
@@ -101,7 +102,7 @@ class Prepared:
 
         Of very many rows they are mapped from a file without a name, which goes with them.
         """
-        folder = self.folder / "negatives" / f"epoch-{epoch % self.epochs_drawn:03d}.parquet"
+        folder = PrepareOutput(self.folder).negatives(epoch % self.epochs_drawn)
         files = [pq.ParquetFile(file, pre_buffer=False) for file in sorted(folder.iterdir())]
         shape = (len(self.labels), files[0].schema_arrow.field("negatives").type.list_size)
         drawn: NDArray[np.int32]
@@ -118,7 +119,7 @@ class Prepared:
 
     def forbidden(self) -> sp.csr_array:
         """Return (K, K) which classes each class never opposes: see `forbidden_classes`."""
-        column = pq.read_table(self.folder / "classes.parquet", columns=["near_duplicates"])["near_duplicates"]
+        column = pq.read_table(PrepareOutput(self.folder).classes, columns=["near_duplicates"])["near_duplicates"]
         return forbidden_classes(column.to_pylist())
 
 
@@ -134,28 +135,25 @@ def read_prepared(folder: Path, model: Model | None = None) -> Prepared:
     """
     tokenise = find_tower(model).tokeniser(model) if model else None
     cut = ["features", "weights", "words"]
-    train = pq.read_table(folder / "train.parquet", columns=["class_id", "validation"])
-    vocabulary, words = (pq.read_metadata(folder / f"{name}.parquet").num_rows for name in ("vocabulary", "words"))
+    files = PrepareOutput(folder)
+    train = pq.read_table(files.train, columns=["class_id", "validation"])
+    vocabulary, words = (pq.read_metadata(file).num_rows for file in (files.vocabulary, files.words))
     queries: Texts | Shards
     if tokenise:
-        texts = pq.read_table(folder / "train.parquet", columns=["query"])["query"].to_pylist()
-        standard = pq.read_table(folder / "classes.parquet", columns=["standard_norm"])["standard_norm"].to_pylist()
+        texts = pq.read_table(files.train, columns=["query"])["query"].to_pylist()
+        standard = pq.read_table(files.classes, columns=["standard_norm"])["standard_norm"].to_pylist()
         queries, classes, words = tokenise(texts), tokenise(standard), tokenise.size
     else:
         many = len(train) > IN_MEMORY_ROWS
-        classes = _texts(pq.read_table(folder / "classes.parquet", columns=cut), vocabulary)
-        queries = (
-            Shards(folder, vocabulary)
-            if many
-            else _texts(pq.read_table(folder / "train.parquet", columns=cut), vocabulary)
-        )
+        classes = _texts(pq.read_table(files.classes, columns=cut), vocabulary)
+        queries = Shards(folder, vocabulary) if many else _texts(pq.read_table(files.train, columns=cut), vocabulary)
     return Prepared(
         queries=queries,
         labels=train["class_id"].to_numpy().astype(np.int64),
         validation=train["validation"].combine_chunks().to_numpy(zero_copy_only=False),
         classes=classes,
         folder=folder,
-        epochs_drawn=len(list((folder / "negatives").glob("epoch-*.parquet"))),
+        epochs_drawn=len(files.epochs()),
         sizes=Sizes(vocabulary, words),
     )
 

@@ -1,4 +1,4 @@
-"""The door of train: choose, refit, leave a candidate; progress on a terminal or a log line per epoch.
+"""The Prefect task of train: choose, refit, leave a candidate; progress on a terminal or a log line per epoch.
 
 torch takes seconds to import, hence only where there is something to train: an unchanged corpus needs none.
 """
@@ -15,16 +15,17 @@ from prefect.runtime import deployment
 from rich.console import Console
 from rich.progress import Progress
 
+from schemas.outputs import PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
-from schemas.training import Epoch, OnEpoch, TrainingReport
+from schemas.training import Epoch, OnEpoch
 from schemas.workspace import Workspace
-from tasks.steps import Made, StepRun, run_step
+from tasks.steps import StepNotes, StepRun, run_step
 
 TRAINING_LIMIT = "dssm-training"  # how many deployments train at a time, in all; dssm serve and dssm deploy make it
 
 
 @task(task_run_name="train-{corpus.name}")
-def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun) -> StepRun:
+def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun[PrepareOutput]) -> StepRun[TrainOutput]:
     """Train on the prepared files; an interrupted training of the same inputs is taken up where it stopped."""
     if corpus.model.encoder:
         from tasks.train.towers.pretrained import identify, pin
@@ -38,18 +39,18 @@ def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun) -> St
     if corpus.model.encoder:  # what it is, not where it lies
         inputs["model"]["encoder"] = identify(corpus.model.encoder)
 
-    def make(folder: Path, partial: Path) -> Made:
+    def make(out: TrainOutput, partial: Path) -> StepNotes:
         from tasks.train.training import train_candidate
 
         with in_turn(), _progress(corpus.name) as on_epoch:
-            report = train_candidate(prepared.folder, folder, partial, corpus, on_epoch)
+            report = train_candidate(prepared.output.folder, out.folder, partial, corpus, on_epoch)
         verdict, corrected = report.convergence, report.reachability.corrected
         warnings = [corrected] if corrected else []
         warnings += [] if verdict.converged else [verdict.sentence]
-        return Made({"converged": verdict.converged}, [f"training: {warning}" for warning in warnings])
+        return StepNotes(warnings=[f"training: {warning}" for warning in warnings])
 
-    step = run_step(workspace, "train", inputs, make)
-    report = TrainingReport.model_validate_json((step.folder / "training.json").read_bytes())
+    step = run_step(workspace, TrainOutput, inputs, make)
+    report = step.output.read_report()
     verdict = report.convergence
     say = get_run_logger().info if verdict.converged else get_run_logger().warning
     say("%s: %s Chosen: %s.", corpus.name, verdict.sentence, report.chosen)

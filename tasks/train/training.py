@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import SettingsError
 from schemas.manifest import canonical_json, write_atomically
+from schemas.outputs import TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch, Reachability, TrainingReport
 from tasks.retrieval.device import give_back_memory
@@ -85,8 +86,9 @@ def train_candidate(
             reachability=reach,
             convergence=verdict,
         )
-    (folder / "candidate").mkdir()
-    ensemble.write(folder / "candidate" / ENCODER)
+    out = TrainOutput(folder)
+    out.candidate.mkdir()
+    ensemble.write(out.candidate / ENCODER)
     card = ModelCard(
         corpus=settings.name,
         text=settings.text,
@@ -95,8 +97,8 @@ def train_candidate(
         features=find_tower(settings.model).features(prepared.sizes),
         exemplar_weight=float(chosen["exemplar_weight"]),
     )
-    write_candidate(folder / "candidate", card, prepared_folder, arrays)
-    write_atomically(folder / "training.json", report.model_dump_json(indent=1).encode())
+    write_candidate(out.candidate, card, prepared_folder, arrays)
+    write_atomically(out.report, report.model_dump_json(indent=1).encode())
     return report
 
 

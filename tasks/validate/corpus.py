@@ -1,4 +1,4 @@
-"""Validate one ingested corpus: profile, bounds, expectations of the owner's own, verdict. Pure but for its files.
+"""Validate one ingested corpus: profile, bounds, the owner's expectations, verdict.
 
 Writes `profile.json`, `suite.json` (and `rows_suite.json` where the settings ask for expectations on the
 rows), `findings.parquet` (every offender, up to 10,000 per rule), `corpus_profile.parquet` (for drift) and
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from schemas.language import Language, Words, read_words
+from schemas.outputs import IngestOutput, ValidateOutput
 from schemas.settings import Validation
 from schemas.validation import Finding, Verdict
 from tasks.validate.corpus_profile import write_corpus_profile
@@ -31,7 +32,7 @@ from tasks.validate.profile import (
 )
 from tasks.validate.verdict import Broken, bound_rules, decide, describe_failed, find_broken_bounds
 
-ROWS_CHECKED = 1_000_000  # expectations on the rows cost 6 s and 600 MB a million
+ROWS_CHECKED = 1_000_000  # expectations take 6 s and 600 MB for a million rows
 _FINDINGS = pa.schema(
     [
         pa.field("rule", pa.string(), nullable=False),
@@ -54,7 +55,7 @@ def validate_corpus(
     language: Language = "en",
     columns: tuple[str, str] | None = None,
 ) -> Verdict:
-    """Return what is to be said of the corpus in `ingested`, and leave it in `folder`.
+    """Return the verdict on the corpus in `ingested`, and write it and what it rests on into `folder`.
 
     A failed corpus is a verdict, not an exception.
 
@@ -71,22 +72,24 @@ def validate_corpus(
     Raises:
         SettingsError: an expectation of the settings cannot be evaluated, or not in time.
     """
+    out = ValidateOutput(folder)
     folder.mkdir(parents=True, exist_ok=True)
     words = read_words(language)
     try:
         profile = profile_corpus(ingested, settings, language)
     except BrokenContractError as error:
         profile = Profile({}, {}, {})
-        return _write(folder, decide([_contract(error, words)], profile), [], profile)
+        return _write(out, decide([_contract(error, words)], profile), [], profile)
     outcomes, suite = check_profile(profile.statistics, bound_rules(settings, words), corpus)
-    _write_json(folder / "suite.json", suite)
+    _write_json(out.suite, suite)
     write_corpus_profile(ingested, folder)
     broken = find_broken_bounds(outcomes, profile, settings, words, columns)
     rows = int(profile.statistics["rows"] or 0)
     sampled_rows = rows_checked if settings.expectations and rows > rows_checked else None
     if settings.expectations and rows:
-        broken += _check_rows(ingested, folder, settings, _sample(rows, rows_checked, seed), words)
-    return _write(folder, decide([each.finding for each in broken], profile, sampled_rows), broken, profile)
+        chosen = _sample(rows, rows_checked, seed)
+        broken += _check_rows(IngestOutput(ingested), out, settings, chosen, words)
+    return _write(out, decide([each.finding for each in broken], profile, sampled_rows), broken, profile)
 
 
 def _contract(error: BrokenContractError, words: Words) -> Finding:
@@ -107,16 +110,16 @@ def _sample(rows: int, most: int, seed: int) -> NDArray[np.int64]:
 
 
 def _check_rows(
-    ingested: Path, folder: Path, settings: Validation, chosen: NDArray[np.int64], words: Words
+    ingested: IngestOutput, out: ValidateOutput, settings: Validation, chosen: NDArray[np.int64], words: Words
 ) -> list[Broken]:
-    table = read_rows(ingested / "questions.parquet", chosen)
+    table = read_rows(ingested.questions, chosen)
     columns = {
         name: column.to_numpy(zero_copy_only=False) for name, column in zip(table.column_names, table, strict=True)
     }
-    # object, not pandas' own string type, so that expectations about types see str
+    # not pandas' own string type: expectations about types are to see str
     frame = pd.DataFrame({name: pd.Series(array, dtype=array.dtype) for name, array in columns.items()})
     outcomes, suite = check_rows(frame, settings.expectations)
-    _write_json(folder / "rows_suite.json", suite)
+    _write_json(out.rows_suite, suite)
     failed = [(outcome, _unexpected(outcome, table, words)) for outcome in outcomes if not outcome.success]
     return [Broken(describe_failed(outcome, offenders, words), offenders) for outcome, offenders in failed]
 
@@ -126,12 +129,12 @@ def _unexpected(outcome: RowsOutcome, table: pa.Table, words: Words) -> Offender
     return Offenders(len(outcome.unexpected), [offending_row(outcome.setting, row, words) for row in found])
 
 
-def _write(folder: Path, verdict: Verdict, broken: list[Broken], profile: Profile) -> Verdict:
+def _write(out: ValidateOutput, verdict: Verdict, broken: list[Broken], profile: Profile) -> Verdict:
     offenders = [(each.finding.rule, *offender) for each in broken for offender in each.offenders.kept]
     rows = [dict(zip(_FINDINGS.names, offender, strict=True)) for offender in offenders]
-    pq.write_table(pa.Table.from_pylist(rows, _FINDINGS), folder / "findings.parquet")
-    _write_json(folder / "profile.json", profile.statistics)
-    (folder / "verdict.json").write_text(verdict.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    pq.write_table(pa.Table.from_pylist(rows, _FINDINGS), out.findings)
+    _write_json(out.statistics, profile.statistics)
+    out.verdict.write_text(verdict.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return verdict
 
 

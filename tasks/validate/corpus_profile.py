@@ -1,8 +1,8 @@
-"""What is kept of a corpus beside the version trained on it, to tell another night how the corpus has changed. Pure.
+"""The profile of a corpus that a version keeps, so that a later corpus can be compared with it.
 
-Per standard question its rows and the smallest hashes of its queries; per word how often it stands in the queries.
-A word is a run of letters, or two neighbouring characters of Chinese, Japanese or Korean text: no dictionary decides.
-One pass over the rows; memory is that of the distinct words and of eight hashes of each standard question.
+It holds the rows of each standard question and the smallest hashes of its queries, and how often each word stands in
+the queries. A word is a run of letters, or two neighbouring characters of Chinese, Japanese or Korean text; there is no
+dictionary. One pass over the rows makes it; memory holds the distinct words and eight hashes of each standard question.
 """
 
 from itertools import pairwise
@@ -15,28 +15,29 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from schemas.outputs import IngestOutput, ValidateOutput
 from schemas.tables import CORPUS_PROFILE
 
-PROFILE_FILE = "corpus_profile.parquet"
-QUERIES_KEPT = 8  # hashes of each standard question: enough to see that two hold the same queries
+QUERIES_KEPT = 8  # hashes of each standard question: enough to see that two have the same queries
 WORDS_KEPT = 200_000  # the most frequent
 _BATCH_ROWS = 131_072
-_BATCHES_HELD = 8  # so many are merged at a time: each alone would cost as much
+_BATCHES_HELD = 8  # merged together: merging each one alone would cost as much
 _UNSPACED = ((0x3040, 0x30FF), (0x3400, 0x9FFF), (0xAC00, 0xD7A3), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 _NO_LETTER = r"[^\p{L}]+|[" + "".join(rf"\x{{{low:x}}}-\x{{{high:x}}}" for low, high in _UNSPACED) + "]+"
 
 
 def write_corpus_profile(ingested: Path, folder: Path) -> None:
     """Write corpus_profile.parquet of the corpus in `ingested` into `folder`."""
-    pq.write_table(profile_for_drift(ingested), folder / PROFILE_FILE, compression="zstd")
+    pq.write_table(profile_for_drift(ingested), ValidateOutput(folder).corpus_profile, compression="zstd")
 
 
 def profile_for_drift(ingested: Path) -> pa.Table:
     """Return CORPUS_PROFILE of the corpus in the folder `ingested`: the same bytes from the same rows."""
-    classes = pq.read_table(ingested / "standard_questions.parquet")
+    files = IngestOutput(ingested)
+    classes = pq.read_table(files.standard_questions)
     texts = classes["standard_question"].combine_chunks()
-    # The buffer of a reader would keep all that was read, to the end.
-    questions = pq.ParquetFile(ingested / "questions.parquet", pre_buffer=False)
+    # A buffer would keep every row that was read.
+    questions = pq.ParquetFile(files.questions, pre_buffer=False)
     kept, words = [(np.empty(0, np.int32), np.empty(0, np.int64))], _Words()
     for batch in questions.iter_batches(_BATCH_ROWS, columns=["query_norm", "standard_question"]):
         codes = pc.index_in(batch["standard_question"], texts).to_numpy()
@@ -103,7 +104,7 @@ def _smallest_per_class(
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return codes and hashes of the smallest distinct hashes of each class, sorted.
 
-    Two that share their queries share these, too.
+    Two classes with the same queries have the same ones.
     """
     codes, hashes = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.lexsort((hashes, codes))

@@ -1,7 +1,7 @@
-"""Finds text that was decoded with the wrong codepage, and what it said before.
+"""Text that was decoded with the wrong codepage, and what it said before. Pure.
 
 Damage is recognised by undoing it: a string that, written in some codepage, reads as well-formed UTF-8 of
-plausible letters was UTF-8 read in that codepage. Good text practically never survives that round trip.
+plausible letters was UTF-8 read in that codepage. Good text hardly ever does.
 What is damaged in part, or more than once, is left to ftfy. GBK needs rules of its own, which ftfy does not
 have, because two good Chinese characters can be valid UTF-8 by accident.
 """
@@ -69,9 +69,9 @@ def suspects(texts: pa.Array) -> pa.Array:
 
 @lru_cache(maxsize=65_536)
 def repair(text: str) -> str | None:
-    """Return what a damaged `text` was meant to say, or None where it is not damaged.
+    """Return the repaired text, or None where `text` is not damaged.
 
-    Characters that are gone for good (U+FFFD, or a text of question marks alone) stay as they are.
+    Lost characters (U+FFFD, or a text of question marks alone) stay as they are.
     """
     if text.isascii():
         return text if re.search(_LOST, text) else None
@@ -106,7 +106,7 @@ def _round_trip(text: str, codepage: str) -> str | None:
 
 
 def _decode(encoded: bytes) -> str | None:
-    """Decode UTF-8; a last character may have lost bytes to trimming, when another one stands before it."""
+    """Decode UTF-8. The last of several characters may have lost bytes to trimming."""
     try:
         decoded = encoded.decode("utf-8")
     except UnicodeDecodeError as error:

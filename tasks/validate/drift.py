@@ -1,7 +1,7 @@
-"""How a corpus differs from the one that the live version was trained on, from what is kept of both. Pure.
+"""How a corpus differs from the one that the live version was trained on, by the profiles of both.
 
-A standard question that keeps its id and changes its text is renamed. Without ids, one that is gone and one that is
-new are the same if they share half of the queries that are kept of them, or if their texts are hardly different.
+A standard question that keeps its id and changes its text is renamed. Without ids, a removed and an added one are the
+same if they share half of their queries in the profiles, or if their texts are hardly different.
 """
 
 from collections import defaultdict
@@ -15,17 +15,17 @@ import pyarrow.parquet as pq
 
 from schemas.errors import CorpusRejected
 from schemas.language import Language, Words, read_words
+from schemas.outputs import DriftOutput
 from schemas.settings import DriftBounds
 from schemas.validation import Drift
 from tasks.validate.expectations import check_profile
 from tasks.validate.near_duplicates import near_duplicates
 from tasks.validate.profile import OFFENDERS_KEPT, Offender, Offenders, shorten
-from tasks.validate.verdict import BoundRule, bound_rules, describe_rejection, tell_broken
+from tasks.validate.verdict import BoundRule, bound_rules, describe_broken, describe_rejection
 
-DRIFT_FILE = "drift.json"
-_SHARED = 0.5  # of the queries kept of two standard questions that are one
+_SHARED = 0.5  # of the queries in the profiles of two standard questions that are one
 _ALIKE = 0.8  # Jaccard of character pairs of two texts that are one
-_COMMON = 100  # standard questions that hold a query which says nothing of any of them
+_COMMON = 100  # a query of more standard questions than these does not show that two are one
 _EXAMPLES = 10
 
 DRIFT_RULES = (
@@ -50,7 +50,7 @@ _CHANGES = pa.schema(
 
 
 class Kept(NamedTuple):
-    """One standard question as a profile has it."""
+    """One standard question in a profile."""
 
     id: str
     text: str
@@ -59,7 +59,7 @@ class Kept(NamedTuple):
 
 
 class Corpus(NamedTuple):
-    """What is kept of one corpus."""
+    """The profile of one corpus."""
 
     classes: list[Kept]
     words: dict[str, int]
@@ -73,13 +73,13 @@ class Corpus(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What became of the standard questions, and the words that are new, each the largest first."""
+    """The standard questions that have changed, and the words that are new, the largest first."""
 
     added: list[Kept]
     removed: list[Kept]
     renamed: list[tuple[Kept, Kept]]
-    same: list[tuple[Kept, Kept]]  # the renamed ones, too; in no order
-    resized: list[tuple[Kept, Kept]]  # of the same, those that have other numbers of rows
+    same: list[tuple[Kept, Kept]]  # in both, renamed or not; in no order
+    resized: list[tuple[Kept, Kept]]  # those of `same` with another number of rows
     new_words: list[tuple[str, int]]
 
 
@@ -92,7 +92,7 @@ def check_drift(
     corpus: str,
     language: Language = "en",
 ) -> Drift:
-    """Compare two profiles, hold the difference against the bounds, and leave drift.json and drift.parquet.
+    """Compare two profiles, check the difference against the bounds, and write drift.json and drift.parquet.
 
     Args:
         before: corpus_profile.parquet of the live version.
@@ -111,7 +111,7 @@ def check_drift(
     statistics = measure_drift(old, new, changes)
     outcomes, _ = check_profile(statistics, bound_rules(bounds, words, DRIFT_RULES, "validate.drift"), "drift")
     facts = {**statistics, "version": version}
-    broken = tell_broken(outcomes, DRIFT_RULES, _offenders(changes, words), facts, words)
+    broken = describe_broken(outcomes, DRIFT_RULES, _offenders(changes, words), facts, words)
     drift = Drift(
         version=version,
         statistics=statistics,
@@ -121,16 +121,16 @@ def check_drift(
         new_words=[word for word, _ in changes.new_words[:_EXAMPLES]],
         findings=[each.finding for each in broken],
     )
-    pq.write_table(pa.Table.from_pylist(_list(changes), _CHANGES), folder / "drift.parquet")
-    (folder / DRIFT_FILE).write_text(drift.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    pq.write_table(pa.Table.from_pylist(_list(changes), _CHANGES), DriftOutput(folder).changes)
+    DriftOutput(folder).drift.write_text(drift.model_dump_json(indent=1) + "\n", encoding="utf-8")
     if any(finding.severity == "critical" for finding in drift.findings):
-        told = describe_rejection(corpus, drift.findings, "drift.parquet", language)
+        told = describe_rejection(corpus, drift.findings, language, DriftOutput(folder).changes)
         raise CorpusRejected(f"{told}\n{drift.summary(language)}")
     return drift
 
 
 def find_changes(old: Corpus, new: Corpus) -> Changes:
-    """Return what has changed from one corpus to another."""
+    """Return the changes from one corpus to another."""
     before, now = old.classes, new.classes
     pairs = _match(before, now, lambda one: one.id)
     pairs += _match(*_rest(before, now, pairs), lambda one: one.text)
@@ -172,20 +172,14 @@ def measure_drift(old: Corpus, new: Corpus, changes: Changes) -> dict[str, float
 def total_variation(counts: Iterable[tuple[int, int]]) -> float | None:
     """Return the total variation between two distributions, half of sum |p - q|; None where one has no mass.
 
-    It is the share of the mass that must move to make one of the other. Unlike the population stability index it
-    stays finite, and small, where a small class comes or goes.
+    It is the share of the mass that must move to turn one into the other. Unlike the population stability index, it
+    stays finite and small where a small class comes or goes.
     """
     pairs = list(counts)
     left, right = sum(a for a, _ in pairs), sum(b for _, b in pairs)
     if not left or not right:
         return None
     return sum(abs(a / left - b / right) for a, b in pairs) / 2
-
-
-def read_drift(folder: Path) -> Drift | None:
-    """Return what stands in a drift step's folder; None: nothing was live to compare with."""
-    file = folder / DRIFT_FILE
-    return Drift.model_validate_json(file.read_bytes()) if file.exists() else None
 
 
 def _match(before: list[Kept], now: list[Kept], key: Callable[[Kept], Hashable]) -> list[tuple[Kept, Kept]]:
@@ -263,7 +257,7 @@ def _row(change: str, text: str, was: str | None, before: int | None, now: int |
 
 def _offenders(changes: Changes, words: Words) -> dict[str, Offenders]:
     """Return what stands behind each finding, by its name."""
-    told = {
+    texts_of = {
         "classes_added": [words("example.class", text=shorten(one.text), rows=one.rows) for one in changes.added],
         "classes_removed": [
             words("example.had_rows", text=shorten(one.text), rows=one.rows) for one in changes.removed
@@ -277,9 +271,9 @@ def _offenders(changes: Changes, words: Words) -> dict[str, Offenders]:
         ],
         "new_words": [words("example.new_word", text=shorten(word), count=count) for word, count in changes.new_words],
     }
-    told["rows_lost"] = told["classes_removed"] + told["class_shift"]
-    told["rows_gained"] = told["classes_added"] + told["class_shift"]
+    texts_of["rows_lost"] = texts_of["classes_removed"] + texts_of["class_shift"]
+    texts_of["rows_gained"] = texts_of["classes_added"] + texts_of["class_shift"]
     return {
         name: Offenders(len(texts), [Offender(None, None, None, text) for text in texts[:OFFENDERS_KEPT]])
-        for name, texts in told.items()
+        for name, texts in texts_of.items()
     }

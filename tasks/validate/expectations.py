@@ -1,9 +1,9 @@
 """Great Expectations: bounds over a one-row profile, and the expectations a corpus asks for over its rows.
 
-The only module that imports Great Expectations, and only when called: the import takes four seconds.
-The profile is a frame of one row, a column per statistic, so that a corpus of any size is judged in
-milliseconds and its thresholds are data. Shared by validate and by the proof after prepare. Regular expressions
-are matched by RE2: Python's, which Great Expectations would take, need for ever on some rows.
+No other module imports Great Expectations, and this one only when called: the import takes four seconds. The profile
+is a frame of one row with a column per statistic, so that a corpus of any size is checked in milliseconds. Validate and
+the proof after prepare share this module. RE2 matches regular expressions: Python's own, which Great Expectations would
+use, never end on some rows.
 """
 
 import time
@@ -36,7 +36,7 @@ class Rule(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What Great Expectations said of one rule."""
+    """The outcome of one rule."""
 
     rule: Rule
     success: bool
@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
 
 
 class RowsOutcome(NamedTuple):
-    """What Great Expectations said of one expectation on the rows."""
+    """The outcome of one expectation on the rows."""
 
     setting: str  # e.g. "validate.expectations[0]"
     description: str  # the expectation with its arguments, as in the settings
@@ -58,7 +58,7 @@ class RowsOutcome(NamedTuple):
 def check_profile(
     statistics: dict[str, float | None], rules: Sequence[Rule], name: str = "profile"
 ) -> tuple[list[Outcome], dict[str, Any]]:
-    """Hold `statistics` against `rules`; a rule whose statistic is None does not apply and has no outcome.
+    """Check `statistics` against `rules`. A rule whose statistic is None does not apply and has no outcome.
 
     Args:
         statistics: the profile; a rule on a statistic that is not in it fails with an error.
@@ -142,7 +142,7 @@ def _read_result(setting: str, custom: CustomExpectation, result: Any) -> RowsOu
 
 
 def _match(setting: str, custom: CustomExpectation, frame: pd.DataFrame) -> RowsOutcome:
-    """Hold a column's texts against regular expressions, with the meaning that Great Expectations gives them."""
+    """Match a column's texts with regular expressions, with the meaning that Great Expectations gives them."""
     wanted = custom.kwargs
     texts = pa.array(frame[wanted["column"]], pa.string())
     deadline = time.monotonic() + REGEX_SECONDS
@@ -165,7 +165,7 @@ def _match(setting: str, custom: CustomExpectation, frame: pd.DataFrame) -> Rows
 
 
 def _find_matches(texts: pa.StringArray, pattern: str, deadline: float) -> NDArray[np.bool_]:
-    """Return in which texts RE2 finds the pattern; TimeoutError after `deadline` (seconds, monotonic)."""
+    """Return a mask of the texts in which RE2 finds the pattern; TimeoutError after `deadline` (seconds, monotonic)."""
     found = np.zeros(len(texts), dtype=bool)
     ends = np.cumsum(pc.binary_length(texts).to_numpy(zero_copy_only=False))
     start = 0

@@ -1,4 +1,4 @@
-"""Which texts nearly equal which: an exact join of sets of character pairs, without comparing each with each."""
+"""Texts that nearly equal each other: an exact join of sets of character pairs that compares few of them. Pure."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,11 +12,11 @@ from tasks.retrieval.hashing import splitmix64
 def near_duplicates(texts: Sequence[str], threshold: float) -> list[list[int]]:
     """Return, for each text, the numbers of the other texts it nearly equals, increasing.
 
-    Nearly equal: Jaccard similarity of the sets of character pairs >= `threshold` t. Two sets of at most L pairs are
-    that similar only if they differ in H = 2 L (1 - t) / (1 + t) pairs at most; so of all pairs, dealt to H + 1 hands,
-    one hand at least is the same in both (Arasu, Ganti, Kaushik 2006, "Efficient Exact Set-Similarity Joins",
-    section 4). Only texts that share a hand are compared, which for t = 0.9 are few, also of texts all made from the
-    same words.
+    Nearly equal: the Jaccard similarity of their sets of character pairs is at least `threshold` t. Two sets of at most
+    L pairs are that similar only if they differ in at most H = 2 L (1 - t) / (1 + t) pairs. So, if all pairs are dealt
+    to H + 1 hands, at least one hand is the same in both (Arasu, Ganti, Kaushik 2006, "Efficient Exact Set-Similarity
+    Joins", section 4). Only texts that share a hand are compared. For t = 0.9 these are few, even where all texts are
+    made from the same words.
     """
     if not texts:
         return []
@@ -34,7 +34,7 @@ def near_duplicates(texts: Sequence[str], threshold: float) -> list[list[int]]:
         numbers = np.flatnonzero(members)
         for hand in dealt[numbers].T:
             for left, right in _equal(hand, numbers):
-                new = np.maximum(sizes[left], sizes[right]) == largest  # else they are met at their own size
+                new = np.maximum(sizes[left], sizes[right]) == largest  # smaller pairs are compared at their own size
                 left, right = left[new], right[new]
                 shared = np.asarray(pairs[left].multiply(pairs[right]).sum(axis=1)).ravel()
                 similar = shared >= threshold * (sizes[left] + sizes[right] - shared)

@@ -1,8 +1,8 @@
-"""Is a sequence of labels in random order? Pure; used before the shuffle (a warning) and after it (a proof).
+"""Tests whether labels stand in random order: before the shuffle for a warning, after it for the proof. Pure.
 
-Two exact statistics, because neither suffices alone: neighbours see rows that stand in blocks, even when
-the blocks are spread over the whole file; mean positions see classes that lie in one part of the file, even
-when no two of their rows touch.
+There are two exact statistics, because neither suffices alone. The number of equal neighbours shows rows that stand in
+blocks, even when the blocks are spread over the whole file. The mean positions show classes that lie in one part of the
+file, even when no two of their rows touch.
 """
 
 import math
@@ -14,7 +14,7 @@ from scipy import special
 
 BATCH_ROWS = 64
 FEW_EXPECTED = 10.0  # below this, adjacent equal labels are Poisson rather than normal
-_BATCHES_LOOKED_AT = 4096  # diversity is an effect, not a test: so many batches tell it to three digits
+_BATCHES_LOOKED_AT = 4096  # diversity is shown, not tested: so many batches give three digits
 
 
 class Ordering(NamedTuple):
@@ -22,7 +22,7 @@ class Ordering(NamedTuple):
 
     z_adj: float | None  # adjacent equal labels, in standard deviations above a random permutation
     z_pos: float | None  # Kruskal-Wallis of the position by label, likewise
-    z: float | None  # the larger one; above 6 no honest shuffle is expected in a lifetime
+    z: float | None  # the larger one; a good shuffle never exceeds 6 in practice
     adjacent: int  # neighbours with equal labels
     expected_adjacent: float
     batch_distinct: float | None  # distinct labels in a batch of 64 rows, mean; None below 64 rows

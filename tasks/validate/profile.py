@@ -1,6 +1,6 @@
-"""One streaming pass over an ingested corpus: some thirty statistics, and which rows stand behind each. Pure.
+"""Some thirty statistics of an ingested corpus, and the rows behind each, in one streaming pass.
 
-Thresholds are not applied here: a statistic is a fact, what it means is the business of `verdict`.
+Thresholds are applied in `verdict`, not here.
 Memory is bounded by about 100 bytes per row (1.1 GB at 10 million) and the texts of the standard questions.
 """
 
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from schemas.language import Language, Words, read_words
+from schemas.outputs import IngestOutput
 from schemas.settings import Validation
 from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.retrieval.normalise import normalise
@@ -37,16 +38,16 @@ Rows = NDArray[np.int64]
 
 
 class Offender(NamedTuple):
-    """One row or standard question that stands behind a finding."""
+    """One row or standard question that a finding is about."""
 
-    row_id: int | None  # None: it stands in no row of questions.parquet
+    row_id: int | None  # None: it is no row of questions.parquet
     source: str | None
     line: int | None
     text: str
 
 
 class Offenders(NamedTuple):
-    """All that stands behind one rule; `kept` holds the first 10,000."""
+    """Everything that breaks one rule; `kept` holds the first 10,000."""
 
     total: int
     kept: list[Offender]
@@ -61,7 +62,7 @@ class Profile(NamedTuple):
 
 
 class BrokenContractError(ValueError):
-    """The files are not what ingest promises; the message says what, where and how many."""
+    """The files are not as ingest promises; the message says what, where and how many."""
 
 
 class _Marks(NamedTuple):
@@ -95,9 +96,10 @@ def profile_corpus(ingested: Path, settings: Validation, language: Language = "e
     Raises:
         BrokenContractError: a column is missing, of another type, empty or not valid text.
     """
-    scan, words = _scan(ingested, settings.max_query_characters), read_words(language)
+    files, words = IngestOutput(ingested), read_words(language)
+    scan = _scan(files, settings.max_query_characters)
     sizes = np.bincount(scan.codes, minlength=len(scan.classes)).astype(np.int64)
-    quarantined, reasons, quarantine_offenders = _quarantine(ingested / "quarantine.parquet", words)
+    quarantined, reasons, quarantine_offenders = _quarantine(files.quarantine, words)
     statistics: dict[str, float | None] = {"rows": float(scan.codes.size)}
     marks: dict[str, _Marks] = {}
     for part, found in (
@@ -117,7 +119,7 @@ def profile_corpus(ingested: Path, settings: Validation, language: Language = "e
     statistics |= {f"quarantined: {reason}": float(count) for reason, count in sorted(reasons.items())}
     by_size = np.argsort(-sizes, kind="stable")
     class_sizes = {scan.classes[code]: int(sizes[code]) for code in by_size if sizes[code]}
-    offenders = _locate(ingested / "questions.parquet", marks, words)
+    offenders = _locate(files.questions, marks, words)
     offenders["quarantined"] = Offenders(quarantined, quarantine_offenders)
     return Profile(statistics, class_sizes, offenders)
 
@@ -251,8 +253,8 @@ def _order_statistics(scan: _Scan, words: Words) -> tuple[dict[str, float | None
 def find_repeats(hashes: NDArray[np.uint64], codes: NDArray[np.integer]) -> tuple[int, Rows, Rows]:
     """Return the number of distinct queries, the rows that repeat an earlier one, and the rows in conflict.
 
-    A row repeats an earlier one of the same query and class; rows are in conflict when their query stands
-    under several classes, and come query by query so that the contradiction can be read.
+    A row repeats an earlier one of the same query and class. Rows are in conflict when their query stands under several
+    classes; they come query by query, so that the contradiction can be read.
 
     Args:
         hashes: (rows,) of the queries.
@@ -290,12 +292,12 @@ def _share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def _scan(ingested: Path, max_characters: int) -> _Scan:
-    # The buffer of a reader would keep all that was read, to the end.
-    questions = pq.ParquetFile(ingested / "questions.parquet", pre_buffer=False)
-    classes = pq.read_table(ingested / "standard_questions.parquet")
-    _check_columns("questions.parquet", questions.schema_arrow, QUESTIONS)
-    _check_columns("standard_questions.parquet", classes.schema, STANDARD_QUESTIONS)
+def _scan(files: IngestOutput, max_characters: int) -> _Scan:
+    # A buffer would keep every row that was read.
+    questions = pq.ParquetFile(files.questions, pre_buffer=False)
+    classes = pq.read_table(files.standard_questions)
+    _check_columns(files.questions, questions.schema_arrow, QUESTIONS)
+    _check_columns(files.standard_questions, classes.schema, STANDARD_QUESTIONS)
     rows = questions.metadata.num_rows
     codes, hashes = np.empty(rows, np.int32), np.empty(rows, np.uint64)
     long, damaged = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
@@ -357,20 +359,20 @@ def _damaged_rows(queries: pa.Array) -> Rows:
     return damaged
 
 
-def _check_columns(file: str, schema: pa.Schema, contract: pa.Schema) -> None:
+def _check_columns(file: Path, schema: pa.Schema, contract: pa.Schema) -> None:
     for field in contract:
         if field.name not in schema.names:
             raise BrokenContractError(
-                f"{file} has no column {field.name!r}; it has {', '.join(schema.names) or 'none'}"
+                f"{file.name} has no column {field.name!r}; it has {', '.join(schema.names) or 'none'}"
             )
         actual = schema.field(field.name).type
         plain = actual.value_type if pa.types.is_dictionary(actual) else actual
         if not plain.equals(field.type.value_type if pa.types.is_dictionary(field.type) else field.type):
-            raise BrokenContractError(f"column {field.name!r} of {file} is {actual}, not {field.type}")
+            raise BrokenContractError(f"column {field.name!r} of {file.name} is {actual}, not {field.type}")
 
 
 def _checked_batches(questions: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
-    """Yield batches whose every text can be worked with: surrogates and nulls would break a kernel far from here."""
+    """Yield batches of valid texts: surrogates and nulls would break a kernel far from here."""
     texts = ["query", "query_norm", "standard_question"]
     start = 0
     for batch in questions.iter_batches(_BATCH_ROWS, columns=["row_id", *texts]):
@@ -398,7 +400,7 @@ def _checked_batches(questions: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
 
 def _quarantine(file: Path, words: Words) -> tuple[int, Counter[str], list[Offender]]:
     quarantine = pq.ParquetFile(file, pre_buffer=False)
-    _check_columns("quarantine.parquet", quarantine.schema_arrow, QUARANTINE)
+    _check_columns(file, quarantine.schema_arrow, QUARANTINE)
     reasons: Counter[str] = Counter()
     kept: list[Offender] = []
     for batch in quarantine.iter_batches(_BATCH_ROWS):
@@ -448,7 +450,7 @@ def read_rows(file: Path, wanted: Rows) -> pa.Table:
 
 
 def offending_row(rule: str, row: dict[str, Any], words: Words, text: str | None = None) -> Offender:
-    """Return a row of QUESTIONS as an offender, showing of it what the rule is about."""
+    """Return a row of QUESTIONS as an offender, with the text that the rule is about."""
     query, standard = row["query"], row["standard_question"]
     if text is None and rule == "damaged":
         bad = query if repair(query) is not None else standard

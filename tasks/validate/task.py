@@ -1,4 +1,4 @@
-"""The door of validate: hold the corpus against its bounds, show the verdict in the UI, stop a bad run."""
+"""The Prefect task of validate: check the corpus against its bounds, show the verdict, stop a bad run."""
 
 from pathlib import Path
 
@@ -9,20 +9,20 @@ from prefect.logging import get_run_logger
 from schemas.errors import CorpusRejected, StaleFile
 from schemas.language import read_words
 from schemas.manifest import hash_file
+from schemas.outputs import CORPUS_PROFILE_FILE, DriftOutput, IngestOutput, ValidateOutput
 from schemas.settings import CorpusSettings
 from schemas.validation import Drift, Verdict
 from schemas.workspace import Workspace, artifact_key
 from tasks.registry import ModelRegistry
 from tasks.step_store import where_step
-from tasks.steps import Made, StepRun, run_step
+from tasks.steps import StepNotes, StepRun, run_step
 from tasks.validate.corpus import validate_corpus
-from tasks.validate.corpus_profile import PROFILE_FILE
-from tasks.validate.drift import check_drift, read_drift
+from tasks.validate.drift import check_drift
 from tasks.validate.verdict import describe_rejection
 
 
 @task(task_run_name="validate-{corpus.name}")  # no retries: a bad corpus stays bad
-def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) -> StepRun:
+def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]) -> StepRun[ValidateOutput]:
     """Write the verdict on `ingested`, and how it differs from the live version's; CorpusRejected if it failed."""
     inputs = {
         "ingested": ingested.manifest.key,
@@ -31,22 +31,22 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) ->
         "seed": corpus.seed,
         "language": corpus.language,
     }
-    columns = _find_columns(ingested)
+    columns = _find_columns(ingested.output)
 
-    def make(folder: Path, _: Path) -> Made:
+    def make(out: ValidateOutput, _: Path) -> StepNotes:
         verdict = validate_corpus(
-            ingested.folder,
-            folder,
+            ingested.output.folder,
+            out.folder,
             corpus.validation,
             corpus.name,
             corpus.seed,
             language=corpus.language,
             columns=columns,
         )
-        return Made({"outcome": verdict.outcome}, verdict.warnings())
+        return StepNotes(warnings=verdict.warnings())
 
-    step = run_step(workspace, "validate", inputs, make)
-    verdict = Verdict.model_validate_json((step.folder / "verdict.json").read_bytes())
+    step = run_step(workspace, ValidateOutput, inputs, make)
+    verdict = step.output.read_verdict()
     if verdict.outcome == "fail":
         _show(corpus, verdict, None)
         where = where_step(workspace, step.manifest)
@@ -55,7 +55,7 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) ->
     try:
         drift = _compare(corpus, workspace, step)
     except CorpusRejected:
-        _show(corpus, verdict, read_drift(workspace.root / "drift.rejected"))
+        _show(corpus, verdict, DriftOutput(workspace.root / "drift.rejected").read_drift())
         raise
     _show(corpus, verdict, drift)
     logger = get_run_logger()
@@ -67,17 +67,17 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun) ->
     return step
 
 
-def _find_columns(ingested: StepRun) -> tuple[str, str] | None:
+def _find_columns(ingested: IngestOutput) -> tuple[str, str] | None:
     """Return the columns that queries and standard questions were read from; None: not two, or not the same in all."""
-    found = {tuple(file["columns"]) for file in ingested.manifest.facts["files"] if file["role"] == "train"}
+    found = {tuple(file.columns) for file in ingested.read_facts().files if file.role == "train"}
     (columns,) = found if len(found) == 1 else ((),)
     return (columns[0], columns[1]) if len(columns) == 2 else None
 
 
-def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun) -> Drift | None:
-    """Hold the corpus against the one that the live version was trained on; CorpusRejected if it moved too far.
+def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun[ValidateOutput]) -> Drift | None:
+    """Compare the corpus with the one that the live version was trained on; CorpusRejected if it changed too much.
 
-    A step of its own: the live version changes while corpus and verdict stay as they are.
+    This is a step of its own, because the live version changes while corpus and verdict stay.
     """
     if (live := _find_live_profile(ModelRegistry.of(corpus.name, workspace.home))) is None:
         return None
@@ -89,24 +89,23 @@ def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun) -> Dri
         "language": corpus.language,
     }
 
-    def make(folder: Path, _: Path) -> Made:
-        now = step.folder / PROFILE_FILE
-        bounds = corpus.validation.drift
-        drift = check_drift(live, now, folder, live.parent.name, bounds, corpus.name, corpus.language)
-        return Made({}, drift.warnings())
+    def make(out: DriftOutput, _: Path) -> StepNotes:
+        now, bounds = step.output.corpus_profile, corpus.validation.drift
+        drift = check_drift(live, now, out.folder, live.parent.name, bounds, corpus.name, corpus.language)
+        return StepNotes(warnings=drift.warnings())
 
-    return read_drift(run_step(workspace, "drift", inputs, make).folder)
+    return run_step(workspace, DriftOutput, inputs, make).output.read_drift()
 
 
 def _find_live_profile(registry: ModelRegistry) -> Path | None:
-    """Return what the live version keeps of its corpus; None: nothing is live, or it keeps nothing that is whole.
+    """Return the corpus profile of the live version; None: nothing is live, or its profile is missing or damaged.
 
-    A version of before, or a damaged one, must not bar its successor.
+    A damaged version, or one of an older format, must not block its successor.
     """
     if (version := registry.live().version) is None:
         return None
     try:
-        return registry.fetch(version, PROFILE_FILE) / PROFILE_FILE
+        return registry.fetch(version, CORPUS_PROFILE_FILE) / CORPUS_PROFILE_FILE
     except StaleFile as error:
         get_run_logger().warning("drift is not measured: no profile of live version %s: %s", version, error)
     return None
@@ -122,7 +121,7 @@ def _show(corpus: CorpusSettings, verdict: Verdict, drift: Drift | None) -> None
         ]
         or [{"rule": "all", "severity": "pass", "offenders": 0, "what": "every bound holds", "do": ""}],
         key=artifact_key(corpus.name, "validation"),
-        # the UI wraps no cell of a table: what is to be read stands above it
+        # the UI wraps no cell of a table, so the sentences stand above it
         description=f"Validation of {corpus.name}: **{verdict.outcome}**\n"
         + "".join(f"\n- **{f.rule}**: {f.statement} → {f.remedy}" for f in findings)
         + (f"\n\n{drift.summary(corpus.language)}" if drift else ""),

@@ -1,12 +1,14 @@
-"""From broken bounds to findings a corpus owner can act on, and the message of a rejection. Pure."""
+"""From broken bounds to findings that a corpus owner can act on, and the message of a rejection. Pure."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import BaseModel
 
 from schemas.language import Language, Words, read_words
+from schemas.outputs import ValidateOutput
 from schemas.settings import Validation
 from schemas.validation import Finding, Verdict
 from tasks.validate.expectations import Outcome, RowsOutcome, Rule
@@ -17,14 +19,14 @@ EXAMPLES = 3
 
 
 class Broken(NamedTuple):
-    """A finding and what stands behind it."""
+    """A finding and its offenders."""
 
     finding: Finding
     offenders: Offenders
 
 
 class BoundRule(NamedTuple):
-    """What one bound of the settings limits; the catalogue says how a breach of it is told."""
+    """What one bound of the settings limits; the catalogue has the words of a breach."""
 
     setting: str  # field of Validation
     name: str  # of the finding, of its offenders in the profile, and of its texts in the catalogue
@@ -53,14 +55,14 @@ _LEVELS = (("stop", "critical"), ("warn", "warning"))
 
 
 def bound_rules(
-    settings: BaseModel, words: Words, told: Sequence[BoundRule] = BOUND_RULES, prefix: str = "validate"
+    settings: BaseModel, words: Words, limits: Sequence[BoundRule] = BOUND_RULES, prefix: str = "validate"
 ) -> list[Rule]:
     """Return a rule for every level of every bound that is set, stop before warn.
 
     Args:
         settings: section that has the bounds.
         words: of the language.
-        told: what each bound limits.
+        limits: what each bound limits.
         prefix: name of the section.
     """
     return [
@@ -73,7 +75,7 @@ def bound_rules(
             description=type(settings).model_fields[bound_rule.setting].description or "",
             remedy=words.entries[f"finding.{bound_rule.name}.remedy"],
         )
-        for bound_rule in told
+        for bound_rule in limits
         for level, severity in _LEVELS
         if (limit := getattr(getattr(settings, bound_rule.setting), level)) is not None
     ]
@@ -97,12 +99,12 @@ def find_broken_bounds(
     """
     if not profile.statistics["rows"]:
         return [_no_rows(profile, words)]
-    return tell_broken(outcomes, BOUND_RULES, profile.offenders, _facts(profile, settings, words, columns), words)
+    return describe_broken(outcomes, BOUND_RULES, profile.offenders, _facts(profile, settings, words, columns), words)
 
 
-def tell_broken(
+def describe_broken(
     outcomes: Iterable[Outcome],
-    told: Sequence[BoundRule],
+    limits: Sequence[BoundRule],
     offenders: Mapping[str, Offenders],
     facts: Mapping[str, object],
     words: Words,
@@ -110,13 +112,13 @@ def tell_broken(
     """Return one finding per bound that is broken, at its graver level.
 
     Args:
-        outcomes: of the rules that `bound_rules` made of `told`.
-        told: what each bound limits.
+        outcomes: of the rules that `bound_rules` made of `limits`.
+        limits: what each bound limits.
         offenders: by name of the finding.
-        facts: what the statements may speak of.
+        facts: values that the statements may name.
         words: of the language.
     """
-    by_setting = {bound_rule.setting: bound_rule for bound_rule in told}
+    by_setting = {bound_rule.setting: bound_rule for bound_rule in limits}
     broken: dict[str, Broken] = {}
     for outcome in outcomes:
         bound_rule = by_setting[outcome.rule.name.split(".")[-2]]
@@ -152,17 +154,17 @@ def decide(findings: list[Finding], profile: Profile, sampled_rows: int | None =
 
 
 def describe_rejection(
-    corpus: str, findings: list[Finding], file: str = "findings.parquet", language: Language = "en"
+    corpus: str, findings: list[Finding], language: Language = "en", listed: Path | None = None
 ) -> str:
-    """Return what a rejected corpus suffers from: what, how many, where, examples, and what to do.
+    """Return why a corpus is rejected: what, how many, where, examples, and what to do.
 
     Args:
         corpus: its name.
         findings: all of them.
-        file: that lists what stands behind them.
         language: of the message.
+        listed: file with their offenders; None: that of validate.
     """
-    words = read_words(language)
+    words, file = read_words(language), (listed or ValidateOutput(Path()).findings).name
     critical = [finding for finding in findings if finding.severity == "critical"]
     others = [finding for finding in findings if finding.severity != "critical"]
     lines = [words("rejection.head", corpus=corpus, count=len(critical))]
@@ -230,7 +232,7 @@ def _number(rule: Rule, limit: float | None) -> str:
 
 
 def _facts(profile: Profile, settings: Validation, words: Words, columns: tuple[str, str] | None) -> dict[str, object]:
-    """Return what a statement may speak of: every statistic, the settings it refers to, and derived words."""
+    """Return the values that a statement may name: every statistic, the settings it refers to, and derived words."""
     facts: dict[str, object] = dict(profile.statistics)
     effect = "neighbours" if facts["batch_distinct"] is None else "batch"
     swap = words("finding.swapped.swap_unnamed")

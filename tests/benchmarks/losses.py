@@ -97,7 +97,7 @@ def _texts(count: int, random: np.random.Generator) -> Texts:
     columns = (random.zipf(1.1, size=count * _LENGTH) - 1) % _VOCABULARY
     weights = np.full(count * _LENGTH, _LENGTH**-0.5, dtype=np.float32)
     starts = np.arange(0, count * _LENGTH + 1, _LENGTH)
-    bags = sp.csr_matrix((weights, columns, starts), shape=(count, _VOCABULARY))
+    bags = sp.csr_array((weights, columns, starts), shape=(count, _VOCABULARY))
     bags.sum_duplicates()
     return Texts(bags, np.zeros(count, dtype=np.int32), np.arange(count + 1))
 

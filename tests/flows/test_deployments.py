@@ -112,7 +112,7 @@ def test_a_plan_says_that_runs_go_to_another_store(home, prefect_server, monkeyp
 
 
 def test_a_typo_deletes_no_deployment(home):
-    """What the server has of a corpus whose TOML cannot be meant stays, and so does what is another home's."""
+    """What the server has of a corpus whose TOML is not valid stays, and so does what is another home's."""
     _, bank, other = describe(corpora(bank="nightly", other="nightly"))
     found = [bank, other.model_copy(update={"home": "/srv/another"})]
     changes = compare([], found, {"bank": "no such setting"})

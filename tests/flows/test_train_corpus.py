@@ -23,7 +23,7 @@ from tasks.prepare.task import prepare
 from tasks.publish.task import publish
 from tasks.registry import ModelRegistry
 from tasks.retrieval.retriever import Retriever
-from tasks.steps import StepRun
+from tasks.steps import Steps
 from tasks.train.task import train
 from tasks.validate.task import validate
 from tests.conftest import PAIRS, TOY, make_settings, write_table
@@ -41,15 +41,14 @@ def wide(tmp_path):
     return write_table(tmp_path / "wide.csv", pairs)
 
 
-def measured(settings: CorpusSettings) -> tuple[Workspace, dict[str, StepRun]]:
+def measured(settings: CorpusSettings) -> tuple[Workspace, Steps]:
     """Do all of a run but to publish, inside a flow."""
     run = Workspace.of(settings.name, new_run())
     ingested = ingest(settings, run)
     validated = validate(settings, run, ingested)
     prepared = prepare(settings, run, ingested, validated)
     trained = train(settings, run, prepared)
-    steps = {"ingest": ingested, "validate": validated, "prepare": prepared, "train": trained}
-    return run, steps | {"evaluate": evaluate(settings, run, steps)}
+    return run, Steps(ingested, validated, prepared, trained, evaluate(settings, run, prepared, trained))
 
 
 def test_a_first_run_publishes_and_leaves_everything(flow, toy_csv):

@@ -2,11 +2,11 @@
 
 import shutil
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from schemas.errors import CorpusRejected, MachineFault
+from schemas.outputs import PrepareOutput
 from schemas.workspace import Workspace
 from tasks import step_store
 from tasks.step_store import find_run, keep_files, prune, where
@@ -21,7 +21,7 @@ def made(tmp_path):
 
     def run(make, run="run-1", machine="here", inputs=None):
         workspace = Workspace.of("toy", run, tmp_path / machine)
-        return run_step(workspace, "prepare", inputs or {"seed": 1}, make)
+        return run_step(workspace, PrepareOutput, inputs or {"seed": 1}, make)
 
     return run
 
@@ -40,12 +40,12 @@ def test_another_machine_gets_what_one_has_made(store, made):
     assert make.calls == 1
     assert second.reused_from == "run-1"
     assert second.manifest == first.manifest
-    assert not second.folder.samefile(first.folder)
-    second.manifest.verify(second.folder)
+    assert not second.output.folder.samefile(first.output.folder)
+    second.manifest.verify(second.output.folder)
     folder = f"toy/prepare-{first.manifest.key[:16]}"
     assert objects(store, "steps") == [f"{folder}/run-1/{name}" for name in ("a.txt", "deep/b.txt", "manifest.json")]
     assert objects(store, "runs") == [f"toy/{run}/prepare-{first.manifest.key[:16]}.json" for run in ("run-1", "run-2")]
-    assert [file.name for file in second.folder.parent.iterdir()] == ["prepare"]
+    assert [file.name for file in second.output.folder.parent.iterdir()] == ["prepare"]
 
 
 def test_a_machine_prefers_its_own_disk_and_puts_there_what_the_store_lacks(store, made):
@@ -82,8 +82,8 @@ def test_a_step_harmed_in_the_store_is_made_again_and_put_there(harm, store, mad
 def test_a_fault_leaves_no_step_in_the_store(store, made):
     """Nor its checkpoints: they stay on the machine's own disk."""
 
-    def fail(folder: Path, partial: Path):
-        (folder / "half.txt").write_text("ro")
+    def fail(out, partial):
+        (out.folder / "half.txt").write_text("ro")
         (partial / "checkpoint").touch()
         raise MachineFault("disk full")
 
@@ -95,8 +95,8 @@ def test_a_fault_leaves_no_step_in_the_store(store, made):
 def test_what_was_found_in_a_rejected_corpus_can_be_read_in_the_store(store, made):
     """The machine that found it may be gone; the message says where."""
 
-    def reject(folder: Path, partial: Path):
-        (folder / "quarantine.txt").write_text("row 7")
+    def reject(out, partial):
+        (out.folder / "quarantine.txt").write_text("row 7")
         raise CorpusRejected("no row is usable")
 
     with pytest.raises(CorpusRejected, match=f"listed in {store.address}/runs/toy/run-1/prepare.rejected"):
@@ -107,8 +107,8 @@ def test_what_was_found_in_a_rejected_corpus_can_be_read_in_the_store(store, mad
 def test_a_store_that_is_away_does_not_hide_why_a_corpus_is_rejected(store, made, tmp_path, monkeypatch):
     """What was found is still here."""
 
-    def reject(folder: Path, partial: Path):
-        (folder / "quarantine.txt").write_text("row 7")
+    def reject(out, partial):
+        (out.folder / "quarantine.txt").write_text("row 7")
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
         raise CorpusRejected("no row is usable")
 

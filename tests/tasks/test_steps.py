@@ -4,12 +4,21 @@ import os
 import threading
 
 import pytest
+from pydantic import BaseModel
 
 from schemas.errors import CorpusRejected, MachineFault
 from schemas.manifest import StepManifest, hash_file
+from schemas.outputs import PrepareOutput, TrainOutput
 from schemas.workspace import Workspace
 from tasks import steps
-from tasks.steps import Made, run_step
+from tasks.steps import StepNotes, run_step
+
+
+class Facts(BaseModel):
+    """What the step counted."""
+
+    rows: int
+    pair: tuple[int, int]
 
 
 class Counted:
@@ -18,13 +27,13 @@ class Counted:
     def __init__(self, content="rows"):
         self.content, self.calls = content, 0
 
-    def __call__(self, folder, partial):
+    def __call__(self, out, partial):
         """Write."""
         self.calls += 1
-        (folder / "deep").mkdir()
-        (folder / "a.txt").write_text(self.content)
-        (folder / "deep" / "b.txt").write_text(self.content * 2)
-        return Made({"rows": 3, "pair": (1, 2)}, ["careful"])
+        (out.folder / "deep").mkdir()
+        (out.folder / "a.txt").write_text(self.content)
+        (out.folder / "deep" / "b.txt").write_text(self.content * 2)
+        return StepNotes(Facts(rows=3, pair=(1, 2)), ["careful"])
 
 
 @pytest.fixture
@@ -38,7 +47,7 @@ def made(workspace):
     """Run the step "prepare" of a run."""
 
     def run(make, run="run-1", inputs=None):
-        return run_step(workspace(run), "prepare", inputs or {"seed": 1}, make)
+        return run_step(workspace(run), PrepareOutput, inputs or {"seed": 1}, make)
 
     return run
 
@@ -53,12 +62,12 @@ def test_a_step_is_made_in_the_folder_of_its_run(made, workspace):
     """With a manifest that tells path, hash and size of every file; nothing unfinished stays behind."""
     step = made(Counted())
 
-    assert step.folder == workspace().step("prepare")
+    assert step.output.folder == workspace().step("prepare")
     assert step.reused_from is None
     assert {entry.path: (entry.sha256, entry.bytes) for entry in step.manifest.files} == {
-        path: (hash_file(step.folder / path), size) for path, size in (("a.txt", 4), ("deep/b.txt", 8))
+        path: (hash_file(step.output.folder / path), size) for path, size in (("a.txt", 4), ("deep/b.txt", 8))
     }
-    assert step.manifest == StepManifest.read(step.folder)
+    assert step.manifest == StepManifest.read(step.output.folder)
     assert step.manifest.warnings == ["careful"]
     assert leftovers(workspace) == []
 
@@ -72,9 +81,9 @@ def test_a_step_is_made_once_and_then_re_used(made):
     assert (again.reused_from, later.reused_from) == ("run-1", "run-1")
     assert first.manifest == again.manifest == later.manifest
     for path in ("a.txt", "deep/b.txt", "manifest.json"):
-        assert os.path.samefile(first.folder / path, later.folder / path)
+        assert os.path.samefile(first.output.folder / path, later.output.folder / path)
 
-    first.folder.rename(first.folder.with_name("pruned"))
+    first.output.folder.rename(first.output.folder.with_name("pruned"))
     assert made(make, "run-3").reused_from == "run-2"
     assert make.calls == 1
 
@@ -90,7 +99,7 @@ def test_facts_read_the_same_now_and_later(made):
 def test_files_harmed_since_are_noticed_and_made_again(made, harm):
     """Also where the length stays the same; the step ends whole."""
     make = Counted()
-    folder = made(make).folder
+    folder = made(make).output.folder
     if harm == "alter":
         (folder / "a.txt").unlink()
         (folder / "a.txt").write_text("more rows")
@@ -105,18 +114,18 @@ def test_files_harmed_since_are_noticed_and_made_again(made, harm):
 
     assert make.calls == 2
     assert step.reused_from is None
-    step.manifest.verify(step.folder)
-    assert (step.folder / "a.txt").read_text() == "rows"
+    step.manifest.verify(step.output.folder)
+    assert (step.output.folder / "a.txt").read_text() == "rows"
 
 
 def test_a_later_run_does_not_take_over_harmed_files(made):
     """An older whole one serves instead, if there is one."""
     make = Counted()
     first, second = made(make), made(make, "run-2")
-    (second.folder / "a.txt").unlink()
+    (second.output.folder / "a.txt").unlink()
 
     assert made(make, "run-3").reused_from == "run-1"
-    (first.folder / "a.txt").write_text("ROWS")
+    (first.output.folder / "a.txt").write_text("ROWS")
     assert made(make, "run-4").reused_from == "run-3" or make.calls == 2
 
 
@@ -135,7 +144,7 @@ def test_other_inputs_make_another_step(made):
 
 def test_another_step_with_the_same_inputs_is_another_one(workspace):
     """The name is part of the key."""
-    first, second = (run_step(workspace(), name, {"seed": 1}, Counted()) for name in ("prepare", "train"))
+    first, second = (run_step(workspace(), kind, {"seed": 1}, Counted()) for kind in (PrepareOutput, TrainOutput))
 
     assert first.manifest.key != second.manifest.key
 
@@ -173,8 +182,8 @@ def test_other_code_makes_another_step(made, monkeypatch, tmp_path):
 def test_a_failure_leaves_nothing_that_has_the_name_of_the_step(made, workspace):
     """Half-written files are not found by anyone, and the next run starts with an empty folder."""
 
-    def fail(folder, partial):
-        (folder / "half.txt").write_text("ro")
+    def fail(out, partial):
+        (out.folder / "half.txt").write_text("ro")
         raise MachineFault("disk full")
 
     with pytest.raises(MachineFault, match="disk full"):
@@ -188,14 +197,14 @@ def test_checkpoints_of_a_crash_are_there_for_the_next_run(made, workspace):
     """Of the same inputs only; they are deleted when the step is finished."""
     seen = []
 
-    def crash(folder, partial):
+    def crash(out, partial):
         seen.append((partial / "checkpoint").exists())
         (partial / "checkpoint").touch()
         raise KeyboardInterrupt
 
-    def finish(folder, partial):
+    def finish(out, partial):
         seen.append((partial / "checkpoint").exists())
-        return Counted()(folder, partial)
+        return Counted()(out, partial)
 
     with pytest.raises(KeyboardInterrupt):
         made(crash)
@@ -210,8 +219,8 @@ def test_checkpoints_of_a_crash_are_there_for_the_next_run(made, workspace):
 def test_a_rejected_corpus_leaves_what_was_found(made, workspace):
     """Beside the step, never under its name; the message says where, and a repeat replaces it."""
 
-    def reject(folder, partial):
-        (folder / "quarantine.txt").write_text("row 7")
+    def reject(out, partial):
+        (out.folder / "quarantine.txt").write_text("row 7")
         raise CorpusRejected("no row is usable")
 
     for _ in range(2):
@@ -229,11 +238,11 @@ def test_two_runs_at_once_do_not_disturb_each_other(made, workspace):
     """The second gets a folder of its own, and both end whole with equal files."""
     inside, both, ended, partials = threading.Event(), threading.Event(), {}, []
 
-    def slow(folder, partial):
+    def slow(out, partial):
         partials.append(partial)
         inside.set()
         assert both.wait(10)
-        return Counted()(folder, partial)
+        return Counted()(out, partial)
 
     def run(name, make):
         ended[name] = made(make, name)
@@ -253,7 +262,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(made, workspace):
     assert len(set(partials)) == 3
     assert len(ended) == 3
     for step in ended.values():
-        step.manifest.verify(step.folder)
+        step.manifest.verify(step.output.folder)
     assert ended["run-1"].manifest == ended["run-2"].manifest == ended["run-3"].manifest
     assert leftovers(workspace) == []
 

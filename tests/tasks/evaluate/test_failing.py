@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from schemas.outputs import PrepareOutput
 from schemas.tables import CLASSES, QUESTIONS, TEST
 from tasks.evaluate import spreadsheets
 from tasks.evaluate.failing import find_failing
@@ -52,7 +53,9 @@ def measured(tmp_path):
 
 def test_failing_queries_come_worst_first_with_their_place(measured):
     """Query, right, first answer, place, and where the row stands; what no model can find comes last."""
-    rows = find_failing(measured, measured / "ranked.parquet", measured / "questions.parquet").to_pylist()
+    rows = find_failing(
+        PrepareOutput(measured), measured / "ranked.parquet", measured / "questions.parquet"
+    ).to_pylist()
 
     assert [(row["query"], row["standard_question"], row["first"], row["place"]) for row in rows] == [
         ("箱子", "行李多重", "怎么改签", 3),

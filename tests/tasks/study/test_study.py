@@ -1,4 +1,4 @@
-"""The study's words follow from its numbers, in either direction; nothing is told that was not measured."""
+"""The study's words follow from its numbers, in either direction; nothing is said that was not measured."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ def interval(value: float, half: float = 0.01) -> Interval:
     return Interval(value=value, low=value - half, high=value + half)
 
 
-def measured(role: str, recall: float, corpus: str = "a", told: float | None = None, **changes: Any) -> Measured:
+def measured(role: str, recall: float, corpus: str = "a", article: float | None = None, **changes: Any) -> Measured:
     """What a healthy experiment gives, with `changes`."""
     experiment = Experiment(
         role=role,
@@ -28,7 +28,7 @@ def measured(role: str, recall: float, corpus: str = "a", told: float | None = N
         question="?",
         corpus=corpus,
         overrides={"model": {"tower": "bag"}},
-        article_recall_at_10=told,
+        article_recall_at_10=article,
     )
     figures: dict[str, Any] = {
         "train_rows": 900,
@@ -172,8 +172,8 @@ def test_the_target_is_judged_by_its_loss_and_apart_from_that_by_recall():
 )
 def test_the_order_of_the_corpora_must_hold_throughout(recalls, verdict):
     """A > B > C is two statements; the corpora may come in any order."""
-    told = {"c": 0.61, "a": 0.91, "b": 0.76}
-    recipes = [measured("recipe", recalls["abc".index(c)], c, told[c]) for c in told]
+    article = {"c": 0.61, "a": 0.91, "b": 0.76}
+    recipes = [measured("recipe", recalls["abc".index(c)], c, article[c]) for c in article]
     finding = the(find(*recipes), "A > B > C")
 
     assert finding.verdict == verdict

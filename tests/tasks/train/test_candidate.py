@@ -108,7 +108,9 @@ def test_a_user_dictionary_travels_with_the_model(small, tmp_path):
     classes = np.eye(4, dtype=np.float32)[:, None]
     features = pq.read_table(prepared / "vocabulary.parquet")["feature"].to_pylist()
     arrays = {"embeddings": np.ones((len(features), 1, 4), np.float32), "classes": classes}
-    card = CARD.model_copy(update={"text": settings.text, "model": CARD.model.model_copy(update={"ensemble": 1})})
+    card = CARD.model_copy(
+        update={"classes": len(classes), "text": settings.text, "model": CARD.model.model_copy(update={"ensemble": 1})}
+    )
     (tmp_path / "made").mkdir()
     write_candidate(tmp_path / "made", card, prepared, arrays)
 

@@ -234,18 +234,18 @@ def test_the_share_of_random_labels_is_estimated_from_the_texts(noise, monkeypat
     random = np.random.default_rng(1)
     labels = np.repeat(np.arange(20), 30)
     words = labels[:, None] * 10 + random.integers(0, 10, (600, 4))
-    texts = sparse.csr_matrix(
+    texts = sparse.csr_array(
         (np.full(2400, 0.5, np.float32), (np.repeat(np.arange(600), 4), words.ravel())), (600, 200)
     )
     noisy = random.random(600) < noise
     given = labels.copy()
     given[noisy] = random.permutation(labels[noisy])
 
-    found = share_mislabelled(texts, sparse.csr_matrix((20, 200), dtype=np.float32), given)
+    found = share_mislabelled(texts, sparse.csr_array((20, 200), dtype=np.float32), given)
 
     assert found == pytest.approx(max(0.0, noise - 0.08), abs=0.1)
     monkeypatch.setattr("tasks.train.convergence._CELLS", 20)
-    assert share_mislabelled(texts, sparse.csr_matrix((20, 200), dtype=np.float32), given) == pytest.approx(found)
+    assert share_mislabelled(texts, sparse.csr_array((20, 200), dtype=np.float32), given) == pytest.approx(found)
 
 
 def test_what_all_queries_begin_with_is_no_noise_of_labels():

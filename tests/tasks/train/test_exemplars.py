@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.evaluate.candidate import TRAIN_ROWS, baseline_every, evaluate_files, suspect_rows, tell_left_out
+from tasks.evaluate.candidate import TRAIN_ROWS, baseline_every, describe_left_out, evaluate_files, suspect_rows
 from tasks.retrieval.exemplars import Exemplars
 from tasks.retrieval.model_files import read_arrays
 from tasks.retrieval.retriever import Model
@@ -197,8 +197,8 @@ def test_of_very_many_scores_only_those_of_the_first_rows_are_searched():
     assert baseline_every(50_000, 1_000_000, 100_000) == 5
     assert baseline_every(43_000, 90_000, 10_000) == 2
     assert baseline_every(5_485, 54_844, 396) == baseline_every(0, 0, 0) == 1
-    assert tell_left_out(5_485, 54_844, 396) == []
-    assert tell_left_out(50_000, 1_000_000, 100_000) == [
+    assert describe_left_out(5_485, 54_844, 396) == []
+    assert describe_left_out(50_000, 1_000_000, 100_000) == [
         "baselines saw the first 250,000 of 1,000,000 training rows",
         "the search for mislabelled rows saw the first 42,949 of 1,000,000 training rows",
         "baselines ranked one of every 5 of the 50,000 test rows",

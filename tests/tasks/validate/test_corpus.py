@@ -149,7 +149,7 @@ def test_a_rejection_says_what_where_how_many_and_what_to_do(ingested, tmp_path)
         "  damaged: 5 of 600 rows (0.83%) hold text that was decoded with the wrong codepage; allowed: at most 0.1%",
     ]
     assert "train.csv:2 “" in message
-    assert "meant “请问第0个问题怎么办”" in message
+    assert "repaired: “请问第0个问题怎么办”" in message
     assert "5 in all, listed in findings.parquet" in message
     assert "-> export the source again as UTF-8" in message
     assert "raise validate.max_damaged_share.stop" in message

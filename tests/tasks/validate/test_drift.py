@@ -10,12 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import CorpusRejected
+from schemas.outputs import CORPUS_PROFILE_FILE, DriftOutput
 from schemas.settings import DriftBounds
 from schemas.tables import CORPUS_PROFILE
 from schemas.validation import Drift
 from tasks.validate import corpus_profile
-from tasks.validate.corpus_profile import PROFILE_FILE, profile_for_drift, write_corpus_profile
-from tasks.validate.drift import Corpus, Kept, check_drift, find_changes, read_drift, total_variation
+from tasks.validate.corpus_profile import profile_for_drift, write_corpus_profile
+from tasks.validate.drift import Corpus, Kept, check_drift, find_changes, total_variation
 from tests.tasks.validate.conftest import Pairs, write_ingested
 
 
@@ -48,7 +49,7 @@ def compare(tmp_path):
         for name, pairs, known in (("before", before, ids[0]), ("now", now, ids[1])):
             (tmp_path / name).mkdir()
             write_corpus_profile(with_ids(write_ingested(tmp_path / name / "in", pairs), known), tmp_path / name)
-        files = [tmp_path / name / PROFILE_FILE for name in ("before", "now")]
+        files = [tmp_path / name / CORPUS_PROFILE_FILE for name in ("before", "now")]
         (tmp_path / "out").mkdir()
         return check_drift(*files, tmp_path / "out", "v1", DriftBounds(**bounds), "bank")
 
@@ -78,7 +79,7 @@ def test_a_profile_is_small_and_the_same_bytes(tmp_path):
     for name in ("one", "two"):
         write_corpus_profile(write_ingested(tmp_path / name, pairs), tmp_path / name)
 
-    one, two = ((tmp_path / name / PROFILE_FILE).read_bytes() for name in ("one", "two"))
+    one, two = ((tmp_path / name / CORPUS_PROFILE_FILE).read_bytes() for name in ("one", "two"))
     assert one == two
     assert len(one) < 60_000
 
@@ -229,8 +230,8 @@ def test_a_stop_says_what_where_how_many_and_what_to_do(compare, tmp_path):
     assert "Since live version v1: rows 100 → 40 (-60.0%)" in message
     listed = pq.read_table(tmp_path / "out" / "drift.parquet").to_pylist()
     assert [row["text"] for row in listed if row["change"] == "removed"] == ["改签", "行李"]
-    assert read_drift(tmp_path / "out").removed == ["改签", "行李"]
-    assert read_drift(tmp_path) is None
+    assert DriftOutput(tmp_path / "out").read_drift().removed == ["改签", "行李"]
+    assert DriftOutput(tmp_path).read_drift() is None
 
 
 def test_a_wider_bound_lets_the_same_corpus_pass(compare):

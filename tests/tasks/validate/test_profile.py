@@ -38,7 +38,7 @@ def test_a_corpus_of_seven_rows_is_counted(ingested):
     assert profile.class_sizes == {"退票": 4, "改签": 2, "其他": 1}
     assert [each.line for each in profile.offenders["conflicts"].kept] == [2, 3, 4]
     assert [each.line for each in profile.offenders["duplicates"].kept] == [3]
-    assert profile.offenders["damaged"].kept[0].text == "“æ€Žä¹ˆ”, meant “怎么”"
+    assert profile.offenders["damaged"].kept[0].text == "“æ€Žä¹ˆ”, repaired: “怎么”"
     assert profile.offenders["quarantined"].kept[0].text == "empty query: 退票"
 
 
@@ -94,7 +94,7 @@ def test_a_damaged_standard_question_damages_its_rows(ingested):
     profile = profile_corpus(ingested([("怎么退票", "é€€ç¥¨"), ("改签", "改签")]), SETTINGS)
 
     assert profile.statistics["damaged_rows"] == profile.statistics["damaged_classes"] == 1
-    assert profile.offenders["damaged"].kept[0].text == "“é€€ç¥¨”, meant “退票”"
+    assert profile.offenders["damaged"].kept[0].text == "“é€€ç¥¨”, repaired: “退票”"
 
 
 def test_examples_cannot_steer_a_terminal():

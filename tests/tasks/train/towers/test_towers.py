@@ -17,7 +17,7 @@ from tasks.train.towers.bag import Bags
 SIZES = Sizes(vocabulary=5, words=4)
 # Three texts over five features and four words; the last one has neither.
 TEXTS = Texts(
-    bags=sp.csr_matrix(
+    bags=sp.csr_array(
         (np.array([0.6, 0.8, 1.0], np.float32), np.array([0, 3, 4], np.int32), np.array([0, 2, 3, 3])), shape=(3, 5)
     ),
     words=np.array([1, 3, 2], np.int32),
@@ -161,7 +161,7 @@ def test_many_texts_of_many_lengths_are_read_as_each_alone():
     lengths = random.permutation(np.arange(100) % 10)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     words = random.integers(0, 4, offsets[-1]).astype(np.int32)
-    texts = Texts(sp.csr_matrix((100, 5), dtype=np.float32), words, offsets)
+    texts = Texts(sp.csr_array((100, 5), dtype=np.float32), words, offsets)
     tower = tower_of(tower="lstm", ensemble=2)
 
     together = vectors(tower, texts)
