@@ -17,7 +17,11 @@ from schemas.settings import CorpusSettings, use_new_names
 from schemas.workspace import CHECKOUT, default_home
 from tasks.registry import ModelRegistry, list_corpora
 
-_PATHS = ("path", "test_path", "questions_path")  # of [source]
+_PATHS = {
+    "source": ("path", "test_path", "questions_path"),
+    "publish": ("golden_path",),
+    "text": ("user_dictionary",),
+}
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
 _LOGGER = logging.getLogger("dssm.settings")
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # s3://..., bundled:c
@@ -62,7 +66,7 @@ def load_corpus(name: str, overrides: Mapping[str, Any] | None = None, own_sourc
         raw, where = {"name": name}, "the command line"
     else:
         raw, where = _remembered(name), "the settings remembered beside the model"
-    return build_settings(merge(raw, overrides or {}), where)
+    return build_settings(merge(raw, overrides or {}), where, overrides)
 
 
 def _refuse_collision(name: str, tomls: Mapping[str, Path]) -> None:
@@ -74,13 +78,30 @@ def _refuse_collision(name: str, tomls: Mapping[str, Path]) -> None:
             )
 
 
-def build_settings(raw: Mapping[str, Any], where: str) -> CorpusSettings:
-    """Return validated settings; SettingsError names every wrong key with the nearest known one."""
+def build_settings(raw: Mapping[str, Any], where: str, overrides: Mapping[str, Any] | None = None) -> CorpusSettings:
+    """Return validated settings; SettingsError names every wrong key with the nearest known one, and who set it."""
     try:
         return CorpusSettings.model_validate(raw, context={"fill_defaults": True})
     except ValidationError as error:
-        lines = [_explain(problem) for problem in error.errors()]
-        raise SettingsError(f"{where}: {len(lines)} setting(s) are not valid\n  " + "\n  ".join(lines)) from error
+        problems = error.errors()
+        typed = [_is_set_by(overrides or {}, problem["loc"]) for problem in problems]
+        lines = [
+            _explain(one) + " (by --set)" * (ours and not all(typed)) for one, ours in zip(problems, typed, strict=True)
+        ]
+        who = "--set" if all(typed) else where
+        raise SettingsError(f"{who}: {len(lines)} setting(s) are not valid\n  " + "\n  ".join(lines)) from error
+
+
+def _is_set_by(overrides: Mapping[str, Any], path: Sequence[int | str]) -> bool:
+    """Say whether the value at `path` comes from the overrides."""
+    inner: Any = overrides
+    for part in path:
+        if not isinstance(inner, Mapping):
+            return True  # within a value that was given as a whole
+        if part not in inner:
+            return False
+        inner = inner[part]
+    return bool(path)
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
@@ -94,9 +115,7 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
         for part in reversed(key.strip().split(".")):
             nested = {part: nested}
         merged = merge(merged, _renamed(nested, "--set"))
-    _find_golden(merged, Path.cwd())
-    _find_encoder(merged, Path.cwd())
-    return merged
+    return _with_absolute_paths(merged, Path.cwd())
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,20 +138,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is not TOML: {error}") from error
     raw = _renamed(raw, str(file))
-    source = raw.get("source")
-    if isinstance(source, dict):
-        for key in _PATHS:
-            value = source.get(key)
-            if isinstance(value, str):
-                source[key] = absolute(value, file.parent)
-            elif isinstance(value, list):
-                source[key] = [absolute(one, file.parent) if isinstance(one, str) else one for one in value]
-    _find_golden(raw, file.parent)
-    text = raw.get("text")
-    if isinstance(text, dict) and isinstance(text.get("user_dictionary"), str):
-        text["user_dictionary"] = absolute(text["user_dictionary"], file.parent)
-    _find_encoder(raw, file.parent)
-    return raw
+    return _with_absolute_paths(raw, file.parent)
 
 
 def _renamed(raw: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -146,11 +152,20 @@ def _renamed(raw: Mapping[str, Any], where: str) -> dict[str, Any]:
     return renamed
 
 
-def _find_golden(raw: Mapping[str, Any], base: Path) -> None:
-    """Make the path of the golden queries absolute."""
-    publish = raw.get("publish")
-    if isinstance(publish, dict) and isinstance(publish.get("golden_path"), str):
-        publish["golden_path"] = absolute(publish["golden_path"], base)
+def _with_absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """Return raw settings whose paths are absolute from `base`: a run may start in any folder."""
+
+    def from_base(value: Any) -> Any:  # noqa: ANN401 - what stands in a TOML
+        if isinstance(value, list):
+            return [from_base(one) for one in value]
+        return absolute(value, base) if isinstance(value, str) else value
+
+    changed = dict(raw)
+    for section, names in _PATHS.items():
+        if isinstance(given := raw.get(section), Mapping):
+            changed[section] = {key: from_base(value) if key in names else value for key, value in given.items()}
+    _find_encoder(changed, base)
+    return changed
 
 
 def _find_encoder(raw: Mapping[str, Any], base: Path) -> None:

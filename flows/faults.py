@@ -26,9 +26,14 @@ def as_fault(error: BaseException) -> PipelineError | None:
             "the Prefect server wants a password, and not this one: set PREFECT_API_AUTH_STRING to what the server "
             "was started with as PREFECT_SERVER_API_AUTH_STRING (user:password)"
         )
+    if type(error).__name__ == "ObjectNotFound":
+        return MachineFault(
+            "the Prefect server has no such run any more: somebody has deleted it, or the server's database is another "
+            "one; nothing more was published"
+        )
     if "Failed to reach API" in text or type(error).__module__.startswith(("httpx", "httpcore")):
         return MachineFault(
-            f"the Prefect server does not answer ({error}). Start it (prefect server start), or unset PREFECT_API_URL "
+            f"the Prefect server does not answer ({error}). Start it (dssm server), or unset PREFECT_API_URL "
             "to run without one; finished steps are not repeated"
         )
     if isinstance(error, MemoryError) or type(error).__name__ in _NO_MEMORY:

@@ -152,6 +152,11 @@ class Source(Section):
         description="Rows without a standard question take the one above where each stands once, as merged cells do "
         "when exported; 'none': they are set aside.",
     )
+    multiple_labels: Literal["set_aside", "explode"] = Field(
+        default="set_aside",
+        description="A query with several standard questions, as annotation tools write it: set_aside, or explode "
+        "into a row for each.",
+    )
 
 
 class Text(Section):
@@ -325,6 +330,11 @@ class Split(Section):
 class Negatives(Section):
     """The wrong standard questions drawn for every training row."""
 
+    REMOVED = {
+        "mined_from": "no corpus showed a gain of mined negatives, and all are drawn at random",
+        "mined_per_row": "no negatives are mined",
+    }
+
     per_row: int = Field(default=4, ge=1, le=1024, description="Negatives per row and epoch (the article's 1:k).")
     sampler: Literal["random", "first_n"] = Field(
         default="random", description="random: uniform; first_n: always the same first n (the article's mistake)."
@@ -336,16 +346,10 @@ class Negatives(Section):
         le=1,
         description="Standard questions this similar (Jaccard of character pairs) never oppose.",
     )
-    mined_from: str | None = Field(
-        default=None,
-        description="Published version of this corpus to mine hard negatives from: what it ranks highest but wrong; "
-        "empty: none. For losses over the drawn negatives alone: softmax_all sees every standard question.",
-    )
-    mined_per_row: int = Field(default=1, ge=1, le=1024, description="How many of per_row are mined, where any are.")
 
 
 class Model(Section):
-    """The towers."""
+    """The tower, and how many of it are averaged."""
 
     RENAMED = {"towers": "ensemble", "embedding": "embedding_dim", "hidden": "hidden_dims", "output": "output_dim"}
 
@@ -481,7 +485,7 @@ class Loss(Section):
 
 
 class Training(Section):
-    """How the towers are trained."""
+    """How a model is trained."""
 
     REMOVED = {
         "precision": "layers multiply in bfloat16 on a GPU, and in float32 elsewhere",
@@ -520,7 +524,7 @@ class Training(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
-        description="Where towers are trained; auto: on a GPU where torch sees one. Bytes are repeated on CPUs alone.",
+        description="Where models are trained; auto: on a GPU where torch sees one. Bytes are repeated on CPUs alone.",
     )
     checkpoint_seconds: float = Field(
         default=15, ge=0, description="Least time between two checkpoints, in seconds; 0: after every epoch."
@@ -567,6 +571,11 @@ class Publishing(Section):
     )
     golden_top: int = Field(
         default=1, ge=1, le=100, description="A golden query is right among the first so many answers."
+    )
+    go_live: bool = Field(
+        default=True,
+        description="false: an experiment, trained, measured and reported, that publishes nothing; "
+        "dssm run --no-publish.",
     )
     approval: bool = Field(
         default=False,
@@ -654,27 +663,13 @@ class CorpusSettings(Section):
         return self.loss.model_copy(update={"kind": "softmax_all" if classes <= EXACT_CLASSES else "sampled_softmax"})
 
     @model_validator(mode="after")
-    def _meant(self) -> Self:
+    def _fits_together(self) -> Self:
         if self.loss.kind == "sampled_softmax" and self.negatives.sampler == "first_n":
             raise ValueError(
                 "loss.kind = 'sampled_softmax' takes the drawn negatives for uniform, and negatives.sampler = "
                 "'first_n' is not: set loss.kind = 'dssm', or negatives.sampler = 'random'"
             )
-        if self.negatives.mined_from:
-            self._check_mined()
         return self
-
-    def _check_mined(self) -> None:
-        if self.loss.kind not in ("dssm", "softmax_target"):
-            raise ValueError(
-                f"negatives.mined_from has no use with loss.kind = {self.loss.kind!r}: set loss.kind = 'dssm' or "
-                "'softmax_target', or leave it empty"
-            )
-        if self.negatives.mined_per_row > self.negatives.per_row:
-            raise ValueError(
-                f"negatives.mined_per_row = {self.negatives.mined_per_row} is more than negatives.per_row = "
-                f"{self.negatives.per_row}, of which they are a part: lower the one or raise the other"
-            )
 
     @model_validator(mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from schemas.validation import Drift, Finding, Verdict
 
 _CLASSES = 3  # standard questions that are named
 _DRAWS = 0.05  # of the test rows: a standard question that comes first, wrongly, so often is worth a word
-_STATES = ("published", "unchanged", "awaiting_approval", "held")
+_STATES = ("published", "unchanged", "awaiting_approval", "held", "measured")
 
 
 class Step(NamedTuple):

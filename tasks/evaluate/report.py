@@ -31,7 +31,7 @@ from tasks.evaluate.plots import (
     plot_recall,
     plot_recall_by_class_size,
 )
-from tasks.train.verdict import GOOD, WORKS, describe_convergence
+from tasks.train.verdict import WORKS, describe_convergence
 from tasks.validate.places import name_folders, shorten_paths
 
 MEASURES = {
@@ -41,7 +41,13 @@ MEASURES = {
     "mrr": "MRR",
     "macro_recall_at_10": "macro recall@10",
 }
-GRADES: dict[str, str] = {"published": "good", "unchanged": "good", "awaiting_approval": "warn", "held": "bad"}
+GRADES: dict[str, str] = {
+    "published": "good",
+    "unchanged": "good",
+    "awaiting_approval": "warn",
+    "measured": "info",
+    "held": "bad",
+}
 _OUTCOMES = {"pass": "good", "warn": "warn", "fail": "bad"}
 
 
@@ -139,7 +145,7 @@ def render_report(
             measures=MEASURES,
             sentence=describe_convergence(training.convergence, words),
             advice=words.say(training.reachability.told) if training.reachability.told else "",
-            works={"works": WORKS, "good": GOOD},
+            works=WORKS,
             settings=list(list_settings(settings, words)),
             plots=_draw(evaluation, training, verdict, settings, others, by_size, facts.history),
         )

@@ -17,11 +17,11 @@ from fsspec.implementations.local import LocalFileSystem
 from schemas.addresses import expand, is_remote
 from schemas.errors import SourceError
 from schemas.settings import Source
-from tasks.ingest.importers import find_importer
+from tasks.ingest.importers import Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
 
 BUNDLED = "bundled:"
-_DEEPEST = 3  # folders below each other in one export
+_DEEPEST = 5  # folders below one that an importer reads as a whole: Dialogflow CX has four
 _TABLES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".xlsm")
 
 
@@ -148,7 +148,7 @@ def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str)
     prefix = address.rstrip("/")
     files = [InputFile(f"{prefix}/{PurePosixPath(name).name}", name, filesystem, direct=False) for name in visible]
     whole = InputFile(address, folder, filesystem, parts=_below(prefix, filesystem, folder))
-    if find_importer(whole, b""):
+    if find_importer(Look(whole)):
         return [whole]
     tables = [file for file in files if file.suffix in _TABLES]
     if not tables:

@@ -8,10 +8,11 @@ import codecs
 import io
 import zipfile
 from dataclasses import dataclass
+from typing import Literal
 
 from schemas.errors import SourceError
 from tasks.ingest.input_file import InputFile, reading
-from tasks.ingest.tables import UNDECODABLE, Format
+from tasks.ingest.tables import UNDECODABLE
 
 _HANDLER = "dssm-mark-undecodable"
 _HEAD_BYTES = 1 << 16
@@ -56,16 +57,8 @@ class _Fit:
     lines: int
 
 
-def read_head(file: InputFile) -> bytes:
-    """Return the first bytes of a file, decompressed; none of a folder."""
-    if file.parts:
-        return b""
-    with file.open() as stream:
-        return stream.read(_HEAD_BYTES)
-
-
-def find_format(file: InputFile) -> Format:
-    """Return what kind of table the bytes of `file` are; the name decides only between CSV and JSONL.
+def find_format(file: InputFile) -> Literal["parquet", "excel", "text"]:
+    """Return what the bytes of `file` are.
 
     Raises:
         SourceError: it is no table.
@@ -87,9 +80,7 @@ def find_format(file: InputFile) -> Format:
     if file.suffix in (".parquet", ".pq") or (head and file.suffix in (".xlsx", ".xlsm")):
         kind = "a Parquet file" if file.suffix in (".parquet", ".pq") else "an Excel workbook"
         raise SourceError(f"{file.name} is named like {kind} but does not begin like one; export it again")
-    if file.suffix in (".jsonl", ".ndjson", ".json") or head.lstrip(codecs.BOM_UTF8).startswith(b"{"):
-        return "jsonl"
-    return "csv"
+    return "text"
 
 
 def find_encoding(file: InputFile, given: str | None) -> str:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 
 from tasks.ingest.furniture import FOOTER, NOTE, REPEATED_HEADER
+from tasks.ingest.labels import LABEL_REMEDIES
 from tasks.ingest.tables import (
     ERROR_CELL,
     MAX_CELL_CHARACTERS,
@@ -27,6 +28,7 @@ ERROR_VALUE = "error value"
 UNCOMPUTED = "formula without a stored value"
 
 REMEDIES = {
+    **LABEL_REMEDIES,
     TORN: "put cells that hold the delimiter, a line end or a quotation mark in double quotes",
     UNDECODABLE_BYTES: "export the file as UTF-8, or name its encoding in source.encoding",
     EMPTY_QUERY: "fill them in, or name the column of the queries with --query-column",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Literal
 
-Format = Literal["csv", "jsonl", "json", "parquet", "excel", "bundled", "imported"]
+Format = Literal["csv", "jsonl", "json", "yaml", "parquet", "excel", "bundled", "imported"]
 
 BATCH_ROWS = 1 << 16
 MAX_CELL_CHARACTERS = 100_000
@@ -143,4 +143,4 @@ def as_text(value: object) -> str:
         return str(value).upper()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list)) else str(value)

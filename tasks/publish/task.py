@@ -70,7 +70,7 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunRe
     status, version, asked = registry.change(decide_and_publish)
     reasons = list_reasons(asked, "held") if status == "held" else []
     warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned") + damaged
-    warnings += _doubt_live(found, status, version, asked, read_words(corpus.language))
+    warnings += _doubt(found, status, version, asked, read_words(corpus.language))
     seconds = {name: step.seconds for name, step in steps.named().items()} | {"publish": time.monotonic() - began}
     result = summarise_run(corpus, workspace, steps, found.evaluation, status, version, reasons, warnings, seconds)
     result = _leave(corpus, workspace, registry, result)
@@ -78,16 +78,19 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunRe
     return result
 
 
-def _doubt_live(found: Findings, status: Status, version: str | None, gates: list[Gate], words: Words) -> list[str]:
-    """Return why the version that answers on would be held back today, as warnings."""
+def _doubt(found: Findings, status: Status, version: str | None, gates: list[Gate], words: Words) -> list[str]:
+    """Return why the version that answers on, or one that is only measured, would be held back today, as warnings."""
+    key = "gate.live_breaks"
     if status == "unchanged":  # the candidate is the live version
         reasons = list_reasons(gates, "held")
+    elif status == "measured":
+        key, reasons = "gate.measured_breaks", list_reasons(gates, "held")
     elif status != "published" and found.comparison and found.comparison.golden:
         version = found.comparison.version
         reasons = list_reasons([ask_golden_gate(found.comparison.golden, words)], "held")
     else:
         return []
-    return [words("gate.live_breaks", version=version, why=why) for why in reasons]
+    return [words(key, version=version, why=why) for why in reasons]
 
 
 def _damaged_versions(registry: ModelRegistry) -> list[str]:
@@ -121,6 +124,8 @@ def _decide(
     same = [m.version for m in registry.versions() if m.candidate == digest]
     if live.version in same and registry.is_whole(live.version):
         return "unchanged", live.version, gates
+    if not corpus.publish.go_live:
+        return "measured", None, gates
     if taken_back := [one.version for one in live.withdrawn if one.candidate == digest]:
         return "held", None, [refuse_again(taken_back[-1], corpus.language)]
     if corpus.publish.approval and live.pending in same:
@@ -188,8 +193,6 @@ def _show(corpus: str, result: RunResult, gates: list[Gate], warnings: list[str]
         description=f"{corpus}: **{result.status}**\n"
         + "".join(f"\n- **{gate.name}**: {gate.reason}" for gate in gates if gate.reason),
     )
-    say = get_run_logger().warning if result.status == "held" else get_run_logger().info
-    reasons = "".join(f"\n  {reason}" for reason in result.reasons)
-    say("%s: %s %s%s", corpus, result.status, result.version or "", reasons)
+    get_run_logger().info("%s: %s %s", corpus, result.status, result.version or "")  # the run's state tells the reasons
     for warning in warnings:
         get_run_logger().warning("%s: %s", corpus, warning)

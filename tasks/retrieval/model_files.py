@@ -32,6 +32,7 @@ FORMAT = 1
 DICTIONARY = "user_dictionary.txt"
 ENCODER = "encoder"
 _WAY_OUT = "take another version, or run the corpus again"
+_TYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "I32": np.int32, "I64": np.int64}
 _TABLES = {"bag": "vocabulary.parquet", "lstm": "words.parquet"}
 
 
@@ -104,17 +105,31 @@ def read_card(folder: Path) -> ModelCard:
     return card
 
 
-def read_arrays(folder: Path) -> dict[str, NDArray[Any]]:
-    """Read model.safetensors.
+def read_arrays(folder: Path, mapped: bool = False) -> dict[str, NDArray[Any]]:
+    """Read model.safetensors; `mapped`: as views of the file, of which only what is used is read.
 
     Raises:
         StaleFile: it is damaged, or holds what is no number.
     """
     with reading(folder / "model.safetensors") as file:
-        arrays: dict[str, NDArray[Any]] = load_file(file)
+        arrays: dict[str, NDArray[Any]] = _map_file(file) if mapped else load_file(file)
         if strange := [name for name, array in arrays.items() if not _is_finite(array)]:
             raise ValueError(f"{strange[0]} holds what is no finite number")
     return arrays
+
+
+def _map_file(file: Path) -> dict[str, NDArray[Any]]:
+    """Do what `load_file` does without a copy: its own `safe_open` gives numpy arrays of their own memory, too."""
+    content = np.memmap(file, np.uint8, "r")
+    start = 8 + int.from_bytes(content[:8].tobytes(), "little")
+    header = json.loads(content[8:start].tobytes())
+    return {
+        name: content[start + one["data_offsets"][0] : start + one["data_offsets"][1]]
+        .view(_TYPES[one["dtype"]])
+        .reshape(one["shape"])
+        for name, one in header.items()
+        if name != "__metadata__"
+    }
 
 
 def _is_finite(array: NDArray[Any]) -> bool:

@@ -58,8 +58,13 @@ class Hit:
 class Model:
     """One version in memory, immutable."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mapped: bool = False) -> None:
         """Load a candidate or a published version from `folder`.
+
+        Args:
+            folder: its files.
+            mapped: whether large arrays stay in the file and are read through the page cache, which all processes of
+                a machine share. A published file never changes; one cut short in place would end the process.
 
         Raises:
             StaleFile: it was made by another tokeniser, normaliser or format than this code has, or is damaged.
@@ -67,7 +72,7 @@ class Model:
         """
         self.version = folder.name
         self.card = read_card(folder)
-        arrays = read_arrays(folder)
+        arrays = read_arrays(folder, mapped)
         self._read_questions(folder)
         with reading(folder):  # of files that are whole, but do not belong together
             self._take(arrays, folder)
@@ -150,14 +155,19 @@ class Model:
 class Retriever:
     """The live version of a corpus; takes up a new live version without a gap."""
 
-    def __init__(self, models: Path | ModelRegistry) -> None:
+    def __init__(self, models: Path | ModelRegistry, mapped: bool = False) -> None:
         """Load what is live below a folder of versions, the one that holds live.json, or of a registry.
+
+        Args:
+            models: the folder or the registry.
+            mapped: as `Model` takes it.
 
         Raises:
             NothingLive: no version of the corpus is live.
             StaleFile: what is live is damaged; the message names the file.
         """
         self._registry = models if isinstance(models, ModelRegistry) else ModelRegistry(Path(models))
+        self._mapped = mapped
         self._registry.follow()
         self._begin()
         self._seen, self._model = self._load()
@@ -170,14 +180,27 @@ class Retriever:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the place, not the model: where it is unpickled, what is live there is loaded."""
-        return type(self), (self._registry,)
+        return type(self), (self._registry, self._mapped)
 
     @property
     def model(self) -> Model:
-        """The live version; asks the file system whether another one has gone live since.
+        """The live version, after a `refresh`."""
+        self.refresh()
+        return self._model
+
+    @property
+    def loaded(self) -> Model:
+        """The version in memory, whatever has gone live since: for who calls `refresh` elsewhere, and never waits."""
+        return self._model
+
+    def refresh(self) -> bool:
+        """Ask the file system whether another version has gone live since, and take it up.
 
         Where that cannot be loaded or the pointer cannot be read, the one in memory goes on answering: that is warned
         about once, and tried again every second.
+
+        Returns:
+            Whether nothing has failed just now.
         """
         if self._process != os.getpid():  # whoever had the lock is not here
             self._begin()
@@ -187,10 +210,10 @@ class Retriever:
         due = stamp != self._seen or time.monotonic() > self._retry_at
         if due and self._lock.acquire(blocking=False):  # others answer from the old one
             try:
-                self._take_up(stamp)
+                return self._take_up(stamp)
             finally:
                 self._lock.release()
-        return self._model
+        return True
 
     @property
     def version(self) -> str:
@@ -211,10 +234,11 @@ class Retriever:
         self._process, self._lock = os.getpid(), threading.Lock()
         self._follower = Follower(self._registry) if self._registry.has_store else None
 
-    def _take_up(self, stamp: tuple[int, int] | None) -> None:
+    def _take_up(self, stamp: tuple[int, int] | None) -> bool:
         try:
             self._seen, self._model = self._load(self._model)
             self._retry_at, self._warned = float("inf"), ""
+            return True
         except Exception as error:  # a service answers on, whatever its disk does
             self._seen, self._retry_at = stamp, time.monotonic() + _RETRY_SECONDS
             if str(error) != self._warned:
@@ -222,6 +246,7 @@ class Retriever:
                     "%s: what is live cannot be loaded, %s answers on: %s", self._registry.folder, self.version, error
                 )
             self._warned = str(error)
+            return False
 
     def _load(self, known: Model | None = None) -> tuple[tuple[int, int] | None, Model]:
         """Load what is live, unless it is `known`; again where retention has deleted it just now."""
@@ -236,7 +261,7 @@ class Retriever:
             if known and known.version == version:
                 return stamp, known
             try:
-                return stamp, Model(registry.fetch(version))
+                return stamp, Model(registry.fetch(version), self._mapped)
             except StaleFile as error:
                 failure = error
                 if self._stamp() == stamp:

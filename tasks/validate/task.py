@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import task
 from prefect.artifacts import create_table_artifact
+from prefect.context import TaskRunContext
 from prefect.logging import get_run_logger
 
 from schemas.errors import CorpusRejected, StaleFile
@@ -50,7 +51,7 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[Ing
     if verdict.outcome == "fail":
         _show(corpus, verdict, None)
         where = where_step(workspace, step.manifest)
-        told = describe_rejection(corpus.name, verdict.findings, language=corpus.language)
+        told = describe_rejection(corpus.name, verdict.findings, step.output.findings.name, corpus.language)
         raise CorpusRejected(f"{told}\n{read_words(corpus.language)('rejection.where', where=where)}")
     try:
         drift = _compare(corpus, workspace, step)
@@ -112,7 +113,9 @@ def _find_live_profile(registry: ModelRegistry) -> Path | None:
 
 
 def _show(corpus: CorpusSettings, verdict: Verdict, drift: Drift | None) -> None:
-    """Leave the findings in the Prefect UI."""
+    """Leave the findings in the Prefect UI; `dssm check` has none."""
+    if TaskRunContext.get() is None:
+        return
     findings = verdict.findings + (drift.findings if drift else [])
     create_table_artifact(
         table=[

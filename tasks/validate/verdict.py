@@ -2,13 +2,11 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import BaseModel
 
 from schemas.language import Language, Words, read_words
-from schemas.outputs import ValidateOutput
 from schemas.settings import Validation
 from schemas.validation import Finding, Verdict
 from tasks.validate.expectations import Outcome, RowsOutcome, Rule
@@ -153,18 +151,16 @@ def decide(findings: list[Finding], profile: Profile, sampled_rows: int | None =
     )
 
 
-def describe_rejection(
-    corpus: str, findings: list[Finding], language: Language = "en", listed: Path | None = None
-) -> str:
+def describe_rejection(corpus: str, findings: list[Finding], file: str, language: Language = "en") -> str:
     """Return why a corpus is rejected: what, how many, where, examples, and what to do.
 
     Args:
         corpus: its name.
         findings: all of them.
+        file: name of the one that lists their offenders.
         language: of the message.
-        listed: file with their offenders; None: that of validate.
     """
-    words, file = read_words(language), (listed or ValidateOutput(Path()).findings).name
+    words = read_words(language)
     critical = [finding for finding in findings if finding.severity == "critical"]
     others = [finding for finding in findings if finding.severity != "critical"]
     lines = [words("rejection.head", corpus=corpus, count=len(critical))]

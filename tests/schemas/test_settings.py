@@ -144,24 +144,12 @@ def test_a_text_needs_some_kind_of_feature():
             {"loss": {"kind": "sampled_softmax"}, "negatives": {"sampler": "first_n"}},
             "set loss.kind = 'dssm', or negatives.sampler = 'random'",
         ),
-        ({"negatives": {"mined_from": "v1"}}, "no use with loss.kind = 'auto': set loss.kind = 'dssm'"),
-        ({"negatives": {"mined_from": "v1"}, "loss": {"kind": "softmax_all"}}, "no use with loss.kind = 'softmax_all'"),
-        (
-            {"negatives": {"mined_from": "v1", "mined_per_row": 5}, "loss": {"kind": "dssm"}},
-            "mined_per_row = 5 is more than negatives.per_row = 4",
-        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(changes, message):
     """With what to set instead."""
     with pytest.raises(ValidationError, match=re.escape(message)):
         parse(**changes)
-
-
-@pytest.mark.parametrize("loss", [{"kind": "dssm"}, {"kind": "softmax_target"}])
-def test_mined_negatives_go_with_losses_over_the_drawn_ones(loss):
-    """All of per_row may be mined."""
-    assert parse(negatives={"mined_from": "v1", "mined_per_row": 4}, loss=loss).negatives.mined_from == "v1"
 
 
 def test_the_loss_is_exact_up_to_a_number_of_standard_questions():
@@ -339,6 +327,7 @@ def test_losses_of_earlier_versions_are_read_as_what_they_were(old, kind):
     [
         ("validate", "data_docs", True),
         ("loss", "label_smoothing", 0.2),
+        ("negatives", "mined_from", "v1"),
         ("training", "precision", "float32"),
         ("training", "class_balance", 0.5),
     ],

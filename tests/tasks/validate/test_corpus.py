@@ -134,14 +134,16 @@ def test_files_that_break_the_contract_are_a_verdict_too(ingested, tmp_path):
     verdict = verdict_of(folder, tmp_path)
 
     assert (verdict.outcome, verdict.findings[0].rule) == ("fail", "contract")
-    assert "no column 'line'" in describe_rejection("bank", verdict.findings)
+    assert "no column 'line'" in describe_rejection("bank", verdict.findings, "findings.parquet")
 
 
 def test_a_rejection_says_what_where_how_many_and_what_to_do(ingested, tmp_path):
     """The message is read by the owner of the corpus, in a terminal."""
     pairs, *_ = planted("damaged")
     message = describe_rejection(
-        "bank", verdict_of(ingested(pairs), tmp_path, max_damaged_share=Bound(stop=0.001)).findings
+        "bank",
+        verdict_of(ingested(pairs), tmp_path, max_damaged_share=Bound(stop=0.001)).findings,
+        "findings.parquet",
     )
 
     assert message.splitlines()[:2] == [

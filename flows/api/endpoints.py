@@ -1,0 +1,204 @@
+"""What each address of the service does."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.resources import files
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from flows.api.front import Gone
+from flows.api.metrics import CONTENT_TYPE, Metrics
+from flows.api.openapi import ENDPOINTS, describe
+from flows.api.refusals import Json, Refusal
+from schemas.service import CorpusState, FeedbackRequest, Limits, SearchRequest, explain
+from tasks.retrieval.corpora import Corpora, Served
+from tasks.retrieval.query_log import QueryLog
+from tasks.retrieval.retriever import Hit
+from tasks.version_files import now
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_AT_ONCE = 300  # characters; more are answered in a thread, since others would wait for milliseconds
+_LOGGED = 5  # results of a query in the log
+
+
+class Service:
+    """The endpoints, each a method of the name it has in `ENDPOINTS`."""
+
+    def __init__(self, corpora: Corpora, limits: Limits, metrics: Metrics, log: QueryLog | None) -> None:
+        self._corpora, self._limits, self._metrics, self._log = corpora, limits, metrics, log
+
+    def routes(self) -> list[Route]:
+        """Return all of them."""
+        return [Route(one.path, getattr(self, one.name), methods=[one.method]) for one in ENDPOINTS]
+
+    async def page(self, _: Request) -> Response:
+        """Show the page to try it out; it asks nobody but this service."""
+        return HTMLResponse(self._page, headers={"Content-Security-Policy": _POLICY})
+
+    @cached_property
+    def _page(self) -> str:
+        return files("flows.api").joinpath("page.html").read_text("utf-8")
+
+    async def openapi(self, _: Request) -> Response:
+        """Describe the service to programs."""
+        return Json(self._openapi)
+
+    @cached_property
+    def _openapi(self) -> dict[str, Any]:
+        return describe(self._limits)
+
+    async def healthz(self, _: Request) -> Response:
+        """Say that the process lives."""
+        return Json({"status": "ok"})
+
+    async def readyz(self, _: Request) -> Response:
+        """Say whether every corpus is loaded."""
+        if missing := self._corpora.missing():
+            raise Refusal(503, "not_ready", _say_missing(missing), {"Retry-After": "1"})
+        return Json({"status": "ready"})
+
+    async def metrics(self, _: Request) -> Response:
+        """Return what Prometheus reads."""
+        return Response(self._metrics.render(self._corpora), media_type=CONTENT_TYPE)
+
+    async def corpora(self, _: Request) -> Response:
+        """List what answers."""
+        states = [_describe(served).model_dump() for served in self._corpora.served()]
+        return Json({"corpora": states, "not_loaded": self._corpora.missing()})
+
+    async def corpus(self, request: Request) -> Response:
+        """Say what answers for one corpus."""
+        return Json(_describe(self._find(request)).model_dump())
+
+    async def search(self, request: Request) -> Response:
+        """Answer one query or a list of them, from one version."""
+        served = self._find(request)
+        asked = await self._read(request, SearchRequest)
+        queries, model = asked.queries, served.model
+        if sum(map(len, queries)) <= _AT_ONCE:
+            found = model.search(queries, asked.top)
+        else:
+            found = await asyncio.to_thread(model.search, queries, asked.top)
+        corpus = served.manifest.corpus
+        self._metrics.queries.labels(corpus).inc(len(queries))
+        answers = [_as_answer(query, hits) for query, hits in zip(queries, found, strict=True)]
+        head = {"corpus": corpus, "version": model.version}
+        self._note(request, head, answers)
+        return Json(head | answers[0] if isinstance(asked.query, str) else head | {"answers": answers})
+
+    async def feedback(self, request: Request) -> Response:
+        """Note which standard question would have been right."""
+        served = self._find(request)
+        given = await self._read(request, FeedbackRequest)
+        if self._log is None:
+            raise Refusal(
+                409, "no_query_log", "no query log is kept here: start the service with DSSM_QUERY_LOG=FILE.jsonl"
+            )
+        if given.standard_question is not None and given.standard_question not in served.model.standard_questions:
+            raise Refusal(
+                422,
+                "unknown_standard_question",
+                f"standard_question: {given.standard_question[:100]!r} is none of the {len(served.model.ids)} of "
+                f"corpus {served.manifest.corpus!r}; give one just as an answer spells it, or null",
+            )
+        head = {"corpus": served.manifest.corpus, "version": served.model.version}
+        self._log.add({"at": now(), "kind": "feedback", "request_id": request.scope["request_id"]} | head | dict(given))
+        return Json({"query_id": given.query_id, "recorded": True})
+
+    def _find(self, request: Request) -> Served:
+        name = request.path_params["corpus"]
+        if served := self._corpora.get(name):
+            return served
+        if why := self._corpora.missing().get(name):
+            raise Refusal(503, "not_loaded", f"corpus {name!r} cannot be answered for yet: {why}", {"Retry-After": "1"})
+        known = ", ".join(one.manifest.corpus for one in self._corpora.served()[:10]) or "none"
+        raise Refusal(404, "unknown_corpus", f"there is no corpus {name[:100]!r}; there are: {known}")
+
+    async def _read(self, request: Request, model: type[_Model]) -> _Model:
+        """Return the JSON of a request's body as a model; whatever is wrong with it is refused."""
+        kind = request.scope["header"].get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if kind != b"application/json":
+            raise Refusal(
+                415,
+                "wrong_content_type",
+                f"the body has content type {kind.decode('latin-1')[:100]!r}; send JSON, and the header "
+                "Content-Type: application/json",
+            )
+        body = await self._read_body(request)
+        try:
+            return model.model_validate_json(body, context={"limits": self._limits})
+        except ValidationError as error:
+            raise Refusal(422, "invalid", explain(error.errors(include_url=False, include_input=False))) from None
+
+    async def _read_body(self, request: Request) -> bytes:
+        """Return the whole body; refused as soon as it is too large, whatever its header says, or too slow."""
+        length = request.scope["header"].get(b"content-length", b"0")
+        if int(length) > self._limits.body_bytes:
+            raise self._too_large(f"{int(length)} bytes")
+        body, more = b"", True
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                while more:
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect":
+                        raise Gone
+                    body += message.get("body", b"")
+                    more = message.get("more_body", False)
+                    if len(body) > self._limits.body_bytes:
+                        raise self._too_large("more")
+        except TimeoutError:
+            seconds = self._limits.body_seconds
+            raise Refusal(
+                408, "too_slow", f"the body did not arrive within {seconds:g} s", {"Connection": "close"}
+            ) from None
+        return body
+
+    def _too_large(self, size: str) -> Refusal:
+        most = self._limits.body_bytes
+        return Refusal(413, "too_large", f"the body has {size}, at most {most} bytes are read; send fewer queries")
+
+    def _note(self, request: Request, head: dict[str, str], answers: Sequence[dict[str, Any]]) -> None:
+        if self._log is None:
+            return
+        start = {"at": now(), "kind": "query", "request_id": request.scope["request_id"]} | head
+        for one in answers:
+            self._log.add(start | one | {"results": one["results"][:_LOGGED]})
+
+
+def _as_answer(query: str, hits: Sequence[Hit]) -> dict[str, Any]:
+    """Return an `Answer`."""
+    results = [{"standard_question": hit.standard_question, "id": hit.id, "score": round(hit.score, 6)} for hit in hits]
+    return {"query_id": secrets.token_hex(8), "query": query, "results": results}
+
+
+def _describe(served: Served) -> CorpusState:
+    manifest = served.manifest
+    return CorpusState(
+        corpus=manifest.corpus,
+        version=manifest.version,
+        made=manifest.made,
+        live_since=served.live_since,
+        standard_questions=len(served.model.ids),
+        recall_at_1=manifest.recall_at_1,
+        recall_at_10=manifest.recall_at_10,
+        test_rows=manifest.test_rows,
+        run=manifest.run,
+    )
+
+
+def _say_missing(missing: dict[str, str]) -> str:
+    some = [why if name == "*" else f"{name}: {why}" for name, why in list(missing.items())[:3]]
+    more = f" (and {len(missing) - 3} more)" if len(missing) > 3 else ""
+    return "; ".join(some) + more
+
+
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)

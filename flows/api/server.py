@@ -1,0 +1,167 @@
+"""The service as processes: one, or several workers that share a port."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import MachineFault, SettingsError
+from schemas.service import Limits
+
+_STOP_SECONDS = 30  # for requests in flight, when the service ends
+_SWITCH_SECONDS = 0.001  # threads take turns after this long: a version that is loaded stops no request for longer
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the service is started."""
+
+    corpora: Sequence[str] = ()
+    limits: Limits = field(default_factory=Limits)
+    keys: Sequence[str] = field(default=(), repr=False)
+    query_log: Path | None = None
+    query_log_bytes: int = 100 << 20
+    mask_digits: bool = True
+    shared: bool = False  # several workers: arrays through the page cache
+
+
+def read_keys(variable: str | None) -> list[str]:
+    """Return the keys of DSSM_API_KEYS.
+
+    Raises:
+        SettingsError: it was set, but holds none; whoever set it wanted the service closed.
+    """
+    keys = [key for part in (variable or "").split(",") if (key := part.strip())]
+    if variable and not keys:
+        raise SettingsError("DSSM_API_KEYS holds no key: give one or several with commas between them, or unset it")
+    return keys
+
+
+def start_options(
+    corpora: Sequence[str],
+    keys: Sequence[str],
+    workers: int,
+    query_log: Path | None,
+    query_log_bytes: int,
+    query_log_digits: bool,
+    **limits: Any,  # noqa: ANN401 - of `Limits`
+) -> Options:
+    """Return options from the words of the command line.
+
+    Raises:
+        SettingsError: the query log cannot be written.
+    """
+    if query_log:
+        try:
+            query_log.resolve().parent.mkdir(parents=True, exist_ok=True)
+            query_log.open("ab").close()
+        except OSError as error:
+            raise SettingsError(f"the query log {query_log} cannot be written: {error.strerror}") from error
+    return Options(
+        corpora=list(corpora),
+        limits=Limits(**limits),
+        keys=keys,
+        query_log=query_log.resolve() if query_log else None,
+        query_log_bytes=query_log_bytes,
+        mask_digits=not query_log_digits,
+        shared=workers > 1,
+    )
+
+
+def create(options: Options) -> Any:  # noqa: ANN401 - an ASGI application
+    """Return the application of one process."""
+    from starlette.routing import Router
+
+    from flows.api.endpoints import Service
+    from flows.api.front import Front, Keys
+    from flows.api.metrics import Metrics
+    from tasks.retrieval.corpora import Corpora
+    from tasks.retrieval.query_log import QueryLog
+
+    metrics = Metrics()
+    corpora = Corpora(
+        options.corpora, on_failure=lambda name: metrics.failed_reloads.labels(name).inc(), mapped=options.shared
+    )
+    log = None
+    if options.query_log:
+        log = QueryLog(
+            options.query_log,
+            options.query_log_bytes,
+            mask_digits=options.mask_digits,
+            on_loss=lambda lines: metrics.lost_lines.inc(lines),
+        )
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        corpora.start()
+        if log:
+            log.start()
+        try:
+            yield
+        finally:
+            corpora.stop()
+            if log:
+                log.stop()
+
+    router = Router(Service(corpora, options.limits, metrics, log).routes(), redirect_slashes=False, lifespan=lifespan)
+    return Front(router, options.limits, Keys(options.keys), metrics)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0: whichever is free.
+
+    Raises:
+        MachineFault: the port is taken.
+        SettingsError: there is no such address here.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except socket.gaierror as error:
+        raise SettingsError(f"--host {host}: {error.strerror}; give an address of this machine") from error
+    except OSError as error:
+        if error.errno and "assign" in os.strerror(error.errno):
+            raise SettingsError(f"--host {host}: no address of this machine") from error
+        raise MachineFault(
+            f"cannot listen at port {port} of {host}: {os.strerror(error.errno or 0)}. End what is there, or take "
+            "another port: --port"
+        ) from error
+
+
+def serve(options: Options, sockets: socket.socket, workers: int) -> None:
+    """Answer until SIGTERM or Ctrl-C; requests in flight are answered first."""
+    from uvicorn import Config, Server
+    from uvicorn.supervisors import Multiprocess
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal once more when it has stopped
+    with tempfile.TemporaryDirectory(prefix="dssm-api-") as folder:
+        if workers > 1:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        config = Config(
+            partial(create, options),
+            factory=True,
+            workers=workers,
+            http="flows.api.protocol:Protocol",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_STOP_SECONDS,
+            timeout_worker_healthcheck=60,
+        )
+        if workers > 1:
+            Multiprocess(config, target=Server(config).run, sockets=[sockets]).run()
+        else:
+            Server(config).run([sockets])

@@ -1,0 +1,198 @@
+"""What the HTTP service takes and gives. The names of fields are a contract: some are added, none is renamed."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+
+QUERY_ID = r"^[0-9a-f]{16}$"
+
+
+class Limits(BaseModel):
+    """How much one request, and all of them together, may ask of a process of the service."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    body_bytes: int = Field(default=1 << 20, ge=1, description="most bytes of a request's body")
+    batch: int = Field(default=128, ge=1, description="most queries of a request")
+    characters: int = Field(default=1000, ge=1, description="most characters of a query")
+    top: int = Field(default=100, ge=1, description="most standard questions per query")
+    concurrency: int = Field(default=64, ge=1, description="most requests at a time")
+    body_seconds: float = Field(default=10, gt=0, description="longest wait for a whole body")
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError(f"holds a NUL character at place {text.index(chr(0))}; leave it out")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+
+
+class _Asked(BaseModel):
+    """Of a caller: nothing is guessed, and what is not known is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SearchRequest(_Asked):
+    """One query, or several."""
+
+    query: Text | Annotated[list[Text], Field(min_length=1)] = Field(
+        description="What a customer typed; or a list of such texts.", examples=["怎么提前还款"]
+    )
+    top: int = Field(default=10, ge=1, description="How many standard questions to return per query.")
+
+    @model_validator(mode="after")
+    def _within_limits(self, info: ValidationInfo) -> Self:
+        limits: Limits = (info.context or {}).get("limits", Limits())
+        if len(self.queries) > limits.batch:
+            raise ValueError(f"query holds {len(self.queries)} texts, at most {limits.batch} go in one request")
+        if self.top > limits.top:
+            raise ValueError(f"top is {self.top}, at most {limits.top} are returned")
+        for place, text in enumerate(self.queries):
+            if len(text) > limits.characters:
+                where = "query" if isinstance(self.query, str) else f"query.{place}"
+                raise ValueError(f"{where} has {len(text)} characters, at most {limits.characters} are read")
+        return self
+
+    @property
+    def queries(self) -> list[str]:
+        """All texts, in order."""
+        return [self.query] if isinstance(self.query, str) else self.query
+
+
+class FeedbackRequest(_Asked):
+    """Which standard question would have been right."""
+
+    query_id: str = Field(pattern=QUERY_ID, description="From the answer to the query.", examples=["9f86d081884c7d65"])
+    standard_question: Text | None = Field(
+        description="Text of the right standard question; null: none of them is.", examples=["如何提前还款"]
+    )
+
+
+class Result(BaseModel):
+    """One standard question found."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    standard_question: str
+    id: str
+    score: float = Field(description="At most 1; comparable within one version.")
+
+
+class Answer(BaseModel):
+    """What was found for one query; nothing for an empty one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query_id: str = Field(pattern=QUERY_ID, description="Names this query in feedback and in the query log.")
+    query: str
+    results: list[Result] = Field(description="Best first.")
+
+
+class SearchAnswer(Answer):
+    """The answer to one query."""
+
+    corpus: str
+    version: str = Field(description="The model that answered.")
+
+
+class BatchAnswer(BaseModel):
+    """The answers to a list of queries, in its order, all from one version."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    corpus: str
+    version: str
+    answers: list[Answer]
+
+
+class CorpusState(BaseModel):
+    """What answers for a corpus."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    corpus: str
+    version: str
+    made: str = Field(description="When the version was made, ISO 8601, UTC.")
+    live_since: str | None = Field(description="When it went live, ISO 8601, UTC.")
+    standard_questions: int
+    recall_at_1: float = Field(description="On its test rows, before it was published.")
+    recall_at_10: float
+    test_rows: int
+    run: str = Field(description="The run that made it.")
+
+
+class CorporaAnswer(BaseModel):
+    """All corpora that are answered for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    corpora: list[CorpusState]
+    not_loaded: dict[str, str] = Field(description="Corpora that cannot be answered for yet, and why.")
+
+
+class FeedbackAnswer(BaseModel):
+    """Feedback was noted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query_id: str
+    recorded: bool
+
+
+class Health(BaseModel):
+    """Whether the process lives, or is ready."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: str
+
+
+class Problem(BaseModel):
+    """What is wrong with a request."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str = Field(description="For programs: a word that does not change.", examples=["not_found"])
+    message: str = Field(description="For people: what, where, and what to do.")
+    request_id: str
+
+
+class ErrorAnswer(BaseModel):
+    """The one shape of every error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    error: Problem
+
+
+def explain(problems: list[Any]) -> str:
+    """Say in one line what pydantic found wrong with a request's body: the first three problems, each with its place.
+
+    Args:
+        problems: `ValidationError.errors()`.
+    """
+    said = list(dict.fromkeys(_say(one) for one in problems))
+    more = f"; and {len(said) - 3} more" if len(said) > 3 else ""
+    return "; ".join(said[:3]) + more
+
+
+def _say(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    where = ".".join(str(part)[:50] for part in problem["loc"] if part not in _BRANCHES)
+    why = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        why = "is not known"
+    elif problem["type"] == "json_invalid":
+        return f"the body is no JSON: {problem['ctx']['error']}"
+    elif problem["type"] == "missing":
+        why = "is missing"
+    return f"{where}: {why}" if where else why
+
+
+#: How pydantic names the branches of a union.
+_BRANCHES = {"function-after[_without_nul(), str]", "constrained-str", "str"} | {
+    "list[function-after[_without_nul(), str]]",
+    "nullable[function-after[_without_nul(), str]]",
+}
