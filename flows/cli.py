@@ -1,7 +1,7 @@
 """The `dssm` command. Heavy imports wait inside the commands: `dssm --help` answers in a blink."""
 
-import difflib
 import glob
+import io
 import json
 import os
 import shlex
@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -18,8 +18,11 @@ from flows.environment import say
 from flows.faults import as_fault
 from flows.signals import INTERRUPTED, exit_on_signals, interrupt_on_signals, leave_soon
 from flows.terminal import TERMINAL, VERBOSITY, verbosity
+from schemas.addresses import redact
+from schemas.display import printable
 from schemas.errors import SettingsError, SourceError, StaleFile
 from schemas.run import EXIT_CODES, RunResult
+from schemas.suggestions import did_you_mean, nearest
 
 _CHUNK, _LONGEST_LINE = 1 << 16, 1 << 20  # bytes
 
@@ -31,9 +34,9 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that the first word names."""
-        near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1, cutoff=0.5)
+        near = nearest(args[0], self.list_commands(ctx), cutoff=0.5)
         if near and args[0] not in self.commands and not args[0].startswith("-"):
-            ctx.fail(f"No such command {args[0]!r}; did you mean {near[0]}?")
+            ctx.fail(f"No such command {args[0]!r}{did_you_mean(args[0], near)}")
         return super().resolve_command(ctx, args)
 
 
@@ -47,6 +50,22 @@ def cli() -> None:
                  dssm run bank --source FILE    your own rows: columns query, standard_question
                  dssm query bank "怎么退票"      ask the live model
     """
+
+
+def _complete_corpus(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+    """Return the corpora whose name begins so, for the shell."""
+    from flows.corpora import find_tomls
+    from schemas.workspace import default_home
+    from tasks.registry import list_corpora
+
+    return sorted(name for name in {*find_tomls(), *list_corpora(default_home())} if name.startswith(begun))
+
+
+def _complete_setting(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+    """Return the settings whose dotted name begins so, for the shell."""
+    from flows.corpora import known_keys
+
+    return [f"{key}=" for key in known_keys() if key.startswith(begun)]
 
 
 def _with_verbosity(command: Callable[..., int]) -> Callable[..., int]:
@@ -65,7 +84,7 @@ def _with_verbosity(command: Callable[..., int]) -> Callable[..., int]:
 
 
 @cli.command()
-@click.argument("corpora", nargs=-1, metavar="[CORPUS]...")
+@click.argument("corpora", nargs=-1, metavar="[CORPUS]...", shell_complete=_complete_corpus)
 @click.option("--all", "every", is_flag=True, help="Every corpus of data/corpora.")
 @click.option("--source", metavar="FILE", multiple=True, help="File, folder or address of the rows; may be repeated.")
 @click.option("--test-source", metavar="FILE", help="Official held-out rows: never altered, never trained on.")
@@ -73,7 +92,12 @@ def _with_verbosity(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--query-column", metavar="NAME", multiple=True, help="Column of the queries; may be repeated.")
 @click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
 @click.option(
-    "--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting, e.g. model.hidden_dims=[64]."
+    "--set",
+    "pairs",
+    metavar="KEY=VALUE",
+    multiple=True,
+    shell_complete=_complete_setting,
+    help="Change a setting, e.g. model.hidden_dims=[64].",
 )
 @click.option("--no-publish", "trial", is_flag=True, help="Train, measure and report; nothing goes live.")
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1), help="With --all: at a time.")
@@ -193,11 +217,13 @@ def _load(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSet
 
 
 @cli.command()
-@click.argument("corpus", required=False)
+@click.argument("corpus", required=False, shell_complete=_complete_corpus)
 @click.option("--source", metavar="FILE", multiple=True, help="File, folder or address of the rows; may be repeated.")
 @click.option("--query-column", metavar="NAME", multiple=True, help="Column of the queries; may be repeated.")
 @click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
-@click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting.")
+@click.option(
+    "--set", "pairs", metavar="KEY=VALUE", multiple=True, shell_complete=_complete_setting, help="Change a setting."
+)
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
 @_with_verbosity
 def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
@@ -224,7 +250,7 @@ def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN
 
 
 @cli.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=_complete_corpus)
 @click.argument("text", required=False)
 @click.option("--file", "file", metavar="FILE", help="Queries, one a line (UTF-8); - for standard input.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(1), help="How many standard questions.")
@@ -260,7 +286,7 @@ def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bo
 
 
 @cli.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=_complete_corpus)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--repair", is_flag=True, help="Rebuild a damaged live.json from the versions.")
 def models(corpus: str, as_json: bool, repair: bool) -> int:
@@ -352,7 +378,7 @@ def _find_run(name: str) -> Path:
 
 
 @cli.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=_complete_corpus)
 @click.option("--source", metavar="FILE", multiple=True, required=True, help="Its rows; may be repeated.")
 @click.option("--test-source", metavar="FILE", help="Official held-out rows.")
 @click.option("--questions", metavar="FILE", help="List of standard questions (columns id, text).")
@@ -376,7 +402,7 @@ def init(corpus: str, **source: Any) -> int:  # noqa: ANN401 - click's values
 
 
 @cli.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=_complete_corpus)
 @click.option("--to", metavar="VERSION", help="Go back to this version; the one live before otherwise.")
 def rollback(corpus: str, to: str | None) -> int:
     """Take the live version of CORPUS back; the same inputs never publish it again."""
@@ -388,7 +414,7 @@ def rollback(corpus: str, to: str | None) -> int:
 
 
 @cli.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=_complete_corpus)
 def approve(corpus: str) -> int:
     """Make the version of CORPUS that waits for approval live."""
     registry = _registry(corpus)
@@ -420,7 +446,14 @@ def _announce_approved(folder: Path, manifest: Any) -> None:  # noqa: ANN401 - V
 @cli.command()
 @click.option("--corpus", "corpora", metavar="NAME", multiple=True, help="Run it on this corpus; may be repeated.")
 @click.option("--full", is_flag=True, help="The LSTM in every experiment of the article, not only in its table.")
-@click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting of every experiment.")
+@click.option(
+    "--set",
+    "pairs",
+    metavar="KEY=VALUE",
+    multiple=True,
+    shell_complete=_complete_setting,
+    help="Change a setting of every experiment.",
+)
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
 @_with_verbosity
 def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: bool) -> int:
@@ -556,7 +589,7 @@ def api(corpora: Sequence[str], host: str, port: int, workers: int, **given: Any
     with listen(host, port) as opened:
         address = f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"
         if not options.keys and not host.startswith(("127.", "localhost", "::1")):
-            _complain("anybody who reaches this address may ask; DSSM_API_KEYS=KEY,KEY closes it")
+            say("anybody who reaches this address may ask; DSSM_API_KEYS=KEY,KEY closes it")
         _print(f"open {address}/; Ctrl-C ends it")
         serve(options, opened, workers)
     return 0
@@ -657,6 +690,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; what goes wrong is one message on standard error."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = _corpus_of(words)
+    for stream in (sys.stdout, sys.stderr):  # of a terminal that knows no Chinese
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="escape")
     interrupt_on_signals()
     try:
         code = cli.main(words, prog_name="dssm", standalone_mode=False)
@@ -666,8 +702,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         result = RunResult(status="failed", corpus=name, error="interrupted")
         code = INTERRUPTED
     except click.ClickException as error:
-        result = RunResult(status="rejected", corpus=name, error=error.format_message())
-        error.show()
+        result = RunResult(status="rejected", corpus=name, error=redact(error.format_message()))
+        error.show(said := io.StringIO())
+        _write(sys.stderr, printable(redact(said.getvalue())))
         code = 2
     except Exception as error:
         result = _describe_failure(name, error)
@@ -691,8 +728,8 @@ def _describe_failure(corpus: str, error: Exception) -> RunResult:
     """Turn an exception into a result: the owner's to mend (2), or the machine's and ours (3)."""
     fault = as_fault(error)
     if fault is None:
-        traceback.print_exception(error)
-        return RunResult(status="failed", corpus=corpus, error=f"{type(error).__name__}: {error}")
+        _write(sys.stderr, printable(redact("".join(traceback.format_exception(error)))))
+        return RunResult(status="failed", corpus=corpus, error=redact(f"{type(error).__name__}: {error}"))
     return RunResult(status="rejected" if fault.exit_code == 2 else "failed", corpus=corpus, error=str(fault))
 
 
@@ -833,23 +870,30 @@ def _show_study(done: Any, folder: Path) -> None:  # noqa: ANN401 - schemas.stud
 def _table(header: list[str], rows: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*header)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, 160)  # a file has no width to wrap at
-    console.print(table)
+    with console.capture() as drawn:
+        console.print(table)
+    _write(sys.stdout, drawn.get())
 
 
 def _print(text: str, end: str = "\n") -> None:
+    _write(sys.stdout, printable(text) + end)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write to standard output or error; once nobody reads there any more (`| head -1`), to nowhere."""
     try:
-        sys.stdout.write(text + end)
-        sys.stdout.flush()
-    except BrokenPipeError:  # `dssm query ... | head`: whoever reads has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _tell_files(result: RunResult) -> None:
@@ -857,8 +901,7 @@ def _tell_files(result: RunResult) -> None:
     if verbosity() == "quiet":
         return
     for file in result.files:
-        sys.stderr.write(f"{file.describe()}\n")
-    sys.stderr.flush()
+        _write(sys.stderr, printable(f"{file.describe()}\n"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """From data/corpora/*.toml and the command line to the settings of a corpus."""
 
-import difflib
 import json
 import logging
 import re
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from schemas.addresses import redact
 from schemas.errors import SettingsError
 from schemas.settings import CorpusSettings, use_new_names
+from schemas.suggestions import did_you_mean, nearest
 from schemas.workspace import CHECKOUT, default_home
 from tasks.registry import ModelRegistry, list_corpora
 
@@ -186,8 +186,7 @@ def _remembered(name: str) -> dict[str, Any]:
     version = live and (live.version or live.pending)
     if not registry or not version:
         known = sorted({*find_tomls(), *list_corpora(default_home())})
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "."
+        hint = did_you_mean(name, nearest(name, known)) or "."
         raise SettingsError(
             f"no corpus {name!r}{hint} Known: {', '.join(known) or 'none'}. Add data/corpora/{name}.toml, or give its "
             f"rows: dssm run {name} --source FILE"
@@ -211,26 +210,24 @@ def _parse_value(text: str) -> Any:  # noqa: ANN401 - any TOML value
 def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's dict of an error
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = _known_keys()
+        known = known_keys()
         parent, _, last = path.rpartition(".")
         siblings = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == parent}
-        near = difflib.get_close_matches(last, siblings, n=1, cutoff=0.5)
-        elsewhere = difflib.get_close_matches(path, known, n=1, cutoff=0.5) or [
-            k for k in known if k.endswith(f".{last}")
-        ]
-        suggestion = siblings[near[0]] if near else (elsewhere[0] if elsewhere else "")
-        hint = f"; did you mean {suggestion}?" if suggestion else f"; known here: {', '.join(siblings) or 'nothing'}"
+        near = [siblings[key] for key in nearest(last, siblings, cutoff=0.5)]
+        elsewhere = nearest(path, known, cutoff=0.5) or [key for key in known if key.endswith(f".{last}")]
+        hint = did_you_mean(path, (near or elsewhere)[:1]) or f"; known here: {', '.join(siblings) or 'nothing'}"
         return f"{path}: no such setting{hint}"
     given = "" if isinstance(problem["input"], dict) else f" (got {redact(repr(problem['input']))})"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{path or 'settings'}: {message[0].lower()}{message[1:]}{given}"
 
 
-def _known_keys(model: type[BaseModel] = CorpusSettings, prefix: str = "") -> list[str]:
+def known_keys(model: type[BaseModel] = CorpusSettings, prefix: str = "") -> list[str]:
+    """Return the dotted names of all settings, sections included."""
     keys = []
     for name, field in model.model_fields.items():
         key = prefix + (field.alias or name)
         keys.append(key)
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += _known_keys(field.annotation, f"{key}.")
+            keys += known_keys(field.annotation, f"{key}.")
     return keys

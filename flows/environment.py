@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from schemas.addresses import redact
+from schemas.display import printable
 from schemas.errors import SettingsError
 from schemas.workspace import CHECKOUT, default_home
 
@@ -39,9 +40,9 @@ class _SafeRecord(logging.LogRecord):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - what logging gives it
         super().__init__(*args, **kwargs)
         with suppress(TypeError, ValueError):  # arguments that do not fit are told by logging itself
-            self.msg, self.args = redact(self.getMessage()), None
+            self.msg, self.args = printable(redact(self.getMessage())), None
         if self.exc_info and self.exc_info[0]:
-            self.exc_text = redact(logging.Formatter().formatException(self.exc_info))
+            self.exc_text = printable(redact(logging.Formatter().formatException(self.exc_info)))
 
 
 def set_environment() -> None:
@@ -61,7 +62,7 @@ def set_environment() -> None:
 
 def say(message: str) -> None:
     """Tell the person at the terminal; the standard output is for results."""
-    sys.stderr.write(f"dssm: {message}\n")
+    sys.stderr.write(printable(redact(f"dssm: {message}\n")))
     sys.stderr.flush()
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Literal, TypeGuard
 
+from schemas.display import printable
 from schemas.workspace import CHECKOUT
 
 VERBOSITY = "DSSM_VERBOSITY"  # read by the commands that a command starts, too
@@ -36,7 +37,7 @@ class Terminal(logging.Handler):
         for warning in warnings:
             core = warning.removeprefix("training: ")
             if verbosity() != "quiet" and not any(core in text for text in [*self._warned, *elsewhere]):
-                sys.stderr.write(f"warning: {warning}\n")
+                sys.stderr.write(printable(f"warning: {warning}\n"))
                 self._warned.append(warning)
         sys.stderr.flush()
 

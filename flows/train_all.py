@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from flows.announcements import message_end
 from flows.corpora import find_tomls
 from flows.endings import fail, tell_once
+from schemas.display import as_markdown_table
 from schemas.run import EXIT_CODES, RunResult
 from tasks.train.task import in_turn
 
@@ -45,7 +46,9 @@ def train_all(
     finally:
         _end_processes()  # there are some only where this run is cancelled
     league = rank(results)
-    create_table_artifact(make_table(league), key="league", description="Every corpus, best recall@10 first")
+    create_table_artifact(
+        as_markdown_table(make_table(league)), key="league", description="Every corpus, best recall@10 first"
+    )
     bad = [f"{one.corpus}: {one.status}" for one in league if EXIT_CODES[one.status]]
     if bad:
         return fail("Failed", ", ".join(bad), results)

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from schemas.addresses import Address
 from schemas.expectations import check_expectation
@@ -66,6 +75,7 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
+        allow_inf_nan=False,
         hide_input_in_errors=True,  # Prefect shows them, and an address may hold a secret
         validate_by_name=True,
         validate_by_alias=True,
@@ -74,6 +84,34 @@ class Section(BaseModel):
     )
     RENAMED: ClassVar[Mapping[str, str]] = {}  # names of earlier versions, by which published models still speak
     REMOVED: ClassVar[Mapping[str, str]] = {}  # settings of earlier versions, with why each has gone
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_bools(cls, data: Any) -> Any:  # noqa: ANN401 - raw input of any shape
+        """`true` would count as 1."""
+        fields = {field.alias or name: field for name, field in cls.model_fields.items()}
+        for key, value in data.items() if isinstance(data, dict) else ():
+            given = value if isinstance(value, list | tuple) else [value]
+            if (
+                key in fields
+                and any(isinstance(one, bool) for one in given)
+                and not _takes_bool(fields[key].annotation)
+            ):
+                raise ValueError(f"{key} is not true or false; give a value of its kind")
+        return data
+
+    @model_validator(mode="after")
+    def _order_levels(self) -> Self:
+        for name in type(self).model_fields:
+            bound = getattr(self, name)
+            if isinstance(bound, Bound) and bound.warn is not None and bound.stop is not None:
+                sign = -1 if name.startswith("min_") else 1
+                if sign * bound.warn > sign * bound.stop:
+                    raise ValueError(
+                        f"{name}.warn = {bound.warn:g} lies beyond {name}.stop = {bound.stop:g}: it could never warn; "
+                        "exchange them, or leave one out"
+                    )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -207,8 +245,8 @@ class Text(Section):
 class Bound(Section):
     """A limit on one statistic at two levels; an empty level never fires."""
 
-    warn: float | None = Field(default=None, description="Beyond this the run goes on with a warning.")
-    stop: float | None = Field(default=None, description="Beyond this the run ends and nothing is published.")
+    warn: float | None = Field(default=None, ge=0, description="Beyond this the run goes on with a warning.")
+    stop: float | None = Field(default=None, ge=0, description="Beyond this the run ends and nothing is published.")
 
 
 class CustomExpectation(Section):
@@ -222,6 +260,16 @@ class CustomExpectation(Section):
     def _can_be_meant(self) -> Self:
         check_expectation(self.type, self.kwargs)
         return self
+
+
+def _check_share(bound: Bound) -> Bound:
+    for level, limit in (("warn", bound.warn), ("stop", bound.stop)):
+        if limit is not None and limit > 1:
+            raise ValueError(f"{level} = {limit:g} is no share: it lies between 0 and 1 (5 % is 0.05)")
+    return bound
+
+
+ShareBound = Annotated[Bound, AfterValidator(_check_share)]
 
 
 def _number_is_stop(value: Any) -> Any:  # noqa: ANN401 - raw input of any shape
@@ -259,18 +307,22 @@ class DriftBounds(Section):
 
     RENAMED = {"max_rows_moved": "max_class_shift"}
 
-    max_rows_lost: Bound = _at_most("share of the live version's rows that are gone", warn=0.1, stop=0.5)
+    max_rows_lost: ShareBound = _at_most("share of the live version's rows that are gone", warn=0.1, stop=0.5)
     max_rows_gained: Bound = _at_most("rows added, as a share of the live version's", warn=1)
-    max_classes_removed: Bound = _at_most("share of the live version's standard questions gone", warn=0.05, stop=0.5)
-    max_classes_added: Bound = _at_most("share of the standard questions that are new", warn=0.3)
-    max_classes_renamed: Bound = _at_most("share of the live version's standard questions renamed", warn=0.05)
-    max_class_shift: Bound = _at_most(
+    max_classes_removed: ShareBound = _at_most(
+        "share of the live version's standard questions gone", warn=0.05, stop=0.5
+    )
+    max_classes_added: ShareBound = _at_most("share of the standard questions that are new", warn=0.3)
+    max_classes_renamed: ShareBound = _at_most("share of the live version's standard questions renamed", warn=0.05)
+    max_class_shift: ShareBound = _at_most(
         "share of rows that would have to change their standard question to be spread as they were (total variation, "
         "over the standard questions that both have)",
         warn=0.2,
         stop=0.5,
     )
-    max_new_words: Bound = _at_most("share of words in the queries that the live version's had not", warn=0.1, stop=0.5)
+    max_new_words: ShareBound = _at_most(
+        "share of words in the queries that the live version's had not", warn=0.1, stop=0.5
+    )
 
 
 class Validation(Section):
@@ -285,25 +337,27 @@ class Validation(Section):
     min_rows: Bound = _at_least("usable rows", warn=200, stop=2)
     min_classes: Bound = _at_least("standard questions with rows", warn=5, stop=2)
     min_class_rows: Bound = _at_least("rows of the smallest class", warn=2)
-    max_small_class_share: Bound = _at_most("share of classes that are small", warn=0.5)
+    max_small_class_share: ShareBound = _at_most("share of classes that are small", warn=0.5)
     max_imbalance: Bound = _at_most("rows of the largest class over the median class", warn=100)
-    max_catch_all_share: Bound = _at_most(
+    max_catch_all_share: ShareBound = _at_most(
         "share of rows under a standard question that takes whatever fits nowhere: by its name, such as 其他, or by "
         "ten times the mean of all",
         warn=0.1,
     )
-    max_placeholder_share: Bound = _at_most(
+    max_placeholder_share: ShareBound = _at_most(
         "share of rows whose standard question reads like a missing value, such as nan", warn=0
     )
     max_classes_per_query: Bound = _at_most(
         "standard questions per different query; more than 1 where the columns are swapped", warn=1
     )
-    max_boilerplate_share: Bound = _at_most("share of queries that begin or end with the same text", warn=0.1)
-    max_quarantined_share: Bound = _at_most("share of source rows that are unusable", warn=0.001, stop=0.5)
-    max_long_share: Bound = _at_most("share of over-long queries", warn=0.01)
-    max_damaged_share: Bound = _at_most("share of rows with encoding damage", warn=0.001, stop=0.5)
-    max_duplicate_share: Bound = _at_most("share of rows that repeat an earlier row", warn=0.2)
-    max_conflict_share: Bound = _at_most("share of rows whose query stands under several standard questions", warn=0.02)
+    max_boilerplate_share: ShareBound = _at_most("share of queries that begin or end with the same text", warn=0.1)
+    max_quarantined_share: ShareBound = _at_most("share of source rows that are unusable", warn=0.001, stop=0.5)
+    max_long_share: ShareBound = _at_most("share of over-long queries", warn=0.01)
+    max_damaged_share: ShareBound = _at_most("share of rows with encoding damage", warn=0.001, stop=0.5)
+    max_duplicate_share: ShareBound = _at_most("share of rows that repeat an earlier row", warn=0.2)
+    max_conflict_share: ShareBound = _at_most(
+        "share of rows whose query stands under several standard questions", warn=0.02
+    )
     max_twin_classes: Bound = _at_most("standard questions equal to another after normalising", warn=0)
     max_order_z: Bound = _at_most("z of order by standard question, before the shuffle", warn=6)
     drift: DriftBounds = Field(default_factory=DriftBounds, description="Against the live version's corpus.")
@@ -542,15 +596,23 @@ class Publishing(Section):
     }
 
     max_drop_vs_baseline: Tolerance = _tolerance(
-        "without a live version, how far recall@10 lies below the best baseline", warn=0.0, stop=0.02
+        "without a live version, how far recall@10 lies below the best baseline; and recall@1 and MRR, where it is no "
+        "chance",
+        warn=0.0,
+        stop=0.02,
     )
     max_drop_vs_live: Tolerance = _tolerance(
-        "with a live version, how far recall@10 lies below it, on the same rows; counts only where it is no chance",
+        "with a live version, how far recall@10, recall@1 or MRR lies below it, on the same rows; counts only where it "
+        "is no chance",
         warn=0.0,
         stop=0.01,
     )
     max_drop_vs_live_by_size: Tolerance = _tolerance(
         "the same among the test rows of each size of class (1-3 training rows, 4-10, 11-50, more)", warn=0.0, stop=0.03
+    )
+    min_gain_over_guess: _Share = Field(
+        default_factory=lambda: _Share(warn=0.05, stop=0.0),
+        description="Lower bound, to be exceeded: recall@1 above that of a guess (1 / standard questions).",
     )
     confidence: float = Field(
         default=0.99,
@@ -609,6 +671,8 @@ class Schedule(Section):
         if cron in ("nightly", "never"):
             return cron
         try:
+            if len(cron.split()) != 5:  # cronsim takes seconds, too, and Prefect would read them as minutes
+                raise CronSimError(cron)
             next(CronSim(cron, datetime.now(UTC)))
         except (CronSimError, StopIteration) as error:
             raise ValueError("no cron: write five fields, e.g. '30 2 * * *', or 'nightly', or 'never'") from error
@@ -685,6 +749,10 @@ class CorpusSettings(Section):
                     "hand over the whole settings object (dssm run --set changes single values)"
                 )
         return data
+
+
+def _takes_bool(kind: Any) -> bool:  # noqa: ANN401 - any annotation
+    return kind is bool or kind is Any or any(_takes_bool(one) for one in get_args(kind))
 
 
 def _missing(section: type[BaseModel], data: dict[str, Any], prefix: str = "") -> list[str]:

@@ -112,7 +112,9 @@ def _as_refusal(error: Exception, scope: Scope) -> Refusal:
     if isinstance(error, Refusal):
         return error
     if isinstance(error, HTTPException) and error.status_code == 404:
-        return Refusal(404, "not_found", f"there is nothing at {scope['path'][:100]!r}; /openapi.json lists what there is")
+        return Refusal(
+            404, "not_found", f"there is nothing at {scope['path'][:100]!r}; /openapi.json lists what there is"
+        )
     if isinstance(error, HTTPException) and error.status_code == 405:
         headers = dict(error.headers or {})
         message = f"{scope['method'][:20]} is not for {scope['path'][:100]!r}; use {headers.get('Allow', 'another')}"

@@ -6,7 +6,6 @@ escaped by the template engine, and the page forbids itself scripts and addresse
 
 import dataclasses
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import BaseModel
 
+from schemas.display import printable
 from schemas.evaluation import Comparison, Evaluation, Gate, Metrics
 from schemas.language import Language, Words, read_words
 from schemas.run import Status
@@ -239,7 +239,7 @@ def _show(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, str):
-        return re.sub(r"://[^/@\s]+@", "://***@", value)  # an address may carry a password
+        return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return _show(json.dumps(value, ensure_ascii=False, default=lambda part: part.model_dump()))
@@ -305,6 +305,11 @@ def _name_statistic(words: Words, name: str) -> str:
     return words(f"statistic.{kind}", reason=words.name("reason", reason)) if reason else words.name("statistic", kind)
 
 
+def _printable(value: Any) -> Any:  # noqa: ANN401 - whatever a template shows
+    """Return a text without characters that turn its direction or steer; plots are drawn by us."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def report_environment(*folders: Path, words: Words | None = None) -> Environment:
     """Return the template engine of the reports: it escapes everything, and a missing value is an error.
 
@@ -317,6 +322,7 @@ def report_environment(*folders: Path, words: Words | None = None) -> Environmen
         loader=FileSystemLoader([*folders, Path(__file__).parent]),
         autoescape=True,  # always: the ending .j2 would switch off what decides by name
         undefined=StrictUndefined,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -43,6 +43,7 @@ NAMED, BY_NAME, BY_NUMBER = "named in the settings", "found by its name", "by it
 WITHOUT_HEADER = "by its values: the table has no header"
 BY_ANSWER = "the first question of each answer"
 
+_COMPARED = 500  # names of columns, in the search for the nearest
 _NUMBER = re.compile(r"[_(（]?(?:\d+|[一二三四五六七八九十]+)[)）]?$")
 _NOTE = re.compile(r"[(（\[【][^)）\]】]*[)）\]】]|[\r\n].*|[:：].*", re.S)  # an explanation within a header
 
@@ -216,7 +217,7 @@ def _missing(header: Sequence[str], query: int | None, question: int | None, nam
 
 
 def _nearest(wanted: Sequence[str], header: Sequence[str]) -> str:
-    keys = {key_of(column): column for column in header}
+    keys = {key_of(column): column for column in header[:_COMPARED]}
     near = [close for name in wanted for close in difflib.get_close_matches(key_of(name), keys, n=1, cutoff=0.6)]
     return f"; the nearest is {keys[near[0]]!r}" if near else ""
 

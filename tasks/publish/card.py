@@ -1,5 +1,6 @@
 """The model card: README.md of a version. Pure."""
 
+from schemas.display import as_markdown
 from schemas.evaluation import Evaluation
 from schemas.language import Words, read_words
 from schemas.settings import CorpusSettings
@@ -13,7 +14,7 @@ def write_card(
 ) -> str:
     """Return the card as Markdown: what it is, what it was trained on, how good it is, how to call it."""
     words = read_words(settings.language)
-    warnings = "\n".join(f"- {warning}" for warning in verdict.warnings()) or "- " + words("card.none")
+    warnings = "\n".join(f"- {as_markdown(warning)}" for warning in verdict.warnings()) or "- " + words("card.none")
     tower = settings.model
     what = words(
         "card.what",

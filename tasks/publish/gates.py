@@ -7,9 +7,9 @@ among them.
 
 from collections.abc import Iterator
 
-from schemas.evaluation import Comparison, Difference, Evaluation, Gate, Golden
+from schemas.evaluation import Comparison, Difference, Evaluation, Gate, Golden, Interval
 from schemas.language import Language, Words, read_words
-from schemas.settings import Publishing, Tolerance
+from schemas.settings import Bound, Publishing, Tolerance
 from schemas.training import TrainingReport
 from schemas.validation import Verdict
 from tasks.evaluate.golden import LOOKED_AT
@@ -41,13 +41,18 @@ def ask_gates(
         language: of what the gates say.
     """
     words = read_words(language)
+    baseline = _ask_baseline(evaluation, comparison, settings.max_drop_vs_baseline, words)
+    live_gates = list(_ask_live(comparison, live, settings, words))
     return [
         _ask_test_rows(evaluation, words),
-        _ask_baseline(evaluation, comparison, settings.max_drop_vs_baseline, words),
-        *_ask_live(comparison, live, settings, words),
+        baseline,
+        *live_gates,
         _ask_training(training, settings, words),
         _ask_data(verdict, words),
         ask_golden_gate(golden, words),
+        *(_ask_baseline_places(evaluation, comparison, settings, words) if baseline.outcome != "held" else ()),
+        *(_ask_live_places(comparison, settings, words) if live_gates[0].outcome != "held" else ()),
+        _ask_guess(evaluation, settings.min_gain_over_guess, words),
     ]
 
 
@@ -89,7 +94,7 @@ def _ask_baseline(evaluation: Evaluation, comparison: Comparison | None, toleran
         key=lambda pair: pair[1],
     )
     recall = evaluation.model.recall_at_10.value
-    asked = evaluation.measured and (comparison is None or comparison.difference.rows < evaluation.test_rows / 2)
+    asked = _is_baseline_the_bar(evaluation, comparison)
     level = _find_level(best - recall, tolerance) if asked else None
     setting = "publish.max_drop_vs_baseline"
     facts = {"recall": recall, "name": words.name("baseline", name), "best": best, "setting": setting}
@@ -103,6 +108,69 @@ def _ask_baseline(evaluation: Evaluation, comparison: Comparison | None, toleran
         return gate
     reason = words("gate.baseline_reason", **facts, level=level, limit=getattr(tolerance, level))
     return gate.model_copy(update={"reason": reason})
+
+
+def _is_baseline_the_bar(evaluation: Evaluation, comparison: Comparison | None) -> bool:
+    return evaluation.measured and (comparison is None or comparison.difference.rows < evaluation.test_rows / 2)
+
+
+def _ask_baseline_places(
+    evaluation: Evaluation, comparison: Comparison | None, settings: Publishing, words: Words
+) -> Iterator[Gate]:
+    """Where there are at most ten standard questions, all are among the first ten: the place among them counts."""
+    if not _is_baseline_the_bar(evaluation, comparison):
+        return
+    tolerance, setting = settings.max_drop_vs_baseline, "publish.max_drop_vs_baseline"
+    for figure, field in {"recall@1": "recall_at_1", "MRR": "mrr"}.items():
+        own: Interval = getattr(evaluation.model, field)
+        found = {name: getattr(metrics, field).value for name, metrics in evaluation.baselines.items()}
+        name = max(found, key=lambda baseline: found[baseline])
+        level = _find_level(found[name] - own.value, tolerance) if own.high < found[name] else None
+        facts = {**own.model_dump(), "figure": figure, "name": words.name("baseline", name), "best": found[name]}
+        limit = {"setting": setting, "level": level, "limit": getattr(tolerance, level)} if level else {}
+        yield Gate(
+            name=words("gate.baseline_place_name", figure=figure),
+            outcome=_OUTCOMES[level],
+            measured=words("gate.baseline_place", **facts),
+            bound=words("gate.place_bound", limits=_limits(setting, tolerance, words)),
+            reason=words("gate.baseline_place_reason", **facts, **limit) if level else "",
+        )
+
+
+def _ask_live_places(comparison: Comparison | None, settings: Publishing, words: Words) -> Iterator[Gate]:
+    if not comparison or not comparison.difference.rows:
+        return
+    tolerance, setting = settings.max_drop_vs_live, "publish.max_drop_vs_live"
+    for figure, paired in comparison.difference.places.items():
+        gain = paired.gain.value
+        level = _find_level(-gain, tolerance) if paired.at_most < 0 else None
+        facts = {"figure": figure, "rows": comparison.difference.rows, "version": comparison.version}
+        limit = {"setting": setting, "level": level, "limit": getattr(tolerance, level)} if level else {}
+        limits = _limits(setting, tolerance, words)
+        yield Gate(
+            name=words("gate.live_place_name", figure=figure),
+            outcome=_OUTCOMES[level],
+            measured=words("gate.live_place", figure=figure, gain=gain, at_most=paired.at_most),
+            bound=words("gate.live_bound", limits=limits, confidence=settings.confidence),
+            reason=words("gate.live_place_reason", **facts, loss=-gain, **limit) if level else "",
+        )
+
+
+def _ask_guess(evaluation: Evaluation, least: Bound, words: Words) -> Gate:
+    """A model that answers everything alike finds as many as a guess: texts without a word that it knows."""
+    recall, guess = evaluation.model.recall_at_1.value, 1 / max(1, evaluation.classes)
+    limits = {level: limit for level in ("stop", "warn") if (limit := getattr(least, level)) is not None}
+    reached = (level for level, limit in limits.items() if evaluation.measured and recall - guess <= limit)
+    level = next(reached, None)
+    facts = {"recall": recall, "guess": guess, "classes": evaluation.classes}
+    told = [words(f"gate.guess_{name}", limit=limit) for name, limit in limits.items()]
+    return Gate(
+        name=words("gate.guess_name"),
+        outcome=_OUTCOMES[level] if evaluation.measured else "not asked",
+        measured=words("gate.guess", **facts) if evaluation.measured else "–",
+        bound=", ".join(told) or words("gate.none"),
+        reason=words("gate.guess_reason", **facts, level=level, limit=limits[level]) if level else "",
+    )
 
 
 def _ask_live(comparison: Comparison | None, live: str | None, settings: Publishing, words: Words) -> Iterator[Gate]:

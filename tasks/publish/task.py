@@ -8,6 +8,7 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
+from schemas.display import as_markdown, as_markdown_table
 from schemas.errors import PipelineError, StaleFile
 from schemas.evaluation import Gate
 from schemas.language import Words, read_words
@@ -184,14 +185,14 @@ def _leave(corpus: CorpusSettings, workspace: Workspace, registry: ModelRegistry
 def _show(corpus: str, result: RunResult, gates: list[Gate], warnings: list[str]) -> None:
     """Leave the gates in the Prefect UI, and the end of the run in its log."""
     create_table_artifact(
-        table=[
+        table=as_markdown_table(
             {"gate": gate.name, "outcome": gate.outcome, "measured": gate.measured, "bound": gate.bound}
             for gate in gates
-        ],
+        ),
         key=artifact_key(corpus, "gates"),
         # the UI wraps no cell of a table: what is to be read stands above it
         description=f"{corpus}: **{result.status}**\n"
-        + "".join(f"\n- **{gate.name}**: {gate.reason}" for gate in gates if gate.reason),
+        + "".join(f"\n- **{gate.name}**: {as_markdown(gate.reason)}" for gate in gates if gate.reason),
     )
     get_run_logger().info("%s: %s %s", corpus, result.status, result.version or "")  # the run's state tells the reasons
     for warning in warnings:

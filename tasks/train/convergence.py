@@ -201,7 +201,7 @@ def share_mislabelled(queries: sparse.csr_array, classes: sparse.csr_array, labe
         labels: (rows,).
 
     Returns:
-        The share, at least 0; None where no standard question has two rows.
+        The share, 0 to 1; None where no standard question has two rows.
     """
     rows, count = np.bincount(labels, minlength=classes.shape[0]), len(labels)
     member = sparse.csr_array((np.ones(count, np.float32), (labels, np.arange(count))), (len(rows), count))
@@ -227,7 +227,7 @@ def share_mislabelled(queries: sparse.csr_array, classes: sparse.csr_array, labe
         by_chance += float((bad @ (rows / count)).sum())
     wrong, by_chance = wrong / len(sample), by_chance / len(sample)
     certain = wrong - 2 * np.sqrt(wrong * (1 - wrong) / len(sample))
-    return max(0.0, certain / by_chance) if by_chance else 0.0
+    return min(1.0, max(0.0, certain / by_chance)) if by_chance else 0.0  # more than by chance: labels are shuffled
 
 
 def _rarity(sums: sparse.csr_array) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.context import TaskRunContext
 from prefect.logging import get_run_logger
 
+from schemas.display import as_markdown, as_markdown_table
 from schemas.errors import CorpusRejected, StaleFile
 from schemas.language import read_words
 from schemas.manifest import hash_file
@@ -118,14 +119,14 @@ def _show(corpus: CorpusSettings, verdict: Verdict, drift: Drift | None) -> None
         return
     findings = verdict.findings + (drift.findings if drift else [])
     create_table_artifact(
-        table=[
+        table=as_markdown_table(
             {"rule": f.rule, "severity": f.severity, "offenders": f.offenders, "what": f.statement, "do": f.remedy}
             for f in findings
-        ]
+        )
         or [{"rule": "all", "severity": "pass", "offenders": 0, "what": "every bound holds", "do": ""}],
         key=artifact_key(corpus.name, "validation"),
         # the UI wraps no cell of a table, so the sentences stand above it
         description=f"Validation of {corpus.name}: **{verdict.outcome}**\n"
-        + "".join(f"\n- **{f.rule}**: {f.statement} → {f.remedy}" for f in findings)
-        + (f"\n\n{drift.summary(corpus.language)}" if drift else ""),
+        + "".join(f"\n- **{f.rule}**: {as_markdown(f.statement)} → {as_markdown(f.remedy)}" for f in findings)
+        + (f"\n\n{as_markdown(drift.summary(corpus.language))}" if drift else ""),
     )

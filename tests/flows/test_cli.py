@@ -254,6 +254,19 @@ def test_checking_needs_no_server(dssm, bank_twice):
     assert (missing.code, missing.err.count("\n")) == (2, 1), missing.err
 
 
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("dssm run ba", "bank"),
+        ("dssm query bank --fi", "--file"),
+        ("dssm run c --set model.hidd", "model.hidden_dims="),
+    ],
+)
+def test_the_shell_completes_corpora_options_and_settings(typed, completed, dssm, bank_twice):
+    words = {"_DSSM_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    assert completed in dssm(**words).out.replace("plain,", "").split()
+
+
 def test_a_new_corpus_gets_a_toml_from_what_its_file_holds(dssm, bank_twice):
     """It loads, names file and columns, and is never overwritten."""
     ended = dssm("init", "fresh", "--source", "train.csv")
@@ -604,3 +617,49 @@ def test_a_condition_in_an_expectation_is_refused_and_runs_nothing(command, bank
     assert (ended.code, only_json(ended)["status"]) == (2, "rejected")
     assert "no argument row_condition" in ended.err
     assert not list(dssm.folder.rglob("planted"))
+
+
+HOSTILE = "退票\x1b[2J\x9b1m\u202e😀怎么"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "gbk", "latin-1"])
+def test_answers_can_be_printed_on_any_terminal(encoding, bank_twice, dssm):
+    """Nothing steers it, nothing is a traceback, and JSON is the JSON of UTF-8."""
+    (dssm.folder / "hostile.txt").write_text(f"{HOSTILE}\n我要退票\n", "utf-8")
+    for words in (["--json"], []):
+        words = [sys.executable, "-m", "flows.cli", "query", "bank", "--file", "hostile.txt", "--top", "2", *words]
+        environment = {**dssm.environment, "PYTHONIOENCODING": encoding}
+        done = subprocess.run(words, cwd=dssm.folder, env=environment, capture_output=True, timeout=120)
+        assert (done.returncode, done.stderr) == (0, b"")
+        out = done.stdout.decode(encoding)
+        assert not {"\x1b", "\x9b", "\u202e"} & set(out)
+        if words[-1] == "--json":
+            assert json.loads(out.splitlines()[0])["query"] == HOSTILE
+
+
+@pytest.mark.parametrize("words", [["models", "bank"], ["query", "bank", "--file", "many.txt", "--json"]], ids=_join)
+def test_a_reader_that_has_had_enough_is_no_fault(words, bank_twice, dssm):
+    """`| head -1`: the pipe is closed after the first line, or before."""
+    (dssm.folder / "many.txt").write_text("我要退票\n" * 3000, "utf-8")
+    with dssm.start(*words) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (0, b"")
+
+
+def test_bad_usage_tells_no_secret_and_steers_no_terminal(dssm):
+    """What click says repeats the words of the command line."""
+    ended = dssm("run", "bank", "x\x1b[2J", "--source", "http://me:pa55@host/x", "--nosuch=http://me:pa55@host")
+    assert ended.code == 2
+    assert "pa55" not in ended.err
+    assert "\x1b" not in ended.err
+
+
+def test_checks_are_pruned_whether_they_pass_or_not(dssm, held_out):
+    """`dssm check --source` publishes nothing that would tidy up after it."""
+    write_table(dssm.folder / "good.csv", PAIRS)
+    write_table(dssm.folder / "bad.csv", [("", "")] * 3)
+    for file, code in (("good.csv", 0), ("bad.csv", 2), ("nosuch.csv", 2), ("good.csv", 0)):
+        assert dssm("check", "--source", file, "--set", "publish.keep_runs=2").code == code
+    assert len(list((dssm.home / "runs" / "checked").iterdir())) == 2
