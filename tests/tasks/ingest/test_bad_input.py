@@ -224,7 +224,7 @@ def test_when_no_row_is_usable_the_quarantine_still_lies_on_disk(write, ingest, 
         "none of the 3 train rows is usable. 2 × empty query (t.csv line 2 'x', t.csv line 3 'y'): fill them in, or "
         "name the column of the queries with --query-column; 1 × torn row (t.csv line 4 'a | b'): put cells that hold "
         "the delimiter, a line end or a quotation mark in double quotes. "
-        "Every row stands with its line and reason in quarantine.parquet of this run's folder ingest"
+        "Every row stands with its line and reason in quarantine.parquet"
     )
     assert pq.read_table(out / "quarantine.parquet", columns=["line"])["line"].to_pylist() == [4, 2, 3]
 
