@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -219,7 +220,7 @@ def test_every_warning_and_rejection_stands_once_on_the_terminal(bank_twice, dss
 def test_the_next_query_is_one_of_the_corpus_itself(bank_twice, dssm):
     ended = dssm("run", "bank", "--set", "seed=7", "--set", "publish.max_drop_vs_live=1", "-q")
     (line,) = [line for line in ended.out.splitlines() if line.startswith("next: ")]
-    assert line.split()[-1] in [query for query, _ in PAIRS]
+    assert shlex.split(line)[-1] in [query for query, _ in PAIRS]
 
 
 def test_an_experiment_publishes_nothing_and_is_compared_with_another(bank, bank_twice, dssm):
