@@ -142,9 +142,8 @@ class Model:
         for start in range(0, len(queries), _BLOCK):
             block = [normalise(query) for query in queries[start : start + _BLOCK]]
             for query, (ids, scores) in zip(block, self._best(block, top), strict=True):
-                hits = [
-                    Hit(self.standard_questions[n], float(s), self.ids[n]) for n, s in zip(ids, scores, strict=True)
-                ]
+                pairs = zip(ids.tolist(), scores.tolist(), strict=True)
+                hits = [Hit(self.standard_questions[n], score, self.ids[n]) for n, score in pairs]
                 found.append(hits if query else [])
         return found
 
