@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run serve test test-ops test-ray test-service crash-matrix screenshots format bench-recall bench-speed bench-scale bench-service clean
+.PHONY: help run serve test test-ops test-ray test-service crash-matrix screenshots format bench-recall bench-speed bench-scale bench-exports bench-service clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ ROWS ?= 100_000 1_000_000 10_000_000
 bench-scale: .venv/ready ## seconds, memory and disk of every step at 0.1, 1 and 10 million rows; one epoch, up to 1 million
 	$(BIN)/python -m tests.benchmarks.scale --rows $(ROWS) --steps ingest validate prepare prove train evaluate \
 	    --set training.epochs=1 training.choose=false model.ensemble=4
+
+bench-exports: .venv/ready ## how every export of a folder of cases is read: exit code, rows, classes, what was said
+	$(BIN)/python -m tests.benchmarks.exports $(if $(CASES),--folder $(CASES))
 
 # The peers' packages never meet ours.
 .venv-peers/ready: constraints.txt

@@ -11,14 +11,49 @@ from prefect.events import emit_event
 from prefect.settings import PREFECT_UI_URL
 
 from schemas.run import RunResult
+from schemas.settings import CorpusSettings
+from schemas.workspace import Workspace
+from tasks.registry import ModelRegistry
 
 _LOGGER = logging.getLogger("dssm.announcements")
 _EVENTS = {"published": "model.published", "held": "candidate.held"}
+_UNTOLD = "untold"  # in the folder of a run that may have published without anybody being told
 _WORTH_A_MESSAGE = {"Published", "HeldBack", "AwaitingApproval"}
 
 
-def announce(result: RunResult, on_published: str | None) -> None:
-    """Emit the event `model.published` or `candidate.held`, and start the deployment that `on_published` names."""
+def expect_announcement(workspace: Workspace) -> None:
+    """Note that this run may publish: should it die before others are told, the next run tells them."""
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    (workspace.root / _UNTOLD).touch()
+
+
+def announce_missed(corpus: CorpusSettings, workspace: Workspace) -> None:
+    """Announce the live version, if the run that published it died before it could."""
+    registry = ModelRegistry.of(corpus.name, workspace.home)
+    for mark in workspace.runs.glob(f"*/{_UNTOLD}"):
+        made = [manifest for manifest in registry.versions() if manifest.run == mark.parent.name]
+        if made and made[-1].version == registry.live().version and mark.parent != workspace.root:
+            figures = made[-1].model_dump(
+                include={"corpus", "version", "run", "recall_at_1", "recall_at_10", "test_rows"}
+            )
+            missed = Workspace.of(corpus.name, mark.parent.name, workspace.home)
+            announce(RunResult(status="published", **figures), corpus.publish.on_published, missed)
+
+
+def announce(result: RunResult, on_published: str | None, workspace: Workspace | None = None) -> None:
+    """Emit the event `model.published` or `candidate.held`, and start the deployment that `on_published` names.
+
+    Args:
+        result: of the run.
+        on_published: the deployment; None: none.
+        workspace: of the run, where it is noted that others were told.
+    """
+    _emit(result, on_published)
+    if workspace:
+        (workspace.root / _UNTOLD).unlink(missing_ok=True)
+
+
+def _emit(result: RunResult, on_published: str | None) -> None:
     if result.status not in _EVENTS:
         return
     resource = {"prefect.resource.id": f"dssm.corpus.{result.corpus}", "prefect.resource.name": result.corpus}

@@ -6,6 +6,7 @@ from prefect.runtime import deployment
 from pydantic import Field, ValidationError
 
 from flows.announcements import send_message
+from schemas.display import as_markdown
 from schemas.evaluation import Comparison
 from schemas.manifest import write_atomically
 from schemas.run import RunResult, Status
@@ -86,12 +87,12 @@ def describe_candidate(workspace: Workspace, result: RunResult) -> str:
         difference = _describe_difference(comparison)
     rows += [(name, one["recall_at_1"], one["recall_at_10"]) for name, one in result.baselines.items()]
     table = "\n".join(f"| {name} | {first or 0:.3f} | {tenth or 0:.3f} |" for name, first, tenth in rows)
-    warnings = "\n".join(f"- {warning}" for warning in result.warnings) or "- none"
+    warnings = "\n".join(f"- {as_markdown(warning)}" for warning in result.warnings) or "- none"
     return (
         f"**Version {result.version} of corpus {result.corpus}**, trained on {result.rows} rows of {result.classes} "
         f"standard questions, measured on {result.test_rows} held-out queries:\n\n"
         f"| | recall@1 | recall@10 |\n|---|---|---|\n{table}\n\n{difference}Warnings:\n{warnings}\n\n"
-        f"Report: `{result.report}`"
+        f"Report: {as_markdown(str(result.report))}"
     )
 
 

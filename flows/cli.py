@@ -1,25 +1,53 @@
 """The `dssm` command. Heavy imports wait inside the commands: `dssm --help` answers in a blink."""
 
+import glob
+import io
 import json
 import os
-import signal
+import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
 import click
 
+from flows.environment import say
 from flows.faults import as_fault
+from flows.signals import (
+    INTERRUPTED,
+    end_without_memory,
+    exit_on_signals,
+    interrupt_on_signals,
+    leave_soon,
+    leave_without_memory,
+)
+from flows.terminal import TERMINAL, VERBOSITY, verbosity
+from schemas.addresses import redact
+from schemas.display import printable
 from schemas.errors import SettingsError, SourceError, StaleFile
 from schemas.run import EXIT_CODES, RunResult
+from schemas.suggestions import did_you_mean, nearest
 
-_INTERRUPTED = 130
+_CHUNK, _LONGEST_LINE = 1 << 16, 1 << 20  # bytes
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The commands; one that is not there is answered with the nearest that is."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first word names."""
+        near = nearest(args[0], self.list_commands(ctx), cutoff=0.5)
+        if near and args[0] not in self.commands and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}{did_you_mean(args[0], near)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="dssm-pipeline")
 def cli() -> None:
     """Train, measure and publish the model that finds the standard question for a query.
@@ -31,8 +59,39 @@ def cli() -> None:
     """
 
 
+def _complete_corpus(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+    """Return the corpora whose name begins so, for the shell."""
+    from flows.corpora import find_tomls
+    from schemas.workspace import default_home
+    from tasks.registry import list_corpora
+
+    return sorted(name for name in {*find_tomls(), *list_corpora(default_home())} if name.startswith(begun))
+
+
+def _complete_setting(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+    """Return the settings whose dotted name begins so, for the shell."""
+    from flows.corpora import known_keys
+
+    return [f"{key}=" for key in known_keys() if key.startswith(begun)]
+
+
+def _with_verbosity(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the options -v and -q."""
+
+    def say_so(_context: click.Context, _option: click.Parameter, chosen: str | None) -> None:
+        if chosen:
+            os.environ[VERBOSITY] = chosen
+
+    options: dict[str, Any] = {"expose_value": False, "callback": say_so}
+    loud = click.option(
+        "-v", "--verbose", "loud", flag_value="verbose", help="Prefect's own log lines, too.", **options
+    )
+    quiet = click.option("-q", "--quiet", "quiet", flag_value="quiet", help="The result alone.", **options)
+    return loud(quiet(command))
+
+
 @cli.command()
-@click.argument("corpora", nargs=-1, metavar="[CORPUS]...")
+@click.argument("corpora", nargs=-1, metavar="[CORPUS]...", shell_complete=_complete_corpus)
 @click.option("--all", "every", is_flag=True, help="Every corpus of data/corpora.")
 @click.option("--source", metavar="FILE", multiple=True, help="File, folder or address of the rows; may be repeated.")
 @click.option("--test-source", metavar="FILE", help="Official held-out rows: never altered, never trained on.")
@@ -40,29 +99,40 @@ def cli() -> None:
 @click.option("--query-column", metavar="NAME", multiple=True, help="Column of the queries; may be repeated.")
 @click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
 @click.option(
-    "--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting, e.g. model.hidden_dims=[64]."
+    "--set",
+    "pairs",
+    metavar="KEY=VALUE",
+    multiple=True,
+    shell_complete=_complete_setting,
+    help="Change a setting, e.g. model.hidden_dims=[64].",
 )
+@click.option("--no-publish", "trial", is_flag=True, help="Train, measure and report; nothing goes live.")
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1), help="With --all: at a time.")
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
-def run(corpora: Sequence[str], every: bool, processes: int, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
+@_with_verbosity
+def run(corpora: Sequence[str], every: bool, trial: bool, processes: int, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
     """Ingest, validate, prepare, train, evaluate and publish CORPUS.
 
     \b
     dssm run a                                     settings from data/corpora/a.toml
     dssm run a --set model.hidden_dims=[64]             one of them changed
     dssm run bank --source train.csv --test-source test.csv
+    dssm run a --set model.hidden_dims=[64] --no-publish    an experiment; compare it: dssm compare RUN RUN
     dssm run --all --processes 2                   every corpus in a process of its own, two at a time
 
-    Exit codes: 0 published, unchanged or awaiting approval; 1 held back by a gate; 2 bad usage, settings or
+    Exit codes: 0 published, unchanged, measured or awaiting approval; 1 held back by a gate; 2 bad usage, settings or
     data; 3 a fault of the machine or of ours; 130 interrupted.
     """
     if every == bool(corpora):
         raise click.UsageError("name a corpus, or give --all")
+    if trial:
+        source["pairs"] = [*source["pairs"], "publish.go_live=false"]
     if (every or len(corpora) > 1) and any(value for key, value in source.items() if key != "pairs"):
         raise click.UsageError("--source and what describes it go with one corpus")
     results = _run_all(processes, source["pairs"]) if every else [_run_one(name, source) for name in corpora]
-    for result in results:
+    for result in results if not every else []:  # the processes of all have told theirs
         _tell_files(result)
+        TERMINAL.warn(result.warnings, told=[*result.reasons, result.error or ""])
     if as_json:
         one = results[0].model_dump() if len(corpora) == 1 else {"runs": [r.model_dump() for r in results]}
         _print(json.dumps(one, ensure_ascii=False))
@@ -74,12 +144,11 @@ def run(corpora: Sequence[str], every: bool, processes: int, as_json: bool, **so
 def _run_all(processes: int, pairs: Sequence[str]) -> list[RunResult]:
     """Run every corpus in a process of its own, as the flow train-all; return the best first."""
     from flows.corpora import find_tomls, parse_overrides
-    from flows.environment import set_environment
 
     parse_overrides(pairs)  # a typo costs no process
     if not find_tomls():
         raise SettingsError("no corpus to run: add data/corpora/NAME.toml")
-    set_environment()
+    _find_server()
     from flows.train_all import rank, train_all
 
     state = train_all(processes=processes, settings=list(pairs), return_state=True)
@@ -97,23 +166,44 @@ def _run_one(name: str, source: dict[str, Any]) -> RunResult:
         raise
     except Exception as error:
         result = _describe_failure(name, error)
-        _complain(result.error or "")
+        say(result.error or "")
         return result
 
 
 def _train(name: str, source: dict[str, Any]) -> RunResult:
-    from flows.environment import set_environment
-
     corpus = _load(name, source)
-    set_environment()
+    _find_server()
+    from prefect import tags
+
+    from flows.deployments import TAG
     from flows.train_corpus import train_corpus
 
-    state = train_corpus(corpus, return_state=True)
+    with tags(TAG, name):
+        state = train_corpus(corpus, return_state=True)
     outcome: Any = state.result(raise_on_failure=False)
     if isinstance(outcome, BaseException):
         raise outcome
     result: RunResult = outcome
     return result
+
+
+def _find_server() -> None:
+    """Give the runs of this command a Prefect server, the first time it is asked for."""
+    _start_prefect()
+    from flows.endings import tell_once
+    from flows.server import use_server_for_runs
+
+    tell_once()
+    use_server_for_runs()
+
+
+def _start_prefect() -> None:
+    """Import Prefect, and let it say no more on the terminal than it is asked to."""
+    from flows.environment import start_prefect
+    from flows.terminal import take_over
+
+    start_prefect()
+    take_over()
 
 
 def _load(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSettings, imported late
@@ -134,12 +224,15 @@ def _load(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSet
 
 
 @cli.command()
-@click.argument("corpus", required=False)
+@click.argument("corpus", required=False, shell_complete=_complete_corpus)
 @click.option("--source", metavar="FILE", multiple=True, help="File, folder or address of the rows; may be repeated.")
 @click.option("--query-column", metavar="NAME", multiple=True, help="Column of the queries; may be repeated.")
 @click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
-@click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting.")
+@click.option(
+    "--set", "pairs", metavar="KEY=VALUE", multiple=True, shell_complete=_complete_setting, help="Change a setting."
+)
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
+@_with_verbosity
 def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
     """Ingest and validate only: what is wrong with the rows of CORPUS, or of a file.
 
@@ -147,17 +240,13 @@ def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN
     dssm check a
     dssm check --source train.csv
     """
-    from flows.environment import set_environment
-
     if not corpus and not source["source"]:
         raise click.UsageError("name a corpus, or give --source FILE")
     settings = _load(corpus or "checked", source)
-    set_environment()
-    from flows.train_corpus import check_corpus
+    _start_prefect()
+    from flows.check import check_corpus
 
-    outcome: Any = check_corpus(settings, return_state=True).result(raise_on_failure=False)
-    if isinstance(outcome, BaseException):
-        raise outcome
+    outcome = check_corpus(settings)
     _tell_files(outcome)
     if as_json:
         _print(outcome.model_dump_json())
@@ -168,7 +257,7 @@ def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN
 
 
 @cli.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=_complete_corpus)
 @click.argument("text", required=False)
 @click.option("--file", "file", metavar="FILE", help="Queries, one a line (UTF-8); - for standard input.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(1), help="How many standard questions.")
@@ -185,26 +274,26 @@ def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bo
     from schemas.errors import NothingLive
     from tasks.retrieval.retriever import Retriever
 
-    queries = [text] if text is not None else _read_lines(file or "-")
     registry = _registry(corpus)
     try:
-        found = Retriever(registry).search(queries, top)
+        retriever = Retriever(registry)
     except NothingLive:
         _require_published(registry)
         raise
-    for asked, hits in zip(queries, found, strict=True):
-        if as_json:
-            results = [{"standard_question": hit.standard_question, "score": round(hit.score, 6)} for hit in hits]
-            _print(json.dumps({"query": asked, "results": results}, ensure_ascii=False))
-        else:
-            _print(f"{asked}" if len(queries) > 1 else "", end="\n" if len(queries) > 1 else "")
-            for hit in hits:
-                _print(f"  {hit.score:6.3f}  {hit.standard_question}")
+    for queries in [[text]] if text is not None else _read_lines(file or "-"):
+        for asked, hits in zip(queries, retriever.search(queries, top), strict=True):
+            if as_json:
+                results = [{"standard_question": hit.standard_question, "score": round(hit.score, 6)} for hit in hits]
+                _print(json.dumps({"query": asked, "results": results}, ensure_ascii=False))
+            else:
+                _print(
+                    "\n".join([asked] * (file is not None) + [f"  {h.score:6.3f}  {h.standard_question}" for h in hits])
+                )
     return 0
 
 
 @cli.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=_complete_corpus)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--repair", is_flag=True, help="Rebuild a damaged live.json from the versions.")
 def models(corpus: str, as_json: bool, repair: bool) -> int:
@@ -224,7 +313,7 @@ def models(corpus: str, as_json: bool, repair: bool) -> int:
     if not versions and not damaged:
         _require_published(registry)
     for why in damaged.values():
-        _complain(f"set aside: {why}")
+        say(f"set aside: {why}")
     if not versions:
         raise NothingLive(f"no version of corpus {corpus!r} yet; make one: dssm run {corpus}")
     if as_json:
@@ -250,7 +339,77 @@ def models(corpus: str, as_json: bool, repair: bool) -> int:
 
 
 @cli.command()
-@click.argument("corpus")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per run.")
+def compare(runs: Sequence[str], as_json: bool) -> int:
+    """Compare RUNs of a corpus: what was set differently, and how recall@10 differs from that of the first.
+
+    \b
+    dssm run bank --no-publish --set training.epochs=4
+    dssm compare 20261124-081147-7c83aa 20261125-081147-1b2c3d
+
+    The interval (95 %) is paired: of the test rows that both were measured on. A RUN is its folder, or its name.
+    """
+    from tasks.evaluate.experiments import compare_runs
+
+    found = compare_runs([_find_run(run) for run in runs])
+    if as_json:
+        for one in found:
+            difference = one.difference and one.difference.model_dump()
+            facts = {"corpus": one.corpus, "run": one.run, "settings": one.settings, "rows": one.rows}
+            _print(json.dumps(facts | {"difference": difference, "model": one.evaluation.model.model_dump()}))
+        return 0
+    rows = []
+    for one in found:
+        model, d = one.evaluation.model, one.difference
+        figures = [f"{figure.value:.3f}" for figure in (model.recall_at_1, model.recall_at_10, model.mrr)]
+        told = f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f}) on {one.rows} rows" if d else ""
+        changed = "\n".join(f"{key} = {value}" for key, value in one.settings.items())
+        rows.append([one.run, *figures, told, changed])
+    _table(["run", "recall@1", "recall@10", "MRR", "recall@10 against the first", "settings that differ"], rows)
+    return 0
+
+
+def _find_run(name: str) -> Path:
+    """Return the folder of a run, named by itself or by its path."""
+    from schemas.workspace import default_home
+
+    if Path(name).is_dir():
+        return Path(name).resolve()
+    found = sorted(default_home().glob(f"runs/*/{glob.escape(name)}"))
+    if not found:
+        raise SettingsError(
+            f"no run {name!r} below {default_home() / 'runs'}; the last line of a run names its report there"
+        )
+    return found[-1]
+
+
+@cli.command()
+@click.argument("corpus", shell_complete=_complete_corpus)
+@click.option("--source", metavar="FILE", multiple=True, required=True, help="Its rows; may be repeated.")
+@click.option("--test-source", metavar="FILE", help="Official held-out rows.")
+@click.option("--questions", metavar="FILE", help="List of standard questions (columns id, text).")
+@click.option("--query-column", metavar="NAME", multiple=True, help="Column of the queries; may be repeated.")
+@click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
+def init(corpus: str, **source: Any) -> int:  # noqa: ANN401 - click's values
+    """Look at the rows of a new CORPUS, and write its TOML: what was found, and what you may want to change.
+
+    \b
+    dssm init bank --source train.csv
+    """
+    settings = _load(corpus, source)
+    _start_prefect()
+    from flows.init import write_toml
+
+    file, found = write_toml(settings)
+    _tell_files(found)
+    _print(f"{corpus}: {found.rows} rows of {found.classes} standard questions; settings written to {file}")
+    _print(f"next: dssm run {corpus}")
+    return 0
+
+
+@cli.command()
+@click.argument("corpus", shell_complete=_complete_corpus)
 @click.option("--to", metavar="VERSION", help="Go back to this version; the one live before otherwise.")
 def rollback(corpus: str, to: str | None) -> int:
     """Take the live version of CORPUS back; the same inputs never publish it again."""
@@ -262,7 +421,7 @@ def rollback(corpus: str, to: str | None) -> int:
 
 
 @cli.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=_complete_corpus)
 def approve(corpus: str) -> int:
     """Make the version of CORPUS that waits for approval live."""
     registry = _registry(corpus)
@@ -275,11 +434,11 @@ def approve(corpus: str) -> int:
 
 def _announce_approved(folder: Path, manifest: Any) -> None:  # noqa: ANN401 - VersionManifest, imported late
     """Tell Prefect, where a server answers, that a version went live: others wait for that event."""
-    from flows.environment import set_environment
+    from flows.environment import start_prefect
 
-    set_environment()
+    start_prefect()
     from flows.announcements import announce, send_message
-    from flows.serving import answers, server_address, use_server
+    from flows.server import answers, server_address, use_server
 
     file = folder / manifest.version / "settings.json"
     settings = json.loads(file.read_bytes()) if file.exists() else {}
@@ -294,8 +453,16 @@ def _announce_approved(folder: Path, manifest: Any) -> None:  # noqa: ANN401 - V
 @cli.command()
 @click.option("--corpus", "corpora", metavar="NAME", multiple=True, help="Run it on this corpus; may be repeated.")
 @click.option("--full", is_flag=True, help="The LSTM in every experiment of the article, not only in its table.")
-@click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting of every experiment.")
+@click.option(
+    "--set",
+    "pairs",
+    metavar="KEY=VALUE",
+    multiple=True,
+    shell_complete=_complete_setting,
+    help="Change a setting of every experiment.",
+)
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
+@_with_verbosity
 def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: bool) -> int:
     """Re-run the article's experiments, and say which of its findings reproduce.
 
@@ -307,10 +474,9 @@ def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: boo
     What is finished is re-used: after an interruption the same command goes on.
     """
     from flows.corpora import parse_overrides
-    from flows.environment import set_environment
 
     changes = parse_overrides(pairs)
-    set_environment()
+    _find_server()
     from flows.study import start_study, study_folder
 
     done = start_study(corpora, full, changes)
@@ -324,7 +490,32 @@ def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: boo
 
 
 @cli.command()
-def serve() -> int:
+@click.option("--host", metavar="ADDRESS", help="Where it listens; PREFECT_SERVER_API_HOST or 127.0.0.1 otherwise.")
+@click.option("--port", type=click.IntRange(1, 65535), help="PREFECT_SERVER_API_PORT or 4200 otherwise.")
+def server(host: str | None, port: int | None) -> int:
+    """Run a Prefect server alone, set as dssm serve sets its own: no telemetry, nothing asked of the internet.
+
+    \b
+    dssm server                                    http://127.0.0.1:4200, until Ctrl-C
+    dssm server --host 0.0.0.0                     for other machines, too
+    """
+    from flows.environment import start_prefect
+
+    start_prefect()
+    from flows.server import run_server
+
+    exit_on_signals()
+    try:
+        run_server(host, port)
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+@cli.command()
+@_with_verbosity
+@click.option("--take-over", is_flag=True, help="Also deployments of this server that belong to another DSSM_HOME.")
+def serve(take_over: bool) -> int:
     """Run every corpus of data/corpora at its time: a Prefect server (unless one answers) and all deployments.
 
     \b
@@ -336,20 +527,21 @@ def serve() -> int:
     late run of a corpus is made up for, older ones are skipped. What a person pauses in the UI stays paused. How many
     corpora train at a time (one) is the concurrency limit dssm-training of the UI.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):  # of a service manager, of a closed terminal: as Ctrl-C
-        signal.signal(number, lambda *_: sys.exit(0))
+    exit_on_signals()
     deployments, broken = _describe(None)
     if not deployments:
         raise SettingsError("\n".join(broken.values()) or "no corpus to serve: add data/corpora/NAME.toml")
-    from flows.serving import apply, use_server
+    _start_prefect()
+    from flows.server import use_server
+    from flows.serving import apply
     from flows.serving import serve as serve_deployments
 
     with use_server(start=True) as server:
         where = f"started at {server.ui}, log in {server.log}" if server.log else f"already answers at {server.ui}"
         _print(f"Prefect server: {where}")
-        _show_changes(apply(deployments, broken), done=True)
+        _show_changes(apply(deployments, broken, take_over), done=True)
         _print(f"open {server.ui}/deployments; Ctrl-C ends it")
-        serve_deployments(deployments)
+        serve_deployments(deployments, server.api)
     return 0
 
 
@@ -404,7 +596,7 @@ def api(corpora: Sequence[str], host: str, port: int, workers: int, **given: Any
     with listen(host, port) as opened:
         address = f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"
         if not options.keys and not host.startswith(("127.", "localhost", "::1")):
-            _complain("anybody who reaches this address may ask; DSSM_API_KEYS=KEY,KEY closes it")
+            say("anybody who reaches this address may ask; DSSM_API_KEYS=KEY,KEY closes it")
         _print(f"open {address}/; Ctrl-C ends it")
         serve(options, opened, workers)
     return 0
@@ -419,25 +611,28 @@ def plan(pool: str | None) -> int:
     """
     deployments, broken = _describe(pool)
     from flows.deployments import compare
-    from flows.serving import answers, read_deployments, server_address, use_server
+    from flows.server import answers, server_address, use_server
+    from flows.serving import read_deployments
 
     found = []
     if answers(server_address()):
         with use_server(start=False):
             found = read_deployments()
     else:
-        _complain(f"no Prefect server answers at {server_address()}: compared with an empty one")
+        say(f"no Prefect server answers at {server_address()}: compared with an empty one")
     _show_changes(compare(deployments, found, broken), done=False)
     return 2 if broken else 0
 
 
 @cli.command()
-@click.option("--pool", metavar="NAME", help="Work pool whose workers run them: process, docker or kubernetes.")
-def deploy(pool: str | None) -> int:
+@click.option(
+    "--pool", metavar="NAME", help="Work pool whose workers run them; one of type process is made if need be."
+)
+@click.option("--take-over", is_flag=True, help="Also deployments of this server that belong to another DSSM_HOME.")
+def deploy(pool: str | None, take_over: bool) -> int:
     """Register every corpus of data/corpora as a deployment, and remove those whose TOML, or schedule, is gone.
 
     \b
-    prefect work-pool create nightly --type process
     dssm deploy --pool nightly
     prefect worker start --pool nightly
 
@@ -447,10 +642,11 @@ def deploy(pool: str | None) -> int:
     Exit codes: 0; 2 where a TOML is not valid (it is named, the others are registered); 3 no server answers.
     """
     deployments, broken = _describe(pool)
-    from flows.serving import apply, use_server
+    from flows.server import use_server
+    from flows.serving import apply
 
     with use_server(start=False) as server:
-        _show_changes(apply(deployments, broken), done=True)
+        _show_changes(apply(deployments, broken, take_over), done=True)
         _print(f"open {server.ui}/deployments")
     return 2 if broken else 0
 
@@ -474,9 +670,9 @@ def settings(section: str | None) -> int:
 
 def _describe(pool: str | None) -> tuple[Any, dict[str, str]]:
     """Return the deployments of every sound TOML, and what is wrong with the others."""
-    from flows.environment import set_environment
+    from flows.environment import start_prefect
 
-    set_environment()
+    start_prefect()
     from flows.deployments import describe, load_corpora
 
     corpora, broken = load_corpora()
@@ -488,7 +684,7 @@ def _show_changes(changes: Any, done: bool) -> None:  # noqa: ANN401 - of flows.
     verbs = {"create": "created", "change": "changed", "remove": "removed", "keep": "unchanged"}
     for change in changes:
         if change.action == "broken":
-            _complain(f"{change.key} is left as it was: {change.details[0]}")
+            say(f"{change.key} is left as it was: {change.details[0]}")
             continue
         verb = verbs[change.action] if done or change.action == "keep" else change.action
         lines = change.details if change.action == "change" else []
@@ -499,23 +695,39 @@ def _show_changes(changes: Any, done: bool) -> None:  # noqa: ANN401 - of flows.
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; what goes wrong is one message on standard error."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _run_command(list(sys.argv[1:] if arguments is None else arguments))
+    except SystemExit as end:
+        leave_without_memory(end.code)
+        raise
+
+
+def _run_command(words: Sequence[str]) -> NoReturn:
     name = _corpus_of(words)
+    for stream in (sys.stdout, sys.stderr):  # of a terminal that knows no Chinese
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="escape")
+    interrupt_on_signals()
+    as_json = "--json" in words and words[0] in ("run", "check")
+    lost = RunResult(status="failed", corpus=name, error="out of memory").model_dump_json() + "\n"
+    end_without_memory(lost if as_json else "")
     try:
         code = cli.main(words, prog_name="dssm", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except (KeyboardInterrupt, click.Abort):
+        leave_soon()
         result = RunResult(status="failed", corpus=name, error="interrupted")
-        code = _INTERRUPTED
+        code = INTERRUPTED
     except click.ClickException as error:
-        result = RunResult(status="rejected", corpus=name, error=error.format_message())
-        error.show()
+        result = RunResult(status="rejected", corpus=name, error=redact(error.format_message()))
+        error.show(said := io.StringIO())
+        _write(sys.stderr, printable(redact(said.getvalue())))
         code = 2
     except Exception as error:
         result = _describe_failure(name, error)
-        _complain(result.error or "")
+        say(result.error or "")
         code = EXIT_CODES[result.status]
-    if "--json" in words and words[0] in ("run", "check"):
+    if as_json:
         _print(result.model_dump_json())
     sys.exit(code)
 
@@ -533,8 +745,8 @@ def _describe_failure(corpus: str, error: Exception) -> RunResult:
     """Turn an exception into a result: the owner's to mend (2), or the machine's and ours (3)."""
     fault = as_fault(error)
     if fault is None:
-        traceback.print_exception(error)
-        return RunResult(status="failed", corpus=corpus, error=f"{type(error).__name__}: {error}")
+        _write(sys.stderr, printable(redact("".join(traceback.format_exception(error)))))
+        return RunResult(status="failed", corpus=corpus, error=redact(f"{type(error).__name__}: {error}"))
     return RunResult(status="rejected" if fault.exit_code == 2 else "failed", corpus=corpus, error=str(fault))
 
 
@@ -584,22 +796,33 @@ def _require_published(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, 
     if not registry.exists():
         known = ", ".join(list_corpora(default_home())) or "none"
         raise SettingsError(
-            f"no model of corpus {registry.corpus!r} yet; there are: {known}. Make one: dssm run {registry.corpus}"
+            f"no model of corpus {registry.corpus!r} in DSSM_HOME = {default_home()}; there are: {known}. Make one: "
+            f"dssm run {registry.corpus}, or set DSSM_HOME to where it lies"
         )
 
 
-def _read_lines(file: str) -> list[str]:
+def _read_lines(file: str) -> Iterator[list[str]]:
+    """Yield the lines of a file as they come, a few at a time: who writes into a pipe waits for the answer."""
+    number, rest = 0, b""
     try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        text = raw.decode("utf-8-sig")
+        with open(0 if file == "-" else file, "rb", closefd=file != "-") as stream:
+            while chunk := stream.read1(_CHUNK):
+                *lines, rest = (rest + chunk).split(b"\n")  # not splitlines: a query may hold other separators
+                if len(rest) > _LONGEST_LINE:
+                    raise SourceError(f"{file}:{number + len(lines) + 1} has over {_LONGEST_LINE:,} bytes: no query")
+                yield [_decode(line, file, number + place) for place, line in enumerate(lines, 1)]
+                number += len(lines)
     except OSError as error:
         raise SourceError(f"cannot read {file}: {error.strerror}; give a text file with one query a line") from error
+    if rest:
+        yield [_decode(rest, file, number + 1)]
+
+
+def _decode(line: bytes, file: str, number: int) -> str:
+    try:
+        return line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\r")
     except UnicodeDecodeError as error:
-        raise SourceError(f"{file} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
-    lines = text.split("\n")  # not splitlines: a query may hold other separators
-    if lines[-1] == "":
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
+        raise SourceError(f"{file} is not UTF-8 (line {number}, byte {error.start}); save it as UTF-8") from error
 
 
 def _show_results(results: Sequence[RunResult]) -> None:
@@ -618,8 +841,23 @@ def _show_results(results: Sequence[RunResult]) -> None:
             _print(f"{r.corpus} is {r.status}: {reason}")
         if r.report:
             _print(f"report of {r.corpus}: {r.report}")
-    if live := [r.corpus for r in results if r.status in ("published", "unchanged")]:
-        _print(f'next: dssm query {live[0]} "怎么退票"')
+    if live := [r for r in results if r.status in ("published", "unchanged")]:
+        _print(f"next: dssm query {live[0].corpus} {shlex.quote(_some_query(live[0]))}")
+
+
+def _some_query(result: RunResult) -> str:
+    """Return a query of the corpus itself, one of its first and short."""
+    import pyarrow.parquet as pq
+
+    from schemas.outputs import IngestOutput
+    from schemas.workspace import Workspace
+
+    file = IngestOutput.of(Workspace.of(result.corpus, result.run or "")).questions
+    try:
+        rows = next(pq.ParquetFile(file).iter_batches(100, columns=["query"])).column(0).to_pylist()
+    except (OSError, StopIteration):
+        return "…"
+    return str(min(rows, key=len))
 
 
 def _show_study(done: Any, folder: Path) -> None:  # noqa: ANN401 - schemas.study.Study, imported late
@@ -649,35 +887,38 @@ def _show_study(done: Any, folder: Path) -> None:  # noqa: ANN401 - schemas.stud
 def _table(header: list[str], rows: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*header)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, 160)  # a file has no width to wrap at
-    console.print(table)
+    with console.capture() as drawn:
+        console.print(table)
+    _write(sys.stdout, drawn.get())
 
 
 def _print(text: str, end: str = "\n") -> None:
+    _write(sys.stdout, printable(text) + end)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write to standard output or error; once nobody reads there any more (`| head -1`), to nowhere."""
     try:
-        sys.stdout.write(text + end)
-        sys.stdout.flush()
-    except BrokenPipeError:  # `dssm query ... | head`: whoever reads has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _tell_files(result: RunResult) -> None:
     """Say on standard error what was read of each file: the first thing to look at when rows are missing."""
+    if verbosity() == "quiet":
+        return
     for file in result.files:
-        sys.stderr.write(f"{file.describe()}\n")
-    sys.stderr.flush()
-
-
-def _complain(message: str) -> None:
-    sys.stderr.write(f"dssm: {message}\n")
-    sys.stderr.flush()
+        _write(sys.stderr, printable(f"{file.describe()}\n"))
 
 
 if __name__ == "__main__":

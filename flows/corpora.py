@@ -1,6 +1,5 @@
 """From data/corpora/*.toml and the command line to the settings of a corpus."""
 
-import difflib
 import json
 import logging
 import re
@@ -14,10 +13,15 @@ from pydantic import BaseModel, ValidationError
 from schemas.addresses import redact
 from schemas.errors import SettingsError
 from schemas.settings import CorpusSettings, use_new_names
+from schemas.suggestions import did_you_mean, nearest
 from schemas.workspace import CHECKOUT, default_home
 from tasks.registry import ModelRegistry, list_corpora
 
-_PATHS = ("path", "test_path", "questions_path")  # of [source]
+_PATHS = {
+    "source": ("path", "test_path", "questions_path"),
+    "publish": ("golden_path",),
+    "text": ("user_dictionary",),
+}
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
 _LOGGER = logging.getLogger("dssm.settings")
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # s3://..., bundled:c
@@ -62,7 +66,7 @@ def load_corpus(name: str, overrides: Mapping[str, Any] | None = None, own_sourc
         raw, where = {"name": name}, "the command line"
     else:
         raw, where = _remembered(name), "the settings remembered beside the model"
-    return build_settings(merge(raw, overrides or {}), where)
+    return build_settings(merge(raw, overrides or {}), where, overrides)
 
 
 def _refuse_collision(name: str, tomls: Mapping[str, Path]) -> None:
@@ -74,13 +78,30 @@ def _refuse_collision(name: str, tomls: Mapping[str, Path]) -> None:
             )
 
 
-def build_settings(raw: Mapping[str, Any], where: str) -> CorpusSettings:
-    """Return validated settings; SettingsError names every wrong key with the nearest known one."""
+def build_settings(raw: Mapping[str, Any], where: str, overrides: Mapping[str, Any] | None = None) -> CorpusSettings:
+    """Return validated settings; SettingsError names every wrong key with the nearest known one, and who set it."""
     try:
         return CorpusSettings.model_validate(raw, context={"fill_defaults": True})
     except ValidationError as error:
-        lines = [_explain(problem) for problem in error.errors()]
-        raise SettingsError(f"{where}: {len(lines)} setting(s) are not valid\n  " + "\n  ".join(lines)) from error
+        problems = error.errors()
+        typed = [_is_set_by(overrides or {}, problem["loc"]) for problem in problems]
+        lines = [
+            _explain(one) + " (by --set)" * (ours and not all(typed)) for one, ours in zip(problems, typed, strict=True)
+        ]
+        who = "--set" if all(typed) else where
+        raise SettingsError(f"{who}: {len(lines)} setting(s) are not valid\n  " + "\n  ".join(lines)) from error
+
+
+def _is_set_by(overrides: Mapping[str, Any], path: Sequence[int | str]) -> bool:
+    """Say whether the value at `path` comes from the overrides."""
+    inner: Any = overrides
+    for part in path:
+        if not isinstance(inner, Mapping):
+            return True  # within a value that was given as a whole
+        if part not in inner:
+            return False
+        inner = inner[part]
+    return bool(path)
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
@@ -93,10 +114,8 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
         nested: Any = _parse_value(value.strip())
         for part in reversed(key.strip().split(".")):
             nested = {part: nested}
-        merged = merge(merged, _renamed(nested, "--set"))
-    _find_golden(merged, Path.cwd())
-    _find_encoder(merged, Path.cwd())
-    return merged
+        merged = merge(merged, nested)
+    return _with_absolute_paths(_renamed(merged, "--set"), Path.cwd())
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,20 +138,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is not TOML: {error}") from error
     raw = _renamed(raw, str(file))
-    source = raw.get("source")
-    if isinstance(source, dict):
-        for key in _PATHS:
-            value = source.get(key)
-            if isinstance(value, str):
-                source[key] = absolute(value, file.parent)
-            elif isinstance(value, list):
-                source[key] = [absolute(one, file.parent) if isinstance(one, str) else one for one in value]
-    _find_golden(raw, file.parent)
-    text = raw.get("text")
-    if isinstance(text, dict) and isinstance(text.get("user_dictionary"), str):
-        text["user_dictionary"] = absolute(text["user_dictionary"], file.parent)
-    _find_encoder(raw, file.parent)
-    return raw
+    return _with_absolute_paths(raw, file.parent)
 
 
 def _renamed(raw: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -146,11 +152,20 @@ def _renamed(raw: Mapping[str, Any], where: str) -> dict[str, Any]:
     return renamed
 
 
-def _find_golden(raw: Mapping[str, Any], base: Path) -> None:
-    """Make the path of the golden queries absolute."""
-    publish = raw.get("publish")
-    if isinstance(publish, dict) and isinstance(publish.get("golden_path"), str):
-        publish["golden_path"] = absolute(publish["golden_path"], base)
+def _with_absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """Return raw settings whose paths are absolute from `base`: a run may start in any folder."""
+
+    def from_base(value: Any) -> Any:  # noqa: ANN401 - what stands in a TOML
+        if isinstance(value, list):
+            return [from_base(one) for one in value]
+        return absolute(value, base) if isinstance(value, str) else value
+
+    changed = dict(raw)
+    for section, names in _PATHS.items():
+        if isinstance(given := raw.get(section), Mapping):
+            changed[section] = {key: from_base(value) if key in names else value for key, value in given.items()}
+    _find_encoder(changed, base)
+    return changed
 
 
 def _find_encoder(raw: Mapping[str, Any], base: Path) -> None:
@@ -171,14 +186,13 @@ def _remembered(name: str) -> dict[str, Any]:
     version = live and (live.version or live.pending)
     if not registry or not version:
         known = sorted({*find_tomls(), *list_corpora(default_home())})
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "."
+        hint = did_you_mean(name, nearest(name, known)) or "."
         raise SettingsError(
             f"no corpus {name!r}{hint} Known: {', '.join(known) or 'none'}. Add data/corpora/{name}.toml, or give its "
             f"rows: dssm run {name} --source FILE"
         )
     content = (registry.fetch(version, "settings.json") / "settings.json").read_bytes()
-    settings, _ = use_new_names(json.loads(content))
+    settings = _renamed(json.loads(content), f"the settings of version {version}")
     if settings.pop("ray_address", None):  # whatever answers there would be believed: pickles come back
         _LOGGER.warning("%s: ray_address is not taken from a model's settings; set RAY_ADDRESS, or add a TOML", name)
     return settings
@@ -196,26 +210,24 @@ def _parse_value(text: str) -> Any:  # noqa: ANN401 - any TOML value
 def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's dict of an error
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = _known_keys()
+        known = known_keys()
         parent, _, last = path.rpartition(".")
         siblings = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == parent}
-        near = difflib.get_close_matches(last, siblings, n=1, cutoff=0.5)
-        elsewhere = difflib.get_close_matches(path, known, n=1, cutoff=0.5) or [
-            k for k in known if k.endswith(f".{last}")
-        ]
-        suggestion = siblings[near[0]] if near else (elsewhere[0] if elsewhere else "")
-        hint = f"; did you mean {suggestion}?" if suggestion else f"; known here: {', '.join(siblings) or 'nothing'}"
+        near = [siblings[key] for key in nearest(last, siblings, cutoff=0.5)]
+        elsewhere = nearest(path, known, cutoff=0.5) or [key for key in known if key.endswith(f".{last}")]
+        hint = did_you_mean(path, (near or elsewhere)[:1]) or f"; known here: {', '.join(siblings) or 'nothing'}"
         return f"{path}: no such setting{hint}"
     given = "" if isinstance(problem["input"], dict) else f" (got {redact(repr(problem['input']))})"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{path or 'settings'}: {message[0].lower()}{message[1:]}{given}"
 
 
-def _known_keys(model: type[BaseModel] = CorpusSettings, prefix: str = "") -> list[str]:
+def known_keys(model: type[BaseModel] = CorpusSettings, prefix: str = "") -> list[str]:
+    """Return the dotted names of all settings, sections included."""
     keys = []
     for name, field in model.model_fields.items():
         key = prefix + (field.alias or name)
         keys.append(key)
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += _known_keys(field.annotation, f"{key}.")
+            keys += known_keys(field.annotation, f"{key}.")
     return keys

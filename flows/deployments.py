@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from flows.corpora import find_tomls, load_corpus
+from schemas.display import as_markdown
 from schemas.errors import SettingsError
 from schemas.settings import CorpusSettings
 from schemas.workspace import default_home, store_address
@@ -168,7 +169,7 @@ def _show(value: Any) -> str:  # noqa: ANN401 - any JSON value
 def _describe_corpus(corpus: CorpusSettings) -> str:
     paths = corpus.source.path if isinstance(corpus.source.path, list) else [corpus.source.path]
     return (
-        f"Train, measure and publish corpus `{corpus.name}` from `{', '.join(paths)}`.\n\n"
+        f"Train, measure and publish corpus `{corpus.name}` from {as_markdown(', '.join(paths))}.\n\n"
         "Its settings are the parameter. *Custom run* starts one with a field changed; "
         "what holds for every night stands in its TOML."
     )

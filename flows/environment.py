@@ -1,12 +1,22 @@
 """What must be set before Prefect is imported: no telemetry, quiet imports, our logs in the run's log."""
 
+import io
 import logging
 import os
-from contextlib import suppress
+import sys
+import warnings
+from contextlib import redirect_stderr, suppress
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from flows.faults import as_fault
+from pydantic import ValidationError
+
 from schemas.addresses import redact
+from schemas.display import printable
+from schemas.errors import SettingsError
+from schemas.workspace import CHECKOUT, default_home
 
 #: Of every process of ours, and of the runs that a worker starts.
 DEFAULTS = {
@@ -20,17 +30,8 @@ DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; see flows.serving: a run without a heartbeat has crashed
     "PREFECT_LOGGING_EXTRA_LOGGERS": "dssm",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 s on a busy machine; Prefect's default is 20
+    "PYTHONSAFEPATH": "1",  # a tasks.py in the folder where one starts is not ours
 }
-
-
-class _NoTracebackOfFaults(logging.Filter):
-    """Bad data, or a full disk, ends in one message: the traceback of our own code would bury it."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and record.exc_info[1] and as_fault(record.exc_info[1]):
-            record.exc_info = record.exc_text = None
-        return True
 
 
 class _SafeRecord(logging.LogRecord):
@@ -39,16 +40,80 @@ class _SafeRecord(logging.LogRecord):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - what logging gives it
         super().__init__(*args, **kwargs)
         with suppress(TypeError, ValueError):  # arguments that do not fit are told by logging itself
-            self.msg, self.args = redact(self.getMessage()), None
+            self.msg, self.args = printable(redact(self.getMessage())), None
         if self.exc_info and self.exc_info[0]:
-            self.exc_text = redact(logging.Formatter().formatException(self.exc_info))
+            self.exc_text = printable(redact(logging.Formatter().formatException(self.exc_info)))
 
 
 def set_environment() -> None:
     """Set defaults; what the user has set stays. Call it before anything imports Prefect."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    _keep_loopback_from_proxies()
+    try:
+        Path.home()
+    except RuntimeError:  # a user whom the system does not know, as in a container
+        os.environ.setdefault("PREFECT_HOME", str(default_home() / "prefect"))
+    given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(CHECKOUT), *given]))
     logging.setLogRecordFactory(_SafeRecord)
     logging.getLogger("great_expectations").setLevel(logging.WARNING)  # tells of every temporary folder
-    for logger in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(logger).addFilter(_NoTracebackOfFaults())
+
+
+def say(message: str) -> None:
+    """Tell the person at the terminal; the standard output is for results."""
+    sys.stderr.write(printable(redact(f"dssm: {message}\n")))
+    sys.stderr.flush()
+
+
+def start_prefect() -> None:
+    """Set the environment and import Prefect.
+
+    Raises:
+        SettingsError: its own settings cannot be meant: a variable, its profile, or a file of this folder.
+    """
+    set_environment()
+    said = io.StringIO()  # Prefect's own complaint of the same
+    try:
+        with redirect_stderr(said), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a PREFECT_HOME that cannot be made: the server will tell
+            import prefect.main  # noqa: F401 - it reads and checks its settings now
+    except (ValueError, TypeError, AttributeError) as error:  # of pydantic, of logging's configuration
+        names = ", ".join(sorted(name for name in os.environ if name.startswith("PREFECT_") and name not in DEFAULTS))
+        raise SettingsError(
+            f"Prefect's own settings cannot be meant: {_explain(error)}. They come from the environment "
+            f"({names or 'nothing'}), from its profile, and from .env, prefect.toml or pyproject.toml of this folder"
+        ) from error
+    sys.stderr.write(said.getvalue())
+
+
+def _explain(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    wrong = [one for one in error.errors() if one["type"] != "default_factory_not_called"]
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']} (got {one['input']!r})" for one in wrong)
+
+
+def _keep_loopback_from_proxies() -> None:
+    """Let no proxy stand between processes of one machine: a company's proxy knows nothing of them."""
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = [host for host in (one.strip() for one in given.split(",")) if host]
+    merged = ",".join(dict.fromkeys([*hosts, "localhost", "127.0.0.1", "::1"]))
+    os.environ |= {"no_proxy": merged, "NO_PROXY": merged}
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        if not _is_proxy(os.environ.get(name, "")):  # httpx would refuse to work at all, for any address
+            say(f"warning: {name} is no proxy that Python's clients can use; it is not used")
+            del os.environ[name]
+
+
+def _is_proxy(address: str) -> bool:
+    """Say whether httpx takes this value of a proxy's variable; an empty one is none, and no harm."""
+    if not address:
+        return True
+    parts = urlsplit(address if "://" in address else f"http://{address}")
+    try:
+        sound = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    socks = parts.scheme in ("socks5", "socks5h") and find_spec("socksio") is not None
+    return sound and (parts.scheme in ("http", "https") or socks)

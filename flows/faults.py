@@ -2,46 +2,83 @@
 
 import errno
 import os
+import re
 
 from schemas.errors import MachineFault, PipelineError
 
 _NO_MEMORY = {"OutOfMemoryError", "BrokenProcessPool"}  # of torch, and a worker the system killed: slow to import
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+_NO_LEAVE = {errno.EACCES, errno.EPERM}
+_TOO_MANY = {errno.EMFILE, errno.ENFILE}
+# How torch, numpy, Arrow, OpenBLAS, CUDA, Python's threads, Rust's and C++'s libraries say it, each in a text
+_SAYS_NO_MEMORY = re.compile(
+    r"can.?t allocate memory|cannot allocate memory|not enough memory|out of memory|unable to allocate|malloc of size"
+    r"|bad_alloc|realloc of size|ALLOC_FAILED|can.?t start new thread|os error 12\b|memory allocation of \d+",
+    re.IGNORECASE,
+)
+_SAYS_NO_ROOM = re.compile(
+    r"no space left on device|disk quota exceeded|os error (28|122)\b|database or disk is full|file too large",
+    re.IGNORECASE,
+)
+_LIBRARIES_AT_FAULT = (RuntimeError, OSError, SystemError)
 
 
 def as_fault(error: BaseException) -> PipelineError | None:
     """Return the error as one a person can act on; None: nobody foresaw it."""
     if isinstance(error, PipelineError):
         return error
-    number = _number_of(error)
-    if number in _NO_ROOM:
-        where = f" {error.filename}" if isinstance(error, OSError) and error.filename else ""
-        return MachineFault(
-            f"cannot write{where}: {os.strerror(number)}. Free or open up space below "
-            "DSSM_HOME (old runs: runs/<corpus>/) and run the same command again: finished steps are not repeated"
-        )
+    for one in (error, error.__cause__):
+        if one and (fault := _as_full_disk(one) or _as_no_memory(one)):
+            return fault
     text = f"{type(error).__name__}: {error}"
     if "401 Unauthorized" in text:
         return MachineFault(
             "the Prefect server wants a password, and not this one: set PREFECT_API_AUTH_STRING to what the server "
             "was started with as PREFECT_SERVER_API_AUTH_STRING (user:password)"
         )
+    if type(error).__name__ == "ObjectNotFound":
+        return MachineFault(
+            "the Prefect server has no such run any more: somebody has deleted it, or the server's database is another "
+            "one; nothing more was published"
+        )
     if "Failed to reach API" in text or type(error).__module__.startswith(("httpx", "httpcore")):
         return MachineFault(
-            f"the Prefect server does not answer ({error}). Start it (prefect server start), or unset PREFECT_API_URL "
+            f"the Prefect server does not answer ({error}). Start it (dssm server), or unset PREFECT_API_URL "
             "to run without one; finished steps are not repeated"
-        )
-    if isinstance(error, MemoryError) or type(error).__name__ in _NO_MEMORY:
-        return MachineFault(
-            f"out of memory ({type(error).__name__}); close other programs, lower model.ensemble or "
-            "training.batch_size, or, if it was a GPU's, set training.device = 'cpu'"
         )
     return None
 
 
-def _number_of(error: BaseException) -> int:
-    """Return the operating system's number of an error; 0: it is none of its."""
-    if isinstance(error, OSError) and error.errno:
-        return error.errno
-    # safetensors (an exception from Rust) and shutil.copytree (a list of texts) hide it
-    return errno.ENOSPC if "No space left on device" in str(error) else 0
+def _as_full_disk(error: BaseException) -> MachineFault | None:
+    """Return a full or closed disk; safetensors (from Rust) and shutil.copytree (a list of texts) hide the number."""
+    number = (error.errno or 0) if isinstance(error, OSError) else 0
+    file = str(error.filename or "") if isinstance(error, OSError) else ""
+    where = f" {file}" if file else ""
+    again = "and run the same command again: finished steps are not repeated"
+    if number in _NO_ROOM or _SAYS_NO_ROOM.search(str(error)):
+        why = os.strerror(number) if number in _NO_ROOM else "no space left on the disk"
+        return MachineFault(
+            f"cannot write{where}: {why}. Free space below DSSM_HOME (old runs: runs/<corpus>/) {again}"
+        )
+    if number in _NO_LEAVE:
+        deed = "write"
+        if os.path.exists(file) and not os.access(file, os.R_OK):
+            deed = "read"
+        return MachineFault(
+            f"cannot {deed}{where}: {os.strerror(number)}. Give this user the right to {deed} it {again}"
+        )
+    if number in _TOO_MANY:
+        return MachineFault(f"too many open files{where}: raise the limit (ulimit -n 4096) {again}")
+    return None
+
+
+def _as_no_memory(error: BaseException) -> MachineFault | None:
+    named = isinstance(error, MemoryError) or type(error).__name__ in _NO_MEMORY
+    numbered = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    said = isinstance(error, _LIBRARIES_AT_FAULT) or not type(error).__module__.startswith(("builtins", "schemas"))
+    if not (named or numbered or (said and _SAYS_NO_MEMORY.search(str(error)))):
+        return None
+    return MachineFault(
+        f"out of memory ({type(error).__name__}); close other programs, raise a limit of this shell or container "
+        "(ulimit -v), lower model.ensemble or training.batch_size, or, if it was a GPU's, set training.device = 'cpu'"
+    )

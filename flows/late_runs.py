@@ -1,7 +1,7 @@
-"""What to do with runs that an outage left behind: make up for the newest of a deployment, skip the others."""
+"""What to do with runs that an outage left behind: make up for the newest, skip the others, end the dead."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -9,6 +9,7 @@ from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
     FlowRunFilter,
+    FlowRunFilterDeploymentId,
     FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
@@ -16,7 +17,15 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
-from prefect.states import Cancelled
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelled, Crashed
+
+from flows.announcements import send_message
+from schemas.errors import MachineFault
+
+_PENDING = timedelta(minutes=3)  # a process that is started says so within seconds
+_DEAD = "its process is gone before it began; start it again"
+DELETED = "the Prefect server has no such run any more: somebody has deleted it; nothing was published"
 
 
 def skip_late_runs(deployments: Sequence[UUID]) -> int:
@@ -29,6 +38,42 @@ def skip_late_runs(deployments: Sequence[UUID]) -> int:
                 client.set_flow_run_state(run.id, as_skipped(due[-1]), force=True)
             skipped += len(due[:-1])
     return skipped
+
+
+def mark_dead_runs(deployments: Sequence[UUID]) -> list[FlowRun]:
+    """Mark those runs as crashed whose process died before it began; tell people, and return them.
+
+    Such a run is Pending: it has no heartbeat yet that could fall silent, and holds its deployment's only place.
+    """
+    pending = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=list(deployments)),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING])),
+    )
+    dead = []
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_run_filter=pending):
+            if run.state and datetime.now(UTC) - run.state.timestamp > _PENDING:
+                client.set_flow_run_state(run.id, Crashed(message=_DEAD), force=True)
+                dead.append(run)
+    for run in dead:
+        send_message(f"{run.name}: Crashed", _DEAD)
+    return dead
+
+
+def end_if_deleted() -> None:
+    """End this run, if somebody has deleted it in the UI: nothing of it is wanted any more.
+
+    Raises:
+        MachineFault: it was.
+    """
+    context = FlowRunContext.get()
+    if not context or not context.flow_run:
+        return
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_flow_run(context.flow_run.id)
+        except ObjectNotFound as error:
+            raise MachineFault(DELETED) from error
 
 
 def find_newer_due() -> FlowRun | None:

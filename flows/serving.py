@@ -2,133 +2,39 @@
 
 import asyncio
 import os
-import socket
-import subprocess
-import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import timedelta
 from importlib import import_module
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate, GlobalConcurrencyLimitCreate
+from prefect.client.schemas.actions import DeploymentScheduleCreate, GlobalConcurrencyLimitCreate, WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.runner import Runner
-from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 from prefect.utilities.callables import parameter_schema
 
 from flows.deployments import TAG, Change, Deployment, compare
-from flows.environment import DEFAULTS
-from flows.late_runs import skip_late_runs
-from schemas.errors import MachineFault, SettingsError
+from flows.environment import DEFAULTS, say
+from flows.late_runs import mark_dead_runs, skip_late_runs
+from flows.server import answers
+from flows.terminal import verbosity
+from schemas.errors import SettingsError
 
-_STARTUP_SECONDS = 120
 _CRASHED_AUTOMATION = "dssm: a run without a heartbeat has crashed"
 _SILENCE = timedelta(seconds=120)
-_FLOWS = ["train-corpus", "train-all", "check-corpus", "study"]
-
-
-@dataclass(frozen=True)
-class Server:
-    """A Prefect server that answers."""
-
-    api: str  # its address, ends in /api
-    log: Path | None = None  # of one that was started here
-
-    @property
-    def ui(self) -> str:
-        """The address to open."""
-        return self.api.removesuffix("/api")
-
-
-def server_address() -> str:
-    """Return the API's address: PREFECT_API_URL (or the profile's), else Prefect's default place on this machine."""
-    api = get_current_settings().server.api
-    return str(PREFECT_API_URL.value() or f"http://{api.host}:{api.port}/api").rstrip("/")
-
-
-@contextmanager
-def use_server(start: bool) -> Iterator[Server]:
-    """Lend the Prefect server; one that is started here ends with the block, one that answered before stays.
-
-    Raises:
-        MachineFault: none answers, and none could be started there.
-    """
-    api = server_address()
-    if answers(api):
-        with temporary_settings({PREFECT_API_URL: api}):
-            yield Server(api)
-        return
-    host, port = urlsplit(api).hostname or "", urlsplit(api).port or 80
-    if not start or not _is_here(host):
-        raise MachineFault(
-            f"no Prefect server answers at {api}. Start one (dssm serve, or prefect server start), "
-            "or name another: PREFECT_API_URL=http://HOST:4200/api"
-        )
-    if _is_taken(host, port):
-        raise MachineFault(
-            f"port {port} of {host} is taken by something that is no Prefect server. End it, or take another port: "
-            f"PREFECT_API_URL=http://{host}:{port + 1}/api dssm serve"
-        )
-    with _started(host, port, api) as log, temporary_settings({PREFECT_API_URL: api}):
-        yield Server(api, log)
-
-
-def answers(api: str) -> bool:
-    """Say whether a Prefect server answers at this address."""
-    try:
-        health = httpx.get(f"{api}/health", timeout=5)
-    except httpx.HTTPError:
-        return False
-    return health.status_code == 200 and health.text.strip() == "true"
-
-
-def _is_here(host: str) -> bool:
-    return host in ("localhost", "0.0.0.0", "::1") or host.startswith("127.")
-
-
-def _is_taken(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(2)
-        return probe.connect_ex((host, port)) == 0
-
-
-@contextmanager
-def _started(host: str, port: int, api: str) -> Iterator[Path]:
-    log = Path(get_current_settings().home) / "dssm-server.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    words = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
-    environment = os.environ | {"PREFECT_API_URL": api}
-    with log.open("wb") as stream:
-        # A session of its own: Ctrl-C reaches the runs first, and they still find the server to tell it how they ended.
-        process = subprocess.Popen(words, stdout=stream, stderr=stream, env=environment, start_new_session=True)
-    try:
-        until = time.monotonic() + _STARTUP_SECONDS
-        while not answers(api):
-            if process.poll() is not None or time.monotonic() > until:
-                tail = log.read_text("utf-8", "replace")[-1000:].strip()
-                raise MachineFault(f"the Prefect server could not be started at {api}; {log} ends in\n{tail}")
-            time.sleep(0.3)
-        yield log
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+_LOOK_SECONDS, _SWEEP_SECONDS = 5, 60
+_OUTAGE = "the Prefect server at {api} does not answer; what is due starts when it does"
+_FLOWS = ["train-corpus", "train-all", "study"]
 
 
 def read_deployments() -> list[Deployment]:
@@ -137,19 +43,28 @@ def read_deployments() -> list[Deployment]:
         return [_as_description(client, found) for found in _read_ours(client)]
 
 
-def apply(wanted: Sequence[Deployment], broken: dict[str, str]) -> list[Change]:
+def apply(wanted: Sequence[Deployment], broken: dict[str, str], take_over: bool = False) -> list[Change]:
     """Make the server's deployments those that are wanted; return what was done.
 
     What a person paused in the UI stays paused; so does the number of trainings at a time, once it is there.
 
+    Args:
+        wanted: of every sound TOML.
+        broken: message by corpus whose TOML is not.
+        take_over: deployments of another DSSM_HOME, too.
+
     Raises:
-        SettingsError: there is no such work pool.
+        SettingsError: a deployment of another DSSM_HOME has the name of one that is wanted.
     """
     from tasks.train.task import TRAINING_LIMIT  # here, because `dssm plan` and `dssm approve` need no torch
 
     with get_client(sync_client=True) as client:
         found = {one.key: (one, raw) for raw in _read_ours(client) for one in [_as_description(client, raw)]}
         changes = compare(wanted, [one for one, _ in found.values()], broken)
+        if not take_over:
+            _refuse_others(wanted, [one for one, _ in found.values()])
+        for pool in {one.pool for one in wanted if one.pool}:
+            _make_pool(client, pool)
         for one in wanted:
             _register(client, one, *found.get(one.key, (None, None)))
         for change in changes:
@@ -201,31 +116,45 @@ def _register(
     flow = getattr(import_module(module), function)
     store = {"DSSM_STORE": one.store} if one.store else {}
     active = all(schedule.active for schedule in raw.schedules) if raw else True
-    try:
-        client.create_deployment(
-            flow_id=client.create_flow_from_name(one.flow),
-            name=one.name,
-            entrypoint=one.entrypoint,
-            schedules=[DeploymentScheduleCreate(schedule=_as_schedule(cron), active=active) for cron in one.crons],
-            concurrency_limit=1,
-            parameters=one.parameters,
-            parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
-            enforce_parameter_schema=True,
-            description=one.description,
-            tags=one.tags,
-            work_pool_name=one.pool,
-            job_variables={"env": DEFAULTS | {"DSSM_HOME": one.home} | store},
+    client.create_deployment(
+        flow_id=client.create_flow_from_name(one.flow),
+        name=one.name,
+        entrypoint=one.entrypoint,
+        schedules=[DeploymentScheduleCreate(schedule=_as_schedule(cron), active=active) for cron in one.crons],
+        concurrency_limit=1,
+        parameters=one.parameters,
+        parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
+        enforce_parameter_schema=True,
+        description=one.description,
+        tags=one.tags,
+        work_pool_name=one.pool,
+        job_variables={"env": DEFAULTS | {"DSSM_HOME": one.home} | store},
+    )
+
+
+def _refuse_others(wanted: Sequence[Deployment], found: Sequence[Deployment]) -> None:
+    """Two services that take each other's deployments over would each train from the other's folders."""
+    homes = {one.key: one.home for one in wanted}
+    foreign = [one for one in found if one.home and homes.get(one.key, one.home) != one.home]
+    if foreign:
+        raise SettingsError(
+            f"{len(foreign)} deployment(s) of this server belong to DSSM_HOME = {foreign[0].home}, here it is "
+            f"{homes[foreign[0].key]}: {', '.join(one.key for one in foreign[:3])}{' …' * (len(foreign) > 3)}. Use a "
+            "server of its own (PREFECT_API_URL=http://127.0.0.1:4201/api dssm serve), or give --take-over if that "
+            "folder is given up"
         )
-    except ObjectNotFound as error:
-        raise SettingsError(_no_pool(one.pool)) from error
-    except PrefectHTTPStatusError as error:
-        if error.response.status_code == 404:
-            raise SettingsError(_no_pool(one.pool)) from error
-        raise
 
 
-def _no_pool(pool: str | None) -> str:
-    return f"no work pool {pool!r}; create it (prefect work-pool create {pool} --type process); prefect work-pool ls"
+def _make_pool(client: SyncPrefectClient, name: str) -> None:
+    """Make a work pool of type process, unless there is one of this name; a race with another maker is no harm."""
+    try:
+        client.read_work_pool(name)
+    except ObjectNotFound:
+        from prefect.workers.process import ProcessWorker
+
+        template = ProcessWorker.get_default_base_job_template()
+        with suppress(ObjectAlreadyExists):
+            client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template))
 
 
 def _as_schedule(cron: str) -> CronSchedule:
@@ -262,13 +191,51 @@ def _as_description(client: SyncPrefectClient, found: DeploymentResponse) -> Dep
     )
 
 
-def serve(deployments: Sequence[Deployment]) -> None:
-    """Start the runs of these deployments when they are due, each in a process of its own, until interrupted."""
+def serve(deployments: Sequence[Deployment], api: str) -> None:
+    """Start the runs of these deployments when they are due, each in a process of its own, until interrupted.
+
+    An outage of the server at `api` is told once, and waited out.
+    """
     with get_client(sync_client=True) as client:
         ids = {client.read_deployment_by_name(one.key).id: one.name for one in deployments}
     skip_late_runs(list(ids))
-    runner = Runner(name="dssm", pause_on_shutdown=False)
-    for deployment, name in ids.items():
-        # `add_deployment` would register it once more, in its own way: schedules merged, a paused one set going.
-        runner._deployment_registry.register_deployment(deployment, name)
-    asyncio.run(runner.start())
+    threading.Thread(target=_watch, args=(list(ids), api), daemon=True).start()
+    while True:
+        runner = Runner(name="dssm", pause_on_shutdown=False)
+        for deployment, name in ids.items():
+            # `add_deployment` would register it once more, in its own way: schedules merged, a paused one set going.
+            runner._deployment_registry.register_deployment(deployment, name)
+        try:
+            with _quiet_output():
+                asyncio.run(runner.start())
+            return
+        except Exception:
+            if answers(api):
+                raise
+        while not answers(api):
+            time.sleep(_LOOK_SECONDS)
+
+
+@contextmanager
+def _quiet_output() -> Iterator[None]:
+    """Drop what Prefect prints, unless it is asked for: in an outage a traceback a try."""
+    if verbosity() == "verbose":
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        yield
+
+
+def _watch(deployments: Sequence[UUID], api: str) -> None:
+    """Tell of an outage of the server, and look after runs that died before they began; both until the process ends."""
+    looks = 0
+    there = True
+    while True:
+        if answers(api) != there:
+            there = not there
+            say(f"the Prefect server at {api} answers again" if there else _OUTAGE.format(api=api))
+        if there and looks % (_SWEEP_SECONDS // _LOOK_SECONDS) == 0:
+            with suppress(Exception):  # the next look comes
+                mark_dead_runs(deployments)
+        looks += 1
+        time.sleep(_LOOK_SECONDS)

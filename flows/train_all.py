@@ -11,11 +11,13 @@ from prefect.artifacts import create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.futures import PrefectFuture, as_completed
 from prefect.logging import get_run_logger
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 from pydantic import Field, ValidationError
 
 from flows.announcements import message_end
 from flows.corpora import find_tomls
+from flows.endings import fail, tell_once
+from schemas.display import as_markdown_table
 from schemas.run import EXIT_CODES, RunResult
 from tasks.train.task import in_turn
 
@@ -30,6 +32,7 @@ def train_all(
     settings: Annotated[list[str], Field(description="Changes for all of them, e.g. training.epochs=2.")] = [],  # noqa: B006
 ) -> State[list[RunResult]]:
     """Run each corpus to its end, whatever becomes of the others."""
+    tell_once()
     running: list[PrefectFuture[RunResult]] = []
     futures = []
     try:
@@ -43,10 +46,12 @@ def train_all(
     finally:
         _end_processes()  # there are some only where this run is cancelled
     league = rank(results)
-    create_table_artifact(make_table(league), key="league", description="Every corpus, best recall@10 first")
+    create_table_artifact(
+        as_markdown_table(make_table(league)), key="league", description="Every corpus, best recall@10 first"
+    )
     bad = [f"{one.corpus}: {one.status}" for one in league if EXIT_CODES[one.status]]
     if bad:
-        return Failed(message=", ".join(bad), data=results)
+        return fail("Failed", ", ".join(bad), results)
     return Completed(message=f"{len(results)} corpora", data=results)
 
 

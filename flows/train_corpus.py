@@ -5,17 +5,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect import State, flow
+from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
 
-from flows.announcements import announce, message_end
+from flows.announcements import announce, announce_missed, expect_announcement, message_end
 from flows.approval import ask, find_waiting
-from flows.late_runs import as_skipped, find_newer_due
-from schemas.outputs import DriftOutput
+from flows.endings import as_failure, as_state, leave_result, name_run, tell_once
+from flows.faults import as_fault
+from flows.late_runs import as_skipped, end_if_deleted, find_newer_due
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
-from tasks.evaluate.task import evaluate, mine
+from tasks.evaluate.task import evaluate
 from tasks.ingest.task import ingest, read_golden
 from tasks.prepare.task import prepare
 from tasks.publish.task import publish
@@ -38,48 +39,41 @@ def train_corpus(corpus: CorpusSettings) -> State[Any]:
     The steps hand each other folders and hashes, never frames or tensors; each is re-used where its
     inputs, its settings and the code are those of an earlier run.
     """
+    tell_once()
     run = workspace_of_run(corpus.name)
     if not run.root.exists() and (newer := find_newer_due()):
         return as_skipped(newer)
 
-    waiting = find_waiting(run)
-    if not (result := waiting):
-        ingested = ingest(corpus, run)
-        golden = read_golden(corpus, run, ingested) if corpus.publish.golden_path else None
-        validated = validate(corpus, run, ingested)
-        mined = mine(corpus, run, ingested) if corpus.negatives.mined_from else None
-        prepared = prepare(corpus, run, ingested, validated, mined)
-        trained = train(corpus, run, prepared)
-        evaluated = evaluate(corpus, run, prepared, trained, golden)
-        result = publish(corpus, run, Steps(ingested, validated, prepared, trained, evaluated))
-    if result.status == "awaiting_approval":
-        result = ask(corpus, run, result, asked=waiting is not None)
-    announce(result, corpus.publish.on_published)
+    try:
+        announce_missed(corpus, run)
+        waiting = find_waiting(run)
+        result = waiting or train_and_publish(corpus, run)
+        if result.status == "awaiting_approval":
+            result = ask(corpus, run, result, asked=waiting is not None)
+    except Exception as error:
+        if (fault := as_fault(error)) is None:
+            raise
+        leave_result(corpus, run, "rejected" if fault.exit_code == 2 else "failed", str(fault))
+        return as_failure(fault)
+    except (KeyboardInterrupt, TerminationSignal):
+        leave_result(corpus, run, "failed", "interrupted")
+        raise
+    announce(result, corpus.publish.on_published, run)
+    name_run(result)
     return as_state(result)
 
 
-@flow(name="check-corpus", flow_run_name="{corpus.name}")
-def check_corpus(corpus: CorpusSettings) -> RunResult:
-    """Ingest and validate only: nothing is trained or published."""
-    run = Workspace.of(corpus.name, new_run())
-
+def train_and_publish(corpus: CorpusSettings, run: Workspace) -> RunResult:
+    """Take all steps, and return what came of them."""
     ingested = ingest(corpus, run)
-    if corpus.publish.golden_path:
-        read_golden(corpus, run, ingested)
+    golden = read_golden(corpus, run, ingested) if corpus.publish.golden_path else None
     validated = validate(corpus, run, ingested)
-    facts, drift = ingested.output.read_facts(), DriftOutput.of(run).read_drift()
-    return RunResult(
-        status="checked",
-        corpus=corpus.name,
-        run=run.run,
-        rows=facts.rows,
-        test_rows=facts.test_rows,
-        classes=facts.classes,
-        quarantined=facts.quarantined,
-        files=facts.files,
-        warnings=ingested.manifest.warnings + validated.manifest.warnings + (drift.warnings() if drift else []),
-        seconds={"ingest": round(ingested.seconds, 3), "validate": round(validated.seconds, 3)},
-    )
+    prepared = prepare(corpus, run, ingested, validated)
+    trained = train(corpus, run, prepared)
+    evaluated = evaluate(corpus, run, prepared, trained, golden)
+    end_if_deleted()
+    expect_announcement(run)
+    return publish(corpus, run, Steps(ingested, validated, prepared, trained, evaluated))
 
 
 def workspace_of_run(corpus: str) -> Workspace:
@@ -94,12 +88,3 @@ def workspace_of_run(corpus: str) -> Workspace:
 def new_run(suffix: str | None = None) -> str:
     """Return a fresh run id; ids sort by time."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{suffix or secrets.token_hex(3)}"
-
-
-def as_state(result: RunResult) -> State[RunResult]:
-    """Return the flow's end as the UI shows it: a hold-back is red, has a name of its own, and its reasons."""
-    if result.status == "held":
-        return Failed(name="HeldBack", message="; ".join(result.reasons), data=result)
-    name = result.status.replace("_", " ").title().replace(" ", "")
-    recall = "" if result.recall_at_10 is None else f", recall@10 {result.recall_at_10:.3f}"
-    return Completed(name=name, message=f"version {result.version}{recall}; report: {result.report}", data=result)

@@ -85,6 +85,15 @@ class Evaluation(BaseModel):
     suspects: list[SuspectRow]
 
 
+class Paired(BaseModel):
+    """A figure of the candidate minus that of the live version, on the same rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gain: Interval
+    at_most: float  # as that of `Difference`
+
+
 class Difference(BaseModel):
     """recall@10 of the candidate minus that of the live version, on the same rows."""
 
@@ -95,6 +104,7 @@ class Difference(BaseModel):
     lost: int  # rows that only the live version finds
     recall_at_10: Interval  # paired over rows
     at_most: float  # one-sided upper bound; publish.confidence holds for all comparisons of one night together
+    places: dict[str, Paired] = {}  # "recall@1" and "MRR", on all rows: where there are ten answers, all are found
 
 
 class Comparison(BaseModel):

@@ -4,12 +4,13 @@ Settings are data, wherever they come from: nothing here reaches an evaluator. T
 parameters or templates, and a regular expression is one of RE2, whose time grows with the text alone.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from schemas.suggestions import did_you_mean, nearest
 
 TextColumn = Literal["query", "query_norm", "standard_question", "source"]
 NumberColumn = Literal["row_id", "line"]
@@ -189,7 +190,7 @@ def check_expectation(kind: str, arguments: Mapping[str, Any]) -> None:
     """
     if kind not in EXPECTATIONS:
         raise ValueError(
-            f"no expectation {kind!r} can be asked for{_nearest(kind, list(EXPECTATIONS))}; "
+            f"no expectation {kind!r} can be asked for{did_you_mean(kind, nearest(kind, EXPECTATIONS))}; "
             "docs/production.md lists those that can"
         )
     model = EXPECTATIONS[kind]
@@ -203,10 +204,5 @@ def check_expectation(kind: str, arguments: Mapping[str, Any]) -> None:
 def _explain(problem: Any, known: list[str]) -> str:  # noqa: ANN401 - pydantic's dict of an error
     where = ".".join(str(part) for part in problem["loc"] if not str(part).startswith(("literal", "constrained")))
     if problem["type"] == "extra_forbidden":
-        return f"no argument {where}{_nearest(where, known)}"
+        return f"no argument {where}{did_you_mean(where, nearest(where, known))}"
     return f"{where}{': ' if where else ''}{problem['msg'].removeprefix('Value error, ')}"
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""

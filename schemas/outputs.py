@@ -137,17 +137,6 @@ class DriftOutput(StepOutput):
         return Drift.model_validate_json(self.drift.read_bytes()) if self.drift.exists() else None
 
 
-class MineOutput(StepOutput):
-    """Hard negatives that an earlier version ranks high."""
-
-    step = "mine"
-
-    @property
-    def mined(self) -> Path:
-        """Wrong standard questions of each row; MINED."""
-        return self.folder / "mined.parquet"
-
-
 class PrepareOutput(StepOutput):
     """What training and evaluation read."""
 

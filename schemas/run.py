@@ -6,12 +6,13 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.ingest import SourceFile
 
-Status = Literal["published", "unchanged", "held", "awaiting_approval", "checked", "rejected", "failed"]
+Status = Literal["published", "unchanged", "held", "awaiting_approval", "measured", "checked", "rejected", "failed"]
 
 EXIT_CODES: dict[Status, int] = {
     "published": 0,
     "unchanged": 0,
     "awaiting_approval": 0,
+    "measured": 0,  # publish.go_live = false
     "checked": 0,
     "held": 1,
     "rejected": 2,

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from schemas.addresses import Address
 from schemas.expectations import check_expectation
@@ -65,6 +74,7 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
+        allow_inf_nan=False,
         hide_input_in_errors=True,  # Prefect shows them, and an address may hold a secret
         validate_by_name=True,
         validate_by_alias=True,
@@ -73,6 +83,34 @@ class Section(BaseModel):
     )
     RENAMED: ClassVar[Mapping[str, str]] = {}  # names of earlier versions, by which published models still speak
     REMOVED: ClassVar[Mapping[str, str]] = {}  # settings of earlier versions, with why each has gone
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_bools(cls, data: Any) -> Any:  # noqa: ANN401 - raw input of any shape
+        """`true` would count as 1."""
+        fields = {field.alias or name: field for name, field in cls.model_fields.items()}
+        for key, value in data.items() if isinstance(data, dict) else ():
+            given = value if isinstance(value, list | tuple) else [value]
+            if (
+                key in fields
+                and any(isinstance(one, bool) for one in given)
+                and not _takes_bool(fields[key].annotation)
+            ):
+                raise ValueError(f"{key} is not true or false; give a value of its kind")
+        return data
+
+    @model_validator(mode="after")
+    def _order_levels(self) -> Self:
+        for name in type(self).model_fields:
+            bound = getattr(self, name)
+            if isinstance(bound, Bound) and bound.warn is not None and bound.stop is not None:
+                sign = -1 if name.startswith("min_") else 1
+                if sign * bound.warn > sign * bound.stop:
+                    raise ValueError(
+                        f"{name}.warn = {bound.warn:g} lies beyond {name}.stop = {bound.stop:g}: it could never warn; "
+                        "exchange them, or leave one out"
+                    )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -151,6 +189,11 @@ class Source(Section):
         description="Rows without a standard question take the one above where each stands once, as merged cells do "
         "when exported; 'none': they are set aside.",
     )
+    multiple_labels: Literal["set_aside", "explode"] = Field(
+        default="set_aside",
+        description="A query with several standard questions, as annotation tools write it: set_aside, or explode "
+        "into a row for each.",
+    )
 
 
 class Text(Section):
@@ -201,8 +244,8 @@ class Text(Section):
 class Bound(Section):
     """A limit on one statistic at two levels; an empty level never fires."""
 
-    warn: float | None = Field(default=None, description="Beyond this the run goes on with a warning.")
-    stop: float | None = Field(default=None, description="Beyond this the run ends and nothing is published.")
+    warn: float | None = Field(default=None, ge=0, description="Beyond this the run goes on with a warning.")
+    stop: float | None = Field(default=None, ge=0, description="Beyond this the run ends and nothing is published.")
 
 
 class CustomExpectation(Section):
@@ -216,6 +259,16 @@ class CustomExpectation(Section):
     def _can_be_meant(self) -> Self:
         check_expectation(self.type, self.kwargs)
         return self
+
+
+def _check_share(bound: Bound) -> Bound:
+    for level, limit in (("warn", bound.warn), ("stop", bound.stop)):
+        if limit is not None and limit > 1:
+            raise ValueError(f"{level} = {limit:g} is no share: it lies between 0 and 1 (5 % is 0.05)")
+    return bound
+
+
+ShareBound = Annotated[Bound, AfterValidator(_check_share)]
 
 
 def _number_is_stop(value: Any) -> Any:  # noqa: ANN401 - raw input of any shape
@@ -253,18 +306,22 @@ class DriftBounds(Section):
 
     RENAMED = {"max_rows_moved": "max_class_shift"}
 
-    max_rows_lost: Bound = _at_most("share of the live version's rows that are gone", warn=0.1, stop=0.5)
+    max_rows_lost: ShareBound = _at_most("share of the live version's rows that are gone", warn=0.1, stop=0.5)
     max_rows_gained: Bound = _at_most("rows added, as a share of the live version's", warn=1)
-    max_classes_removed: Bound = _at_most("share of the live version's standard questions gone", warn=0.05, stop=0.5)
-    max_classes_added: Bound = _at_most("share of the standard questions that are new", warn=0.3)
-    max_classes_renamed: Bound = _at_most("share of the live version's standard questions renamed", warn=0.05)
-    max_class_shift: Bound = _at_most(
+    max_classes_removed: ShareBound = _at_most(
+        "share of the live version's standard questions gone", warn=0.05, stop=0.5
+    )
+    max_classes_added: ShareBound = _at_most("share of the standard questions that are new", warn=0.3)
+    max_classes_renamed: ShareBound = _at_most("share of the live version's standard questions renamed", warn=0.05)
+    max_class_shift: ShareBound = _at_most(
         "share of rows that would have to change their standard question to be spread as they were (total variation, "
         "over the standard questions that both have)",
         warn=0.2,
         stop=0.5,
     )
-    max_new_words: Bound = _at_most("share of words in the queries that the live version's had not", warn=0.1, stop=0.5)
+    max_new_words: ShareBound = _at_most(
+        "share of words in the queries that the live version's had not", warn=0.1, stop=0.5
+    )
 
 
 class Validation(Section):
@@ -279,13 +336,15 @@ class Validation(Section):
     min_rows: Bound = _at_least("usable rows", warn=200, stop=2)
     min_classes: Bound = _at_least("standard questions with rows", warn=5, stop=2)
     min_class_rows: Bound = _at_least("rows of the smallest class", warn=2)
-    max_small_class_share: Bound = _at_most("share of classes that are small", warn=0.5)
+    max_small_class_share: ShareBound = _at_most("share of classes that are small", warn=0.5)
     max_imbalance: Bound = _at_most("rows of the largest class over the median class", warn=100)
-    max_quarantined_share: Bound = _at_most("share of source rows that are unusable", warn=0.001, stop=0.5)
-    max_long_share: Bound = _at_most("share of over-long queries", warn=0.01)
-    max_damaged_share: Bound = _at_most("share of rows with encoding damage", warn=0.001, stop=0.5)
-    max_duplicate_share: Bound = _at_most("share of rows that repeat an earlier row", warn=0.2)
-    max_conflict_share: Bound = _at_most("share of rows whose query stands under several standard questions", warn=0.02)
+    max_quarantined_share: ShareBound = _at_most("share of source rows that are unusable", warn=0.001, stop=0.5)
+    max_long_share: ShareBound = _at_most("share of over-long queries", warn=0.01)
+    max_damaged_share: ShareBound = _at_most("share of rows with encoding damage", warn=0.001, stop=0.5)
+    max_duplicate_share: ShareBound = _at_most("share of rows that repeat an earlier row", warn=0.2)
+    max_conflict_share: ShareBound = _at_most(
+        "share of rows whose query stands under several standard questions", warn=0.02
+    )
     max_twin_classes: Bound = _at_most("standard questions equal to another after normalising", warn=0)
     max_order_z: Bound = _at_most("z of order by standard question, before the shuffle", warn=6)
     drift: DriftBounds = Field(default_factory=DriftBounds, description="Against the live version's corpus.")
@@ -312,6 +371,11 @@ class Split(Section):
 class Negatives(Section):
     """The wrong standard questions drawn for every training row."""
 
+    REMOVED = {
+        "mined_from": "no corpus showed a gain of mined negatives, and all are drawn at random",
+        "mined_per_row": "no negatives are mined",
+    }
+
     per_row: int = Field(default=4, ge=1, le=1024, description="Negatives per row and epoch (the article's 1:k).")
     sampler: Literal["random", "first_n"] = Field(
         default="random", description="random: uniform; first_n: always the same first n (the article's mistake)."
@@ -323,16 +387,10 @@ class Negatives(Section):
         le=1,
         description="Standard questions this similar (Jaccard of character pairs) never oppose.",
     )
-    mined_from: str | None = Field(
-        default=None,
-        description="Published version of this corpus to mine hard negatives from: what it ranks highest but wrong; "
-        "empty: none. For losses over the drawn negatives alone: softmax_all sees every standard question.",
-    )
-    mined_per_row: int = Field(default=1, ge=1, le=1024, description="How many of per_row are mined, where any are.")
 
 
 class Model(Section):
-    """The towers."""
+    """The tower, and how many of it are averaged."""
 
     RENAMED = {"towers": "ensemble", "embedding": "embedding_dim", "hidden": "hidden_dims", "output": "output_dim"}
 
@@ -468,7 +526,7 @@ class Loss(Section):
 
 
 class Training(Section):
-    """How the towers are trained."""
+    """How a model is trained."""
 
     REMOVED = {
         "precision": "layers multiply in bfloat16 on a GPU, and in float32 elsewhere",
@@ -507,7 +565,7 @@ class Training(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
-        description="Where towers are trained; auto: on a GPU where torch sees one. Bytes are repeated on CPUs alone.",
+        description="Where models are trained; auto: on a GPU where torch sees one. Bytes are repeated on CPUs alone.",
     )
     checkpoint_seconds: float = Field(
         default=15, ge=0, description="Least time between two checkpoints, in seconds; 0: after every epoch."
@@ -525,15 +583,23 @@ class Publishing(Section):
     }
 
     max_drop_vs_baseline: Tolerance = _tolerance(
-        "without a live version, how far recall@10 lies below the best baseline", warn=0.0, stop=0.02
+        "without a live version, how far recall@10 lies below the best baseline; and recall@1 and MRR, where it is no "
+        "chance",
+        warn=0.0,
+        stop=0.02,
     )
     max_drop_vs_live: Tolerance = _tolerance(
-        "with a live version, how far recall@10 lies below it, on the same rows; counts only where it is no chance",
+        "with a live version, how far recall@10, recall@1 or MRR lies below it, on the same rows; counts only where it "
+        "is no chance",
         warn=0.0,
         stop=0.01,
     )
     max_drop_vs_live_by_size: Tolerance = _tolerance(
         "the same among the test rows of each size of class (1-3 training rows, 4-10, 11-50, more)", warn=0.0, stop=0.03
+    )
+    min_gain_over_guess: _Share = Field(
+        default_factory=lambda: _Share(warn=0.05, stop=0.0),
+        description="Lower bound, to be exceeded: recall@1 above that of a guess (1 / standard questions).",
     )
     confidence: float = Field(
         default=0.99,
@@ -554,6 +620,11 @@ class Publishing(Section):
     )
     golden_top: int = Field(
         default=1, ge=1, le=100, description="A golden query is right among the first so many answers."
+    )
+    go_live: bool = Field(
+        default=True,
+        description="false: an experiment, trained, measured and reported, that publishes nothing; "
+        "dssm run --no-publish.",
     )
     approval: bool = Field(
         default=False,
@@ -587,6 +658,8 @@ class Schedule(Section):
         if cron in ("nightly", "never"):
             return cron
         try:
+            if len(cron.split()) != 5:  # cronsim takes seconds, too, and Prefect would read them as minutes
+                raise CronSimError(cron)
             next(CronSim(cron, datetime.now(UTC)))
         except (CronSimError, StopIteration) as error:
             raise ValueError("no cron: write five fields, e.g. '30 2 * * *', or 'nightly', or 'never'") from error
@@ -638,27 +711,13 @@ class CorpusSettings(Section):
         return self.loss.model_copy(update={"kind": "softmax_all" if classes <= EXACT_CLASSES else "sampled_softmax"})
 
     @model_validator(mode="after")
-    def _meant(self) -> Self:
+    def _fits_together(self) -> Self:
         if self.loss.kind == "sampled_softmax" and self.negatives.sampler == "first_n":
             raise ValueError(
                 "loss.kind = 'sampled_softmax' takes the drawn negatives for uniform, and negatives.sampler = "
                 "'first_n' is not: set loss.kind = 'dssm', or negatives.sampler = 'random'"
             )
-        if self.negatives.mined_from:
-            self._check_mined()
         return self
-
-    def _check_mined(self) -> None:
-        if self.loss.kind not in ("dssm", "softmax_target"):
-            raise ValueError(
-                f"negatives.mined_from has no use with loss.kind = {self.loss.kind!r}: set loss.kind = 'dssm' or "
-                "'softmax_target', or leave it empty"
-            )
-        if self.negatives.mined_per_row > self.negatives.per_row:
-            raise ValueError(
-                f"negatives.mined_per_row = {self.negatives.mined_per_row} is more than negatives.per_row = "
-                f"{self.negatives.per_row}, of which they are a part: lower the one or raise the other"
-            )
 
     @model_validator(mode="before")
     @classmethod
@@ -674,6 +733,10 @@ class CorpusSettings(Section):
                     "hand over the whole settings object (dssm run --set changes single values)"
                 )
         return data
+
+
+def _takes_bool(kind: Any) -> bool:  # noqa: ANN401 - any annotation
+    return kind is bool or kind is Any or any(_takes_bool(one) for one in get_args(kind))
 
 
 def _missing(section: type[BaseModel], data: dict[str, Any], prefix: str = "") -> list[str]:

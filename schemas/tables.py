@@ -119,15 +119,6 @@ WORDS = pa.schema(
 )
 
 
-MINED = pa.schema(
-    [
-        pa.field("row_id", pa.int64(), nullable=False),
-        pa.field("standard_questions", pa.list_(pa.string()), nullable=False),  # wrong ones, the likeliest first
-    ],
-    metadata={"grain": "one row of QUESTIONS, in the same order"},
-)
-
-
 def negatives_schema(per_row: int) -> pa.Schema:
     """Return the contract of one epoch's negatives: in the order of TRAIN, `per_row` class ids each."""
     return pa.schema(

@@ -1,4 +1,4 @@
-"""What train says of a candidate: how the loss went, what was chosen, and whether it converged."""
+"""What train reports of a candidate: how the loss went, what was chosen, and whether it converged."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -46,9 +46,9 @@ class Convergence(BaseModel):
     sentence: str  # one line for a person
     loss_fall: float  # (first - last) / first
     reducible_fall: float  # (first - last) / (first - floor), at most 1: 0.9 works, 0.95 is good (the article)
+    own_fall: float  # (start - last) / (start - floor), start that of the fresh model: what training itself has done
     oscillation: float  # batch_loss_spread of the last epoch
     effective_rank: float  # of the class vectors: exp of the entropy of their singular values
-    mean_cosine: float | None  # between class vectors; None: fewer than two
     tail_cosine: float | None  # between small classes' vectors; None: fewer than two
     batch_variety: float  # standard questions in a batch over those in one of shuffled rows: 0 ordered, 1 shuffled
     mislabelled: float | None  # least share of rows labelled at random, from their texts; None: all classes of one row

@@ -11,15 +11,33 @@ from pydantic import BaseModel, ConfigDict
 from schemas.addresses import redact
 from schemas.errors import SettingsError
 
-STEPS = ("ingest", "golden", "validate", "drift", "mine", "prepare", "train", "evaluate", "publish")
+STEPS = ("ingest", "golden", "validate", "drift", "prepare", "train", "evaluate", "publish")
 #: What a run leaves beside its steps.
 RESULT_FILE, SETTINGS_FILE, COMPARISON_FILE, REPORT_FILE = "run.json", "settings.json", "comparison.json", "report.html"
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def default_home() -> Path:
-    """Return the root of all files: $DSSM_HOME, else `data/` of the checkout."""
-    return Path(os.environ.get("DSSM_HOME") or CHECKOUT / "data").resolve()
+    """Return the root of all files: $DSSM_HOME, else `data/` of the checkout.
+
+    Raises:
+        SettingsError: DSSM_HOME is empty, a file, or in the home of somebody who has none.
+    """
+    if (given := os.environ.get("DSSM_HOME")) is None:
+        return CHECKOUT / "data"
+    plain = given.strip().strip("'\"").strip()  # as an env file has it, where no shell takes the quotes away
+    if not plain:
+        raise SettingsError("DSSM_HOME is set and empty; unset it, or set it to the folder of corpora, runs and models")
+    try:
+        home = Path(plain).expanduser()
+        lost = plain.startswith("~") and not Path(Path(plain).parts[0]).expanduser().is_dir()
+    except RuntimeError:  # there is no such user
+        lost = True
+    if lost:
+        raise SettingsError(f"DSSM_HOME = {given}: {Path(plain).parts[0]} is nobody's home here; write the whole path")
+    if home.exists() and not home.is_dir():
+        raise SettingsError(f"DSSM_HOME = {given} is a file; set it to the folder of corpora, runs and models")
+    return home.resolve()
 
 
 def store_address() -> str | None:

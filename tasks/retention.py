@@ -12,6 +12,7 @@ from schemas.workspace import RESULT_FILE, Workspace
 from tasks.locks import take_lock
 
 _LOGGER = logging.getLogger("dssm.publish")
+CHECK = "-check"  # ends the name of a run that only checks: those are counted by themselves
 ABANDONED = timedelta(days=14)  # unfinished work that nobody took up for so long
 
 
@@ -22,11 +23,13 @@ def choose_surplus(ended: Iterable[str], this: str, keep: int, spare: Set[str]) 
 
 
 def prune_runs(workspace: Workspace, keep: int, spare: Set[str] = frozenset()) -> list[str]:
-    """Delete the oldest runs of the corpus beyond `keep`, and what was abandoned.
+    """Delete the oldest runs (or checks, if this is one) of the corpus beyond `keep`, and what was abandoned.
 
     Never this run or one of `spare`, nor one that may still be at work: it has no run.json yet, and is not old.
     """
-    ended = [run.name for run in workspace.runs.glob("[!.]*/") if (run / RESULT_FILE).exists() or _is_old(run)]
+    kind = workspace.run.endswith(CHECK)
+    alike = [run for run in workspace.runs.glob("[!.]*/") if run.name.endswith(CHECK) == kind]
+    ended = [run.name for run in alike if (run / RESULT_FILE).exists() or _is_old(run)]
     surplus = [workspace.runs / run for run in choose_surplus(ended, workspace.run, keep, spare)]
     for run in surplus:
         try:

@@ -5,7 +5,6 @@ template engine, and the page forbids itself scripts and addresses (Content-Secu
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import BaseModel
 
+from schemas.display import printable
 from schemas.evaluation import Comparison, Evaluation, Gate, Metrics
 from schemas.run import Status
 from schemas.settings import CorpusSettings
@@ -166,7 +166,7 @@ def _show(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, str):
-        return re.sub(r"://[^/@\s]+@", "://***@", value)  # an address may carry a password
+        return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return _show(json.dumps(value, ensure_ascii=False, default=lambda part: part.model_dump()))
@@ -216,6 +216,11 @@ def _format_statistic(value: float | str | None, name: str = "") -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
 
 
+def _printable(value: Any) -> Any:  # noqa: ANN401 - whatever a template shows
+    """Return a text without characters that turn its direction or steer; plots are drawn by us."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def report_environment(*folders: Path) -> Environment:
     """Return the template engine of the reports: it escapes everything, and a missing value is an error.
 
@@ -226,6 +231,7 @@ def report_environment(*folders: Path) -> Environment:
         loader=FileSystemLoader([*folders, Path(__file__).parent]),
         autoescape=True,  # always: the ending .j2 would switch off what decides by name
         undefined=StrictUndefined,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -1,7 +1,4 @@
-"""The Prefect tasks of evaluate: measure the candidate beside baselines and the live version.
-
-A second one mines hard negatives with an earlier version: prepare comes before evaluate and cannot load a model.
-"""
+"""The Prefect task of evaluate: measure the candidate beside baselines and the live version."""
 
 from pathlib import Path
 from typing import Any
@@ -11,14 +8,12 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 
 from schemas.evaluation import Comparison, Evaluation
-from schemas.manifest import hash_file
-from schemas.outputs import EvaluateOutput, GoldenOutput, IngestOutput, MineOutput, PrepareOutput, TrainOutput
+from schemas.outputs import EvaluateOutput, GoldenOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.workspace import Workspace, artifact_key
 from tasks.evaluate.candidate import describe_left_out, evaluate_files
 from tasks.evaluate.comparison import compare
-from tasks.evaluate.mining import find_version, mine_negatives
 from tasks.evaluate.plots import plot_loss, to_data_uri
 from tasks.evaluate.report import summarise
 from tasks.registry import ModelRegistry
@@ -54,23 +49,6 @@ def evaluate(
     comparison = compare(corpus, workspace, registry, prepared.output, step.output)
     _show(corpus, evaluation, trained.output.read_report(), comparison)
     get_run_logger().info("%s: %s", corpus.name, summarise(evaluation))
-    return step
-
-
-@task(task_run_name="mine-{corpus.name}")
-def mine(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]) -> StepRun[MineOutput]:
-    """Write what the version of `negatives.mined_from` ranks highest but wrong, for prepare to draw from."""
-    registry = ModelRegistry.of(corpus.name, workspace.home)
-    version = find_version(registry, str(corpus.negatives.mined_from))
-    inputs = {"ingested": ingested.manifest.key, "version": hash_file(version / "manifest.json")}
-
-    def make(out: MineOutput, _: Path) -> StepNotes:
-        mine_negatives(version, ingested.output.folder, out.mined)
-        return StepNotes()
-
-    step = run_step(workspace, MineOutput, inputs, make)
-    rows = ingested.output.read_facts().rows
-    get_run_logger().info("%s: hard negatives of %d rows from version %s", corpus.name, rows, version.name)
     return step
 
 

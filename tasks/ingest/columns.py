@@ -27,7 +27,7 @@ _ID = (
     *("id", "question_id", "standard_question_id", "standard_id", "code", "key", "qid", "faq_id"),
     *("编号", "序号", "标准问id", "问题id", "标准问编号", "标准问题id", "知识id", "知识编号"),
 )
-_REPLY = ("answer", "answers", "response", "reply", "答案", "回答", "答复", "回复", "标准答案", "答案内容", "回复内容")
+REPLIES = ("answer", "answers", "response", "reply", "答案", "回答", "答复", "回复", "标准答案", "答案内容", "回复内容")
 _CATEGORY = (
     *("category", "topic", "tag", "tags", "domain", "分类", "类别", "类目", "目录", "业务", "业务线", "主题"),
     *("一级分类", "二级分类", "三级分类", "标签", "知识分类", "问题分类"),
@@ -37,10 +37,13 @@ _VALIDITY = (
     *("valid_from", "valid_to", "valid_until", "start_date", "end_date", "expires", "expiry", "有效期", "生效时间"),
     *("失效时间", "生效日期", "失效日期", "过期时间", "开始时间", "结束时间", "有效期至"),
 )
-_PAYLOAD = (*_REPLY, *_CATEGORY, *STATE, *_VALIDITY)
+_PAYLOAD = (*REPLIES, *_CATEGORY, *STATE, *_VALIDITY)
 
 NAMED, BY_NAME, BY_NUMBER = "named in the settings", "found by its name", "by its number"
+WITHOUT_HEADER = "by its values: the table has no header"
+BY_ANSWER = "the first question of each answer"
 
+_COMPARED = 500  # names of columns, in the search for the nearest
 _NUMBER = re.compile(r"[_(（]?(?:\d+|[一二三四五六七八九十]+)[)）]?$")
 _NOTE = re.compile(r"[(（\[【][^)）\]】]*[)）\]】]|[\r\n].*|[:：].*", re.S)  # an explanation within a header
 
@@ -54,6 +57,7 @@ class Columns:
     passed_over: list[int]  # columns that could have been meant as well
     why_query: str = NAMED
     why_question: str = NAMED
+    open_ended: bool = False  # the queries may go on beyond the header
 
     @property
     def numbered(self) -> bool:
@@ -119,6 +123,13 @@ def find_list_columns(header: Sequence[str], question_column: str | None, name: 
             "A list of standard questions has the columns id and text"
         )
     return Columns([] if identity is None else [identity], text, [], BY_NAME, BY_NAME)
+
+
+def find_id_column(header: Sequence[str]) -> str | None:
+    """Return the column of ids of standard questions, where a list says their texts; its name says more than `id`."""
+    keys = [key_of(column) for column in header]
+    named = [at for at in _matches(keys, _ID) if keys[at] not in ("id", "code", "key", "编号", "序号")]
+    return next((header[at] for at in [*named, *_matches(keys, _ID)]), None)
 
 
 def is_name(cell: str) -> bool:
@@ -213,7 +224,7 @@ def _missing(header: Sequence[str], query: int | None, question: int | None, nam
 
 
 def _nearest(wanted: Sequence[str], header: Sequence[str]) -> str:
-    keys = {key_of(column): column for column in header}
+    keys = {key_of(column): column for column in header[:_COMPARED]}
     near = [close for name in wanted for close in difflib.get_close_matches(key_of(name), keys, n=1, cutoff=0.6)]
     return f"; the nearest is {keys[near[0]]!r}" if near else ""
 

@@ -3,7 +3,6 @@
 Nothing is set aside here: one row that cannot be meant ends the run before anything is trained.
 """
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from schemas.errors import SourceError
 from schemas.outputs import GoldenOutput, IngestOutput
 from schemas.settings import Source
+from schemas.suggestions import nearest, tell_apart
 from schemas.tables import GOLDEN
 from tasks.ingest.addresses import find_files
 from tasks.ingest.input_file import InputFile
@@ -109,5 +109,5 @@ def _refuse(name: str, what: str, rows: list[_Row], remedy: str, tell: Callable[
 
 def _nearest(text: str, known: list[str]) -> str:
     same = [one for one in known if normalise(one) == normalise(text)]
-    near = same or difflib.get_close_matches(text, known, n=1, cutoff=0.6)
-    return f" (did you mean “{near[0]}”?)" if near else ""
+    near = same or nearest(text, known)
+    return f" (did you mean “{tell_apart(text, near[0])}”?)" if near else ""

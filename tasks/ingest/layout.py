@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from schemas.errors import SourceError
-from tasks.ingest.columns import NAMED, Columns, find_payload, is_name, quoted
+from tasks.ingest.columns import NAMED, WITHOUT_HEADER, Columns, find_payload, is_name, quoted
 from tasks.ingest.tables import HeadRow, Selection, Table
 
 ColumnFinder = Callable[[Sequence[str]], Columns]
@@ -13,6 +13,9 @@ ColumnFinder = Callable[[Sequence[str]], Columns]
 _FEW_ROWS = 10  # say nothing of a column
 _TEXT = 5  # characters of the usual text, which no number or code has
 _FEW_CELLS = 2  # a header has at least as many, else a title would do
+_MANY_ROWS = 10  # without a header, by which its absence is certain
+_LABELS, _TEXTS = 0.7, 0.9  # at most, and at least, so many of the values in a column of labels, and of texts, differ
+_NONE_FOUND = "no column of queries and none of standard questions"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,9 @@ def find_layout(readings: list[Table], find: ColumnFinder, keep_payload: bool = 
             return table, _lay_out(table, row, columns, keep_payload)
     if not refused:
         raise SourceError(f"{readings[0].name} is empty")
+    if _NONE_FOUND in str(refused[0][0]) and (found := _find_without_header(readings)):
+        table, columns = found
+        return table, _lay_out(table, table.head[0], columns, keep_payload, headless=True)
     raise SourceError(_explain(*refused[0], readings))
 
 
@@ -106,6 +112,23 @@ def _find_numbered(readings: list[Table], find: ColumnFinder, keep_payload: bool
     return table, _lay_out(table, table.head[0], columns, keep_payload, headless=not has_header)
 
 
+def _find_without_header(readings: list[Table]) -> tuple[Table, Columns] | None:
+    """Return the columns of a table of two columns that has no header for certain.
+
+    A name stands once in its column: where the label of the first row comes again below, that row is no header.
+    """
+    for table in readings:
+        rows = [row.cells for row in table.head]
+        if table.named or len(rows) < _MANY_ROWS or {*map(len, rows)} != {_FEW_CELLS}:
+            continue
+        distinct = [len({row[at] for row in rows}) / len(rows) for at in range(_FEW_CELLS)]
+        question = min(range(_FEW_CELLS), key=distinct.__getitem__)
+        labels = [row[question] for row in rows]
+        if distinct[question] <= _LABELS and distinct[1 - question] >= _TEXTS and labels.count(labels[0]) > 1:
+            return table, Columns([1 - question], question, [], WITHOUT_HEADER, WITHOUT_HEADER)
+    return None
+
+
 def _lay_out(table: Table, row: HeadRow, columns: Columns, keep_payload: bool, headless: bool = False) -> Layout:
     names = [f"column {at + 1}" for at in range(len(row.cells))] if headless else row.cells
     taken = [*columns.queries, columns.question]
@@ -113,7 +136,9 @@ def _lay_out(table: Table, row: HeadRow, columns: Columns, keep_payload: bool, h
     width = len(row.cells)
     after = row.line - 1 if headless else row.end
     # Similar questions may go on beyond the header; in a text file, a comma in one of them looks the same.
-    ragged = columns.queries[-1:] == [width - 1] and (table.sheet is not None or len(columns.queries) > 1)
+    ragged = columns.queries[-1:] == [width - 1] and (
+        table.sheet is not None or len(columns.queries) > 1 or columns.open_ended
+    )
     selection = Selection(
         after, width, [*taken, *payload], (columns.queries[0] if columns.queries else None, columns.question), ragged
     )
@@ -130,7 +155,7 @@ def _width_agreed(table: Table, row: HeadRow) -> float:
 def _explain(error: SourceError, table: Table, readings: list[Table]) -> str:
     """Add to "no column found" what the rows say: they may have no header at all."""
     message = str(error)
-    if table.named or "no column of queries and none" not in message:
+    if table.named or _NONE_FOUND not in message:
         return message
     agreed = max(readings, key=lambda one: _width_agreed(one, one.head[0]) if one.head else 0.0)
     if all(len(one.head[0].cells) < _FEW_CELLS for one in readings):

@@ -1,8 +1,8 @@
 """What a file gives: its tables, the columns that are read of each, and their rows."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
 
@@ -12,14 +12,18 @@ from schemas.errors import SourceError
 from schemas.ingest import Role, SourceFile
 from schemas.settings import Source
 from tasks.ingest.addresses import BUNDLED
-from tasks.ingest.columns import find_columns, quoted
-from tasks.ingest.decoding import read_head
-from tasks.ingest.importers import Imported, Importer, find_importer
+from tasks.ingest.archives import unpack
+from tasks.ingest.columns import BY_ANSWER, Columns, find_columns, find_id_column, quoted
+from tasks.ingest.decoding import find_encoding, find_kind
+from tasks.ingest.faq import find_faq_columns, name_by_first_question
+from tasks.ingest.importers import Imported, Importer, Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
+from tasks.ingest.labels import take_joined_apart, take_lists_apart
 from tasks.ingest.layout import ColumnFinder, Layout, find_doubts, find_layout
 from tasks.ingest.melting import Melting
 from tasks.ingest.opening import open_tables
-from tasks.ingest.tables import BATCH_ROWS, BadRow, Format, Pairs, Table
+from tasks.ingest.tables import BATCH_ROWS, BadRow, Format, Pairs, Table, in_batches
+from tasks.ingest.values import Outline
 
 
 @dataclass(frozen=True)
@@ -45,17 +49,25 @@ def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSourc
     if file.bundled:
         return [_open_bundled(file, seed)]
     with reading(file):
-        head = read_head(file)
-        importer = find_importer(file, head)
+        kind = "" if file.parts else find_kind(file)
+        if kind == "zip":
+            file = unpack(file)
+            kind = find_kind(file)
+        is_text = kind == "text"
+        if is_text:
+            source = source.model_copy(update={"encoding": find_encoding(file, source.encoding)})
+        look = Look(file, source)
+        importer = find_importer(look) if is_text or file.parts else None
     if importer:
-        return [OpenedSource(file.name, "imported", _import(importer, file), kind=importer.name)]
-    find = partial(
-        find_columns, query_column=source.query_column, question_column=source.question_column, name=file.name
-    )
-    return open_columns(file, source, find)
+        pairs = take_lists_apart(_import(importer, file, source), explode=source.multiple_labels == "explode")
+        return [OpenedSource(file.name, "imported", pairs, kind=importer.name)]
+    find = partial(_find_columns, source, file.name)
+    return [_refine(opened, source) for opened in open_columns(file, source, find, outline=look.known_outline)]
 
 
-def open_columns(file: InputFile, source: Source, find: ColumnFinder, keep_payload: bool = True) -> list[OpenedSource]:
+def open_columns(
+    file: InputFile, source: Source, find: ColumnFinder, keep_payload: bool = True, outline: Outline | None = None
+) -> list[OpenedSource]:
     """Return the tables of a file in which `find` finds its columns.
 
     Of a workbook all visible sheets that have them are read, or those that `source.sheet` names.
@@ -63,7 +75,7 @@ def open_columns(file: InputFile, source: Source, find: ColumnFinder, keep_paylo
     Raises:
         SourceError: none has them.
     """
-    groups = open_tables(file, source)
+    groups = open_tables(file, source, outline)
     if len(groups) == 1 and groups[0][0].sheet is None:
         if not groups[0][0].head:
             return [OpenedSource(file.name, groups[0][0].format, iter(()), groups[0][0])]
@@ -115,6 +127,27 @@ def describe_source(
     )
 
 
+def _find_columns(source: Source, name: str, header: Sequence[str]) -> Columns:
+    """Return the columns of queries and standard questions, or of questions and answers where nothing is named."""
+    try:
+        return find_columns(header, source.query_column, source.question_column, name)
+    except SourceError:
+        if source.questions_path and not source.question_column and (identity := find_id_column(header)):
+            return find_columns(header, source.query_column, identity, name)
+        faq = None if source.query_column or source.question_column else find_faq_columns(header)
+        if faq is None:
+            raise
+        return faq
+
+
+def _refine(opened: OpenedSource, source: Source) -> OpenedSource:
+    """Take lists and several labels apart, and name the answers of a FAQ table by their first questions."""
+    if opened.layout and opened.layout.columns.why_question == BY_ANSWER:
+        return replace(opened, pairs=name_by_first_question(opened.pairs, opened.name))
+    explode = source.multiple_labels == "explode"
+    return replace(opened, pairs=take_joined_apart(take_lists_apart(opened.pairs, explode=explode), explode=explode))
+
+
 def _open_sheets(
     file: InputFile, sheets: list[Table], source: Source, find: ColumnFinder, keep_payload: bool
 ) -> list[OpenedSource]:
@@ -122,7 +155,8 @@ def _open_sheets(
     chosen = _choose_sheets(file, sheets, wanted)
     filled = [sheet for sheet in chosen if sheet.head]
     if not filled:
-        return [OpenedSource(file.name, "excel", iter(()), chosen[0])]
+        return [OpenedSource(file.name, chosen[0].format, iter(()), chosen[0])]
+    word = "sheet" if chosen[0].format == "excel" else "list"
     found, errors = list[tuple[Table, Layout]](), list[tuple[Table, SourceError]]()
     for sheet in filled:
         try:
@@ -132,10 +166,10 @@ def _open_sheets(
     visible = [one for one in found if not one[0].hidden]
     read = found if wanted else visible or found
     if not read or (wanted not in (None, "*") and errors):
-        raise _refusal(errors, len(filled))
+        raise _refusal(errors, len(filled), word)
     several = len(read) > 1
     opened = [_melt(table.name if several else file.name, table, layout, source) for table, layout in read]
-    opened[0].warnings.extend(_describe_sheets(file.name, found, read, errors))
+    opened[0].warnings.extend(_describe_sheets(file.name, found, read, errors, word))
     return opened
 
 
@@ -144,6 +178,7 @@ def _describe_sheets(
     found: list[tuple[Table, Layout]],
     read: list[tuple[Table, Layout]],
     errors: list[tuple[Table, SourceError]],
+    word: str,
 ) -> list[str]:
     told = [f"{name}: the sheet {table.sheet!r} that was read is hidden" for table, _ in read if table.hidden]
     if left := [str(one[0].sheet) for one in found if one not in read]:
@@ -152,7 +187,7 @@ def _describe_sheets(
         )
     if errors:
         names = quoted([str(sheet.sheet) for sheet, _ in errors])
-        told.append(f"{name}: sheets without these columns were not read: {names}")
+        told.append(f"{name}: {word}s without these columns were not read: {names}")
     return told
 
 
@@ -172,20 +207,19 @@ def _choose_sheets(file: InputFile, sheets: list[Table], wanted: str | list[str]
     return chosen
 
 
-def _refusal(errors: list[tuple[Table, SourceError]], sheets: int) -> SourceError:
+def _refusal(errors: list[tuple[Table, SourceError]], sheets: int, word: str) -> SourceError:
     sheet, error = errors[0]
-    return error if sheets == 1 else SourceError(f"{error}. That is the sheet {sheet.sheet!r}, of {sheets}")
+    return error if sheets == 1 else SourceError(f"{error}. That is the {word} {sheet.sheet!r}, of {sheets}")
 
 
-def _import(importer: Importer, file: InputFile) -> Iterator[Pairs]:
+def _import(importer: Importer, file: InputFile, source: Source) -> Iterator[Pairs]:
     with reading(file, importer.name):
-        rows: list[Imported] = []
-        for row in importer.rows(file):
-            rows.append(row)
-            if len(rows) == BATCH_ROWS:
-                yield _as_pairs(rows)
-                rows = []
-        yield _as_pairs(rows)
+        for rows in in_batches(importer.rows(file, source), _measure):
+            yield _as_pairs(rows)
+
+
+def _measure(row: Imported) -> int:
+    return 0 if isinstance(row, BadRow) else len(row[1]) + len(row[2])
 
 
 def _as_pairs(rows: list[Imported]) -> Pairs:

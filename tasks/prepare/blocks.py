@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -36,7 +35,6 @@ _ROWS = pa.schema(
         ("query", pa.string()),
         ("features", _LISTS),  # with repeats
         ("words", _LISTS),
-        ("mined", _LISTS),  # class ids, -1 for a standard question that is no longer there
     ]
 )
 _NUMBERED = pa.schema([("text", pa.string()), ("key", pa.uint64()), ("texts", pa.int32())])
@@ -56,7 +54,6 @@ class Block:
     validation: NDArray[np.bool_]
     first: NDArray[np.bool_]  # the text stands in no row before
     text: Text
-    mined: tuple[Path, Path] | None = None  # of `mine_negatives`, and the standard questions
 
 
 class _Numbered(NamedTuple):
@@ -90,7 +87,6 @@ def cut_block(block: Block) -> None:
         block.validation,
         texts.combine_chunks(),
         *(lists.take(encoded.indices) for _, lists in cut.values()),
-        _mined(block),
     ]
     order = np.lexsort((row_ids, block.keys))
     _write(rows_file, pa.record_batch(columns, schema=_ROWS).take(pa.array(order)))
@@ -242,20 +238,6 @@ def _count_texts(lists: pa.ListArray, counted: NDArray[np.bool_], size: int) -> 
     new = np.ones(len(cells), dtype=bool)
     new[1:] = cells[1:] != cells[:-1]
     return np.bincount(cells[new] % max(1, size), minlength=size).astype(np.int32)
-
-
-def _mined(block: Block) -> pa.ListArray:
-    if block.mined is None:
-        return pa.array([[]] * int(block.kept.sum()), _LISTS)
-    mined, standard = block.mined
-    table = read_span(mined, ["row_id", "standard_questions"], block.span)
-    if not np.array_equal(table["row_id"].to_numpy(), np.arange(*block.span)):
-        raise ValueError(f"{mined} does not hold the rows of {block.file} in their order, near row {block.span[0]:,}")
-    texts = table["standard_questions"].filter(pa.array(block.kept)).combine_chunks()
-    known = pq.read_table(standard, columns=["standard_question"])["standard_question"].combine_chunks()
-    classes = pc.fill_null(pc.index_in(texts.flatten(), known), -1)
-    ends = np.concatenate([[0], np.cumsum(texts.value_lengths().to_numpy())])
-    return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), classes.cast(pa.int32()))
 
 
 def _write(file: Path, batch: pa.RecordBatch) -> None:

@@ -66,7 +66,6 @@ def prepare_corpus(
     folder: Path,
     settings: CorpusSettings,
     processes: int = 1,
-    mined: Path | None = None,
     *,
     scratch: Path | None = None,
     engine: OpenEngine | None = None,
@@ -78,13 +77,12 @@ def prepare_corpus(
         folder: an existing folder.
         settings: of the corpus; text, split, negatives and seed are read.
         processes: that share the work; the bytes do not depend on it.
-        mined: file of `mine_negatives`, where the settings want mined negatives.
         scratch: folder for the blocks; those that an interrupted run with the same inputs left there are used.
         engine: where the jobs run; it must see the same folders. None: in processes here.
     """
     if scratch is None:
         with TemporaryDirectory(dir=folder.parent, prefix=".cut-") as made:
-            return prepare_corpus(ingested, folder, settings, processes, mined, scratch=Path(made), engine=engine)
+            return prepare_corpus(ingested, folder, settings, processes, scratch=Path(made), engine=engine)
     scratch.mkdir(exist_ok=True)
     files, out = IngestOutput(ingested), PrepareOutput(folder)
     standard = pq.read_table(files.standard_questions)
@@ -93,7 +91,7 @@ def prepare_corpus(
     small = len(index.labels) <= _MANY_ROWS
     with (engine or partial(open_local, 1 if small else processes))() as run:
         size = BLOCK_ROWS if small else max(_SMALL_BLOCK_ROWS, min(BLOCK_ROWS, len(index.labels) // (4 * processes)))
-        blocks, class_blocks, total = _cut(run, files, standard, index, mined, scratch, size, settings)
+        blocks, class_blocks, total = _cut(run, files, standard, index, scratch, size, settings)
         vocabulary, words = _number(run, blocks + class_blocks, total, scratch, settings)
         write_table(out.vocabulary, vocabulary.to_table())
         write_table(out.words, words)
@@ -172,7 +170,6 @@ def _cut(
     ingested: IngestOutput,
     standard: pa.Table,
     index: _Index,
-    mined: Path | None,
     scratch: Path,
     size: int,
     settings: CorpusSettings,
@@ -207,7 +204,6 @@ def _cut(
                     index.validation[row_ids],
                     first_of_rows[row_ids],
                     settings.text,
-                    (mined, classes_file) if mined else None,
                 ),
             )
         for start in range(0, len(standard), size):

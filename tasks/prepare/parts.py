@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import load_npz
@@ -19,7 +18,7 @@ from schemas.outputs import PrepareOutput
 from schemas.settings import CorpusSettings
 from schemas.tables import TRAIN, negatives_schema
 from tasks.prepare.blocks import read_part
-from tasks.prepare.negatives import allowed_candidates, draw_negatives, put_mined
+from tasks.prepare.negatives import draw_negatives
 from tasks.retrieval.vocabulary import tf_idf
 
 ROWS = 65_536  # of a part, about; they take some 300 MB while they are written
@@ -73,21 +72,8 @@ def _write_negatives(part: Part, rows: pa.Table, name: str) -> None:
     settings, seed = part.settings.negatives, part.settings.seed
     forbidden = load_npz(part.scratch / "forbidden.npz")
     row_ids, labels = rows["row_id"].to_numpy(), rows["class_id"].to_numpy().astype(np.int64)
-    candidates = None
-    if settings.mined_from:
-        candidates = allowed_candidates(_table(rows["mined"].combine_chunks()), labels, forbidden)
     for epoch in range(settings.epochs_drawn):
         drawn = draw_negatives(row_ids, labels, forbidden, settings.per_row, epoch, seed, settings.sampler)
-        if candidates is not None:
-            drawn = put_mined(drawn, candidates, row_ids, settings.mined_per_row, epoch, seed)
         lists = pa.FixedSizeListArray.from_arrays(pa.array(drawn.ravel()), settings.per_row)
         table = pa.table([rows["row_id"], rows["class_id"], lists], schema=negatives_schema(settings.per_row))
         write_table(part.out.negatives(epoch) / name, table)
-
-
-def _table(lists: pa.ListArray) -> NDArray[np.int64]:
-    """Return (rows, longest) of lists, filled up with -1."""
-    lengths = lists.value_lengths().to_numpy()
-    table = np.full((len(lists), max(1, lengths.max(initial=0))), -1, dtype=np.int64)
-    table[np.arange(table.shape[1]) < lengths[:, None]] = pc.fill_null(lists.flatten(), -1).to_numpy()
-    return table

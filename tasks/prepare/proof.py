@@ -94,8 +94,6 @@ def _negatives_statistics(
     prepared: PrepareOutput, labels: NDArray[np.int32], forbidden: csr_array, settings: CorpusSettings
 ) -> dict[str, float | None]:
     classes = forbidden.shape[0]
-    mined = settings.negatives.mined_per_row if settings.negatives.mined_from else 0  # the last ones: not uniform
-    uniform = settings.negatives.per_row - mined
     drawn = np.zeros(classes, dtype=np.int64)
     counts: set[int] = set()
     misplaced = barred = 0
@@ -109,7 +107,7 @@ def _negatives_statistics(
             counts.add(lists.type.list_size if not lists.null_count else -1)
             misplaced += int((negatives["row_id"].to_numpy() != train["row_id"].to_numpy()).sum())
             table = lists.flatten().to_numpy().reshape(len(lists), -1)
-            drawn += np.bincount(table[:, : max(0, table.shape[1] - mined)].ravel(), minlength=classes)
+            drawn += np.bincount(table.ravel(), minlength=classes)
             own = train["class_id"].to_numpy()
             barred += int(is_forbidden(forbidden, own, table).sum())
     return {
@@ -118,7 +116,7 @@ def _negatives_statistics(
         "negatives_most": max(counts, default=None),
         "negatives_misplaced": misplaced,
         "negatives_of_own_class_or_near_duplicate": barred,
-        "negatives_z": _distribution_z(drawn, labels, forbidden, uniform * len(epochs))
+        "negatives_z": _distribution_z(drawn, labels, forbidden, settings.negatives.per_row * len(epochs))
         if settings.negatives.sampler == "random"
         else None,
     }

@@ -7,9 +7,8 @@ from pathlib import Path
 from prefect import task
 from prefect.logging import get_run_logger
 
-from schemas.errors import SettingsError
 from schemas.manifest import hash_file, write_atomically
-from schemas.outputs import IngestOutput, MineOutput, PrepareOutput, ValidateOutput
+from schemas.outputs import IngestOutput, PrepareOutput, ValidateOutput
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
 from tasks.cluster import open_cluster
@@ -24,26 +23,15 @@ def prepare(
     workspace: Workspace,
     ingested: StepRun[IngestOutput],
     validated: StepRun[ValidateOutput],
-    mined: StepRun[MineOutput] | None = None,
 ) -> StepRun[PrepareOutput]:
-    """Write train, test, classes, vocabulary and negatives of a corpus that passed validation.
-
-    Raises:
-        SettingsError: the settings want mined negatives, and nothing was mined.
-    """
-    if corpus.negatives.mined_from and mined is None:
-        raise SettingsError("negatives.mined_from is for dssm run: here nothing is mined; leave it empty")
+    """Write train, test, classes, vocabulary and negatives of a corpus that passed validation."""
     inputs = {
         "ingested": ingested.manifest.key,
         "outcome": validated.output.read_verdict().outcome,
         **corpus.model_dump(include={"text", "split", "negatives", "seed", "name"}),
     }
-    if mined:
-        inputs["mined"] = mined.manifest.key
     if corpus.text.user_dictionary and Path(corpus.text.user_dictionary).is_file():  # its content, not only its name
         inputs["dictionary"] = hash_file(Path(corpus.text.user_dictionary))
-
-    file = mined.output.mined if mined else None
 
     def make(out: PrepareOutput, unfinished: Path) -> StepNotes:
         facts = prepare_corpus(
@@ -51,7 +39,6 @@ def prepare(
             out.folder,
             corpus,
             corpus.training.threads,
-            mined=file,
             scratch=unfinished / "cut",
             engine=partial(open_cluster, corpus.ray_address) if corpus.engine == "ray" else None,
         )

@@ -1,5 +1,6 @@
 """The model card: README.md of a version. Pure."""
 
+from schemas.display import as_markdown
 from schemas.evaluation import Evaluation
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
@@ -21,7 +22,7 @@ def write_card(
         f"| {size} | {x.rows} | {x.recall_at_1.value:.3f} | {x.recall_at_10.value:.3f} |"
         for size, x in evaluation.by_class_size.items()
     )
-    warnings = "\n".join(f"- {warning}" for warning in verdict.warnings()) or "- none"
+    warnings = "\n".join(f"- {as_markdown(warning)}" for warning in verdict.warnings()) or "- none"
     tower = settings.model
     kind = (
         f"the encoder {tower.encoder} fine-tuned, {tower.pooling} pooling"

@@ -7,8 +7,8 @@ among them.
 
 from collections.abc import Iterator
 
-from schemas.evaluation import Comparison, Difference, Evaluation, Gate, Golden
-from schemas.settings import Publishing, Tolerance
+from schemas.evaluation import Comparison, Difference, Evaluation, Gate, Golden, Interval
+from schemas.settings import Bound, Publishing, Tolerance
 from schemas.training import TrainingReport
 from schemas.validation import Verdict
 from tasks.evaluate.golden import LOOKED_AT
@@ -36,13 +36,18 @@ def ask_gates(
         golden: how it answers the golden queries; None: there are none.
         settings: the bounds.
     """
+    baseline = _ask_baseline(evaluation, comparison, settings.max_drop_vs_baseline)
+    live_gates = list(_ask_live(comparison, live, settings))
     return [
         _ask_test_rows(evaluation),
-        _ask_baseline(evaluation, comparison, settings.max_drop_vs_baseline),
-        *_ask_live(comparison, live, settings),
+        baseline,
+        *live_gates,
         _ask_training(training, settings),
         _ask_data(verdict),
         _ask_golden(golden),
+        *(_ask_baseline_places(evaluation, comparison, settings) if baseline.outcome != "held" else ()),
+        *(_ask_live_places(comparison, settings) if live_gates[0].outcome != "held" else ()),
+        _ask_guess(evaluation, settings.min_gain_over_guess),
     ]
 
 
@@ -77,9 +82,7 @@ def _ask_baseline(evaluation: Evaluation, comparison: Comparison | None, toleran
         key=lambda pair: pair[1],
     )
     recall = evaluation.model.recall_at_10.value
-    asked = evaluation.test_rows > evaluation.unknown_test_rows and (
-        comparison is None or comparison.difference.rows < evaluation.test_rows / 2
-    )
+    asked = _is_baseline_the_bar(evaluation, comparison)
     level = _find_level(best - recall, tolerance) if asked else None
     gate = Gate(
         name="Best baseline",
@@ -94,6 +97,71 @@ def _ask_baseline(evaluation: Evaluation, comparison: Comparison | None, toleran
         f"publish.max_drop_vs_baseline.{level} = {getattr(tolerance, level):g}"
     )
     return gate.model_copy(update={"reason": reason})
+
+
+def _is_baseline_the_bar(evaluation: Evaluation, comparison: Comparison | None) -> bool:
+    return evaluation.test_rows > evaluation.unknown_test_rows and (
+        comparison is None or comparison.difference.rows < evaluation.test_rows / 2
+    )
+
+
+def _ask_baseline_places(evaluation: Evaluation, comparison: Comparison | None, settings: Publishing) -> Iterator[Gate]:
+    """Where there are at most ten standard questions, all are among the first ten: the place among them counts."""
+    if not _is_baseline_the_bar(evaluation, comparison):
+        return
+    tolerance, setting = settings.max_drop_vs_baseline, "publish.max_drop_vs_baseline"
+    for figure, field in {"recall@1": "recall_at_1", "MRR": "mrr"}.items():
+        own: Interval = getattr(evaluation.model, field)
+        found = {name: getattr(metrics, field).value for name, metrics in evaluation.baselines.items()}
+        name = max(found, key=lambda baseline: found[baseline])
+        level = _find_level(found[name] - own.value, tolerance) if own.high < found[name] else None
+        yield Gate(
+            name=f"Best baseline, {figure}",
+            outcome=_OUTCOMES[level],
+            measured=f"{figure} {own.value:.4f} ({own.low:.4f} to {own.high:.4f}), {name} {found[name]:.4f}",
+            bound=f"{_limits(setting, tolerance)}, if that is no chance",
+            reason=f"{figure} {own.value:.4f} ({own.low:.4f} to {own.high:.4f}) is below the {name} baseline "
+            f"({found[name]:.4f}) by more than {setting}.{level} = {getattr(tolerance, level):g}"
+            if level
+            else "",
+        )
+
+
+def _ask_live_places(comparison: Comparison | None, settings: Publishing) -> Iterator[Gate]:
+    tolerance, setting = settings.max_drop_vs_live, "publish.max_drop_vs_live"
+    for figure, paired in comparison.difference.places.items() if comparison and comparison.difference.rows else ():
+        gain = paired.gain
+        level = _find_level(-gain.value, tolerance) if paired.at_most < 0 else None
+        yield Gate(
+            name=f"Live version, {figure}",
+            outcome=_OUTCOMES[level],
+            measured=f"{figure} {gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})",
+            bound=f"{_limits(setting, tolerance)}, if that is no chance (publish.confidence = {settings.confidence:g})",
+            reason=f"{figure} is {-gain.value:.4f} below that of live version {comparison.version} on the same "
+            f"{comparison.difference.rows} test rows; that is more than {setting}.{level} = "
+            f"{getattr(tolerance, level):g}, and no chance"
+            if comparison and level
+            else "",
+        )
+
+
+def _ask_guess(evaluation: Evaluation, least: Bound) -> Gate:
+    """A model that answers everything alike finds as many as a guess: texts without a word that it knows."""
+    recall, guess = evaluation.model.recall_at_1.value, 1 / max(1, evaluation.classes)
+    asked = evaluation.test_rows > evaluation.unknown_test_rows
+    limits = {level: limit for level in ("stop", "warn") if (limit := getattr(least, level)) is not None}
+    level = next((level for level, limit in limits.items() if asked and recall - guess <= limit), None)
+    return Gate(
+        name="Better than a guess",
+        outcome=_OUTCOMES[level] if asked else "not asked",
+        measured=f"recall@1 {recall:.4f}, of a guess {guess:.4f}",
+        bound=", ".join(f"{level} at {limit:g} above" for level, limit in limits.items()) or "none",
+        reason=f"recall@1 {recall:.4f} is no more than publish.min_gain_over_guess.{level} = {limits[level]:g} above "
+        f"that of a guess among {evaluation.classes} standard questions ({guess:.4f}): look whether the queries hold "
+        "words, and stand under the right standard questions"
+        if level
+        else "",
+    )
 
 
 def _ask_live(comparison: Comparison | None, live: str | None, settings: Publishing) -> Iterator[Gate]:

@@ -8,6 +8,7 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
+from schemas.display import as_markdown, as_markdown_table
 from schemas.errors import PipelineError, StaleFile
 from schemas.evaluation import Gate
 from schemas.manifest import write_atomically
@@ -61,8 +62,9 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunRe
     status, version, asked = registry.change(decide_and_publish)
     reasons = list_reasons(asked, "held") if status == "held" else []
     warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned") + damaged
-    if status == "unchanged":
-        warnings += [f"the live version would be held back today: {why}" for why in list_reasons(asked, "held")]
+    if status in ("unchanged", "measured"):
+        who = "the live version" if status == "unchanged" else "this version"
+        warnings += [f"{who} would be held back today: {why}" for why in list_reasons(asked, "held")]
     seconds = {name: step.seconds for name, step in steps.named().items()} | {"publish": time.monotonic() - began}
     result = summarise_run(corpus, workspace, steps, found.evaluation, status, version, reasons, warnings, seconds)
     result = _leave(corpus, workspace, registry, result)
@@ -101,6 +103,8 @@ def _decide(
     same = [m.version for m in registry.versions() if m.candidate == digest]
     if live.version in same and registry.is_whole(live.version):
         return "unchanged", live.version, gates
+    if not corpus.publish.go_live:
+        return "measured", None, gates
     if taken_back := [one.version for one in live.withdrawn if one.candidate == digest]:
         reason = f"this very model was declined or rolled back as version {taken_back[-1]}; change data or settings"
         gate = Gate(
@@ -172,17 +176,15 @@ def _leave(corpus: CorpusSettings, workspace: Workspace, registry: ModelRegistry
 def _show(corpus: str, result: RunResult, gates: list[Gate]) -> None:
     """Leave the gates in the Prefect UI, and the end of the run in its log."""
     create_table_artifact(
-        table=[
+        table=as_markdown_table(
             {"gate": gate.name, "outcome": gate.outcome, "measured": gate.measured, "bound": gate.bound}
             for gate in gates
-        ],
+        ),
         key=artifact_key(corpus, "gates"),
         # the UI wraps no cell of a table: what is to be read stands above it
         description=f"{corpus}: **{result.status}**\n"
-        + "".join(f"\n- **{gate.name}**: {gate.reason}" for gate in gates if gate.reason),
+        + "".join(f"\n- **{gate.name}**: {as_markdown(gate.reason)}" for gate in gates if gate.reason),
     )
-    say = get_run_logger().warning if result.status == "held" else get_run_logger().info
-    reasons = "".join(f"\n  {reason}" for reason in result.reasons)
-    say("%s: %s %s%s", corpus, result.status, result.version or "", reasons)
+    get_run_logger().info("%s: %s %s", corpus, result.status, result.version or "")  # the run's state tells the reasons
     for reason in list_reasons(gates, "warned"):
         get_run_logger().warning("%s: %s", corpus, reason)

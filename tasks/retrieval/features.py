@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import pairwise
 from math import log
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import jieba
 
@@ -92,6 +92,15 @@ def _ngrams(kind: str, text: str, span: tuple[int, int]) -> list[str]:
 class _WithoutHmm(jieba.Tokenizer):  # type: ignore[misc]  # jieba publishes no types
     """jieba's `cut(text, HMM=False)`, word for word, in three fifths of the time: graph and best path in one pass."""
 
+    def initialize(self, dictionary: None = None) -> None:
+        """Read jieba's own dictionary, from its own file alone.
+
+        jieba would take the words from a file of the temporary folder, where any user may have laid other ones.
+        """
+        if not self.initialized:
+            self.FREQ, self.total = read_dictionary(self.get_dict_file())
+            self.initialized: bool = True
+
     def get_DAG(self, sentence: str) -> None:
         """Return nothing: `calc` finds the words itself."""
 
@@ -111,6 +120,24 @@ class _WithoutHmm(jieba.Tokenizer):  # type: ignore[misc]  # jieba publishes no 
                 count = find(sentence[start : stop + 1]) if stop < end else None
             scores[start] = scores[start + 1] - total if score is None else score
             route[start] = (scores[start], last)
+
+
+def read_dictionary(file: IO[bytes]) -> tuple[dict[str, int], int]:
+    """Return how often each word comes, 0 for what only begins one, and the sum: as jieba does, in half of the time.
+
+    That is as fast as jieba is with its cache, so there is none.
+    """
+    with file:
+        fields = file.read().decode("utf-8").split()  # word, count, part of speech, and so on
+    words, counts = fields[0::3], [int(count) for count in fields[1::3]]
+    frequencies = dict(zip(words, counts, strict=True))
+    for word in words:
+        for end in range(len(word) - 1, 0, -1):
+            beginning = word[:end]
+            if beginning in frequencies:  # so are its own beginnings, now or in their turn
+                break
+            frequencies[beginning] = 0
+    return frequencies, sum(counts)
 
 
 @lru_cache(maxsize=4)

@@ -179,7 +179,7 @@ class Encoder:
 
 
 class Encodings:
-    """Vectors of texts; the same door as `towers.Bags`, `leaf` (1, n, d)."""
+    """Texts at the entrance of a `pretrained` tower: `leaf` holds (1, n, d) pooled states."""
 
     def __init__(self, encoder: Encoder, texts: Texts, random: np.random.Generator) -> None:
         self._encoder, self._texts = encoder, texts

@@ -82,7 +82,7 @@ def settle_device(settings: CorpusSettings, groups: int, gpus: int) -> CorpusSet
 
     Args:
         settings: of the corpus.
-        groups: of towers, each of which is a worker.
+        groups: of members, each of which is a worker.
         gpus: of the cluster.
 
     Raises:

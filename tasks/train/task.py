@@ -3,6 +3,7 @@
 torch takes seconds to import, hence only where there is something to train: an unchanged corpus needs none.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -51,9 +52,7 @@ def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun[Prepar
 
     step = run_step(workspace, TrainOutput, inputs, make)
     report = step.output.read_report()
-    verdict = report.convergence
-    say = get_run_logger().info if verdict.converged else get_run_logger().warning
-    say("%s: %s Chosen: %s.", corpus.name, verdict.sentence, report.chosen)
+    get_run_logger().info("%s: %s Chosen: %s.", corpus.name, report.convergence.sentence, report.chosen)
     return step
 
 
@@ -69,7 +68,7 @@ def in_turn() -> AbstractContextManager[None]:
 def _progress(corpus: str) -> Iterator[OnEpoch]:
     """A progress bar where a person looks on, a log line per epoch otherwise."""
     logger = get_run_logger()
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or os.environ.get("DSSM_VERBOSITY") == "quiet":
         yield lambda epoch, most: logger.info("%s: %s of %d", corpus, _describe(epoch), most)
         return
     with Progress(console=Console(stderr=True), transient=True) as progress:

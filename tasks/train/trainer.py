@@ -202,14 +202,19 @@ class Trainer:
             yield self.tower.embed(texts.take(np.arange(start, min(start + _BLOCK, len(texts)))), 0.0, random)
 
     @torch.no_grad()
-    def loss_without_dropout(self) -> float:
+    def loss_without_dropout(self, most: int | None = None) -> float:
         """Return the mean loss over the training rows (of very many, the first) as they are served.
 
         This is what the verdict judges.
+
+        Args:
+            most: take so many rows at most, evenly spread; None: all.
         """
         classes = torch.from_numpy(self.class_vectors()).to(self.device.kind)
         candidates = self.sampler.candidates(0) if self.objective.drawn else None
         rows, total = self.sampler.rows[: self.prepared.window], 0.0
+        if most and most < len(rows):
+            rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
         size = self.settings.training.batch_size
         if not self.objective.shared:
             size = max(1, 5 * _BLOCK // (1 + self.objective.negatives)) if self.objective.drawn else _BLOCK

@@ -1,15 +1,14 @@
 """Choose on the validation cut, refit on every training row, leave a complete candidate."""
 
-import json
 import time
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import SettingsError
-from schemas.manifest import canonical_json, write_atomically
+from schemas.manifest import write_atomically
 from schemas.outputs import TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch, Reachability, TrainingReport
@@ -17,9 +16,10 @@ from tasks.retrieval.device import give_back_memory
 from tasks.retrieval.exemplars import Exemplars
 from tasks.retrieval.model_files import ENCODER, ModelCard, write_candidate
 from tasks.retrieval.ranking import rank_of_truth
+from tasks.train.checkpoints import load_record, save_record
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
-from tasks.train.ensemble import Ensemble, rows_of, with_members
+from tasks.train.ensemble import Ensemble, identify_training, rows_of, with_members
 from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, keep_exemplars
 from tasks.train.objectives import Objective, make_objective
 from tasks.train.reachability import assess
@@ -28,6 +28,7 @@ from tasks.train.towers import find_tower
 _CHOOSING_MEMBERS = 2  # enough to see when to stop
 _BLOCK = 2048  # queries ranked at once
 _SAMPLE = 512  # training rows ranked for the verdict
+_START_ROWS = 8192  # training rows whose loss is measured before the first step
 
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ def train_candidate(
     chosen |= settled
     rows = rows_of(prepared, "refit")
     with Ensemble(prepared, rows, settings, "refit", settings.training.epochs) as ensemble:
+        start = ensemble.loss_without_dropout(_START_ROWS)
         device = _run(ensemble, int(chosen["epochs"]), partial / "refit.safetensors", settings, on_epoch)
         if device != "cpu":
             chosen["device"] = device
@@ -61,6 +63,7 @@ def train_candidate(
         sample = np.unique(np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.int64))
         verdict = judge(
             ensemble.done,
+            start,
             ensemble.loss_without_dropout(),
             float((_ranks(ensemble, prepared, sample) == 0).mean()),
             reach,
@@ -144,12 +147,11 @@ def _choose(
     held = np.flatnonzero(prepared.validation)
     if not settings.training.choose or len(held) in (0, len(prepared.labels)):
         return {"epochs": settings.training.epochs, "exemplar_weight": _weight_or(settings, DEFAULT_WEIGHT)}, []
-    finished = partial / "chosen.json"
-    if finished.exists():
-        stored = json.loads(finished.read_bytes())
-        return stored["chosen"], [Epoch.model_validate(epoch) for epoch in stored["epochs"]]
     few = with_members(settings, min(_CHOOSING_MEMBERS, settings.model.ensemble))
-    rows = rows_of(prepared, "choose")
+    rows, finished = rows_of(prepared, "choose"), partial / "chosen.json"
+    identity = identify_training(prepared, rows, few, "choose", settings.training.epochs)
+    if stored := load_record(finished, identity, _read_choice):
+        return stored
     with Ensemble(prepared, rows, few, "choose", settings.training.epochs) as ensemble:
 
         def measure(epoch: Epoch, most: int) -> None:
@@ -166,9 +168,13 @@ def _choose(
             weight = _choose_weight(ensemble, prepared, rows, held, settings.model.exemplars)
         chosen: dict[str, float | int | str] = {"epochs": stop, "exemplar_weight": weight}
         done = [epoch.model_copy(update={"validation_scores": None}) for epoch in ensemble.done]
-        stored = {"chosen": chosen, "epochs": [epoch.model_dump() for epoch in done]}
-        write_atomically(finished, canonical_json(stored))
+        record = {"chosen": chosen, "epochs": [epoch.model_dump() for epoch in done]}
+        save_record(finished, record, identity)
         return chosen, done
+
+
+def _read_choice(record: dict[str, Any]) -> tuple[dict[str, float | int | str], list[Epoch]]:
+    return record["chosen"], [Epoch.model_validate(epoch) for epoch in record["epochs"]]
 
 
 def _score(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -237,8 +243,7 @@ def _run(ensemble: Ensemble, epochs: int, checkpoint: Path, settings: CorpusSett
 
         folder = checkpoint.with_suffix("")
         return train_on_ray(ensemble, epochs, folder, settings, lambda: on_epoch(ensemble.done[-1], epochs))
-    if checkpoint.exists():
-        ensemble.load(checkpoint)
+    ensemble.load(checkpoint)
     saved = time.monotonic()
     while len(ensemble.done) < epochs:
         on_epoch(ensemble.run_epoch(), epochs)

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from prefect import task
 from prefect.artifacts import create_table_artifact
+from prefect.context import TaskRunContext
 from prefect.logging import get_run_logger
 
+from schemas.display import as_markdown, as_markdown_table
 from schemas.errors import CorpusRejected, StaleFile
 from schemas.manifest import hash_file
 from schemas.outputs import CORPUS_PROFILE_FILE, DriftOutput, IngestOutput, ValidateOutput
@@ -92,17 +94,19 @@ def _find_live_profile(registry: ModelRegistry) -> Path | None:
 
 
 def _show(corpus: CorpusSettings, verdict: Verdict, drift: Drift | None) -> None:
-    """Leave the findings in the Prefect UI."""
+    """Leave the findings in the Prefect UI; `dssm check` has none."""
+    if TaskRunContext.get() is None:
+        return
     findings = verdict.findings + (drift.findings if drift else [])
     create_table_artifact(
-        table=[
+        table=as_markdown_table(
             {"rule": f.rule, "severity": f.severity, "offenders": f.offenders, "what": f.statement, "do": f.remedy}
             for f in findings
-        ]
+        )
         or [{"rule": "all", "severity": "pass", "offenders": 0, "what": "every bound holds", "do": ""}],
         key=artifact_key(corpus.name, "validation"),
         # the UI wraps no cell of a table, so the sentences stand above it
         description=f"Validation of {corpus.name}: **{verdict.outcome}**\n"
-        + "".join(f"\n- **{f.rule}**: {f.statement} → {f.remedy}" for f in findings)
-        + (f"\n\n{drift.summary()}" if drift else ""),
+        + "".join(f"\n- **{f.rule}**: {as_markdown(f.statement)} → {as_markdown(f.remedy)}" for f in findings)
+        + (f"\n\n{as_markdown(drift.summary())}" if drift else ""),
     )

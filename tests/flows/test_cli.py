@@ -132,7 +132,7 @@ def test_a_line_is_a_query_and_an_empty_line_has_no_results(how, bank_twice, dss
     [
         (["query", "bank", "--file", "nosuch.txt"], "cannot read nosuch.txt"),
         (["query", "bank", "--file", "."], "Is a directory"),
-        (["query", "bank", "--file", "utf16.txt"], "utf16.txt is not UTF-8"),
+        (["query", "bank", "--file", "utf16.txt"], "utf16.txt is not UTF-8 (line 1"),
         (["query", "bank"], "TEXT, or --file"),
         (["query", "bank", "怎么", "--file", "odd.txt"], "TEXT, or --file"),
         (["query", "bank", "怎么", "--top", "0"], "x>=1"),
@@ -148,6 +148,8 @@ def test_a_line_is_a_query_and_an_empty_line_has_no_results(how, bank_twice, dss
         (["run", "a", "b", "--source", "train.csv"], "one corpus"),
         (["check"], "--source"),
         (["frobnicate"], "No such command"),
+        (["qurey", "bank", "怎么"], "did you mean query?"),
+        (["compare", "nosuch"], "no run 'nosuch'"),
     ],
     ids=_join,
 )
@@ -186,6 +188,128 @@ def test_settings_that_cannot_be_meant_are_a_rejection_in_json(words, message, b
     assert (ended.code, found["status"]) == (2, "rejected")
     assert message in found["error"]
     assert found["corpus"] == next(word for word in words if word not in ("--source", "train.csv"))
+
+
+def test_a_typo_of_set_is_blamed_on_set_and_a_path_of_it_counts_from_here(bank_twice, dssm):
+    """Not on the TOML, which is right; another file of that name would be used without a word."""
+    ended = dssm("run", "c", "--set", "model.hiden=[64]", "--set", "training.epochs=many", "--json")
+    assert only_json(ended)["error"].startswith("--set: 2 setting(s)")
+    words = dssm("check", "--source", "train.csv", "--set", "text.user_dictionary=words.txt")
+    assert words.code == 0, words.err
+    missing = dssm("run", "bank", "--set", "text.user_dictionary=words.txt", "--json")
+    assert str(dssm.folder / "words.txt") in only_json(missing)["error"]
+
+
+def test_every_warning_and_rejection_stands_once_on_the_terminal(bank_twice, dssm):
+    """Prefect's lines with -v; with -q there is the result alone."""
+    words = ["run", "bank", "--set", "seed=7", "--set", "publish.max_drop_vs_live=1"]
+    ended = dssm(*words)
+    warnings = [line for line in ended.err.splitlines() if line.startswith("warning: ")]
+    assert warnings, ended.err
+    assert len(warnings) == len({line.removeprefix("warning: ").removeprefix("bank: ") for line in warnings})
+    assert not any(word in ended.err for word in ("Finished in state", "great_expectations", "hook", "| INFO"))
+    assert "Finished in state" in dssm(*words, "-v").err
+    quiet = dssm(*words, "-q")
+    assert (quiet.code, quiet.err) == (0, "")
+    rejected = dssm("run", "bank", "--set", "validate.min_rows={warn = 9999, stop = 9999}")
+    assert rejected.code == 2
+    assert rejected.err.count("is rejected by") == 1
+
+
+def test_the_next_query_is_one_of_the_corpus_itself(bank_twice, dssm):
+    ended = dssm("run", "bank", "--set", "seed=7", "--set", "publish.max_drop_vs_live=1", "-q")
+    (line,) = [line for line in ended.out.splitlines() if line.startswith("next: ")]
+    assert line.split()[-1] in [query for query, _ in PAIRS]
+
+
+def test_an_experiment_publishes_nothing_and_is_compared_with_another(bank, bank_twice, dssm):
+    """Measured and reported; of two runs the paired difference, and what was set differently."""
+    live = dssm.home / "models" / "bank" / "live.json"
+    before = live.read_bytes()
+    trial = only_json(dssm("run", "bank", "--no-publish", "--set", "training.epochs=1", "--json"))
+    assert (trial["status"], trial["version"], live.read_bytes() == before) == ("measured", None, True)
+    assert Path(trial["report"]).is_file()
+
+    ended = dssm("compare", bank["run"], trial["run"], "--json")
+    first, second = map(json.loads, ended.out.splitlines())
+    assert first["difference"] is None
+    assert second["settings"]["training.epochs"] == "1"
+    difference = trial["recall_at_10"] - bank["recall_at_10"]
+    assert second["difference"]["value"] == pytest.approx(difference)
+    assert second["difference"]["low"] <= difference <= second["difference"]["high"]
+    assert trial["run"] in dssm("compare", bank["run"], trial["run"]).out
+
+
+def test_a_rejected_run_leaves_its_result(bank_twice, dssm):
+    ended = only_json(dssm("run", "bank", "--set", "validate.min_rows={warn = 9999, stop = 9999}", "--json"))
+    newest = sorted((dssm.home / "runs" / "bank").iterdir())[-1]
+    left = json.loads((newest / "run.json").read_text("utf-8"))
+    assert (left["status"], left["error"]) == ("rejected", ended["error"])
+
+
+def test_checking_needs_no_server(dssm, bank_twice):
+    ended = dssm("check", "--source", "train.csv", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert ended.code == 0, ended.err
+    missing = dssm("check", "--source", "nosuch.csv", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert (missing.code, missing.err.count("\n")) == (2, 1), missing.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("dssm run ba", "bank"),
+        ("dssm query bank --fi", "--file"),
+        ("dssm run c --set model.hidd", "model.hidden_dims="),
+    ],
+)
+def test_the_shell_completes_corpora_options_and_settings(typed, completed, dssm, bank_twice):
+    words = {"_DSSM_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    assert completed in dssm(**words).out.replace("plain,", "").split()
+
+
+def test_a_new_corpus_gets_a_toml_from_what_its_file_holds(dssm, bank_twice):
+    """It loads, names file and columns, and is never overwritten."""
+    ended = dssm("init", "fresh", "--source", "train.csv")
+    file = dssm.home / "corpora" / "fresh.toml"
+    try:
+        assert ended.code == 0, ended.err
+        assert str(file) in ended.out
+        text = file.read_text("utf-8")
+        assert f'path = "{dssm.folder / "train.csv"}"' in text
+        assert 'query_column = "query"' in text
+        checked = dssm("check", "fresh", "--json")
+        assert (checked.code, json.loads(checked.out)["rows"]) == (0, 78), checked.err
+        assert dssm("init", "fresh", "--source", "train.csv").code == 2
+        assert file.read_text("utf-8") == text
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def test_who_writes_into_a_pipe_gets_each_answer_at_once(bank_twice, dssm):
+    """Line by line: the program at the other end need not close it first."""
+    words = [sys.executable, "-m", "flows.cli", "query", "bank", "--file", "-", "--json", "--top", "1"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, cwd=dssm.folder, env=dict(dssm.environment), **pipes) as process:
+        for query in ("怎么退票", "我要改签"):
+            process.stdin.write(f"{query}\n".encode())
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["query"] == query
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("home", ["", "  ", "~nosuchuser/x", "file"])
+def test_a_home_that_cannot_be_meant_is_one_message(home, dssm, bank_twice):
+    (dssm.folder / "file").touch()
+    ended = dssm("models", "bank", DSSM_HOME=home)
+    assert (ended.code, ended.err.count("\n"), "DSSM_HOME" in ended.err) == (2, 1, True), ended.err
+
+
+def test_a_home_is_expanded_also_in_quotes(dssm, bank_twice):
+    """As an env file has it, where no shell does it."""
+    for home in ('"~/home"', " ~/home "):
+        ended = dssm("models", "bank", DSSM_HOME=home, HOME=str(dssm.home.parent))
+        assert ended.code == 0, ended.err
 
 
 @pytest.mark.parametrize("name", ["some_bank", "some-bank"])
@@ -379,8 +503,8 @@ def test_a_lost_server_is_exit_3_and_one_clear_message(dssm, bank_twice):
 
     found = only_json(ended)
     assert (ended.code, found["status"]) == (3, "failed")
-    assert "Prefect server does not answer" in found["error"]
-    assert "prefect server start" in found["error"]
+    assert "no Prefect server answers at http://127.0.0.1:9/api (set by PREFECT_API_URL)" in found["error"]
+    assert "dssm server" in found["error"]
 
 
 def test_a_full_disk_is_exit_3_and_the_live_version_answers_on(dssm, bank_twice, tmp_path):
@@ -493,3 +617,65 @@ def test_a_condition_in_an_expectation_is_refused_and_runs_nothing(command, bank
     assert (ended.code, only_json(ended)["status"]) == (2, "rejected")
     assert "no argument row_condition" in ended.err
     assert not list(dssm.folder.rglob("planted"))
+
+
+HOSTILE = "退票\x1b[2J\x9b1m\u202e😀怎么"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "gbk", "latin-1"])
+def test_answers_can_be_printed_on_any_terminal(encoding, bank_twice, dssm):
+    """Nothing steers it, nothing is a traceback, and JSON is the JSON of UTF-8."""
+    (dssm.folder / "hostile.txt").write_text(f"{HOSTILE}\n我要退票\n", "utf-8")
+    for words in (["--json"], []):
+        words = [sys.executable, "-m", "flows.cli", "query", "bank", "--file", "hostile.txt", "--top", "2", *words]
+        environment = {**dssm.environment, "PYTHONIOENCODING": encoding}
+        done = subprocess.run(words, cwd=dssm.folder, env=environment, capture_output=True, timeout=120)
+        assert (done.returncode, done.stderr) == (0, b"")
+        out = done.stdout.decode(encoding)
+        assert not {"\x1b", "\x9b", "\u202e"} & set(out)
+        if words[-1] == "--json":
+            assert json.loads(out.splitlines()[0])["query"] == HOSTILE
+
+
+@pytest.mark.parametrize("words", [["models", "bank"], ["query", "bank", "--file", "many.txt", "--json"]], ids=_join)
+def test_a_reader_that_has_had_enough_is_no_fault(words, bank_twice, dssm):
+    """`| head -1`: the pipe is closed after the first line, or before."""
+    (dssm.folder / "many.txt").write_text("我要退票\n" * 3000, "utf-8")
+    with dssm.start(*words) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (0, b"")
+
+
+def test_bad_usage_tells_no_secret_and_steers_no_terminal(dssm):
+    """What click says repeats the words of the command line."""
+    ended = dssm("run", "bank", "x\x1b[2J", "--source", "http://me:pa55@host/x", "--nosuch=http://me:pa55@host")
+    assert ended.code == 2
+    assert "pa55" not in ended.err
+    assert "\x1b" not in ended.err
+
+
+def test_checks_are_pruned_whether_they_pass_or_not(dssm, held_out):
+    """`dssm check --source` publishes nothing that would tidy up after it."""
+    write_table(dssm.folder / "good.csv", PAIRS)
+    write_table(dssm.folder / "bad.csv", [("", "")] * 3)
+    for file, code in (("good.csv", 0), ("bad.csv", 2), ("nosuch.csv", 2), ("good.csv", 0)):
+        assert dssm("check", "--source", file, "--set", "publish.keep_runs=2").code == code
+    assert len(list((dssm.home / "runs" / "checked").iterdir())) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [1_500_000, 2_500_000])
+def test_a_limit_of_memory_ends_a_run_and_does_not_hang_it(kilobytes, command):
+    """Near the need a thread finds no memory, and whoever started it would wait for ever."""
+    write_table(command.folder / "t.csv", PAIRS)
+    words = [sys.executable, "-m", "flows.cli", "run", "bank", "--source", "t.csv", *fast_words(), "--json"]
+    limited = ["bash", "-c", f'ulimit -v {kilobytes}; exec "$@"', "limited", *words]
+    done = subprocess.run(
+        limited, cwd=command.folder, env=dict(command.environment), capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode in (0, 3), done.stderr
+    if done.returncode:
+        assert "out of memory" in json.loads(done.stdout)["error"]
+        assert done.stderr.count("dssm: ") == 1

@@ -1,9 +1,13 @@
 """Errors of others, said so that a person can act on them."""
 
 import errno
+import os
 import shutil
+import sqlite3
 from concurrent.futures.process import BrokenProcessPool
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from safetensors import SafetensorError
@@ -21,6 +25,9 @@ HIDDEN = "[Errno 28] No space left on device: 'model.json'"
         OSError(errno.EROFS, "Read-only file system"),
         PermissionError(errno.EACCES, "Permission denied", "data"),
         SafetensorError('I/O error: Os { code: 28, kind: StorageFull, message: "No space left on device" }'),
+        OSError(errno.EDQUOT, "Disk quota exceeded", "train.parquet"),
+        OSError(errno.EFBIG, "File too large", "train.parquet"),
+        sqlite3.OperationalError("database or disk is full"),
         shutil.Error([("model.json", ".partial/model.json", HIDDEN)]),
     ],
     ids=lambda error: type(error).__name__,
@@ -33,6 +40,9 @@ def test_a_disk_that_cannot_be_written_is_a_fault_of_the_machine(error):
     assert fault.exit_code == 3
     assert "cannot write" in str(fault)
     assert "run the same command again" in str(fault)
+    outer = RuntimeError("a step failed")
+    outer.__cause__ = error
+    assert str(as_fault(outer)) == str(fault), "also where another error hides it"
 
 
 def test_an_error_for_the_owner_stays_as_it_is():
@@ -48,7 +58,52 @@ def test_a_fault_of_ours_is_not_dressed_up(error):
     assert as_fault(error) is None
 
 
-@pytest.mark.parametrize("error", [MemoryError(), BrokenProcessPool("a process died"), torch.OutOfMemoryError("CUDA")])
+def of_torch():
+    torch.empty(1 << 50)
+
+
+def of_numpy():
+    np.empty(1 << 50)
+
+
+def of_arrow():
+    pa.allocate_buffer(1 << 50)
+
+
+@pytest.mark.parametrize("allocate", [of_torch, of_numpy, of_arrow])
+def test_libraries_say_each_in_its_way_that_memory_ran_out(allocate):
+    """A petabyte, really asked for."""
+    with pytest.raises(Exception) as error:  # noqa: PT011 - each has its own
+        allocate()
+    assert "out of memory" in str(as_fault(error.value))
+
+
+def test_what_cannot_be_read_is_not_said_to_be_written(tmp_path, monkeypatch):
+    """A file of another user, and one that cannot be made."""
+    (tmp_path / "rows.csv").write_text("")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)  # of a user who is not root
+    there, new = (
+        PermissionError(errno.EACCES, "Permission denied", str(tmp_path / name)) for name in ("rows.csv", "x")
+    )
+
+    assert str(as_fault(there)).startswith(f"cannot read {tmp_path}/rows.csv: Permission denied")
+    assert str(as_fault(new)).startswith(f"cannot write {tmp_path}/x: Permission denied")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        BrokenProcessPool("a process died"),
+        torch.OutOfMemoryError("CUDA"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("can't start new thread"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("CUDA error: out of memory"),
+        SafetensorError("I/O error: Cannot allocate memory (os error 12)"),
+    ],
+    ids=str,
+)
 def test_memory_that_ran_out_names_the_settings_that_need_it(error):
     """Here, in a worker that the system killed, or on a GPU: lowering them is what a person can do."""
     assert "model.ensemble" in str(as_fault(error))

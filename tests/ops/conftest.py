@@ -92,7 +92,7 @@ class Machine:
         """A Prefect server that somebody else started."""
         process = self.start(DSSM[0], "-m", "prefect", "server", "start", "--port", str(self.port))
         try:
-            from flows.serving import answers
+            from flows.server import answers
 
             self.wait(lambda: answers(self.api), process)
             yield
@@ -125,19 +125,21 @@ class Machine:
             yield client
 
     def runs(self, name: str | None = None) -> list[FlowRun]:
-        """The runs that the server has, of one name, oldest first."""
+        """The runs that the server has, of one corpus, oldest first; the name of one that ended begins with it."""
         with self.client() as client:
             found = client.read_flow_runs()
-        return sorted((run for run in found if name in (None, run.name)), key=lambda run: run.expected_start_time)
+        return sorted(
+            (run for run in found if name in (None, run.name.split()[0])), key=lambda run: run.expected_start_time
+        )
 
     def run_now(self, key: str, **settings: Any) -> FlowRun:
-        """Start a run as the UI's form does: the deployment's parameters, single fields changed."""
+        """Start a run as the UI's form does: the deployment's parameters, single fields of the corpus changed."""
         with self.client() as client:
             deployment = client.read_deployment_by_name(key)
             parameters = deployment.parameters
             for path, value in settings.items():
                 *sections, last = path.split("__")
-                inner = parameters["corpus"]
+                inner: Any = parameters["corpus"]
                 for section in sections:
                     inner = inner[section]
                 inner[last] = value
@@ -154,19 +156,24 @@ class Machine:
             return self.wait(look)
 
     def processes(self) -> list[str]:
-        """The processes that belong to this machine, whoever started them: they have its DSSM_HOME."""
-        mark, found = f"DSSM_HOME={self.home}".encode(), []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if mark in (process / "environ").read_bytes():
-                    found.append(f"{process.name} {(process / 'cmdline').read_bytes().decode().replace(chr(0), ' ')}")
-            except OSError:
-                continue  # it has just ended
-        return found
+        """The processes that belong to this machine, whoever started them."""
+        return processes_of(self.home)
 
     def overdue(self, run: FlowRun) -> bool:
         """Say whether a run is past its time."""
         return run.expected_start_time is not None and run.expected_start_time < datetime.now(UTC)
+
+
+def processes_of(home: Path) -> list[str]:
+    """Return the processes that have this DSSM_HOME, whoever started them: number and words."""
+    mark, found = f"DSSM_HOME={home}".encode(), []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (process / "environ").read_bytes():
+                found.append(f"{process.name} {(process / 'cmdline').read_bytes().decode().replace(chr(0), ' ')}")
+        except OSError:
+            continue  # it has just ended
+    return found
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
 
@@ -83,6 +84,37 @@ def test_after_a_power_cut_what_was_killed_has_crashed_and_the_corpus_trains_aga
             assert crashed.state_name == "Crashed"
             assert "what is finished is not repeated" in crashed.state.message
         assert machine.ended(again).state_name == "Published"
+
+
+def logged(machine: Machine, run: FlowRun) -> list[str]:
+    """Return what the UI's log of a run says, warnings and worse in front of their level."""
+    with machine.client() as client:
+        of_run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]))
+        return [f"{log.level} {log.message}" for log in client.read_logs(log_filter=of_run)]
+
+
+def test_a_bad_night_is_one_line_in_the_log(machine):
+    """Held back, rejected: the reason once, no traceback, and in the terminal of dssm serve no more than that."""
+    golden = write_table(machine.folder / "golden.csv", [(PAIRS[9][0], PAIRS[0][1])])
+    machine.write_toml("bank", f'publish.golden_path = "{golden}"')
+    machine.write_toml("bad")
+    with machine.serving():
+        held = machine.ended(machine.run_now("train-corpus/bank"))
+        rejected = machine.ended(machine.run_now("train-corpus/bad", validate__min_rows={"warn": 9999, "stop": 9999}))
+        missing = machine.ended(machine.run_now("train-corpus/bad", source__path=str(machine.folder / "nosuch.csv")))
+        every = machine.ended(machine.run_now("train-all/all"))
+        said = machine.said()
+        logs = [machine.wait(lambda run=run: logged(machine, run)) for run in (held, rejected)]
+    for run, name, reason, lines in zip(
+        (held, rejected), ("HeldBack", "Rejected"), ("golden", "rows"), logs, strict=True
+    ):
+        assert (run.state_name, run.state.type.value) == (name, "FAILED")
+        assert reason in run.state.message
+        assert sum(run.state.message[:60] in line for line in lines) == 1, lines
+        assert "Traceback" not in "".join(lines)
+    assert (missing.state_name, "nosuch.csv" in missing.state.message) == ("Rejected", True)
+    assert every.state.type.value == "FAILED"
+    assert "Traceback" not in said
 
 
 def test_what_is_held_back_ends_the_command_with_1_and_the_run_in_a_state_that_says_so(machine):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 
-from flows.serving import answers
+from flows.server import answers
 from schemas.settings import CorpusSettings
 from tasks.train.task import TRAINING_LIMIT
 

@@ -144,24 +144,12 @@ def test_a_text_needs_some_kind_of_feature():
             {"loss": {"kind": "sampled_softmax"}, "negatives": {"sampler": "first_n"}},
             "set loss.kind = 'dssm', or negatives.sampler = 'random'",
         ),
-        ({"negatives": {"mined_from": "v1"}}, "no use with loss.kind = 'auto': set loss.kind = 'dssm'"),
-        ({"negatives": {"mined_from": "v1"}, "loss": {"kind": "softmax_all"}}, "no use with loss.kind = 'softmax_all'"),
-        (
-            {"negatives": {"mined_from": "v1", "mined_per_row": 5}, "loss": {"kind": "dssm"}},
-            "mined_per_row = 5 is more than negatives.per_row = 4",
-        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(changes, message):
     """With what to set instead."""
     with pytest.raises(ValidationError, match=re.escape(message)):
         parse(**changes)
-
-
-@pytest.mark.parametrize("loss", [{"kind": "dssm"}, {"kind": "softmax_target"}])
-def test_mined_negatives_go_with_losses_over_the_drawn_ones(loss):
-    """All of per_row may be mined."""
-    assert parse(negatives={"mined_from": "v1", "mined_per_row": 4}, loss=loss).negatives.mined_from == "v1"
 
 
 def test_the_loss_is_exact_up_to_a_number_of_standard_questions():
@@ -289,6 +277,40 @@ def test_an_unknown_time_zone_is_refused(timezone):
         parse(schedule={"timezone": timezone})
 
 
+@pytest.mark.parametrize("cron", ["* * * * * *", "0 30 2 * * *", "@daily", "30 2 * *"])
+def test_a_cron_has_five_fields(cron):
+    """With six, Prefect would take seconds for minutes."""
+    with pytest.raises(ValidationError, match="five fields"):
+        parse(schedule={"cron": cron})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"validate": {"max_long_share": {"stop": 1.5}}}, "stop = 1.5 is no share"),
+        ({"validate": {"drift": {"max_class_shift": {"warn": 5}}}}, "warn = 5 is no share"),
+        ({"publish": {"max_drop_vs_live": 1.5}}, "less than or equal to 1"),
+        ({"validate": {"max_imbalance": {"warn": float("nan")}}}, "finite number"),
+        ({"validate": {"max_order_z": {"stop": float("inf")}}}, "finite number"),
+        ({"training": {"learning_rate": float("nan")}}, "finite number"),
+        ({"validate": {"max_order_z": {"stop": -1}}}, "greater than or equal to 0"),
+        ({"validate": {"max_long_share": {"warn": 0.5, "stop": 0.1}}}, "warn = 0.5 lies beyond max_long_share.stop"),
+        ({"validate": {"min_rows": {"warn": 1, "stop": 10}}}, "warn = 1 lies beyond min_rows.stop = 10"),
+        ({"publish": {"max_drop_vs_live": {"warn": 0.5, "stop": 0.1}}}, "lies beyond"),
+        ({"validate": {"min_rows": {"warn": True}}}, "warn is not true or false"),
+        ({"training": {"epochs": True}}, "epochs is not true or false"),
+        ({"seed": True}, "seed is not true or false"),
+        ({"model": {"hidden_dims": [True]}}, "hidden_dims is not true or false"),
+        ({"publish": {"max_drop_vs_live": True}}, "max_drop_vs_live is not true or false"),
+        ({"split": {"test_share": False}}, "test_share is not true or false"),
+    ],
+)
+def test_numbers_that_cannot_be_meant_are_refused(change, message):
+    """Of every setting of the kind, not of one."""
+    with pytest.raises(ValidationError, match=message):
+        parse(**change)
+
+
 def test_the_names_of_earlier_versions_are_read_and_the_new_ones_named():
     """A TOML, a deployment and a published model of the last version go on working."""
     raw, notes = use_new_names({"model": {"hidden": [8]}, "validate": {"drift": {"max_rows_moved": {"stop": 1}}}})
@@ -339,6 +361,7 @@ def test_losses_of_earlier_versions_are_read_as_what_they_were(old, kind):
     [
         ("validate", "data_docs", True),
         ("loss", "label_smoothing", 0.2),
+        ("negatives", "mined_from", "v1"),
         ("training", "precision", "float32"),
         ("training", "class_balance", 0.5),
     ],

@@ -40,6 +40,19 @@ def test_the_oldest_go_and_this_one_counts(workspace):
     assert left(workspace) == ["run-3", "run-4"]
 
 
+def test_checks_and_runs_are_counted_by_themselves(workspace):
+    """Ten checks of an export in one evening delete no report of a published version, and no check stays for ever."""
+    for number in range(5):
+        folder = workspace.runs / f"check-{number}-check"
+        folder.mkdir()
+        (folder / "run.json").write_text("{}")
+    last = workspace.model_copy(update={"run": "check-4-check"})
+
+    assert prune_runs(last, 2) == ["check-0-check", "check-1-check", "check-2-check"]
+    assert prune_runs(workspace, 4) == ["run-0"]
+    assert left(workspace) == ["check-3-check", "check-4-check", "run-1", "run-2", "run-3", "run-4"]
+
+
 def test_a_run_that_cannot_be_deleted_keeps_no_other_one(workspace, tmp_path, caplog):
     """Somebody moved it to another disk and left a link: that is told, and the others go."""
     (workspace.runs / "run-0").rename(tmp_path / "elsewhere")

@@ -1,47 +1,91 @@
-"""Exports of other platforms that are no plain table. Each importer knows one of them by its bytes.
+"""Exports of other platforms that are no plain table. Each importer knows one of them by what it is, not by its name.
 
-To add one: a module with a class that fulfils `Importer`, and its object in `IMPORTERS`. The first that
-recognises a file reads it; what none recognises is read as a table.
+To add one: a module whose importer fulfils `Importer`, and its object in `IMPORTERS`. The first that recognises a
+file reads it; what none recognises is read as a table.
 """
 
 from collections.abc import Iterator
 from typing import Protocol
 
+from schemas.settings import Source
+from tasks.ingest.importers.chatterbot import CHATTERBOT
+from tasks.ingest.importers.clinc import CLINC
+from tasks.ingest.importers.dialogflow import DIALOGFLOW
+from tasks.ingest.importers.fasttext import FASTTEXT
+from tasks.ingest.importers.hwu64 import HWU64
+from tasks.ingest.importers.intent_lists import INTENT_LISTS
+from tasks.ingest.importers.label_studio import LABEL_STUDIO
+from tasks.ingest.importers.look import Look
+from tasks.ingest.importers.luis import CLU, LUIS
+from tasks.ingest.importers.mapping import MAPPING
+from tasks.ingest.importers.prodigy import PRODIGY
+from tasks.ingest.importers.qna_maker import CUSTOM_QUESTION_ANSWERING, QNA_MAKER
+from tasks.ingest.importers.question_files import QUESTION_FILES
+from tasks.ingest.importers.rasa import RASA_JSON, RASA_MARKDOWN, RASA_PROJECT, RASA_YAML
+from tasks.ingest.importers.seq_label import SEQ_LABEL
+from tasks.ingest.importers.snips import SNIPS
+from tasks.ingest.importers.trec import TREC
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.tables import BadRow
+from tasks.ingest.labels import Imported
 
-__all__ = ["IMPORTERS", "Imported", "Importer", "find_importer"]
-
-# Line (or number of the item, from 1), query, standard question; a row that cannot be used, with its reason.
-# An empty query stands for a standard question without any: it stays retrievable by its text.
-Imported = tuple[int, str, str] | BadRow
+__all__ = ["IMPORTERS", "Imported", "Importer", "Look", "find_importer"]
 
 
 class Importer(Protocol):
     """One kind of export."""
 
-    name: str  # as people call it, e.g. "Rasa NLU (YAML)"
+    @property
+    def name(self) -> str:
+        """What people call it, e.g. "Rasa NLU (YAML)"."""
+        ...
 
-    def recognise(self, file: InputFile, head: bytes) -> bool:
-        """Whether `file` is of this kind.
+    def recognise(self, look: Look) -> bool:
+        """Whether the file (or a folder, whose `parts` are its files) is of this kind."""
+        ...
 
-        Args:
-            file: A file, or a folder whose `parts` are its files.
-            head: First bytes of the file, 64 kB at most, decompressed; empty for a folder.
+    def rows(self, file: InputFile, source: Source) -> Iterator[Imported]:
+        """Yield the rows in the order of the file.
+
+        Raises:
+            SourceError: it is damaged. What else a parser raises may rise: the caller turns it into one message.
         """
         ...
 
-    def rows(self, file: InputFile) -> Iterator[Imported]:
-        """Yield the rows in the order of the file, in bounded memory where the format allows it.
 
-        What a parser raises may rise: the caller turns it into one message.
-        """
-        ...
+IMPORTERS: tuple[Importer, ...] = (
+    RASA_YAML,
+    RASA_JSON,
+    RASA_MARKDOWN,
+    RASA_PROJECT,
+    LUIS,
+    CLU,
+    QNA_MAKER,
+    CUSTOM_QUESTION_ANSWERING,
+    SNIPS,
+    CLINC,
+    CHATTERBOT,
+    LABEL_STUDIO,
+    PRODIGY,
+    DIALOGFLOW,
+    *INTENT_LISTS,
+    SEQ_LABEL,
+    FASTTEXT,
+    TREC,
+    HWU64,
+    QUESTION_FILES,
+    MAPPING,  # last: the least there is to recognise
+)
 
 
-IMPORTERS: tuple[Importer, ...] = ()
+def find_importer(look: Look) -> Importer | None:
+    """Return the first importer that recognises a text or a folder; None: it is read as a table, as named columns say.
 
-
-def find_importer(file: InputFile, head: bytes) -> Importer | None:
-    """Return the first importer that recognises the file; None: it is read as a table."""
-    return next((importer for importer in IMPORTERS if importer.recognise(file, head)), None)
+    Raises:
+        SourceError: it is a damaged document, and none recognises what comes before the damage.
+    """
+    if look.source.query_column or look.source.question_column:
+        return None
+    found = next((importer for importer in IMPORTERS if importer.recognise(look)), None)
+    if found is None and look.damage:
+        raise look.damage
+    return found

@@ -91,7 +91,7 @@ def training():
             reducible_fall=0.96,
             oscillation=0.05,
             effective_rank=31.4,
-            mean_cosine=0.1,
+            own_fall=0.8,
             tail_cosine=None,
             batch_variety=1.0,
             mislabelled=0.0,
@@ -121,9 +121,13 @@ def verdict():
 
 @pytest.fixture
 def settings():
-    """Settings with one changed value and a password in an address."""
+    """Settings with one changed value, and variables that hold a password in an address."""
     return CorpusSettings.model_validate(
-        {"name": "bank_zh", "source": {"path": "ftp://ann:secret@host/q.csv"}, "model": {"hidden_dims": [64]}},
+        {
+            "name": "bank_zh",
+            "source": {"path": "ftp://${BANK_USER}:${BANK_PASSWORD}@host/q.csv"},
+            "model": {"hidden_dims": [64]},
+        },
         context={"fill_defaults": True},
     )
 
@@ -198,10 +202,15 @@ def test_the_report_needs_no_network(page):
     assert all(f'id="{target[1:]}"' in page for target in references)
 
 
-def test_the_report_names_no_password(page):
-    """An address of the settings may hold one."""
-    assert "secret" not in page
-    assert "ftp://***@host/q.csv" in page
+def test_what_turns_the_direction_of_writing_is_shown_as_an_escape(evaluation, training, verdict, settings):
+    """A class name must not make the page read as something else."""
+    turned = verdict.model_copy(update={"class_sizes": {"退票\u202e费": 3}})
+    finding = verdict.findings[0].model_copy(update={"statement": "退票\u202e费\x1b[31m"})
+    page = render_report(evaluation, training, turned.model_copy(update={"findings": [finding]}), settings)
+
+    assert "\u202e" not in page
+    assert "\x1b" not in page
+    assert r"退票\u202e费\u001b[31m" in page
 
 
 def test_equal_inputs_give_equal_bytes(evaluation, training, verdict, settings):

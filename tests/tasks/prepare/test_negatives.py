@@ -7,10 +7,8 @@ import pytest
 from scipy import stats
 
 from tasks.prepare.negatives import (
-    allowed_candidates,
     draw_negatives,
     forbidden_classes,
-    put_mined,
 )
 
 
@@ -112,36 +110,3 @@ def test_of_two_classes_each_opposes_the_other(duplicates, sampler):
     drawn = draw_negatives(np.arange(6), np.arange(6) % 2, forbidden_classes(duplicates), 4, 0, 13, sampler)
 
     assert (drawn == 1 - (np.arange(6) % 2)[:, None]).all()
-
-
-MINED = np.array([[4, 3, 0, 7, 5], [2, -1, 6, 1, 2], [0, 3, 7, -1, -1]])  # for rows of classes 0, 1 and 0
-
-
-def test_candidates_are_what_is_mined_but_the_own_class_and_near_duplicates():
-    """In their order, then -1; class 0 nearly equals 3 and 7, and a -1 stands for what no longer exists."""
-    allowed = allowed_candidates(MINED, np.array([0, 1, 0]), FORBIDDEN)
-
-    assert allowed.tolist() == [[4, 5, -1, -1, -1], [2, 6, 2, -1, -1], [-1] * 5]
-
-
-def test_mined_negatives_take_the_last_places_uniformly_and_by_row():
-    """The first places stay as drawn, a row without candidates all of them; order and number of rows do not matter."""
-    rows = np.arange(30_000)
-    labels, mined = rows % 2, MINED[rows % 3]
-    candidates = allowed_candidates(mined, labels, FORBIDDEN)
-    drawn = draw_negatives(rows, labels, FORBIDDEN, 4, 0, 13)
-
-    put = put_mined(drawn, candidates, rows, 2, 0, 13)
-
-    none = candidates[:, 0] < 0
-    assert none.any()
-    assert (put[:, :2] == drawn[:, :2]).all()
-    assert (put[none] == drawn[none]).all()
-    for pattern in ([4, 5], [2, 6, 2]):
-        same = (candidates[:, : len(pattern)] == pattern).all(axis=1) & (candidates[:, len(pattern)] < 0)
-        shares = np.bincount(put[same, 2:].ravel(), minlength=10) / put[same, 2:].size
-        assert shares == pytest.approx(np.bincount(pattern, minlength=10) / len(pattern), abs=0.02)
-        assert not (put[same, 2] == put[same, 3]).all()
-    some = np.random.default_rng(0).permutation(30_000)[:500]
-    assert (put_mined(drawn[some], candidates[some], rows[some], 2, 0, 13) == put[some]).all()
-    assert (put_mined(drawn, candidates, rows, 2, 1, 13) != put).any()

@@ -64,7 +64,7 @@ def training(cause: Cause = "none", sentence: str = "Converged.") -> TrainingRep
         reducible_fall=0.9,
         oscillation=0.1,
         effective_rank=8,
-        mean_cosine=0.1,
+        own_fall=0.8,
         tail_cosine=None,
         batch_variety=1.0,
         mislabelled=0.0,

@@ -1,11 +1,17 @@
 """Texts to words and features."""
 
+import marshal
+import os
+import subprocess
+import sys
+
 import jieba
 import numpy as np
 import pytest
 
 from schemas.errors import SettingsError
 from schemas.settings import Text
+from schemas.workspace import CHECKOUT
 from tasks.retrieval import features
 from tasks.retrieval.features import Tokeniser, kind_weight
 
@@ -20,6 +26,29 @@ def only(**switches):
 def test_chinese_is_cut_by_jieba():
     """Words of its dictionary; punctuation is none."""
     assert Tokeniser(Text()).words("怎么提前还款，麻烦吗?") == ["怎么", "提前", "还款", "麻烦", "吗"]
+
+
+def test_the_dictionary_is_read_as_jieba_reads_it():
+    """Word for word, with every beginning of one."""
+    words, total = features.read_dictionary(jieba.dt.get_dict_file())
+    assert (words, total) == jieba.Tokenizer.gen_pfdict(jieba.dt.get_dict_file())
+
+
+def test_a_cache_that_somebody_laid_in_the_temporary_folder_is_not_believed(tmp_path):
+    """Nor is one written there: no home, no folder of one's own and no other user matters."""
+    with (tmp_path / "jieba.cache").open("wb") as stream:
+        marshal.dump(({"怎": 0, "怎么": 0, "怎么退票": 10**9}, 10**9), stream)
+    planted = (tmp_path / "jieba.cache").read_bytes()
+    code = (
+        "from schemas.settings import Text; from tasks.retrieval.features import Tokeniser; "
+        "print(Tokeniser(Text()).words('怎么退票'))"
+    )
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TMPDIR": str(tmp_path), "HOME": "/nowhere"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "['怎么', '退票']\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["jieba.cache"]
+    assert (tmp_path / "jieba.cache").read_bytes() == planted
 
 
 def test_chinese_is_cut_as_jieba_does_word_for_word():

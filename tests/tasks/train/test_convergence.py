@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from schemas.training import Reachability
 from tasks.train.convergence import (
     batch_variety,
     effective_rank,
     mean_cosine,
+    own_fall,
     share_mislabelled,
     still_falling,
 )
@@ -107,7 +109,11 @@ PLANTED = [
     ("noisy labels", SPARSE | {"noise": 0.5}, [ONE]),
     ("noisy labels", ZIPF | {"noise": 0.6}, [{"model": {"ensemble": 1, "embedding_dim": 8}}]),
     ("too few steps", EVEN, [ONE, {"training": {"learning_rate": 0.0001}}]),
-    ("too few steps", ZIPF, [ONE, {"training": {"epochs": 1}}]),
+    ("too few steps", EVEN, [{"training": {"learning_rate": 1e-9}}]),
+    ("too few steps", {"classes": 40, "rows": 800}, [ONE, {"training": {"learning_rate": 1e-9}}]),
+    ("too few steps", EVEN, [ONE, {"loss": {"kind": "dssm"}, "training": {"learning_rate": 1e-9}}]),
+    ("unreachable target", EVEN, [ONE, {"loss": {"margin": 0.99}}]),
+    ("unreachable target", ZIPF, [ONE, {"loss": {"margin": 0.99, "gamma": 5.0}}]),
     (
         "too few steps",
         SPARSE,
@@ -133,7 +139,9 @@ def test_a_planted_cause_is_named_and_the_setting_it_names_cures_it(train, cause
         corpus, cure = corpus | {"noise": 0.0}, {"model": {"embedding_dim": 64}}
     else:
         cure = {}
-        for section, name, value in re.findall(r"(?:set|try) (\w+)\.(\w+) = (\[.*?\]|'\w+'|[\w.]*\w)", found.sentence):
+        for section, name, value in re.findall(
+            r"(?:set|try|and) (\w+)\.(\w+) = (\[.*?\]|'\w+'|[\w.]*\w)", found.sentence
+        ):
             cure.setdefault(section, {})[name] = tomllib.loads(f"value = {value}")["value"]
         assert cure, found.sentence
 
@@ -207,6 +215,17 @@ def test_effective_rank_is_exp_of_the_entropy_of_singular_values():
     found = effective_rank(np.eye(2, dtype=np.float32)[[0, 0, 0, 1]])
 
     assert found == pytest.approx(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def test_a_loss_that_stood_still_has_not_converged_wherever_it_started():
+    """Near its floor, where a model of random weights may start, too; a fall counts from there."""
+    reach = Reachability(floor=0.2, first=3.2, reachable_fall=1.0, advice="")
+
+    assert own_fall(2.2, 2.2 - 1e-9, reach) == pytest.approx(0, abs=1e-6)
+    assert own_fall(0.2, 0.2 - 1e-9, reach) == pytest.approx(0, abs=1e-6)
+    assert own_fall(2.2, 1.2, reach) == pytest.approx(0.5)
+    assert own_fall(2.2, 3.0, reach) == pytest.approx(-0.4)
+    assert own_fall(0.21, 0.1, reach) == 1
 
 
 @pytest.mark.parametrize("cosine", [0.0, 0.3, 1.0])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from schemas.errors import SettingsError
 from tasks.train.data import read_prepared
 from tasks.train.ensemble import Ensemble
 
@@ -113,3 +114,13 @@ def test_a_checkpoint_is_all_that_training_needs(prepared, small, tmp_path, towe
 
     assert resumed == trained(prepared, settings, epochs=4)
     assert [file.name for file in tmp_path.iterdir()] == ["c.safetensors"]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_training_that_diverged_ends_with_what_to_set(prepared, small, number):
+    """Its numbers are none: nothing that comes after could be right."""
+    data = read_prepared(prepared)
+    with Ensemble(data, np.arange(len(data.labels)), small(), "refit", 6) as ensemble:
+        ensemble.groups[0].class_embeddings.weight.fill_(number)
+        with pytest.raises(SettingsError, match=r"after epoch 1 of refit.* set training\.learning_rate = 0\.04"):
+            ensemble.run_epoch()

@@ -1,0 +1,97 @@
+"""The signals that end a command: of a service manager (SIGTERM), of a closed terminal (SIGHUP), and Ctrl-C."""
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from schemas.errors import MachineFault
+
+INTERRUPTED = 130  # exit code
+_Handler = Callable[[int, FrameType | None], None]
+
+
+def interrupt_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does; one that is ignored, as under nohup, stays so."""
+    _handle(_interrupt)
+
+
+def exit_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end a service, which is no failure; one that is ignored, as under nohup, stays so."""
+    _handle(_exit)
+
+
+def end_without_memory(last_words: str) -> None:
+    """Let a thread that finds no memory end the process: whoever started it would wait for it for ever.
+
+    The main thread gets a MemoryError. Where it has not ended within `_PATIENCE` seconds, the process does, with
+    `last_words` on standard output.
+    """
+
+    def tell(found: Any) -> None:  # noqa: ANN401 - of sys.unraisablehook or threading.excepthook
+        if issubclass(found.exc_type, MemoryError) or "can't start new thread" in str(found.exc_value):
+            os.kill(os.getpid(), signal.SIGALRM)
+        elif hasattr(found, "thread"):
+            threading.__excepthook__(found)
+        else:
+            sys.__unraisablehook__(found)
+
+    def raise_in_main(_number: int, _frame: FrameType | None) -> None:
+        if _NO_MEMORY:
+            os.write(2, f"dssm: {_NO_MEMORY[0]}\n".encode())
+            os.write(1, last_words.encode())
+            os._exit(MachineFault.exit_code)
+        _NO_MEMORY.append("out of memory: a thread could not be started; close other programs, or raise ulimit -v")
+        signal.alarm(_PATIENCE)
+        raise MemoryError(_NO_MEMORY[0])
+
+    sys.unraisablehook = threading.excepthook = tell
+    signal.signal(signal.SIGALRM, raise_in_main)
+
+
+def leave_without_memory(code: object) -> None:
+    """End a process in which a thread found no memory: Python would wait for that thread."""
+    if _NO_MEMORY:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else MachineFault.exit_code)
+
+
+def leave_soon() -> None:
+    """Make an interrupted process end as soon as what it has to tell others is told; a second Ctrl-C ends it at once.
+
+    Python would take seconds to take the libraries apart.
+    """
+    _handle(_leave, signal.SIGINT)
+    _STATE.append("interrupted")
+
+
+def _handle(handler: _Handler, *more: signal.Signals) -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP, *more):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _leave(_number: int = 0, _frame: FrameType | None = None) -> None:
+    if _STATE:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
+
+
+_PATIENCE = 15  # seconds
+_NO_MEMORY: list[str] = []
+_STATE: list[str] = []
+atexit.register(_leave)  # before all others, and so the last to run

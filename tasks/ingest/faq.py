@@ -1,0 +1,81 @@
+"""FAQ tables that pair questions with answers: the first question of an answer is its standard question. Pure.
+
+So QnA Maker, FastGPT, Dify and MaxKB export: no column says which questions mean the same, their answer does.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from schemas.errors import SourceError
+from tasks.ingest.columns import BY_ANSWER, BY_NAME, REPLIES, Columns, key_of
+from tasks.ingest.tables import Pairs
+
+_QUESTIONS = ("question", "questions", "q", "query", "问题", "提问", "問題")
+_ANSWERS = (*REPLIES, "a", "分段内容", "分段內容", "section_content")
+_EDGES = re.compile(r"^(?:\\n|\s)+|(?:\\n|\s)+$")  # QnA Maker writes line ends as two characters
+_INDEXES = ("indexes", "index")  # FastGPT's: other wordings, in this column and those after it
+
+
+def find_faq_columns(header: Sequence[str]) -> Columns | None:
+    """Return the columns of a table of questions and answers; None: it is none.
+
+    Its standard question is the column by which questions belong together: an id of the answer, else the answer.
+    """
+    keys = [key_of(column).rstrip("）)") for column in header]  # MaxKB's template closes one bracket twice
+    if keys[:2] == ["index", "content"]:  # FastGPT's first template
+        return Columns([0], 1, [], BY_NAME, BY_ANSWER)
+    question, answer = _first(keys, _QUESTIONS), _first(keys, _ANSWERS)
+    if question is None or answer is None:
+        return None
+    indexes = _first(keys, _INDEXES)
+    if keys[question] == "q" and indexes is not None:
+        further = [at for at in range(indexes + 1, len(keys)) if keys[at] in ("", *_INDEXES)]
+        return Columns([indexes, *further], question, [], BY_NAME, BY_NAME, open_ended=True)
+    group = keys.index("qnaid") if "qnaid" in keys else answer
+    return Columns([question], group, [], BY_NAME, BY_ANSWER)
+
+
+def _first(keys: list[str], names: Sequence[str]) -> int | None:
+    return next((keys.index(name) for name in names if name in keys), None)
+
+
+def name_by_first_question(batches: Iterable[Pairs], name: str) -> Iterator[Pairs]:
+    """Yield the questions of each answer but the first, which becomes their standard question.
+
+    An answer with a single question comes last, as a standard question without a query.
+
+    Raises:
+        SourceError: no answer has a second question.
+    """
+    first = dict[str, str]()  # question of each answer
+    alone = dict[str, tuple[int, dict[str, str]]]()  # answers with one question so far: its line, and its payload
+    several = False
+    for pairs in batches:
+        kept, named = list[int](), list[str]()
+        for at, (query, answer) in enumerate(zip(pairs.queries, pairs.questions, strict=True)):
+            query, answer = _EDGES.sub("", query), answer.strip()
+            if query and answer and answer not in first:
+                first[answer] = query
+                alone[answer] = pairs.lines[at], {column: cells[at] for column, cells in pairs.payload.items()}
+                continue
+            kept.append(at)
+            named.append(first.get(answer, ""))
+            several |= alone.pop(answer, None) is not None
+        yield _rename(pairs, kept, named)
+    if alone and not several:
+        raise SourceError(
+            f"{name} pairs {len(alone)} questions with as many answers, and no answer has a second question: there is "
+            "nothing to learn from. Add other wordings of a question, each in a row with the same answer"
+        )
+    payload: dict[str, list[str]] = {}
+    for _, cells in alone.values():
+        for column, cell in cells.items():
+            payload.setdefault(column, []).append(cell)
+    yield Pairs(
+        [line for line, _ in alone.values()], [""] * len(alone), [first[answer] for answer in alone], [], payload
+    )
+
+
+def _rename(pairs: Pairs, kept: list[int], questions: list[str]) -> Pairs:
+    payload = {column: [cells[at] for at in kept] for column, cells in pairs.payload.items()}
+    return Pairs([pairs.lines[at] for at in kept], [pairs.queries[at] for at in kept], questions, pairs.bad, payload)

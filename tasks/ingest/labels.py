@@ -1,0 +1,165 @@
+"""Rows whose label is not one plain text: several labels, a list, an object, an annotator's no. Pure."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from tasks.ingest.tables import BadRow, Pairs, as_text
+from tasks.ingest.values import texts
+
+MULTIPLE_LABELS = "several labels"
+NESTED = "nested value"
+REJECTED = "rejected by its annotator"
+HELD_OUT = "row of a test part"
+OUT_OF_SCOPE = "out of scope"
+
+LABEL_REMEDIES = {
+    MULTIPLE_LABELS: "a query has one standard question; source.multiple_labels = 'explode' makes a row for each",
+    NESTED: "write one text in place of the object or list",
+    REJECTED: "nothing: only what was accepted is trained on",
+    HELD_OUT: "nothing: tests are never trained on; to measure by them, write them to a file for --test-source",
+    OUT_OF_SCOPE: "nothing: they belong to no standard question",
+}
+
+# Line (or number of the item, from 1), query, standard question; a row that cannot be used, with its reason.
+# An empty query stands for a standard question without any: it stays retrievable by its text.
+Imported = tuple[int, str, str] | BadRow
+
+_JOINTS = "#|;；"  # between labels in one cell; a comma or a slash is as often part of a name
+_JOINED = re.compile(f"[{_JOINTS}]")
+_LIST = re.compile(r"^[ \t]*\[", re.MULTILINE)
+_MAX_JOINED = 100_000  # rows that wait until all labels are known
+
+
+def plain_row(line: int, query: object, label: object) -> Imported:
+    """Return the row of a query and its label as they stand in a document; lists and objects are no texts."""
+    if isinstance(query, (dict, list)) or isinstance(label, (dict, list)):
+        return BadRow(line, NESTED, as_text(query), as_text(label))
+    return line, as_text(query), as_text(label)
+
+
+def label_rows(line: int, query: str, labels: Sequence[str], *, explode: bool) -> Iterator[Imported]:
+    """Yield the row of a query with its labels: with several, one row for each if `explode`, else set aside.
+
+    Without a label the standard question is empty, which is set aside under its own reason.
+    """
+    labels = list(dict.fromkeys(labels))
+    if len(labels) > 1 and not explode:
+        yield BadRow(line, MULTIPLE_LABELS, query, ", ".join(labels))
+        return
+    yield from ((line, query, label) for label in labels or [""])
+
+
+def read_labels(text: str) -> list[str] | None:
+    """Return the labels that a cell holds: those of a JSON list or of an object of choices, else its own text.
+
+    None: an object or list of which no labels can be made.
+    """
+    if text.lstrip()[:1] not in ("[", "{"):
+        return [text]
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return [text]
+    if isinstance(value, dict):
+        value = value.get("choices", value)
+    values = value if isinstance(value, list) else [value]
+    return None if any(isinstance(one, (dict, list)) for one in values) else texts(values)
+
+
+def read_queries(text: str) -> list[str]:
+    """Return the queries that a cell holds: those of a JSON list of texts, else its own text."""
+    if not text.lstrip().startswith("["):
+        return [text]
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return [text]
+    are_texts = isinstance(values, list) and all(isinstance(one, str) for one in values)
+    return (texts(values) or [""]) if are_texts else [text]
+
+
+def take_lists_apart(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pairs]:
+    """Yield the rows with one query and one label each, where a cell holds a JSON list or an object of choices.
+
+    Several labels are exploded, or set aside.
+    """
+    return (_without_lists(pairs, explode) for pairs in batches)
+
+
+def take_joined_apart(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pairs]:
+    """Yield the rows with one label each, where several are joined by a sign and each is a label of its own.
+
+    Rows whose label may be such come last: only then are all labels known.
+    """
+    known = set[str]()
+    waiting = list[Pairs]()
+    rows = 0
+    for pairs in batches:
+        new = set(pairs.questions) - known
+        joined = {label for label in new if _JOINED.search(label)} if rows < _MAX_JOINED else set[str]()
+        known |= new - joined
+        if joined:
+            waiting.append(_pick(pairs, [at for at, label in enumerate(pairs.questions) if label in joined]))
+            rows += len(waiting[-1].lines)
+            rest = [at for at, label in enumerate(pairs.questions) if label not in joined]
+            pairs = _pick(pairs, rest, pairs.bad)
+        yield pairs
+    for pairs in waiting:
+        yield _split_joined(pairs, known, explode)
+
+
+def _without_lists(pairs: Pairs, explode: bool) -> Pairs:
+    labels = {label: read_labels(label) for label in set(pairs.questions) if label.lstrip()[:1] in ("[", "{")}
+    labels = {label: found for label, found in labels.items() if found != [label]}
+    if not labels and not _LIST.search("\n".join(pairs.queries)):
+        return pairs
+    chosen = [labels.get(label, [label]) for label in pairs.questions]
+    return _spread(pairs, chosen, [read_queries(query) for query in pairs.queries], explode)
+
+
+def _split_joined(pairs: Pairs, known: set[str], explode: bool) -> Pairs:
+    """Split the labels of which every part is a label of its own."""
+    chosen = {label: _parts(label, known) for label in set(pairs.questions)}
+    return _spread(pairs, [chosen[label] for label in pairs.questions], [[query] for query in pairs.queries], explode)
+
+
+def _parts(label: str, known: set[str]) -> list[str]:
+    for joint in _JOINTS:
+        parts = [part.strip() for part in label.split(joint)]
+        if len(parts) > 1 and all(part in known for part in parts):
+            return parts
+    return [label]
+
+
+def _spread(pairs: Pairs, labels: Sequence[list[str] | None], queries: Sequence[list[str]], explode: bool) -> Pairs:
+    """Return a row for each query and label of a row; without any label, or with several, it is set aside."""
+    positions, spread = list[int](), Pairs([], [], [], list(pairs.bad))
+    lines = list[int]()
+    for at, (line, found) in enumerate(zip(pairs.lines, labels, strict=True)):
+        for query in queries[at]:
+            rows = (
+                [BadRow(line, NESTED, query, pairs.questions[at])]
+                if found is None
+                else label_rows(line, query, found, explode=explode)
+            )
+            for row in rows:
+                if isinstance(row, BadRow):
+                    spread.bad.append(row)
+                    continue
+                positions.append(at)
+                lines.append(line)
+                spread.queries.append(row[1])
+                spread.questions.append(row[2])
+    payload = {name: [cells[at] for at in positions] for name, cells in pairs.payload.items()}
+    return Pairs(lines, spread.queries, spread.questions, spread.bad, payload)
+
+
+def _pick(pairs: Pairs, positions: list[int], bad: list[BadRow] | None = None) -> Pairs:
+    return Pairs(
+        [pairs.lines[at] for at in positions],
+        [pairs.queries[at] for at in positions],
+        [pairs.questions[at] for at in positions],
+        bad or [],
+        {name: [cells[at] for at in positions] for name, cells in pairs.payload.items()},
+    )

@@ -1,0 +1,79 @@
+"""What JSON and YAML documents are to ingest: values with their places, and the outline of a document. Pure."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from tasks.ingest.tables import BadRow, as_text
+
+Path = tuple[str, ...]  # the keys that lead to a value; of an element, those of its list
+
+_SAMPLES = 100  # elements of a list that are kept in an outline
+_ELEMENTS = 1_000  # of a document that is one list: as many tell its keys
+_PATHS = 20_000
+_NODES = 200_000  # values kept in an outline, all together
+_CHARACTERS = 200  # of a text
+
+
+class Item(NamedTuple):
+    """A value of a document, and where it stands."""
+
+    line: int
+    path: Path
+    listed: bool  # an element of a list
+    value: Any
+
+
+class Outline:
+    """The shape of a document: its lists with their first elements, and its other values, by path."""
+
+    def __init__(self, items: Iterable[Item | BadRow]) -> None:
+        """Read `items` as far as they tell the shape: of a single list the first elements, else all."""
+        self.lists: dict[Path, list[Any]] = {}  # long texts and lists in an element are cut
+        self.keys: dict[Path, dict[str, None]] = {}  # of the objects in a list, in the order they appear
+        self.values: dict[Path, Any] = {}
+        self._nodes = _NODES
+        elements = 0
+        for item in items:
+            if isinstance(item, BadRow):
+                continue
+            if item.listed:
+                self._add_element(item)
+                elements += not item.path
+            else:
+                self.values[item.path] = self._cut(item.value)
+            if elements >= _ELEMENTS or len(self.lists) + len(self.values) > _PATHS:
+                break
+
+    def has_records(self, *path: str, keys: Iterable[str]) -> bool:
+        """Whether a list of objects is there, and most of them have all `keys`."""
+        samples, wanted = self.lists.get(path, []), set(keys)
+        having = sum(isinstance(sample, dict) and wanted <= sample.keys() for sample in samples)
+        return 2 * having > len(samples)
+
+    def _add_element(self, item: Item) -> None:
+        samples = self.lists.setdefault(item.path, [])
+        if len(samples) < _SAMPLES and self._nodes > 0:
+            samples.append(self._cut(item.value))
+        if isinstance(item.value, dict):
+            self.keys.setdefault(item.path, {}).update(dict.fromkeys(item.value))
+
+    def _cut(self, value: Any) -> Any:  # noqa: ANN401  # a document holds anything
+        self._nodes -= 1
+        if isinstance(value, str):
+            return value[:_CHARACTERS]
+        if isinstance(value, list):
+            return [self._cut(one) for one in value[:_SAMPLES] if self._nodes > 0]
+        if isinstance(value, dict):
+            return {key: self._cut(one) for key, one in value.items() if self._nodes > 0}
+        return value
+
+
+def objects(value: object) -> list[dict[str, Any]]:
+    """Return the objects of a list; none if the value is no list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def texts(value: object) -> list[str]:
+    """Return the texts of a list, or of a single value; what is no text is left out."""
+    values = value if isinstance(value, list) else [value]
+    return [text for one in values if not isinstance(one, (dict, list)) and (text := as_text(one)).strip()]

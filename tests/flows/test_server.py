@@ -1,0 +1,109 @@
+"""Addresses of the Prefect server, proxies, and the reason it gives for not starting; tests/ops starts some."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.server import answers, configured_address, find_reason
+from schemas.errors import SettingsError
+from tests.conftest import clean_environment
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        ("", None),
+        ("  ", None),
+        ("http://127.0.0.1:4200/api", "http://127.0.0.1:4200/api"),
+        ("http://127.0.0.1:4200/api/", "http://127.0.0.1:4200/api"),
+        ("HTTP://LocalHost:4200/API", "http://localhost:4200/api"),
+        ("http://localhost:4200", "http://localhost:4200/api"),
+        ("http://[::1]:4200/api", "http://[::1]:4200/api"),
+        ("https://prefect.example/behind/Proxy/api", "https://prefect.example/behind/Proxy/api"),
+    ],
+)
+def test_an_address_is_brought_into_its_plain_form(given, plain):
+    with temporary_settings({PREFECT_API_URL: given}):
+        assert configured_address() == plain
+
+
+@pytest.mark.parametrize("given", ["localhost:4200", "http://", "http://localhost:x/api", "ftp://a/api"])
+def test_what_is_no_address_is_refused_with_where_it_was_set(given, monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", given)
+    with (
+        temporary_settings({PREFECT_API_URL: given}),
+        pytest.raises(SettingsError, match=r"PREFECT_API_URL.*http://HOST"),
+    ):
+        configured_address()
+
+
+def test_the_last_error_is_the_reason():
+    """Of 70 lines of a traceback, whose last ones say nothing."""
+    said = """INFO: starting
+Traceback (most recent call last):
+  File "x.py", line 3, in <module>
+ValueError: an inner one
+sqlalchemy.exc.DatabaseError: (sqlite3.DatabaseError) file is not a database
+[SQL: PRAGMA journal_mode]
+ERROR:    Application startup failed. Exiting.
+"""
+    assert find_reason(said) == "sqlalchemy.exc.DatabaseError: (sqlite3.DatabaseError) file is not a database"
+    assert find_reason("Killed\n") == "Killed"
+
+
+PROXIES = {
+    "dead": {
+        "http_proxy": "http://127.0.0.1:9",
+        "https_proxy": "http://127.0.0.1:9",
+        "all_proxy": "http://127.0.0.1:9",
+    },
+    "upper case, others excepted": {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "example.org, *.example.net"},
+    "socks": {"all_proxy": "socks4://127.0.0.1:9"},
+    "no number": {"http_proxy": "http://proxy:port"},
+}
+
+
+@pytest.mark.parametrize("proxies", PROXIES.values(), ids=PROXIES)
+def test_no_proxy_stands_between_us_and_this_machine(proxies, tmp_path, prefect_server):
+    """A company's proxy knows nothing of 127.0.0.1; and what the user excepted stays excepted."""
+    code = "from flows.environment import set_environment; set_environment(); import os, httpx, sys;"
+    code += "print(os.environ['NO_PROXY']); print(httpx.get(sys.argv[1] + '/health').status_code)"
+    environment = {k: v for k, v in clean_environment(tmp_path).items() if k.lower() != "no_proxy"} | proxies
+    words = [sys.executable, "-c", code, PREFECT_API_URL.value()]
+    done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    excepted, status = done.stdout.split("\n")[:2]
+    assert status == "200", done.stderr
+    assert excepted.startswith("example.org,*.example.net,") == ("NO_PROXY" in proxies)
+
+
+def test_a_folder_with_our_names_in_it_shadows_nothing(tmp_path):
+    """Every Celery project has a tasks.py; what we start finds ours, wherever one starts it."""
+    for name in ("tasks", "schemas", "flows"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not ours')")
+    code = "import subprocess, sys; from flows.environment import set_environment; set_environment();"
+    code += "sys.exit(subprocess.run([sys.executable, '-m', 'flows.server_process', '--help']).returncode)"
+    environment = clean_environment(tmp_path) | {"PYTHONSAFEPATH": "1"}  # as the installed command starts
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, "--parent" in done.stdout) == (0, True), done.stderr
+
+
+def test_a_path_from_the_folder_one_starts_in_is_not_kept(monkeypatch):
+    from flows.environment import set_environment
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", ".", "lib", "/somewhere"]))
+    set_environment()
+    paths = os.environ["PYTHONPATH"].split(os.pathsep)
+    assert all(Path(path).is_absolute() for path in paths)
+    assert "/somewhere" in paths
+
+
+def test_nothing_answers_at_an_address_without_a_server():
+    assert not answers("http://127.0.0.1:9/api")
+    with pytest.raises(httpx.HTTPError):
+        httpx.get("http://127.0.0.1:9/api")
