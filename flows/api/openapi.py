@@ -1,7 +1,7 @@
-"""The service described for programs: OpenAPI 3.1. Pure.
+"""The service described for programs: OpenAPI 3.1.
 
-The request handlers are plain functions of Starlette, and this page is made from the models that they check bodies
-with: FastAPI, which would make it, costs as much time per request as the search.
+The handlers are Starlette's, and this is made from the models that they check bodies with. FastAPI would make it, too, but
+takes time at every request and at the start, and its own pages load scripts from elsewhere.
 """
 
 from dataclasses import dataclass

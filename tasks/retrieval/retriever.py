@@ -74,7 +74,7 @@ class Model:
         self.card = read_card(folder)
         arrays = read_arrays(folder)
         self._read_questions(folder)
-        sharing = SharedArrays(shared, self.card.corpus, self.version) if shared else None
+        sharing = SharedArrays(shared, folder) if shared else None
         with reading(folder):  # of files that are whole, but do not belong together
             self._take(arrays, folder, sharing.keep if sharing else lambda _, make: make())
             self.scores(["a"])
