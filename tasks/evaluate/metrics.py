@@ -94,19 +94,9 @@ def compare_by_class_size(
     masks = {name: (low <= sizes) & (sizes <= high) for name, (low, high) in BUCKETS.items()}
     masks = {name: mask for name, mask in masks.items() if mask.any()}
     level = (1 - confidence) / (3 + len(masks))
-<<<<<<< HEAD
     places = {
         "recall@1": _pair(ranks_a == 0, ranks_b == 0, level, seed),
         "MRR": _pair(_reciprocal(ranks_a), _reciprocal(ranks_b), level, seed),
-=======
-    gains = {
-        "recall@1": (ranks_a == 0).astype(np.float64) - (ranks_b == 0),
-        "MRR": _reciprocal(ranks_a) - _reciprocal(ranks_b),
-    }
-    places = {
-        name: Paired(gain=mean_with_interval(gain, seed), at_most=_mean_at_most(gain, level, seed))
-        for name, gain in gains.items()
->>>>>>> w-security
     }
     overall = _difference(ranks_a, ranks_b, level, seed).model_copy(update={"places": places})
     return overall, {name: _difference(ranks_a[m], ranks_b[m], level, seed) for name, m in masks.items()}
@@ -137,14 +127,11 @@ def _difference(ranks_a: Ids, ranks_b: Ids, level: float, seed: int) -> Differen
     )
 
 
-<<<<<<< HEAD
 def _pair(a: Array, b: Array, level: float, seed: int) -> Paired:
     gains = a.astype(np.float64) - b.astype(np.float64)
     return Paired(gain=mean_with_interval(gains, seed), at_most=_mean_at_most(gains, level, seed))
 
 
-=======
->>>>>>> w-security
 def _mean_at_most(values: Array, level: float, seed: int) -> float:
     """Return the upper bound of a mean that a resample exceeds with chance `level`; the general form of `upper_bound`.
 
