@@ -89,9 +89,9 @@ _EXAMPLES: dict[type[BaseModel], dict[str, Any]] = {
 def describe(limits: Limits) -> dict[str, Any]:
     """Return the OpenAPI document of a service with these limits."""
     asked = [one.asked for one in ENDPOINTS if one.asked]
-    given: list[type[BaseModel]] = [model for one in ENDPOINTS for model in one.answers]
+    given: list[type[BaseModel]] = [*(model for one in ENDPOINTS for model in one.answers), ErrorAnswer]
     modes: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [(one, "validation") for one in asked]
-    modes += [(one, "serialization") for one in dict.fromkeys([*given, ErrorAnswer])]
+    modes += [(one, "serialization") for one in dict.fromkeys(given)]
     _, schemas = models_json_schema(modes, ref_template="#/components/schemas/{model}")
     paths: dict[str, dict[str, Any]] = {}
     for one in ENDPOINTS:
