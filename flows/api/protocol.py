@@ -25,12 +25,12 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to count."""
         self._head_bytes = 0
-        super().on_message_begin()  # type: ignore[no-untyped-call]
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Count no longer; an address that is no ASCII is refused here."""
         self._head_bytes = None
-        super().on_headers_complete()  # type: ignore[no-untyped-call]
+        super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed, and hang up; an answer that has begun is not written into."""

@@ -158,7 +158,7 @@ def serve(options: Options, sockets: socket.socket, workers: int) -> None:
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=_STOP_SECONDS,
-            timeout_worker_healthcheck=60,
+            timeout_worker_healthcheck=20,  # a worker imports for seconds on a busy machine; 5 would kill it then
         )
         if workers > 1:
             Multiprocess(config, [sockets]).run()
