@@ -414,7 +414,7 @@ def test_checking_trains_and_publishes_nothing(flow, toy_csv):
     result = check_corpus(make_settings(toy_csv))
 
     assert (result.status, result.rows, result.classes) == ("checked", len(PAIRS), len(TOY))
-    assert {folder.name for folder in flow.run_folder(result).iterdir()} == {"ingest", "validate"}
+    assert {folder.name for folder in flow.run_folder(result).iterdir()} == {"ingest", "validate", "run.json"}
     assert not flow.models.exists()
 
 
