@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run serve test test-ops test-ray crash-matrix screenshots format bench-recall bench-speed bench-scale clean
+.PHONY: help run serve test test-ops test-ray test-service crash-matrix screenshots format bench-recall bench-speed bench-scale bench-exports bench-service clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ test-ops: .venv/ready-dev ## schedules, late runs, approval, cancelling: against
 
 test-ray: .venv/ready-ray ## prepare, training and a whole run on a Ray cluster, a node killed in the middle (minutes)
 	$(BIN)/pytest -n0 -m ray tests/ray_cluster
+
+test-service: .venv/ready-dev ## the HTTP service: a real server, real HTTP, its page in Chromium (2 minutes)
+	$(BIN)/pytest -n0 -m service tests/flows/api
 
 crash-matrix: .venv/ready-dev ## every step x kill -9 x run again: the same bytes? (about 6 minutes)
 	$(BIN)/python -m tests.ops.crash_matrix
@@ -51,11 +54,19 @@ bench-speed: .venv/ready .venv-peers/ready ## seconds against what a user would 
 	OMP_NUM_THREADS=2 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tests.benchmarks.speed $(CORPORA) \
 	    --peers $(PEERS) --peers-python .venv-peers/bin/python
 
+CORPUS ?= c
+
+bench-service: .venv/ready ## the HTTP service under load, on loopback, while versions go live: CORPUS=bank, of DSSM_HOME
+	$(BIN)/python -m tests.benchmarks.service $(CORPUS)
+
 ROWS ?= 100_000 1_000_000 10_000_000
 
 bench-scale: .venv/ready ## seconds, memory and disk of every step at 0.1, 1 and 10 million rows; one epoch, up to 1 million
 	$(BIN)/python -m tests.benchmarks.scale --rows $(ROWS) --steps ingest validate prepare prove train evaluate \
 	    --set training.epochs=1 training.choose=false model.ensemble=4
+
+bench-exports: .venv/ready ## how every export of a folder of cases is read: exit code, rows, classes, what was said
+	$(BIN)/python -m tests.benchmarks.exports $(if $(CASES),--folder $(CASES))
 
 # The peers' packages never meet ours.
 .venv-peers/ready: constraints.txt

@@ -59,6 +59,22 @@ def cli() -> None:
     """
 
 
+def _complete_corpus(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+    """Return the corpora whose name begins so, for the shell."""
+    from flows.corpora import find_tomls
+    from schemas.workspace import default_home
+    from tasks.registry import list_corpora
+
+    return sorted(name for name in {*find_tomls(), *list_corpora(default_home())} if name.startswith(begun))
+
+
+def _complete_setting(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+    """Return the settings whose dotted name begins so, for the shell."""
+    from flows.corpora import known_keys
+
+    return [f"{key}=" for key in known_keys() if key.startswith(begun)]
+
+
 def _with_verbosity(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the options -v and -q."""
 
@@ -75,7 +91,7 @@ def _with_verbosity(command: Callable[..., int]) -> Callable[..., int]:
 
 
 @cli.command()
-@click.argument("corpora", nargs=-1, metavar="[CORPUS]...")
+@click.argument("corpora", nargs=-1, metavar="[CORPUS]...", shell_complete=_complete_corpus)
 @click.option("--all", "every", is_flag=True, help="Every corpus of data/corpora.")
 @click.option("--source", metavar="FILE", multiple=True, help="File, folder or address of the rows; may be repeated.")
 @click.option("--test-source", metavar="FILE", help="Official held-out rows: never altered, never trained on.")
@@ -83,7 +99,12 @@ def _with_verbosity(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--query-column", metavar="NAME", multiple=True, help="Column of the queries; may be repeated.")
 @click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
 @click.option(
-    "--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting, e.g. model.hidden_dims=[64]."
+    "--set",
+    "pairs",
+    metavar="KEY=VALUE",
+    multiple=True,
+    shell_complete=_complete_setting,
+    help="Change a setting, e.g. model.hidden_dims=[64].",
 )
 @click.option("--no-publish", "trial", is_flag=True, help="Train, measure and report; nothing goes live.")
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1), help="With --all: at a time.")
@@ -204,11 +225,13 @@ def _load(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSet
 
 
 @cli.command()
-@click.argument("corpus", required=False)
+@click.argument("corpus", required=False, shell_complete=_complete_corpus)
 @click.option("--source", metavar="FILE", multiple=True, help="File, folder or address of the rows; may be repeated.")
 @click.option("--query-column", metavar="NAME", multiple=True, help="Column of the queries; may be repeated.")
 @click.option("--question-column", metavar="NAME", help="Column of the standard questions.")
-@click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting.")
+@click.option(
+    "--set", "pairs", metavar="KEY=VALUE", multiple=True, shell_complete=_complete_setting, help="Change a setting."
+)
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
 @_with_verbosity
 def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
@@ -235,7 +258,7 @@ def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN
 
 
 @cli.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=_complete_corpus)
 @click.argument("text", required=False)
 @click.option("--file", "file", metavar="FILE", help="Queries, one a line (UTF-8); - for standard input.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(1), help="How many standard questions.")
@@ -271,7 +294,7 @@ def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bo
 
 
 @cli.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=_complete_corpus)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--repair", is_flag=True, help="Rebuild a damaged live.json from the versions.")
 def models(corpus: str, as_json: bool, repair: bool) -> int:
@@ -363,7 +386,7 @@ def _find_run(name: str) -> Path:
 
 
 @cli.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=_complete_corpus)
 @click.option("--source", metavar="FILE", multiple=True, required=True, help="Its rows; may be repeated.")
 @click.option("--test-source", metavar="FILE", help="Official held-out rows.")
 @click.option("--questions", metavar="FILE", help="List of standard questions (columns id, text).")
@@ -387,7 +410,7 @@ def init(corpus: str, **source: Any) -> int:  # noqa: ANN401 - click's values
 
 
 @cli.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=_complete_corpus)
 @click.option("--to", metavar="VERSION", help="Go back to this version; the one live before otherwise.")
 def rollback(corpus: str, to: str | None) -> int:
     """Take the live version of CORPUS back; the same inputs never publish it again."""
@@ -399,7 +422,7 @@ def rollback(corpus: str, to: str | None) -> int:
 
 
 @cli.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=_complete_corpus)
 def approve(corpus: str) -> int:
     """Make the version of CORPUS that waits for approval live."""
     registry = _registry(corpus)
@@ -431,7 +454,14 @@ def _announce_approved(folder: Path, manifest: Any) -> None:  # noqa: ANN401 - V
 @cli.command()
 @click.option("--corpus", "corpora", metavar="NAME", multiple=True, help="Run it on this corpus; may be repeated.")
 @click.option("--full", is_flag=True, help="The LSTM in every experiment of the article, not only in its table.")
-@click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="Change a setting of every experiment.")
+@click.option(
+    "--set",
+    "pairs",
+    metavar="KEY=VALUE",
+    multiple=True,
+    shell_complete=_complete_setting,
+    help="Change a setting of every experiment.",
+)
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
 @_with_verbosity
 def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: bool) -> int:
@@ -556,14 +586,14 @@ def api(corpora: Sequence[str], host: str, port: int, workers: int, **given: Any
     curl 127.0.0.1:8000/v1/bank/search -H 'Content-Type: application/json' -d '{"query": "怎么提前还款"}'
 
     A new live version is taken up without a gap. Every option may be set in the environment, too: DSSM_API_PORT,
-    DSSM_API_MAX_BODY, and DSSM_QUERY_LOG. DSSM_API_KEYS holds the keys that callers need, with commas between them;
+    DSSM_API_BODY_BYTES, and DSSM_QUERY_LOG. DSSM_API_KEYS holds the keys that callers need, with commas between them;
     without it anybody who reaches the port may ask. docs/service.md says more.
     """
     from flows.api.server import listen, read_keys, serve, start_options
 
     for name in corpora:
         _registry(name)
-    options = start_options(corpora, read_keys(os.environ.get("DSSM_API_KEYS")), workers, **given)
+    options = start_options(corpora, read_keys(os.environ.get("DSSM_API_KEYS")), **given)
     with listen(host, port) as opened:
         address = f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"
         if not options.keys and not host.startswith(("127.", "localhost", "::1")):

@@ -114,8 +114,8 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
         nested: Any = _parse_value(value.strip())
         for part in reversed(key.strip().split(".")):
             nested = {part: nested}
-        merged = merge(merged, _renamed(nested, "--set"))
-    return _with_absolute_paths(merged, Path.cwd())
+        merged = merge(merged, nested)
+    return _with_absolute_paths(_renamed(merged, "--set"), Path.cwd())
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def _remembered(name: str) -> dict[str, Any]:
             f"rows: dssm run {name} --source FILE"
         )
     content = (registry.fetch(version, "settings.json") / "settings.json").read_bytes()
-    settings, _ = use_new_names(json.loads(content))
+    settings = _renamed(json.loads(content), f"the settings of version {version}")
     if settings.pop("ray_address", None):  # whatever answers there would be believed: pickles come back
         _LOGGER.warning("%s: ray_address is not taken from a model's settings; set RAY_ADDRESS, or add a TOML", name)
     return settings
@@ -210,7 +210,7 @@ def _parse_value(text: str) -> Any:  # noqa: ANN401 - any TOML value
 def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's dict of an error
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = _known_keys()
+        known = known_keys()
         parent, _, last = path.rpartition(".")
         siblings = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == parent}
         near = [siblings[key] for key in nearest(last, siblings, cutoff=0.5)]
@@ -222,11 +222,12 @@ def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's dict of an error
     return f"{path or 'settings'}: {message[0].lower()}{message[1:]}{given}"
 
 
-def _known_keys(model: type[BaseModel] = CorpusSettings, prefix: str = "") -> list[str]:
+def known_keys(model: type[BaseModel] = CorpusSettings, prefix: str = "") -> list[str]:
+    """Return the dotted names of all settings, sections included."""
     keys = []
     for name, field in model.model_fields.items():
         key = prefix + (field.alias or name)
         keys.append(key)
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += _known_keys(field.annotation, f"{key}.")
+            keys += known_keys(field.annotation, f"{key}.")
     return keys

@@ -1,10 +1,11 @@
 """Deployments carried out: a Prefect server found or started, told of the deployments, their runs started on time."""
 
 import asyncio
+import os
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
@@ -26,6 +27,7 @@ from flows.deployments import TAG, Change, Deployment, compare
 from flows.environment import DEFAULTS, say
 from flows.late_runs import mark_dead_runs, skip_late_runs
 from flows.server import answers
+from flows.terminal import verbosity
 from schemas.errors import SettingsError
 
 _CRASHED_AUTOMATION = "dssm: a run without a heartbeat has crashed"
@@ -204,13 +206,24 @@ def serve(deployments: Sequence[Deployment], api: str) -> None:
             # `add_deployment` would register it once more, in its own way: schedules merged, a paused one set going.
             runner._deployment_registry.register_deployment(deployment, name)
         try:
-            asyncio.run(runner.start())
+            with _quiet_output():
+                asyncio.run(runner.start())
             return
         except Exception:
             if answers(api):
                 raise
         while not answers(api):
             time.sleep(_LOOK_SECONDS)
+
+
+@contextmanager
+def _quiet_output() -> Iterator[None]:
+    """Drop what Prefect prints, unless it is asked for: in an outage a traceback a try."""
+    if verbosity() == "verbose":
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 def _watch(deployments: Sequence[UUID], api: str) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
 
 QUERY_ID = r"^[0-9a-f]{16}$"
 
@@ -29,6 +29,28 @@ def _without_nul(text: str) -> str:
 Text = Annotated[str, AfterValidator(_without_nul)]
 
 
+def _check_queries(query: Any) -> Any:  # noqa: ANN401 - whatever a caller gives
+    """Return a text or a list of texts; a union of the two would complain of the one that was not meant, too."""
+    if isinstance(query, str):
+        return _without_nul(query)
+    if not isinstance(query, list):
+        raise ValueError("give a text or a list of texts")
+    if not query:
+        raise ValueError("the list is empty")
+    for place, text in enumerate(query):
+        if not isinstance(text, str):
+            raise ValueError(f"give texts; what stands at place {place} is none")
+        if "\0" in text:
+            raise ValueError(f"the text at place {place} holds a NUL character; leave it out")
+    return query
+
+
+Queries = Annotated[
+    str | list[str],
+    PlainValidator(_check_queries, json_schema_input_type=str | Annotated[list[str], Field(min_length=1)]),
+]
+
+
 class _Asked(BaseModel):
     """Of a caller: nothing is guessed, and what is not known is refused."""
 
@@ -38,9 +60,7 @@ class _Asked(BaseModel):
 class SearchRequest(_Asked):
     """One query, or several."""
 
-    query: Text | Annotated[list[Text], Field(min_length=1)] = Field(
-        description="What a customer typed; or a list of such texts.", examples=["怎么提前还款"]
-    )
+    query: Queries = Field(description="What a customer typed; or a list of such texts.", examples=["怎么提前还款"])
     top: int = Field(default=10, ge=1, description="How many standard questions to return per query.")
 
     @model_validator(mode="after")
@@ -49,10 +69,10 @@ class SearchRequest(_Asked):
         if len(self.queries) > limits.batch:
             raise ValueError(f"query holds {len(self.queries)} texts, at most {limits.batch} go in one request")
         if self.top > limits.top:
-            raise ValueError(f"top is {self.top}, at most {limits.top} are returned")
+            raise ValueError(f"top is {str(self.top)[:20]}, at most {limits.top} are returned")
         for place, text in enumerate(self.queries):
             if len(text) > limits.characters:
-                where = "query" if isinstance(self.query, str) else f"query.{place}"
+                where = "query" if isinstance(self.query, str) else f"query: the text at place {place}"
                 raise ValueError(f"{where} has {len(text)} characters, at most {limits.characters} are read")
         return self
 
@@ -180,19 +200,19 @@ def explain(problems: list[Any]) -> str:
 
 
 def _say(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    where = ".".join(str(part)[:50] for part in problem["loc"] if part not in _BRANCHES)
-    why = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        why = "is not known"
-    elif problem["type"] == "json_invalid":
+    where = ".".join(str(part)[:50] for part in problem["loc"])
+    why = _WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    if problem["type"] == "json_invalid":
         return f"the body is no JSON: {problem['ctx']['error']}"
-    elif problem["type"] == "missing":
-        why = "is missing"
     return f"{where}: {why}" if where else why
 
 
-#: How pydantic names the branches of a union.
-_BRANCHES = {"function-after[_without_nul(), str]", "constrained-str", "str"} | {
-    "list[function-after[_without_nul(), str]]",
-    "nullable[function-after[_without_nul(), str]]",
+_WORDS = {
+    "extra_forbidden": "is not known",
+    "missing": "is missing",
+    "string_type": "give a text",
+    "int_type": "give a whole number",
+    "greater_than_equal": "must be at least 1",
+    "string_pattern_mismatch": "give the query_id of an answer, 16 characters from 0 to 9 and a to f",
+    "model_type": "give a JSON object",
 }

@@ -44,12 +44,12 @@ class Metrics:
         """Return the text that Prometheus reads; versions and memory are those of the process that answers."""
         registry = CollectorRegistry()
         if SHARED in os.environ:
-            MultiProcessCollector(registry)
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         else:
             registry = self._own
         mine = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=mine)  # type: ignore[operator]
+            collector(registry=mine)
         mine.register(_Live(corpora))
         return bytes(generate_latest(registry)) + bytes(generate_latest(mine))
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class Options:
     query_log: Path | None = None
     query_log_bytes: int = 100 << 20
     mask_digits: bool = True
-    shared: bool = False  # several workers: arrays through the page cache
+    shared: Path | None = None  # through which several workers hold large arrays once
 
 
 def read_keys(variable: str | None) -> list[str]:
@@ -48,7 +48,6 @@ def read_keys(variable: str | None) -> list[str]:
 def start_options(
     corpora: Sequence[str],
     keys: Sequence[str],
-    workers: int,
     query_log: Path | None,
     query_log_bytes: int,
     query_log_digits: bool,
@@ -62,7 +61,7 @@ def start_options(
     if query_log:
         try:
             query_log.resolve().parent.mkdir(parents=True, exist_ok=True)
-            query_log.open("ab").close()
+            os.close(os.open(query_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))  # customers' words
         except OSError as error:
             raise SettingsError(f"the query log {query_log} cannot be written: {error.strerror}") from error
     return Options(
@@ -72,7 +71,6 @@ def start_options(
         query_log=query_log.resolve() if query_log else None,
         query_log_bytes=query_log_bytes,
         mask_digits=not query_log_digits,
-        shared=workers > 1,
     )
 
 
@@ -88,7 +86,7 @@ def create(options: Options) -> Any:  # noqa: ANN401 - an ASGI application
 
     metrics = Metrics()
     corpora = Corpora(
-        options.corpora, on_failure=lambda name: metrics.failed_reloads.labels(name).inc(), mapped=options.shared
+        options.corpora, on_failure=lambda name: metrics.failed_reloads.labels(name).inc(), shared=options.shared
     )
     log = None
     if options.query_log:
@@ -147,6 +145,7 @@ def serve(options: Options, sockets: socket.socket, workers: int) -> None:
     with tempfile.TemporaryDirectory(prefix="dssm-api-") as folder:
         if workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            options = replace(options, shared=Path(folder, "arrays"))
         config = Config(
             partial(create, options),
             factory=True,
@@ -159,9 +158,9 @@ def serve(options: Options, sockets: socket.socket, workers: int) -> None:
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=_STOP_SECONDS,
-            timeout_worker_healthcheck=60,
+            timeout_worker_healthcheck=20,  # a worker imports for seconds on a busy machine; 5 would kill it then
         )
         if workers > 1:
-            Multiprocess(config, target=Server(config).run, sockets=[sockets]).run()
+            Multiprocess(config, [sockets]).run()
         else:
             Server(config).run([sockets])

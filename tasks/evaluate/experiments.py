@@ -1,4 +1,4 @@
-"""Runs of one corpus beside each other: what was set differently, what was measured, and what is chance. Pure."""
+"""Runs of one corpus beside each other: what was set differently, what was measured, and what is chance."""
 
 import json
 from collections.abc import Mapping, Sequence

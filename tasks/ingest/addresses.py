@@ -6,21 +6,25 @@ Reads folders and the first bytes of files, never a table.
 import hashlib
 import os
 import re
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.zip import ZipFileSystem
 
 from schemas.addresses import expand, is_remote
 from schemas.errors import SourceError
 from schemas.settings import Source
 from schemas.suggestions import did_you_mean, nearest
+from tasks.ingest.guard import first_line, guarded
 from tasks.ingest.importers import Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
 
 BUNDLED = "bundled:"
+_LOCAL = ("file", "local", "memory", "data", "zip", "tar")
 _DEEPEST = 5  # folders below one that an importer reads as a whole: Dialogflow CX has four
 _TABLES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".xlsm")
 
@@ -31,9 +35,12 @@ def find_files(addresses: str | Sequence[str], base: Path, setting: str = "sourc
     Raises:
         SourceError: an address leads to no table; the message names the `setting` to correct.
     """
-    found = []
+    found = list[InputFile]()
     for address in [addresses] if isinstance(addresses, str) else addresses:
-        found += _resolve(address, base, setting)
+        with guarded(address, remote=_is_remote(address)):
+            found += _resolve(address, base, setting)
+    for file in found:
+        _refuse_unreadable(file.name)
     if not found:
         raise SourceError(f"{setting} names no file at all; give it a file, a folder or an address")
     return list({file.path: file for file in found}.values())
@@ -95,7 +102,7 @@ def _resolve(address: str, base: Path, setting: str) -> list[InputFile]:
     filesystem, path = _filesystem(address, base)
     try:
         if filesystem.isfile(path):
-            return [InputFile(address, path, filesystem)]
+            return [_as_export(InputFile(address, path, filesystem))]
         if filesystem.isdir(path):
             return _in_folder(address, filesystem, path)
     except PermissionError as error:
@@ -111,6 +118,20 @@ def _resolve(address: str, base: Path, setting: str) -> list[InputFile]:
     raise SourceError(f"{address} does not exist{_where(address, path)}{_neighbours(filesystem, path, setting)}")
 
 
+def _is_remote(address: str) -> bool:
+    """Whether an address leads over a network, whose faults pass; what holds its own data does not."""
+    protocol = re.match(r"(?:.*::)?([a-z0-9+.-]+):(?://)?", address, re.I)
+    return bool(protocol) and protocol.group(1).lower() not in _LOCAL  # type: ignore[union-attr]
+
+
+def _refuse_unreadable(name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = name.encode("utf-8", "backslashreplace").decode()
+        raise SourceError(f"the name of {shown} is not UTF-8; rename it") from None
+
+
 def _filesystem(address: str, base: Path) -> tuple[fsspec.AbstractFileSystem, str]:
     if not is_remote(address):
         return LocalFileSystem(), os.path.abspath(base / Path(address).expanduser())
@@ -122,11 +143,9 @@ def _filesystem(address: str, base: Path) -> tuple[fsspec.AbstractFileSystem, st
             f"{address} names the environment variable {error}, which is not set; export it, also for `dssm serve` and "
             "workers"
         ) from error
-    except ImportError as error:
-        raise SourceError(f"{address} cannot be opened: {error}") from error
-    except ValueError as error:
+    except (ImportError, ValueError) as error:
         raise SourceError(
-            f"{address} cannot be opened: {error}. Use a local path or an address like s3://bucket/train.csv"
+            f"{address} cannot be opened: {first_line(error)}. Use a local path or an address like s3://bucket/train.csv"
         ) from error
     return filesystem, path
 
@@ -158,6 +177,18 @@ def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str)
             f"{', '.join(_TABLES)}, or such a name and .gz. For tables in its subfolders, give {address}/**/*.csv"
         )
     return tables
+
+
+def _as_export(file: InputFile) -> InputFile:
+    """Return a ZIP archive as the folder it holds, if an importer reads such a folder."""
+    if file.suffix != ".zip":
+        return file
+    try:
+        inside = ZipFileSystem(file.open())
+    except zipfile.BadZipFile:
+        return file  # whoever reads it tells
+    whole = InputFile(file.name, "", inside, parts=_below(file.name, inside, ""))
+    return whole if find_importer(Look(whole)) else file
 
 
 def _below(prefix: str, filesystem: fsspec.AbstractFileSystem, folder: str) -> tuple[InputFile, ...]:

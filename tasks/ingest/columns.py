@@ -43,6 +43,7 @@ NAMED, BY_NAME, BY_NUMBER = "named in the settings", "found by its name", "by it
 WITHOUT_HEADER = "by its values: the table has no header"
 BY_ANSWER = "the first question of each answer"
 
+_COMPARED = 500  # names of columns, in the search for the nearest
 _NUMBER = re.compile(r"[_(（]?(?:\d+|[一二三四五六七八九十]+)[)）]?$")
 _NOTE = re.compile(r"[(（\[【][^)）\]】]*[)）\]】]|[\r\n].*|[:：].*", re.S)  # an explanation within a header
 
@@ -122,6 +123,13 @@ def find_list_columns(header: Sequence[str], question_column: str | None, name: 
             "A list of standard questions has the columns id and text"
         )
     return Columns([] if identity is None else [identity], text, [], BY_NAME, BY_NAME)
+
+
+def find_id_column(header: Sequence[str]) -> str | None:
+    """Return the column of ids of standard questions, where a list says their texts; its name says more than `id`."""
+    keys = [key_of(column) for column in header]
+    named = [at for at in _matches(keys, _ID) if keys[at] not in ("id", "code", "key", "编号", "序号")]
+    return next((header[at] for at in [*named, *_matches(keys, _ID)]), None)
 
 
 def is_name(cell: str) -> bool:
@@ -216,7 +224,7 @@ def _missing(header: Sequence[str], query: int | None, question: int | None, nam
 
 
 def _nearest(wanted: Sequence[str], header: Sequence[str]) -> str:
-    keys = {key_of(column): column for column in header}
+    keys = {key_of(column): column for column in header[:_COMPARED]}
     near = [close for name in wanted for close in difflib.get_close_matches(key_of(name), keys, n=1, cutoff=0.6)]
     return f"; the nearest is {keys[near[0]]!r}" if near else ""
 

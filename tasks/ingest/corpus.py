@@ -22,7 +22,7 @@ from schemas.tables import PAYLOAD, QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.ingest.addresses import find_files, find_training_files, fingerprint
 from tasks.ingest.input_file import InputFile
 from tasks.ingest.melting import shorten
-from tasks.ingest.question_list import QuestionList, find_question_list, read_question_list
+from tasks.ingest.question_list import QuestionList, find_question_list, join_ids, read_question_list
 from tasks.ingest.sifting import EMPTY_QUERY, REMEDIES, SURROGATE, is_usable_class, sift
 from tasks.ingest.sources import OpenedSource, describe_source, open_sources
 from tasks.ingest.tables import BATCH_ROWS, BadRow, Pairs
@@ -127,7 +127,7 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
     train, test = _Tally("train"), _Tally("test")
     with _ParquetSink(IngestOutput(folder).quarantine, QUARANTINE) as quarantine:
         report = _Counter(progress)
-        read = partial(_read_role, source=source, seed=seed, quarantine=quarantine, report=report)
+        read = partial(_read_role, source=source, seed=seed, listed=listed, quarantine=quarantine, report=report)
         with _ParquetSink(IngestOutput(folder).questions, QUESTIONS) as questions:
             read(train, train_files, questions)
         if test_files:
@@ -182,6 +182,7 @@ def _read_role(
     *,
     source: Source,
     seed: int,
+    listed: QuestionList | None,
     quarantine: _ParquetSink,
     report: _Counter,
 ) -> None:
@@ -192,7 +193,7 @@ def _read_role(
         for opened in open_sources(file, source, seed):
             before = tally.rows, tally.reasons.copy()
             tally.samples = []
-            for pairs in opened.pairs:
+            for pairs in join_ids(opened.pairs, listed, opened.notes):
                 _take(tally, opened.name, pairs, known_classes, questions, quarantine)
                 report.add(len(pairs.lines) + len(pairs.bad))
             rows, reasons = tally.rows - before[0], tally.reasons - before[1]
@@ -207,7 +208,7 @@ def _read_role(
     if tally.rows == 0:
         raise CorpusRejected(
             f"none of the {tally.quarantined} {tally.role} rows is usable. {tally.describe_reasons()}. "
-            "Every row stands with its line and reason in quarantine.parquet of this run's folder ingest"
+            "Every row stands with its line and reason in quarantine.parquet"
         )
 
 

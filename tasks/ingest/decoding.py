@@ -7,8 +7,9 @@ places keeps its encoding, and the rows of those places are set aside.
 import codecs
 import io
 import zipfile
-from dataclasses import dataclass
-from typing import Literal
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from schemas.errors import SourceError
 from tasks.ingest.input_file import InputFile, reading
@@ -17,7 +18,16 @@ from tasks.ingest.tables import UNDECODABLE
 _HANDLER = "dssm-mark-undecodable"
 _HEAD_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 20
+_CENTRAL = ("cp1250", "cp1257")
+_ASCII = bytes(range(128))  # GB2312 has both bytes of a pair above it
+_PROBE = "a,b\n\n"
+LONGEST_LINE = 1 << 24  # bytes
 _MOSTLY = 10  # good characters beyond ASCII for an undecodable place, in a file that is damaged and no more
+_FEWEST_HANZI = 10  # by which Chinese is told from what only decodes to it
+_FEWEST_LATE, _MOST_LATE = 0.05, 0.75  # share of hanzi in the second half: Chinese has a third to a half
+_KANA = 0.08  # share of characters beyond ASCII that Chinese never has of kana, Greek and Cyrillic
+_SHOWN_BYTES, _SHOWN_CHARACTERS, _READINGS = 200, 30, 3  # of a line in encodings that may be meant
+_GUESSED_BYTES = 20_000
 _FEW = 0.01  # share of lines that may be undecodable in a file of ASCII
 _BINARY = 0.001  # share of NUL bytes beyond which a file is no text
 
@@ -29,8 +39,6 @@ _BOMS = (
 )
 _NO_TABLES = (
     (b"%PDF", "a PDF document"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel file (.xls) or an encrypted workbook; save it as .xlsx without a password"),
-    (b"PK\x03\x04", "a ZIP archive; unpack it first"),
     (b"PK\x05\x06", "an empty ZIP archive"),
     (b"\x28\xb5\x2f\xfd", "a Zstandard-compressed file; unpack it first"),
     (b"7z\xbc\xaf", "a 7z archive; unpack it first"),
@@ -44,6 +52,7 @@ _NO_TABLES = (
     (b"\x7fELF", "a program"),
     (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with `git lfs pull`"),
 )
+Kind = Literal["text", "parquet", "xlsx", "xls", "xlsb", "ods", "zip"]
 _MARKUP = (b"<!doctype html", b"<html", b"<table", b"<?xml")
 
 
@@ -55,9 +64,24 @@ class _Fit:
     beyond_ascii: int  # characters
     common: int  # of these, those in GB2312
     lines: int
+    early: int = 0  # of the common ones, hanzi whose sound begins with A to Q, and
+    late: int = 0  # with R to Z: GB2312 lists them by sound
+    kana: int = 0  # kana, Greek and Cyrillic
+
+    def is_chinese(self) -> bool:
+        """Whether a text that decodes as GB18030 has the characters of Chinese.
+
+        Western accents, Shift-JIS and most of Big5 pair up to rare characters, ordinary Chinese is mostly in GB2312.
+        Korean (EUC-KR) fills the rows of its first half alone, where Hangul lie; Big5 and EUC-JP become kana.
+        """
+        if 2 * self.common < self.beyond_ascii or not self.beyond_ascii or self.kana >= _KANA * self.beyond_ascii:
+            return False
+        hanzi = self.early + self.late
+        few = hanzi < _FEWEST_HANZI
+        return few or _FEWEST_LATE * hanzi <= self.late <= _MOST_LATE * hanzi
 
 
-def find_format(file: InputFile) -> Literal["parquet", "excel", "text"]:
+def find_kind(file: InputFile) -> Kind:
     """Return what the bytes of `file` are.
 
     Raises:
@@ -67,8 +91,10 @@ def find_format(file: InputFile) -> Literal["parquet", "excel", "text"]:
         head = stream.read(_HEAD_BYTES).lstrip()
         if head.startswith(b"PAR1"):
             return "parquet"
-        if head.startswith(b"PK\x03\x04") and _is_workbook(file):
-            return "excel"
+        if head.startswith(b"\xd0\xcf\x11\xe0"):
+            return "xls"
+        if head.startswith(b"PK\x03\x04"):
+            return _find_archive(file)
     for magic, what in _NO_TABLES:
         if head.startswith(magic):
             raise SourceError(f"{file.name} looks like {what}: not a table{_accepted()}")
@@ -91,9 +117,13 @@ def find_encoding(file: InputFile, given: str | None) -> str:
     """
     if given:
         try:
-            io.TextIOWrapper(io.BytesIO(), given)  # refuses codecs that are not of text, such as base64
-            return codecs.lookup(given).name
-        except LookupError:
+            codecs.register_error(_HANDLER, _mark)
+            with io.TextIOWrapper(io.BytesIO(_PROBE.encode(given)), given, newline="") as text:
+                b"\xff\n".decode(given, _HANDLER)
+                if text.read() == _PROBE:  # base64, idna and undefined are codecs, too
+                    return codecs.lookup(given).name
+            raise LookupError
+        except (LookupError, UnicodeError):
             raise SourceError(
                 f"there is no encoding {given!r} (source.encoding); try utf-8, gb18030, utf-16, big5 or cp1252"
             ) from None
@@ -112,41 +142,107 @@ def find_encoding(file: InputFile, given: str | None) -> str:
     # Ten good characters beyond ASCII for a broken place: no other encoding makes so many by accident.
     if utf8.beyond_ascii >= _MOSTLY * utf8.bad:
         return "utf-8"
-    # Western accents and Big5 pair up to rare Chinese characters; ordinary Chinese is mostly in GB2312.
-    if gb18030.beyond_ascii >= _MOSTLY * gb18030.bad and 2 * gb18030.common >= gb18030.beyond_ascii > 0:
+    if gb18030.beyond_ascii >= _MOSTLY * gb18030.bad and gb18030.is_chinese():
         return "gb18030"
     if utf8.bad <= max(1, _FEW * utf8.lines):
         return "utf-8"
-    first_bad_gb18030 = _first_undecodable(file, "gb18030")
-    why_not_gb18030 = (
-        "it decodes, but to characters that no Chinese text is made of"
-        if first_bad_gb18030 is None
-        else f"{gb18030.bad} undecodable places, the first at byte {first_bad_gb18030}"
-    )
+    readings = _find_readings(file, first_bad)
+    likeliest = next(iter(readings), "big5")
+    shown = "; ".join(f"{name} {text!r}" for name, text in readings.items()) or "nothing in any encoding known here"
     raise SourceError(
-        f"{file.name}: no encoding fits. Tried utf-8 ({utf8.bad} undecodable places, the first at byte {first_bad}), "
-        f"gb18030 ({why_not_gb18030}) and utf-16 (neither a byte order mark nor its pattern of zeros). "
-        "Export it as UTF-8, or name its encoding in source.encoding, e.g. cp1252 for Western Windows, big5 for Taiwan"
+        f"{file.name}: its encoding cannot be told: it is not UTF-8 (from byte {first_bad} on) and no Chinese GB18030. "
+        f"One line of it reads as {shown}. Name the right one, e.g. --set source.encoding={likeliest}, "
+        "or export it as UTF-8"
     )
 
 
-def open_text(file: InputFile, encoding: str) -> io.TextIOWrapper:
-    """Open a text with its line ends kept; bytes that do not decode become `UNDECODABLE`."""
+def _find_readings(file: InputFile, offset: int) -> dict[str, str]:
+    """Return one line of a file in the encodings that make most sense of it, the likeliest first."""
+    with file.open() as stream:
+        stream.seek(max(0, offset - _SHOWN_BYTES))
+        before, after = stream.read(min(offset, _SHOWN_BYTES)), stream.read(_GUESSED_BYTES)
+    line = before.splitlines()[-1] if before and not before.endswith((b"\n", b"\r")) else b""
+    line += after.split(b"\n")[0].rstrip(b"\r")[:_SHOWN_BYTES]
+    readings: dict[str, str] = {}
+    for encoding in _guess_encodings(after):
+        try:
+            text = line.decode(encoding)
+        except UnicodeDecodeError as error:
+            if error.end < len(line) - 4:  # else the line was cut within a character
+                continue
+            text = line[: error.start].decode(encoding)
+        if text not in readings.values():
+            readings[encoding] = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+    return dict(list(readings.items())[:_READINGS])
+
+
+def _guess_encodings(sample: bytes) -> list[str]:
+    """Return encodings that a text may have, the likeliest first."""
+    from charset_normalizer import from_bytes  # 0.05 s that only odd files should cost
+
+    # It takes Japanese in EUC-JP for Chinese: kana stand where GB2312 has them too, and Chinese has none.
+    first = ["euc_jp"] if _measure(sample.decode("gb18030", "replace")).kana >= _KANA else []
+    last = ["cp949", "big5", "cp932", "cp1252", "gb18030"]
+    found = [match.encoding for match in from_bytes(sample, cp_exclusion=["utf_8", "utf_16", "utf_32", "utf_7"])]
+    found.sort(key=lambda encoding: encoding in _CENTRAL)  # Western texts decode as these, too
+    return list(dict.fromkeys([*first, *found, *last]))
+
+
+def open_text(file: InputFile, encoding: str, longest_line: int | None = LONGEST_LINE) -> io.TextIOWrapper:
+    """Open a text with its line ends kept; bytes that do not decode become `UNDECODABLE`.
+
+    Args:
+        file: the text.
+        encoding: of it.
+        longest_line: in bytes; None: whoever reads it does so in blocks.
+
+    Raises:
+        SourceError: (while reading) a line is longer.
+    """
     codecs.register_error(_HANDLER, _mark)
     encoding = "utf-8-sig" if encoding == "utf-8" else encoding  # a BOM is never part of the first column's name
-    return io.TextIOWrapper(file.open(), encoding, errors=_HANDLER, newline="")
+    stream = file.open() if longest_line is None else io.BufferedReader(_LineGuard(file, longest_line), _HEAD_BYTES)
+    return io.TextIOWrapper(stream, encoding, errors=_HANDLER, newline="")
+
+
+class _LineGuard(io.RawIOBase):
+    """The bytes of a file; refuses a line that would not fit into memory, as a few kB may unpack to."""
+
+    def __init__(self, file: InputFile, longest: int) -> None:
+        self._name, self._stream, self._longest, self._since = file.name, file.open(), longest, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
+        block = self._stream.read(len(buffer))
+        buffer[: len(block)] = block
+        end = max(block.rfind(b"\n"), block.rfind(b"\r"))
+        self._since = len(block) - end - 1 + (self._since if end < 0 else 0)
+        if self._since > self._longest:
+            raise SourceError(f"{self._name} has a line of more than {self._longest >> 20} MB: not a table of texts")
+        return len(block)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:
     return UNDECODABLE, error.end  # type: ignore[attr-defined]  # decoding raises UnicodeDecodeError
 
 
-def _is_workbook(file: InputFile) -> bool:
+def _find_archive(file: InputFile) -> Kind:
     try:
         with file.open() as stream, zipfile.ZipFile(stream) as archive:
-            return "xl/workbook.xml" in archive.namelist()
+            names = set(archive.namelist())
+            if "mimetype" in names and b"opendocument.spreadsheet" in archive.open("mimetype").read(_BLOCK_BYTES):
+                return "ods"
     except zipfile.BadZipFile:
         raise SourceError(f"{file.name} is a torn Excel workbook or ZIP archive; copy or export it again") from None
+    if file.suffix == ".ods":
+        raise SourceError(f"{file.name} is named like an OpenDocument sheet but is none; save it again, or as .xlsx")
+    return "xlsb" if "xl/workbook.bin" in names else "xlsx" if "xl/workbook.xml" in names else "zip"
 
 
 def _find_utf16(head: bytes) -> str | None:
@@ -189,20 +285,31 @@ def _first_undecodable(file: InputFile, encoding: str) -> int | None:
 
 def _fit(file: InputFile, encoding: str) -> _Fit:
     """Decode the whole file, the undecodable places marked, and count."""
-    bad = beyond = common = lines = size = nul_bytes = 0
-    with reading(file), open_text(file, encoding) as stream:
+    found, size, nul_bytes = Counter[str](), 0, 0
+    with reading(file), open_text(file, encoding, longest_line=None) as stream:
         while text := stream.read(_BLOCK_BYTES):
-            ascii_characters = len(text.encode("ascii", "ignore"))
-            marks = text.count(UNDECODABLE)
-            bad += marks
-            beyond += len(text) - ascii_characters - marks
-            common += (len(text.encode("gb2312", "ignore")) - ascii_characters) // 2
-            lines += text.count("\n")
+            found.update(asdict(_measure(text)))
             size += len(text)
             nul_bytes += text.count("\0")
     _refuse_binary(file, nul_bytes, max(1, size))
-    return _Fit(bad, beyond, common, lines)
+    return _Fit(**found)
+
+
+def _measure(text: str) -> _Fit:
+    ascii_characters = len(text.encode("ascii", "ignore"))
+    marks = text.count(UNDECODABLE) + text.count("\ufffd")
+    pairs = text.encode("gb2312", "ignore").translate(None, _ASCII)
+    leads = Counter(pairs[0::2])
+    return _Fit(
+        bad=marks,
+        beyond_ascii=len(text) - ascii_characters - marks,
+        common=len(pairs) // 2,
+        lines=text.count("\n"),
+        early=sum(leads[lead] for lead in range(0xB0, 0xC9)),
+        late=sum(leads[lead] for lead in range(0xC9, 0xD8)),
+        kana=sum(leads[lead] for lead in range(0xA4, 0xA8)),
+    )
 
 
 def _accepted() -> str:
-    return ". Tables are CSV, TSV, JSONL, Parquet and Excel (.xlsx)"
+    return ". Tables are CSV, TSV, JSON, Parquet and workbooks (.xlsx, .xls, .xlsb, .ods)"

@@ -9,20 +9,31 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from schemas.errors import SourceError
 from schemas.settings import Source
 from tasks.ingest.documents import DocumentFormat, read_document, read_json_lines
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.tables import BATCH_ROWS, TORN, BadRow, Batch, HeadRow, Selection, Table, as_text, select
+from tasks.ingest.tables import (
+    BATCH_CHARACTERS,
+    BATCH_ROWS,
+    TORN,
+    BadRow,
+    Batch,
+    HeadRow,
+    Selection,
+    Table,
+    as_text,
+    cut,
+    in_batches,
+    select,
+)
 from tasks.ingest.values import Item, Outline, Path
-
-_T = TypeVar("_T")
 
 _MAX_DEPTH = 4  # objects within objects of which the keys are columns
 _HEAD_ROWS = 50
-_MAX_VALUES = 5_000_000  # of a table by column, which is held in memory
+_MAX_VALUES, _MAX_CHARACTERS = 5_000_000, 100_000_000  # of a table by column, which is held in memory
 _TRAIN = re.compile(r"train(ing)?", re.IGNORECASE)
 _TEST = re.compile(r"(oos_)?test(ing)?", re.IGNORECASE)
 
@@ -114,25 +125,38 @@ def _column_names(outline: Outline) -> list[Path]:
 
 def _read_objects(document: _Document, path: Path, names: list[Path], wanted: Selection) -> Iterator[Batch]:
     picked = [names[position] for position in wanted.positions]
-    chunks = read_json_lines(document.file, document.source) if document.kind == "jsonl" else _objects(document, path)
-    for lines, rows, bad in chunks:
+    if document.kind != "jsonl":
+        yield from _read_list(document, path, picked)
+        return
+    for lines, rows, bad in read_json_lines(document.file, document.source):
         yield Batch(lines, [_column(rows, name) for name in picked], bad)
 
 
-def _objects(document: _Document, path: Path) -> Iterator[tuple[list[int], list[dict[str, Any]], list[BadRow]]]:
-    """Yield the objects of a list in chunks: their lines, themselves, and what else stands in the list."""
-    elements = (item for item in document.items() if isinstance(item, Item) and item.listed and item.path == path)
-    for chunk in _chunks(elements):
-        rows = [item for item in chunk if isinstance(item.value, dict)]
-        bad = [BadRow(one.line, TORN, as_text(one.value), None) for one in chunk if not isinstance(one.value, dict)]
-        yield [item.line for item in rows], [item.value for item in rows], bad
+def _read_list(document: _Document, path: Path, names: list[Path]) -> Iterator[Batch]:
+    """Yield the objects of a list, and what else stands in it as torn."""
+    lines, columns, bad, characters = list[int](), [list[str]() for _ in names], list[BadRow](), 0
+    for item in document.items():
+        if not isinstance(item, Item) or not item.listed or item.path != path:
+            continue
+        if not isinstance(item.value, dict):
+            bad.append(BadRow(item.line, TORN, cut(as_text(item.value)), None))
+            continue
+        lines.append(item.line)
+        for column, name in zip(columns, names, strict=True):
+            value = item.value.get(name[0]) if len(name) == 1 else _inside(item.value, name)
+            column.append(cut(value if isinstance(value, str) else as_text(value)))
+            characters += len(column[-1])
+        if len(lines) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
+            yield Batch(lines, columns, bad)
+            lines, columns, bad, characters = [], [[] for _ in names], [], 0
+    yield Batch(lines, columns, bad)
 
 
 def _column(rows: list[dict[str, Any]], name: Path) -> list[str]:
     if len(name) == 1:
         key = name[0]
-        return [as_text(row.get(key)) for row in rows]
-    return [as_text(_inside(row, name)) for row in rows]
+        return [cut(as_text(row.get(key))) for row in rows]
+    return [cut(as_text(_inside(row, name))) for row in rows]
 
 
 def _inside(value: Any, name: Path) -> Any:  # noqa: ANN401  # a document holds anything
@@ -143,23 +167,27 @@ def _inside(value: Any, name: Path) -> Any:  # noqa: ANN401  # a document holds 
 
 def _read_lists(document: _Document, path: Path, wanted: Selection) -> Iterator[Batch]:
     elements = (item for item in document.items() if isinstance(item, Item) and item.listed and item.path == path)
-    numbered = enumerate(elements, start=1)
-    for chunk in _chunks(itertools.islice(numbered, wanted.after, None)):
-        rows = [list(map(as_text, item.value if isinstance(item.value, list) else [item.value])) for _, item in chunk]
-        yield select(rows, [number for number, _ in chunk], wanted)
+    rows = (
+        (number, [cut(as_text(one)) for one in (item.value if isinstance(item.value, list) else [item.value])])
+        for number, item in enumerate(elements, start=1)
+    )
+    for batch in in_batches(itertools.islice(rows, wanted.after, None), lambda row: sum(map(len, row[1]))):
+        yield select([cells for _, cells in batch], [number for number, _ in batch], wanted)
 
 
 def _read_columns(document: _Document, names: list[Path], wanted: Selection) -> Iterator[Batch]:
     picked = [names[position][0] for position in wanted.positions]
     columns: dict[str, list[str]] = {name: [] for name in picked}
-    for count, item in enumerate(document.items()):
-        if count > _MAX_VALUES:
+    count = characters = 0
+    for item in document.items():
+        if isinstance(item, Item) and item.path and item.path[0] in columns:
+            columns[item.path[0]].append(cut(as_text(item.value)))
+            count, characters = count + 1, characters + len(columns[item.path[0]][-1])
+        if count > _MAX_VALUES or characters > _MAX_CHARACTERS:
             raise SourceError(
-                f"{document.file.name} is a table by column of more than {_MAX_VALUES:,} values; write it by row, one "
+                f"{document.file.name} is a table by column, and too long to be held in memory; write it by row, one "
                 "JSON object a line: df.to_json(path, orient='records', lines=True, force_ascii=False)"
             )
-        if isinstance(item, Item) and item.path and item.path[0] in columns:
-            columns[item.path[0]].append(as_text(item.value))
     if len({*map(len, columns.values())}) != 1:
         sizes = ", ".join(f"{name!r} has {len(cells)}" for name, cells in columns.items())
         raise SourceError(f"{document.file.name} is a table by column, and its columns differ in length: {sizes}")
@@ -167,11 +195,6 @@ def _read_columns(document: _Document, names: list[Path], wanted: Selection) -> 
     for start in range(0, rows, BATCH_ROWS):
         stop = min(start + BATCH_ROWS, rows)
         yield Batch(range(start + 1, stop + 1), [columns[name][start:stop] for name in picked], [])
-
-
-def _chunks(items: Iterator[_T]) -> Iterator[list[_T]]:
-    while chunk := list(itertools.islice(items, BATCH_ROWS)):
-        yield chunk
 
 
 def _without_tests(found: dict[Path, Table]) -> list[Table]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from schemas.errors import SourceError
 from schemas.settings import Source
 from tasks.ingest import json_values, yaml_values
-from tasks.ingest.decoding import find_encoding, open_text
+from tasks.ingest.decoding import LONGEST_LINE, find_encoding, open_text
 from tasks.ingest.input_file import InputFile, reading
 from tasks.ingest.tables import BadRow
 from tasks.ingest.values import Item
@@ -25,11 +25,11 @@ def find_document_format(file: InputFile, encoding: str) -> DocumentFormat | Non
     """Return what kind of document a text file is: by its first characters and, if need be, its name; None: none."""
     if file.suffix in _YAML_SUFFIXES:
         return "yaml"
-    with reading(file), open_text(file, encoding) as text:
+    with reading(file), open_text(file, encoding, longest_line=None) as text:
         begins = (_ANYTHING if file.suffix in _JSON_SUFFIXES else _OBJECT).match(text.read(_HEAD_CHARACTERS))
     if not begins:
         return None
-    with reading(file), open_text(file, encoding) as text:
+    with reading(file), open_text(file, encoding, longest_line=None) as text:
         return "jsonl" if json_values.are_lines(text) else "json"
 
 
@@ -64,7 +64,8 @@ def read_document(file: InputFile, source: Source) -> Iterator[Item | BadRow]:
     """
     encoding = find_encoding(file, source.encoding)
     kind = find_document_format(file, encoding)
-    with reading(file), open_text(file, encoding) as text:
+    longest_line = LONGEST_LINE if kind == "jsonl" else None  # a document may be one line
+    with reading(file), open_text(file, encoding, longest_line) as text:
         if kind == "jsonl":
             yield from json_values.stream_lines(text)
         elif kind == "yaml":

@@ -34,9 +34,9 @@ def guarded(name: str, kind: str = "", *, remote: bool = False) -> Iterator[None
     """
     try:
         yield
-    except (PipelineError, MemoryError):
+    except (PipelineError, MemoryError, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as error:  # the readers of a dozen formats raise almost anything
+    except BaseException as error:  # the readers of a dozen formats raise almost anything, those in Rust even panic
         if _may_pass(error, remote):
             raise
         raise SourceError(_describe(error, name, kind)) from error
@@ -61,7 +61,9 @@ def first_line(error: BaseException) -> str:
     return (lines[0][:200] if lines else type(error).__name__).rstrip(".")
 
 
-def _may_pass(error: Exception, remote: bool) -> bool:
+def _may_pass(error: BaseException, remote: bool) -> bool:
+    if not isinstance(error, Exception):
+        return type(error).__name__ != "PanicException"
     if isinstance(error, (FileNotFoundError, PermissionError, *_TORN)):
         return False
     if isinstance(error, (ConnectionError, TimeoutError)):
@@ -71,7 +73,7 @@ def _may_pass(error: Exception, remote: bool) -> bool:
     return remote and (isinstance(error, OSError) or type(error).__module__.split(".")[0] not in _PARSERS)
 
 
-def _describe(error: Exception, name: str, kind: str) -> str:
+def _describe(error: BaseException, name: str, kind: str) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{name} is gone; it was there a moment ago. Run again when it is back"
     if isinstance(error, PermissionError):

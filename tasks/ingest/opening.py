@@ -1,7 +1,8 @@
 """Any file as tables: what it is by its bytes decides who opens it."""
 
 from schemas.settings import Source
-from tasks.ingest.decoding import find_encoding, find_format
+from tasks.ingest.archives import unpack
+from tasks.ingest.decoding import find_encoding, find_kind
 from tasks.ingest.document_tables import open_document_tables
 from tasks.ingest.documents import find_document_format, refuse_false_name
 from tasks.ingest.input_file import InputFile, reading
@@ -24,11 +25,13 @@ def open_tables(file: InputFile, source: Source, outline: Outline | None = None)
         SourceError: it is no table, it is torn, or no encoding fits.
     """
     with reading(file):
-        kind = find_format(file)
+        kind = find_kind(file)
+        if kind == "zip":
+            return open_tables(unpack(file), source, outline)
         if kind == "parquet":
             return [[open_parquet_table(file)]]
-        if kind == "excel":
-            return [[table] for table in open_workbook_tables(file, old=False)]
+        if kind in ("xlsx", "xls", "xlsb", "ods"):
+            return [[table] for table in open_workbook_tables(file, kind)]
         encoding = find_encoding(file, source.encoding)
         if document := find_document_format(file, encoding):
             known = source.model_copy(update={"encoding": encoding})

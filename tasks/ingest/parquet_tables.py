@@ -5,14 +5,31 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.errors import SourceError
 from tasks.ingest.input_file import InputFile, reading
-from tasks.ingest.tables import BATCH_ROWS, Batch, HeadRow, Selection, Table, as_text
+from tasks.ingest.tables import (
+    BATCH_CHARACTERS,
+    BATCH_ROWS,
+    KEPT_CHARACTERS,
+    MAX_CELL_CHARACTERS,
+    Batch,
+    HeadRow,
+    Selection,
+    Table,
+    as_text,
+    cut,
+)
 
 _KIND = "Parquet file"
+_BYTES_A_CHARACTER = 4
+_LARGE = 1 << 25  # bytes of a column of a row group, beyond which
+_LONGEST = 1 << 12  # bytes of the mean cell are no texts, or
+_VERY_LARGE, _TIGHTEST = 1 << 27, 500  # bytes to one packed
 
 
 def open_parquet_table(file: InputFile) -> Table:
@@ -28,14 +45,61 @@ def _read(file: InputFile, schema: pa.Schema, wanted: Selection) -> Iterator[Bat
         kind = schema.field(name).type
         if pa.types.is_nested(kind) and not _is_list(kind):
             raise SourceError(f"{file.name}: the column {name!r} holds {kind}, not one text a row")
+    texts = [name for name in names if _is_text(schema.field(name).type)]
     labels = _find_class_labels(schema)
     line = 1
     with reading(file, _KIND), file.open() as stream:
-        table = pq.ParquetFile(stream, pre_buffer=False)  # its buffer would keep all that was read
+        # A buffer ahead would keep all that was read; a dictionary kept as one holds a long cell once.
+        table = pq.ParquetFile(stream, pre_buffer=False, read_dictionary=texts)
+        _refuse_bombs(file.name, table.metadata, set(names))
         for batch in table.iter_batches(BATCH_ROWS, columns=names):
-            rows = batch.num_rows
-            yield Batch(range(line, line + rows), [_texts(batch.column(name), labels.get(name)) for name in names], [])
-            line += rows
+            for part in _slices(batch):
+                yield Batch(
+                    range(line, line + part.num_rows),
+                    [_texts(part.column(name), labels.get(name)) for name in names],
+                    [],
+                )
+                line += part.num_rows
+
+
+def _refuse_bombs(name: str, metadata: pq.FileMetaData, wanted: set[str]) -> None:
+    """Refuse a column that unpacks to what does not fit into memory."""
+    for group in range(metadata.num_row_groups):
+        for at in range(metadata.num_columns):
+            column = metadata.row_group(group).column(at)
+            size = column.total_uncompressed_size
+            if column.path_in_schema.split(".")[0] in wanted and size > _LARGE:
+                mean, tight = size / max(1, column.num_values), size / max(1, column.total_compressed_size)
+                if mean > _LONGEST or (size > _VERY_LARGE and tight > _TIGHTEST):
+                    raise SourceError(
+                        f"{name}: the column {column.path_in_schema!r} unpacks from {column.total_compressed_size:,} "
+                        f"to {size:,} bytes for {column.num_values:,} rows, which no texts do; export it again"
+                    )
+
+
+def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield the batch in parts whose texts fit into memory together."""
+    sizes = sum(map(_sizes, batch.columns))
+    rows = batch.num_rows
+    if isinstance(sizes, np.ndarray) and sizes.sum() > _LARGE:
+        rows = max(1, int(BATCH_CHARACTERS // sizes.max()))
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+def _sizes(column: pa.Array) -> Any:  # noqa: ANN401 - an array, or 0 for numbers
+    """Return the bytes of each text of a column, of one that is too long those that are kept."""
+    if pa.types.is_dictionary(column.type):
+        words = _sizes(column.dictionary)
+        return words[column.indices.fill_null(0).to_numpy()] if isinstance(words, np.ndarray) and words.size else 0
+    if not _is_text(column.type):
+        return 0
+    sizes = pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+    return np.where(sizes > _BYTES_A_CHARACTER * MAX_CELL_CHARACTERS, KEPT_CHARACTERS, sizes)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return any(check(kind) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -61,13 +125,16 @@ def _names(feature: Any) -> list[str]:  # noqa: ANN401  # metadata may be anythi
 
 
 def _texts(column: pa.Array, labels: list[str] | None) -> list[str]:
+    if pa.types.is_dictionary(column.type):
+        words = _texts(column.dictionary, labels)
+        return ["" if at is None else words[at] for at in column.indices.to_pylist()]
     try:
         values = column.to_pylist()
     except UnicodeDecodeError:  # Parquet does not check what is written as text
         values = column.cast("binary").to_pylist()
     if labels:
         values = [_name(value, labels) for value in values]
-    return [value if isinstance(value, str) else as_text(value) for value in values]
+    return [cut(value if isinstance(value, str) else as_text(value)) for value in values]
 
 
 def _name(value: object, labels: list[str]) -> object:

@@ -1,7 +1,9 @@
 """The owner's list of standard questions: stable ids, and standard questions without rows."""
 
+import itertools
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +13,9 @@ from schemas.settings import Source
 from tasks.ingest.addresses import find_files
 from tasks.ingest.columns import find_list_columns
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.sifting import is_usable_class
+from tasks.ingest.sifting import UNLISTED_ID, is_usable_class
 from tasks.ingest.sources import describe_source, open_columns
+from tasks.ingest.tables import BadRow, Pairs
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,47 @@ def read_question_list(file: InputFile, source: Source) -> QuestionList:
         opened, "questions", len(ids), Counter(), [(id_, text) for text, id_ in [*ids.items()][:3]]
     )
     return QuestionList(ids, described)
+
+
+def join_ids(pairs: Iterator[Pairs], listed: QuestionList | None, notes: list[str]) -> Iterator[Pairs]:
+    """Yield rows with the texts of their standard questions, where they name them by ids of the list.
+
+    Ids are told from texts by the first batch: at least half of its names are ids, and more than are texts.
+
+    Args:
+        pairs: rows of one table.
+        listed: the owner's list, if there is one.
+        notes: gets a sentence if the rows were joined.
+    """
+    texts = {identity: text for text, identity in listed.ids.items()} if listed else {}
+    first = next(pairs, None)
+    if first is None:
+        return
+    named = {*map(str.strip, first.questions)} - {""}
+    ids = sum(one in texts for one in named)
+    joins = 2 * ids >= len(named) > 0 and ids > sum(one in listed.ids for one in named) if listed else False
+    if joins and listed:
+        notes.append(f"the standard questions are ids of {listed.file.name}; their texts were taken from there")
+    for batch in itertools.chain([first], pairs):
+        yield _join(batch, texts, listed.ids) if joins and listed else batch
+
+
+def _join(batch: Pairs, texts: Mapping[str, str], known: Mapping[str, str]) -> Pairs:
+    named = [one.strip() for one in batch.questions]
+    unlisted = [at for at, one in enumerate(named) if one and one not in texts and one not in known]
+    questions = [texts.get(one, one) for one in named]
+    if not unlisted:
+        return replace(batch, questions=questions)
+    bad = [BadRow(batch.lines[at], UNLISTED_ID, batch.queries[at], named[at]) for at in unlisted]
+    skipped = {*unlisted}
+    keep = [at for at in range(len(named)) if at not in skipped]
+    return Pairs(
+        [batch.lines[at] for at in keep],
+        [batch.queries[at] for at in keep],
+        [questions[at] for at in keep],
+        [*batch.bad, *bad],
+        {name: [cells[at] for at in keep] for name, cells in batch.payload.items()},
+    )
 
 
 def _refuse_repeated(name: str, what: str, lines: dict[str, list[int]]) -> None:

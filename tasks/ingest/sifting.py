@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from tasks.ingest.furniture import FOOTER, NOTE, REPEATED_HEADER
 from tasks.ingest.labels import LABEL_REMEDIES
 from tasks.ingest.tables import (
+    ENDLESS,
     ERROR_CELL,
+    KEPT_CHARACTERS,
     MAX_CELL_CHARACTERS,
     NO_VALUE,
     TOO_LONG,
@@ -21,10 +23,10 @@ from tasks.retrieval.normalise import normalise, normalise_all
 EMPTY_QUERY = "empty query"
 EMPTY_QUESTION = "empty standard question"
 EMPTY_NORMALISED = "query empty after normalising"
-LONE_UNSEEN = dict.fromkeys(map(ord, ERROR_CELL + NO_VALUE))  # these marks stand for nothing that was in the cell
 LONE_SURROGATE = "lone surrogate"
 NUL_BYTE = "NUL byte"
 ERROR_VALUE = "error value"
+UNLISTED_ID = "id that the list lacks"
 UNCOMPUTED = "formula without a stored value"
 
 REMEDIES = {
@@ -37,14 +39,14 @@ REMEDIES = {
     LONE_SURROGATE: "half a character was cut off; export them again",
     NUL_BYTE: "the file was damaged as it was written; copy or export it again",
     ERROR_VALUE: "correct the formulas that show #N/A and its like, or clear these cells",
+    UNLISTED_ID: "add it with its text to source.questions_path, or correct the rows",
     UNCOMPUTED: "open the workbook in Excel or LibreOffice and save it: a program wrote formulas that nobody computed",
     REPEATED_HEADER: "nothing: files were joined with their headers",
     NOTE: "nothing: it explains the columns",
     FOOTER: "nothing: it is no data",
     TOO_LONG: f"a cell has at most {MAX_CELL_CHARACTERS:,} characters; look for an unclosed quotation mark",
 }
-_KEPT_CHARACTERS = 1_000  # of an unusable cell: enough to recognise it
-_UNSEEN = dict.fromkeys(map(ord, ERROR_CELL + NO_VALUE))  # these marks stand for nothing that was in the cell
+_OURS = re.compile(f"[{ERROR_CELL}{NO_VALUE}{ENDLESS}]")  # marks, no text of the cell
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -65,7 +67,7 @@ def sift(batch: Pairs, known_classes: set[str]) -> Sifted:
     `known_classes` is extended by the good ones seen here.
     """
     queries, classes = batch.queries, list(map(str.strip, batch.questions))
-    normalised = normalise_all(queries)
+    normalised = normalise_all(query if len(query) <= KEPT_CHARACTERS else _bounded(query) for query in queries)
     new = set(classes) - known_classes
     bad_classes = {text for text in new if not is_usable_class(text)}
     known_classes |= new - bad_classes
@@ -86,6 +88,11 @@ def sift(batch: Pairs, known_classes: set[str]) -> Sifted:
     return kept
 
 
+def _bounded(query: str) -> str:
+    """Return the query; nothing for one too long for a cell, of which 65,000 would not fit into memory normalised."""
+    return query if len(query) <= MAX_CELL_CHARACTERS and not query.startswith(ENDLESS) else ""
+
+
 def _all_usable(queries: list[str], normalised: list[str]) -> bool:
     """Whether no query is bad, in a few passes at the speed of C: nearly all batches are this good."""
     if not all(normalised) or max(map(len, queries), default=0) > MAX_CELL_CHARACTERS:
@@ -102,6 +109,8 @@ def _find_reason(query: str, norm: str, label: str, is_bad_class: bool) -> str |
     cells = (query, label) if is_bad_class else (query,)
     if any(UNDECODABLE in cell for cell in cells):
         return UNDECODABLE_BYTES
+    if any(len(cell) > MAX_CELL_CHARACTERS or ENDLESS in cell for cell in cells):
+        return TOO_LONG
     if any(ERROR_CELL in cell for cell in cells):
         return ERROR_VALUE
     if any(NO_VALUE in cell for cell in cells):
@@ -110,8 +119,6 @@ def _find_reason(query: str, norm: str, label: str, is_bad_class: bool) -> str |
         return LONE_SURROGATE
     if any("\0" in cell for cell in cells):
         return NUL_BYTE
-    if any(len(cell) > MAX_CELL_CHARACTERS for cell in cells):
-        return TOO_LONG
     if not norm:
         return EMPTY_NORMALISED if query.strip() else EMPTY_QUERY
     return EMPTY_QUESTION if is_bad_class else None
@@ -126,6 +133,6 @@ def is_usable_class(text: str) -> bool:
 
 def _printable(row: BadRow) -> BadRow:
     """Return the row with texts that UTF-8 can hold, cut to a length that can be looked at."""
-    kept = [cell and cell[:_KEPT_CHARACTERS].translate(_UNSEEN) for cell in (row.query, row.question)]
+    kept = [cell and _OURS.sub("", cell[:KEPT_CHARACTERS]) for cell in (row.query, row.question)]
     cells = [cell and SURROGATE.sub("\ufffd", cell) for cell in kept]
     return replace(row, query=cells[0], question=cells[1])

@@ -12,8 +12,9 @@ from schemas.errors import SourceError
 from schemas.ingest import Role, SourceFile
 from schemas.settings import Source
 from tasks.ingest.addresses import BUNDLED
-from tasks.ingest.columns import BY_ANSWER, Columns, find_columns, quoted
-from tasks.ingest.decoding import find_encoding, find_format
+from tasks.ingest.archives import unpack
+from tasks.ingest.columns import BY_ANSWER, Columns, find_columns, find_id_column, quoted
+from tasks.ingest.decoding import find_encoding, find_kind
 from tasks.ingest.faq import find_faq_columns, name_by_first_question
 from tasks.ingest.importers import Imported, Importer, Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
@@ -21,7 +22,7 @@ from tasks.ingest.labels import take_joined_apart, take_lists_apart
 from tasks.ingest.layout import ColumnFinder, Layout, find_doubts, find_layout
 from tasks.ingest.melting import Melting
 from tasks.ingest.opening import open_tables
-from tasks.ingest.tables import BATCH_ROWS, BadRow, Format, Pairs, Table
+from tasks.ingest.tables import BATCH_ROWS, BadRow, Format, Pairs, Table, in_batches
 from tasks.ingest.values import Outline
 
 
@@ -48,7 +49,11 @@ def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSourc
     if file.bundled:
         return [_open_bundled(file, seed)]
     with reading(file):
-        is_text = not file.parts and find_format(file) == "text"
+        kind = "" if file.parts else find_kind(file)
+        if kind == "zip":
+            file = unpack(file)
+            kind = find_kind(file)
+        is_text = kind == "text"
         if is_text:
             source = source.model_copy(update={"encoding": find_encoding(file, source.encoding)})
         look = Look(file, source)
@@ -127,6 +132,8 @@ def _find_columns(source: Source, name: str, header: Sequence[str]) -> Columns:
     try:
         return find_columns(header, source.query_column, source.question_column, name)
     except SourceError:
+        if source.questions_path and not source.question_column and (identity := find_id_column(header)):
+            return find_columns(header, source.query_column, identity, name)
         faq = None if source.query_column or source.question_column else find_faq_columns(header)
         if faq is None:
             raise
@@ -207,13 +214,12 @@ def _refusal(errors: list[tuple[Table, SourceError]], sheets: int, word: str) ->
 
 def _import(importer: Importer, file: InputFile, source: Source) -> Iterator[Pairs]:
     with reading(file, importer.name):
-        rows: list[Imported] = []
-        for row in importer.rows(file, source):
-            rows.append(row)
-            if len(rows) == BATCH_ROWS:
-                yield _as_pairs(rows)
-                rows = []
-        yield _as_pairs(rows)
+        for rows in in_batches(importer.rows(file, source), _measure):
+            yield _as_pairs(rows)
+
+
+def _measure(row: Imported) -> int:
+    return 0 if isinstance(row, BadRow) else len(row[1]) + len(row[2])
 
 
 def _as_pairs(rows: list[Imported]) -> Pairs:

@@ -1,20 +1,25 @@
 """What every format opens as: a table of text cells, its first rows known, the others in bounded memory. Pure."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Literal
+from typing import Literal, TypeVar
 
 Format = Literal["csv", "jsonl", "json", "yaml", "parquet", "excel", "bundled", "imported"]
 
 BATCH_ROWS = 1 << 16
+BATCH_CHARACTERS = 1 << 23
 MAX_CELL_CHARACTERS = 100_000
+KEPT_CHARACTERS = 1_000  # of an unusable cell: enough to recognise it
+
+_Row = TypeVar("_Row")
 
 # Stand in a cell for what has no text. No codec yields these lone surrogates, so they cannot be text.
 UNDECODABLE = "\udc80"  # bytes that decode to nothing
 ERROR_CELL = "\udc81"  # before the error that a spreadsheet shows, such as #N/A
 NO_VALUE = "\udc82"  # a formula that nobody has computed
+ENDLESS = "\udc83"  # before the beginning of a text that is too long
 
 TORN = "torn row"
 UNDECODABLE_BYTES = "undecodable bytes"
@@ -86,6 +91,24 @@ class Table:
     sheet: str | None = None
     hidden: bool = False  # a sheet that people do not see
     notes: list[str] = field(default_factory=list)  # what a person should know; complete once all was read
+
+
+def cut(text: str) -> str:
+    """Return the text; of one that is too long for a cell only its beginning, marked."""
+    return text if len(text) <= MAX_CELL_CHARACTERS else ENDLESS + text[:KEPT_CHARACTERS]
+
+
+def in_batches(rows: Iterable[_Row], measure: Callable[[_Row], int]) -> Iterator[list[_Row]]:
+    """Yield rows in lists of a bounded number of rows and characters, as `measure` counts them."""
+    batch, characters = list[_Row](), 0
+    for row in rows:
+        batch.append(row)
+        characters += measure(row)
+        if len(batch) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
 
 
 def torn_reason(cells: Sequence[str]) -> str:

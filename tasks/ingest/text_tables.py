@@ -70,7 +70,7 @@ def _find_mixed(heads: list[list[HeadRow]], dialects: list[Dialect]) -> list[tup
     found = []
     for head in heads:
         width = len(head[0].cells)
-        if width > 1 and len(head) > 1 and all(len(row.cells) == 1 for row in head[1:]):
+        if width > 1 and len(head) > 1 and 2 * sum(len(row.cells) == width for row in head[1:]) <= len(head) - 1:
             found += [
                 ([head[0], *other[1:]], dialect)
                 for other, dialect in zip(heads, dialects, strict=True)

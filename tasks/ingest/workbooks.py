@@ -11,24 +11,28 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from functools import partial
-from typing import IO, Any
+from typing import Any
 
 from schemas.errors import SourceError
+from tasks.ingest.archives import refuse_bombs
 from tasks.ingest.input_file import InputFile, reading
 from tasks.ingest.number_formats import show_date, show_number
-from tasks.ingest.tables import BATCH_ROWS, ERROR_CELL, NO_VALUE, Batch, HeadRow, Selection, Table, as_text, select
+from tasks.ingest.tables import ERROR_CELL, NO_VALUE, Batch, HeadRow, Selection, Table, as_text, cut, in_batches, select
 
 _KIND = "Excel workbook"
+_NAMES = {
+    "xlsx": _KIND,
+    "xls": "old Excel file (.xls), or one with a password",
+    "xlsb": "binary Excel workbook (.xlsb)",
+    "ods": "OpenDocument sheet (.ods)",
+}
 _HEAD_ROWS = 50  # among which the header is looked for
 _BLOCK = 1 << 20  # bytes of a sheet surveyed at a time
-_LONGEST_TEXT = 1 << 22  # bytes between two tags of a sheet; Excel itself stops at 32,767 characters
-_LARGE = 1 << 24  # bytes of a part of an archive, beyond which it may not be packed tighter than
-_TIGHTEST = 100  # to one; texts pack to a tenth or so
-_LARGEST = 1 << 30
+_LONGEST_ROW = 1 << 25  # bytes
+_LONGEST_TEXT = 1 << 19  # bytes between two tags of a sheet; Excel itself stops at 32,767 characters
 _MERGED = re.compile(rb'<mergeCell ref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
 _ROW = re.compile(rb'<row [^>]*?hidden="(?:1|true)"')
 _UNCOMPUTED = re.compile(rb'<c r="[A-Z]+(\d+)"[^>]*><f[^>]*(?:/>|>[^<]*</f>)(?:<v\s*/>|<v></v>)?</c>')
-_OVERLAP = 1 << 16  # bytes of a block looked at again with the next: longer than any tag
 _STRICT = b"purl.oclc.org/ooxml"
 
 Rows = Iterator[tuple[int, list[str]]]
@@ -43,18 +47,18 @@ class _Survey:
     hidden_rows: int = 0
 
 
-def open_workbook_tables(file: InputFile, old: bool) -> list[Table]:
+def open_workbook_tables(file: InputFile, kind: str) -> list[Table]:
     """Return the sheets of a workbook that hold anything, in its order.
 
     Args:
         file: the workbook.
-        old: it is no Office Open XML: .xls, .xlsb or .ods.
+        kind: xlsx, xls, xlsb or ods.
 
     Raises:
         SourceError: it is torn, unpacks to more than it should, or has no sheet of cells.
     """
-    with reading(file, _KIND):
-        sheets = _open_calamine(file) if old or _is_strict(file) else _open_openpyxl(file)
+    with reading(file, _NAMES[kind]):
+        sheets = _open_openpyxl(file) if kind == "xlsx" and not _is_strict(file) else _open_calamine(file)
         if not sheets:
             raise SourceError(f"{file.name} is a workbook without sheets of cells")
         return [_as_table(file, *sheet) for sheet in sheets]
@@ -78,7 +82,7 @@ def _as_table(file: InputFile, title: str, hidden: bool, rows: Callable[[list[st
 def _read(file: InputFile, rows: Callable[[list[str]], Rows], notes: list[str], wanted: Selection) -> Iterator[Batch]:
     with reading(file, _KIND):
         below = ((line, row) for line, row in rows(notes) if line > wanted.after)
-        while chunk := list(itertools.islice(below, BATCH_ROWS)):
+        for chunk in in_batches(below, lambda row: sum(map(len, row[1]))):
             numbered = [(line, row) for line, row in chunk if any(row)]
             cells = [row + [""] * (wanted.width - len(row)) for _, row in numbered]
             if not wanted.ragged:
@@ -90,7 +94,7 @@ def _open_openpyxl(file: InputFile) -> list[tuple[str, bool, Callable[[list[str]
     import openpyxl  # 0.2 s that only workbooks should cost
 
     stream = file.open()
-    refuse_bombs(file.name, stream)
+    refuse_bombs(file.name, stream, but="xl/worksheets/")  # these are surveyed before they are read
     workbook = openpyxl.load_workbook(stream, read_only=True, data_only=True)
     return [
         (sheet.title, sheet.sheet_state != "visible", partial(_openpyxl_rows, file, sheet))
@@ -138,7 +142,7 @@ def _show(cell: Any) -> str:  # noqa: ANN401 - openpyxl's cells
     if value is None:
         return ""
     if isinstance(value, str):
-        return ERROR_CELL + value if cell.data_type == "e" else value
+        return ERROR_CELL + value if cell.data_type == "e" else cut(value)
     if isinstance(value, bool):
         return as_text(value)
     if isinstance(value, (date, datetime, time)):
@@ -147,21 +151,29 @@ def _show(cell: Any) -> str:  # noqa: ANN401 - openpyxl's cells
 
 
 def _survey(file: InputFile, path: str) -> _Survey:
-    """Read the XML of a sheet once for what openpyxl does not tell while it streams; refuse an endless cell."""
-    found, tail, since = _Survey(), b"", 0
+    """Read the XML of a sheet once for what openpyxl does not tell while it streams; refuse endless cells and rows."""
+    found, rest, text, row = _Survey(), b"", 0, 0
     with file.open() as stream, zipfile.ZipFile(stream) as archive, archive.open(path) as sheet:
         while block := sheet.read(_BLOCK):
-            since = since + len(block) if b"<" not in block else len(block) - block.rfind(b"<")
-            if since > _LONGEST_TEXT:
-                raise SourceError(
-                    f"{file.name} holds a cell of more than {_LONGEST_TEXT >> 20} MB: not a table of texts"
-                )
-            text = tail + block
-            end = text.rfind(b"</row>") + len(b"</row>") if b"</row>" in text else 0
-            _look(text if not end else text[:end], found) if end or b"<mergeCell " in text else None
-            tail = text[end:] if len(text) - end <= _OVERLAP * 16 else text[-_OVERLAP:]
-    _look(tail, found)
+            text = _since(block, b"<", text)
+            row = _since(block, b"</row>", row)
+            if text > _LONGEST_TEXT or row > _LONGEST_ROW:
+                what, most = ("cell", _LONGEST_TEXT) if text > _LONGEST_TEXT else ("row", _LONGEST_ROW)
+                raise SourceError(f"{file.name} holds a {what} of more than {most:,} bytes: not a table of texts")
+            block = rest + block
+            end = block.rfind(b">") + 1 or len(block)  # a tag is looked at as a whole
+            last = block.rfind(b"<c ", 0, end)  # and a cell, too
+            end = last if last > 0 else end
+            _look(block[:end], found)
+            rest = block[end:][-_LONGEST_TEXT:]
+    _look(rest, found)
     return found
+
+
+def _since(block: bytes, mark: bytes, before: int) -> int:
+    """Return the bytes since the last mark, of which there were `before` in front of the block."""
+    at = block.rfind(mark)
+    return before + len(block) if at < 0 else len(block) - at
 
 
 def _look(text: bytes, found: _Survey) -> None:
@@ -177,24 +189,6 @@ def _column(letters: bytes) -> int:
     for letter in letters:
         number = 26 * number + letter - 64
     return number - 1
-
-
-def refuse_bombs(name: str, stream: IO[bytes]) -> None:
-    """Refuse an archive a part of which unpacks to far more than texts do; leave the stream at its beginning.
-
-    Raises:
-        SourceError: a part is packed tighter than any text.
-    """
-    with zipfile.ZipFile(stream) as archive:
-        for part in archive.infolist():
-            is_sheet = part.filename.startswith("xl/worksheets/") and part.filename.endswith(".xml")  # surveyed as read
-            tight = part.file_size > _LARGE and part.file_size > _TIGHTEST * part.compress_size
-            if (tight or part.file_size > _LARGEST) and not is_sheet:
-                raise SourceError(
-                    f"{name}: {part.filename} unpacks from {part.compress_size:,} to {part.file_size:,} bytes, "
-                    "which no table of texts does; export it again, or as CSV"
-                )
-    stream.seek(0)
 
 
 def _is_strict(file: InputFile) -> bool:
@@ -227,4 +221,4 @@ def _calamine_rows(workbook: Any, title: str, notes: list[str]) -> Rows:  # noqa
 
 
 def _stored(value: object) -> str:
-    return show_date(value, "General") if isinstance(value, (date, datetime, time)) else as_text(value)
+    return show_date(value, "General") if isinstance(value, (date, datetime, time)) else cut(as_text(value))

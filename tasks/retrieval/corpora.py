@@ -38,7 +38,7 @@ class Corpora:
         names: Sequence[str] = (),
         home: Path | None = None,
         on_failure: Callable[[str], None] = lambda name: None,
-        mapped: bool = False,
+        shared: Path | None = None,
     ) -> None:
         """Load nothing yet.
 
@@ -46,14 +46,10 @@ class Corpora:
             names: of corpora; none: all that are live below `home`, also those that come later.
             home: by default $DSSM_HOME or data/ of the checkout.
             on_failure: called with the name of a corpus each time that what is live of it could not be loaded.
-            mapped: whether the arrays are read through the page cache, which other processes share.
+            shared: a folder through which several processes hold large arrays once.
         """
-        self._names, self._home, self._on_failure, self._mapped = (
-            list(names),
-            home or default_home(),
-            on_failure,
-            mapped,
-        )
+        self._names, self._home = list(names), home or default_home()
+        self._on_failure, self._shared = on_failure, shared
         self._all, self._list_at = not names, 0.0
         self._retrievers: dict[str, Retriever] = {}
         self._served: dict[str, Served] = {}
@@ -117,7 +113,7 @@ class Corpora:
         retriever = self._retrievers.get(name)
         if retriever is None:
             try:
-                retriever = Retriever(ModelRegistry.of(name, self._home), mapped=self._mapped)
+                retriever = Retriever(ModelRegistry.of(name, self._home), shared=self._shared)
             except NothingLive:
                 if not self._all:
                     raise

@@ -16,6 +16,8 @@ from tasks.retrieval.model_files import ModelCard, reading
 from tasks.retrieval.texts import Texts
 from tasks.retrieval.vocabulary import Vocabulary, rows_from_lists
 
+_Row = tuple[NDArray[np.int64], NDArray[np.float32]]  # (n,) columns and (n,) values of one text
+
 
 class Encoder(Protocol):
     """A tower that reads texts, or what prepare has already read, and gives vectors."""
@@ -35,27 +37,34 @@ class BagEncoder:
 
     def __init__(self, card: ModelCard, arrays: dict[str, NDArray[np.float32]], folder: Path) -> None:
         self._card, self._arrays = card, arrays
-        embeddings = arrays.pop("embeddings")  # in half precision, which no product takes: kept in single precision
+        embeddings = arrays.pop("embeddings")
         with reading(folder / "vocabulary.parquet") as file:
             self._vocabulary = Vocabulary.from_table(pq.read_table(file))
             if len(self._vocabulary.features) != len(embeddings):
                 raise ValueError(f"{len(self._vocabulary.features)} features, but {len(embeddings)} embeddings")
         self._tokeniser = Tokeniser(card.text)
         self._shape = embeddings.shape[1:]
-        self._embeddings = embeddings.reshape(len(embeddings), -1).astype(np.float32)
+        self._embeddings = embeddings.reshape(len(embeddings), -1)
         self.read([""])  # builds what features are looked up in: not while the first query waits
+        self.read(["", ""])
 
-    def read(self, texts: Sequence[str]) -> sp.csr_array:
-        """Return the texts' tf-idf rows."""
+    def read(self, texts: Sequence[str]) -> sp.csr_array | _Row:
+        """Return the texts' tf-idf rows; of one text, its known features and their values."""
+        if len(texts) == 1:
+            return self._vocabulary.row(texts[0], self._tokeniser)
         return self._vocabulary.rows(texts, self._tokeniser)
 
     def read_prepared(self, table: pa.Table) -> sp.csr_array:
         """Return the tf-idf rows that prepare wrote."""
         return rows_from_lists(table["features"], table["weights"], len(self._embeddings))
 
-    def vectors(self, read: sp.csr_array) -> NDArray[np.float32]:
+    def vectors(self, read: sp.csr_array | _Row) -> NDArray[np.float32]:
         """Return (n, S, o): weighted sums of embeddings through the layers."""
-        sums = read @ self._embeddings
+        if isinstance(read, tuple):  # added in the order of a sparse product, hence the same to the last bit
+            numbers, values = read
+            sums = np.add.reduce(self._embeddings[numbers] * values[:, None], axis=0, keepdims=True)
+        else:
+            sums = read @ self._embeddings
         return apply_layers(self._card, self._arrays, sums.reshape(len(sums), *self._shape))
 
 
@@ -99,7 +108,7 @@ class LstmEncoder:
         with reading(folder / "words.parquet") as file:
             words: list[str] = pq.read_table(file)["word"].to_pylist()
         self._number = {word: n for n, word in enumerate(words)}
-        self._embeddings = torch.from_numpy(arrays["embeddings"].astype(np.float32)).transpose(0, 1)  # (S, V, d)
+        self._embeddings = torch.tensor(arrays["embeddings"]).transpose(0, 1)  # (S, V, d)
         states = {name[5:]: torch.from_numpy(array) for name, array in arrays.items() if name.startswith("lstm.")}
         size = states["weight_hh_l0"].shape[2]
         self._lstms = [torch.nn.LSTM(self._embeddings.shape[2], size, batch_first=True) for _ in self._embeddings]

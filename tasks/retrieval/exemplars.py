@@ -6,12 +6,15 @@ mixture of a parametric model with its nearest neighbours, as in Khandelwal et a
 through Memorization: Nearest Neighbor Language Models", section 2.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+Keep = Callable[[str, Callable[[], NDArray[Any]]], NDArray[Any]]  # of an array's name, and what makes it
 
 _FIRST = 20  # standard questions scored anew; 50 and all of them gave the same recall
 _SHARPNESS = 20.0  # of the softened maximum over a standard question's queries
@@ -26,10 +29,13 @@ class Exemplars:
     starts: NDArray[np.int64]  # (K + 1,) where those of each standard question begin
 
     @classmethod
-    def of(cls, vectors: NDArray[np.floating], starts: NDArray[np.int64]) -> Self:
-        """Take (N, S, o) vectors of unit length per tower."""
-        scaled = vectors.reshape(len(vectors), -1).astype(np.float32) / np.float32(vectors.shape[1])
-        return cls(scaled, starts)
+    def of(cls, vectors: NDArray[np.floating], starts: NDArray[np.int64], keep: Keep = lambda _, make: make()) -> Self:
+        """Take (N, S, o) vectors of unit length per tower; `keep` holds what is made of them."""
+
+        def scale() -> NDArray[np.float32]:
+            return vectors.reshape(len(vectors), -1).astype(np.float32) / np.float32(vectors.shape[1])
+
+        return cls(keep("exemplars", scale), starts)
 
     @cached_property
     def _counts(self) -> NDArray[np.int64]:

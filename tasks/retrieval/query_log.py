@@ -83,7 +83,7 @@ class QueryLog:
 
     def _append(self, content: bytes) -> None:
         with locked(self._file.with_name(f".{self._file.name}.lock")):
-            if self._file.exists() and self._file.stat().st_size + len(content) > self._most:
+            if self._file.exists() and self._file.stat().st_size >= self._most:
                 self._turn_over()
             descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)  # customers' words
             with open(descriptor, "ab", buffering=0) as stream:

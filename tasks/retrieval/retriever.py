@@ -30,11 +30,12 @@ from numpy.typing import NDArray
 from schemas.errors import NothingLive, StaleFile
 from tasks.registry import Follower, ModelRegistry
 from tasks.retrieval.encoders import ENCODERS
-from tasks.retrieval.exemplars import Exemplars
+from tasks.retrieval.exemplars import Exemplars, Keep
 from tasks.retrieval.model_files import read_arrays, read_card, reading
 from tasks.retrieval.nearest import Nearest
 from tasks.retrieval.normalise import normalise
 from tasks.retrieval.ranking import ranking
+from tasks.retrieval.shared_arrays import SharedArrays
 
 _LOGGER = logging.getLogger("dssm.retriever")
 _BLOCK = 1024  # queries scored at once
@@ -58,13 +59,12 @@ class Hit:
 class Model:
     """One version in memory, immutable."""
 
-    def __init__(self, folder: Path, mapped: bool = False) -> None:
+    def __init__(self, folder: Path, shared: Path | None = None) -> None:
         """Load a candidate or a published version from `folder`.
 
         Args:
             folder: its files.
-            mapped: whether large arrays stay in the file and are read through the page cache, which all processes of
-                a machine share. A published file never changes; one cut short in place would end the process.
+            shared: a folder through which several processes hold its large arrays once.
 
         Raises:
             StaleFile: it was made by another tokeniser, normaliser or format than this code has, or is damaged.
@@ -72,11 +72,14 @@ class Model:
         """
         self.version = folder.name
         self.card = read_card(folder)
-        arrays = read_arrays(folder, mapped)
+        arrays = read_arrays(folder)
         self._read_questions(folder)
+        sharing = SharedArrays(shared, folder) if shared else None
         with reading(folder):  # of files that are whole, but do not belong together
-            self._take(arrays, folder)
+            self._take(arrays, folder, sharing.keep if sharing else lambda _, make: make())
             self.scores(["a"])
+        if sharing:
+            sharing.sweep()
 
     def _read_questions(self, folder: Path) -> None:
         with reading(folder / "standard_questions.parquet") as file:
@@ -88,18 +91,22 @@ class Model:
             self.ids: list[str] = table["id"].to_pylist()
             self.rows: NDArray[np.int64] = table["rows"].to_numpy()
 
-    def _take(self, arrays: dict[str, NDArray[Any]], folder: Path) -> None:
+    def _take(self, arrays: dict[str, NDArray[Any]], folder: Path, keep: Keep) -> None:
         classes: NDArray[np.float32] = arrays["classes"]
         if not len(classes) == len(self.ids) == self.card.classes:
             raise ValueError(f"{len(classes)} vectors, {len(self.ids)} texts, {self.card.classes} in model.json")
         self.class_vectors: NDArray[np.float32] = classes.reshape(len(classes), -1) / np.float32(classes.shape[1])
+        if (halved := arrays.get("embeddings")) is not None:  # which no product takes
+            arrays["embeddings"] = keep("embeddings", lambda: halved.astype(np.float32))
         self.encoder = ENCODERS[self.card.model.tower](self.card, arrays, folder)
         self._exemplars: Exemplars | None = None
         if self.card.exemplar_weight:
-            self._exemplars = Exemplars.of(arrays["exemplars"], arrays["exemplar_starts"])
+            self._exemplars = Exemplars.of(arrays["exemplars"], arrays["exemplar_starts"], keep)
         many = len(classes) > _MANY and self._exemplars is None
         self._nearest = Nearest(self.class_vectors) if many else None
-        self._classes = self.class_vectors.T if many else np.ascontiguousarray(self.class_vectors.T)
+        self._classes = self.class_vectors.T
+        if not many:
+            self._classes = keep("classes", lambda: np.ascontiguousarray(self.class_vectors.T))
 
     def scores(self, queries: Sequence[str]) -> NDArray[np.float32]:
         """Return (n, K) scores of all standard questions: what a search goes by."""
@@ -135,9 +142,8 @@ class Model:
         for start in range(0, len(queries), _BLOCK):
             block = [normalise(query) for query in queries[start : start + _BLOCK]]
             for query, (ids, scores) in zip(block, self._best(block, top), strict=True):
-                hits = [
-                    Hit(self.standard_questions[n], float(s), self.ids[n]) for n, s in zip(ids, scores, strict=True)
-                ]
+                pairs = zip(ids.tolist(), scores.tolist(), strict=True)
+                hits = [Hit(self.standard_questions[n], score, self.ids[n]) for n, score in pairs]
                 found.append(hits if query else [])
         return found
 
@@ -155,19 +161,19 @@ class Model:
 class Retriever:
     """The live version of a corpus; takes up a new live version without a gap."""
 
-    def __init__(self, models: Path | ModelRegistry, mapped: bool = False) -> None:
+    def __init__(self, models: Path | ModelRegistry, shared: Path | None = None) -> None:
         """Load what is live below a folder of versions, the one that holds live.json, or of a registry.
 
         Args:
             models: the folder or the registry.
-            mapped: as `Model` takes it.
+            shared: as `Model` takes it.
 
         Raises:
             NothingLive: no version of the corpus is live.
             StaleFile: what is live is damaged; the message names the file.
         """
         self._registry = models if isinstance(models, ModelRegistry) else ModelRegistry(Path(models))
-        self._mapped = mapped
+        self._shared = shared
         self._registry.follow()
         self._begin()
         self._seen, self._model = self._load()
@@ -180,7 +186,7 @@ class Retriever:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the place, not the model: where it is unpickled, what is live there is loaded."""
-        return type(self), (self._registry, self._mapped)
+        return type(self), (self._registry, self._shared)
 
     @property
     def model(self) -> Model:
@@ -261,7 +267,7 @@ class Retriever:
             if known and known.version == version:
                 return stamp, known
             try:
-                return stamp, Model(registry.fetch(version), self._mapped)
+                return stamp, Model(registry.fetch(version), self._shared)
             except StaleFile as error:
                 failure = error
                 if self._stamp() == stamp:

@@ -54,8 +54,29 @@ class Vocabulary:
         return pa.table([self.features, self.texts, self.weights], schema=VOCABULARY)
 
     @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {feature: number for number, feature in enumerate(self.features)}
+
+    @cached_property
     def _table(self) -> CodeTable:
         return CodeTable(code_spelled(self.features))
+
+    def row(self, text: str, tokeniser: Tokeniser) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the known features of one normalised text, (n,) increasing numbers and values: its row of `rows`.
+
+        Of one text the features are spelled faster than they are coded, and found in a tenth of the time.
+        """
+        find, times = self._numbers.get, dict[int, int]()
+        for feature in tokeniser.features(text):
+            if (number := find(feature)) is not None:
+                times[number] = times.get(number, 0) + 1
+        numbers = np.array(sorted(times), dtype=np.int64)
+        values: NDArray[np.float64] = self.weights[numbers].astype(np.float64)
+        counts = np.array([times[number] for number in numbers.tolist()])
+        if counts.max(initial=1) > 1:
+            values = (1 + np.log(np.arange(1, counts.max() + 1)))[counts - 1] * values
+        norm = np.sqrt(np.bincount(np.zeros(len(numbers), np.int64), values**2, minlength=1))
+        return numbers, (values / (norm if norm[0] else 1)).astype(np.float32)
 
     def rows(self, texts: Sequence[str], tokeniser: Tokeniser) -> sp.csr_array:
         """Return normalised texts as `tf_idf` rows of their known features; without any, an empty row."""

@@ -40,7 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    texts = _read(arguments.queries, arguments.home / "runs" / arguments.corpus)[:_MOST]
+    texts = read_queries(arguments.queries, arguments.home / "runs" / arguments.corpus)[:_MOST]
     if len(texts) <= _WARM_UP:
         sys.exit(f"skipped: {len(texts)} queries, of which {_WARM_UP} are for warming up")
     retriever = Retriever.live(arguments.corpus, arguments.home)
@@ -73,7 +73,7 @@ def among_many(model: Model) -> Callable[[str], object]:
     return lambda text: index.search(model.vectors_of(model.encoder.read([normalise(text)]))[0], 10)
 
 
-def _read(file: Path | None, runs: Path) -> list[str]:
+def read_queries(file: Path | None, runs: Path) -> list[str]:
     """Return distinct queries of a file, or of the test rows of the newest run."""
     if file:
         return list(dict.fromkeys(file.read_text("utf-8").splitlines()))

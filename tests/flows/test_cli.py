@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -220,7 +221,7 @@ def test_every_warning_and_rejection_stands_once_on_the_terminal(bank_twice, dss
 def test_the_next_query_is_one_of_the_corpus_itself(bank_twice, dssm):
     ended = dssm("run", "bank", "--set", "seed=7", "--set", "publish.max_drop_vs_live=1", "-q")
     (line,) = [line for line in ended.out.splitlines() if line.startswith("next: ")]
-    assert line.split()[-1] in [query for query, _ in PAIRS]
+    assert shlex.split(line)[-1] in [query for query, _ in PAIRS]
 
 
 def test_an_experiment_publishes_nothing_and_is_compared_with_another(bank, bank_twice, dssm):
@@ -253,6 +254,19 @@ def test_checking_needs_no_server(dssm, bank_twice):
     assert ended.code == 0, ended.err
     missing = dssm("check", "--source", "nosuch.csv", PREFECT_API_URL="http://127.0.0.1:9/api")
     assert (missing.code, missing.err.count("\n")) == (2, 1), missing.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("dssm run ba", "bank"),
+        ("dssm query bank --fi", "--file"),
+        ("dssm run c --set model.hidd", "model.hidden_dims="),
+    ],
+)
+def test_the_shell_completes_corpora_options_and_settings(typed, completed, dssm, bank_twice):
+    words = {"_DSSM_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    assert completed in dssm(**words).out.replace("plain,", "").split()
 
 
 def test_a_new_corpus_gets_a_toml_from_what_its_file_holds(dssm, bank_twice):

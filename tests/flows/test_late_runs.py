@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Pending
 
@@ -45,7 +46,7 @@ def test_a_run_that_was_deleted_in_the_ui_goes_no_further(prefect_server):
             went_on.append("yes")
 
     deleted_midway(False)
-    with pytest.raises(Exception, match="not found"):  # Prefect cannot say how it ended
+    with pytest.raises(ObjectNotFound):  # Prefect cannot say how it ended
         deleted_midway(True)
     assert went_on[0] == "yes"
     assert "somebody has deleted it" in went_on[1]

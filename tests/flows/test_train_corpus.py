@@ -78,16 +78,17 @@ def test_a_first_run_publishes_and_leaves_everything(flow, toy_csv):
 
 
 def test_a_run_shows_in_the_ui(flow, toy_csv):
-    """The corpus stands in the run's name; tables and report have one stable key each, so that they have a history."""
+    """Its name holds corpus, day, recall and end; tables have one stable key each, so that they have a history."""
     began = datetime.now(UTC)
     flow(make_settings(toy_csv, "shown_toy"))
 
     with get_client(sync_client=True) as client:
         artifacts = [a for a in client.read_artifacts() if a.created >= began]
-        runs = [r for r in client.read_flow_runs() if r.name == "shown_toy"]
+        runs = [r for r in client.read_flow_runs() if r.name.startswith("shown_toy ")]
         tasks = {r.name for r in client.read_task_runs() if r.flow_run_id == runs[0].id}
     assert {a.key for a in artifacts} == {f"shown-toy-{what}" for what in WHAT}
     assert [run.state_name for run in runs] == ["Published"]
+    assert re.fullmatch(r"shown_toy \d\d-\d\d [01]\.\d{3} published", runs[0].name)
     assert tasks == {f"{step}-shown_toy" for step in [*STEPS, "publish"]}
     shown = {a.key: a for a in artifacts}
     assert {row["who"] for row in json.loads(shown["shown-toy-recall"].data)} == {"candidate", "bm25", "tfidf"}
@@ -228,7 +229,7 @@ def test_what_fails_after_a_version_went_live_does_not_hide_that(flow, toy_csv):
     assert f"version {result.version} is live, but what its run leaves is not complete" in result.warnings[-1]
 
 
-def test_a_golden_query_that_breaks_holds_back_and_is_asked_before_the_training(flow, toy_csv, tmp_path):
+def test_a_golden_query_that_breaks_holds_back_and_is_asked_before_the_training(flow, toy_csv, tmp_path, caplog):
     """A wrong table ends the run at once; a miss is a reason; the file's bytes decide what is asked again."""
     golden, query, wrong = tmp_path / "golden.csv", PAIRS[0][0], "宠物可以托运吗"
     settings = make_settings(toy_csv, publish__golden_path=str(golden))
@@ -251,6 +252,24 @@ def test_a_golden_query_that_breaks_holds_back_and_is_asked_before_the_training(
     unchanged = flow(settings)
     assert unchanged.status == "unchanged"
     assert any("would be held back today: 1 of 1 golden" in warning for warning in unchanged.warnings)
+    assert f"the live version {good.version} would be held back today" in caplog.text  # on the terminal, too
+    assert "1 of 1 golden queries" in Path(unchanged.report).read_text("utf-8")
+
+
+def test_a_golden_query_that_the_live_version_breaks_is_told_where_the_candidate_is_another(flow, toy_csv, tmp_path):
+    """After a roll back the candidate of the same inputs is held for that; what answers today is asked all the same."""
+    first = flow(make_settings(toy_csv))
+    flow(make_settings(toy_csv, seed=7, publish__max_drop_vs_live=1.0))
+    ModelRegistry(flow.models).change(lambda update: update.roll_back())
+    write_table(tmp_path / "golden.csv", [(PAIRS[0][0], "宠物可以托运吗")])
+
+    golden = {"publish__golden_path": str(tmp_path / "golden.csv"), "publish__max_drop_vs_live": 1.0}
+    _, held = flow.state(make_settings(toy_csv, seed=7, **golden))
+
+    assert "rolled back as version" in held.reasons[0]
+    told = [warning for warning in held.warnings if "would be held back today" in warning]
+    assert len(told) == 1
+    assert told[0].startswith(f"the live version {first.version} would be held back today: 1 of 1 golden queries")
 
 
 def test_a_rolled_back_model_is_never_published_again(flow, toy_csv):

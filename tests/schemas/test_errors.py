@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from schemas import errors
-from schemas.errors import PipelineError
+from schemas.errors import PipelineError, SettingsError
 from schemas.run import EXIT_CODES, RunResult, Status
 from schemas.workspace import CHECKOUT, STEPS, Workspace, artifact_key, default_home
 
@@ -64,12 +64,15 @@ def test_files_lie_below_one_root(tmp_path):
 
 
 def test_the_root_is_that_of_the_environment(tmp_path, monkeypatch):
-    """A relative one counts from where the program stands; an empty one is none."""
+    """A relative one counts from where the program stands; an empty one is no root, and one that is not set ours."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DSSM_HOME", "elsewhere")
     assert Workspace.of("bank", "r1").home == tmp_path.resolve() / "elsewhere"
 
     monkeypatch.setenv("DSSM_HOME", "")
+    with pytest.raises(SettingsError, match="DSSM_HOME is set and empty"):
+        default_home()
+    monkeypatch.delenv("DSSM_HOME")
     assert default_home() == CHECKOUT / "data"
 
 

@@ -39,9 +39,9 @@ def workbook_bytes() -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.csv", zip_bytes(), "t.csv looks like a ZIP archive; unpack it first: not a table"),
+        ("t.zip", zip_bytes()[:-40], "t.zip is a torn Excel workbook or ZIP archive"),
         ("t.csv", b"%PDF-1.7 ...", "t.csv looks like a PDF document: not a table"),
-        ("t.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel file (.xls) or an encrypted workbook; save it as"),
+        ("t.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "t.xls is a torn old Excel file (.xls), or one with a password"),
         ("t.csv", b"<!DOCTYPE html><html>", "looks like a web page or XML"),
         ("t.csv", b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         ("t.csv", b"query,label\n" + bytes(range(256)) * 20, "looks like a binary file (20 NUL bytes in 5132 bytes)"),
@@ -50,7 +50,7 @@ def workbook_bytes() -> bytes:
         ("t.xlsx", b"query,label\n", "named like an Excel workbook but does not begin like one"),
         ("t.xlsx", workbook_bytes()[:-100], "t.xlsx is a torn Excel workbook or ZIP archive"),
         ("t.xlsx", zip_bytes("xl/workbook.xml"), "t.xlsx is a torn Excel workbook ("),
-        ("t.csv.gz", gzip.compress(GOOD.encode() * 99)[:-20], "t.csv.gz is compressed, and torn"),
+        ("t.csv.gz", gzip.compress(GOOD.encode() * 99, mtime=0)[:-20], "t.csv.gz is compressed, and torn"),
         ("t.jsonl", b"query,label\na,b\n", "t.jsonl is not JSONL: line 1 is 'query,label"),
         ("t.csv", b"", "t.csv is empty. Export it again"),
         ("t.csv", b"\xef\xbb\xbf\n\n", "t.csv is empty"),
@@ -92,21 +92,39 @@ def test_a_missing_file_is_told_with_the_nearest_names(write, tmp_path, ingest):
         ingest("data/*.tsv")
 
 
-def test_no_encoding_fits_names_what_was_tried_and_where(write, ingest):
-    """Western Windows text in many rows decodes as nothing we detect."""
-    write(b"query,label\n" + "où est mon reçu à payer,reçu\n".encode("cp1252") * 50)
+KOREAN = "카드 비밀번호를 잊어버렸어요,비밀번호 변경\n결제가 안 돼요,결제 오류\n배송이 언제 오나요,배송 조회\n"
+JAPANESE = "カードをなくしました,紛失\nログインできません,ログイン\n領収書はどこですか,領収書\n"
+TAIWANESE = "我想查信用卡帳單,信用卡帳單怎麼查詢\n如何更改密碼,密碼\n訂單在哪裡可以查詢呢,查詢\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "likeliest"),
+    [
+        (KOREAN, "euc_kr", "cp949"),
+        (JAPANESE, "euc_jp", "euc_jp"),
+        (JAPANESE, "shift_jis", "cp932"),
+        (TAIWANESE, "big5", "big5"),
+        ("как изменить тариф,тариф\nгде мой заказ,заказ\n" * 5, "koi8_r", "koi8_r"),
+        ("où est mon reçu à payer,reçu\n" * 50, "cp1252", "cp1252"),
+    ],
+)
+def test_an_encoding_that_cannot_be_told_is_asked_for(text, encoding, likeliest, write, ingest):
+    """Never taken for Chinese; one line is shown in the likeliest readings, and the advice works."""
+    write(("query,label\n" + text).encode(encoding))
     with pytest.raises(SourceError) as error:
         ingest()
-    assert str(error.value) == (
-        "t.csv: no encoding fits. Tried utf-8 (200 undecodable places, the first at byte 13), "
-        "gb18030 (100 undecodable places, the first at byte 13) and utf-16 (neither a byte order mark nor its pattern "
-        "of zeros). Export it as UTF-8, or name its encoding in source.encoding, e.g. cp1252 for Western Windows, "
-        "big5 for Taiwan"
-    )
-    write("query,label\n訂單在哪裡可以查詢呢,查詢\n我想退票怎麼辦,退票\n".encode("big5"), "taiwan.csv")
-    with pytest.raises(SourceError, match=r"gb18030 \(it decodes, but to characters that no Chinese text is made of\)"):
-        ingest("taiwan.csv")
-    assert ingest(encoding="cp1252").pairs[0] == ("où est mon reçu à payer", "reçu")
+    first = text.split("\n")[0][:29]
+    assert f"One line of it reads as {likeliest} '{first}" in str(error.value)
+    assert f"Name the right one, e.g. --set source.encoding={likeliest}, or export it as UTF-8" in str(error.value)
+    assert ingest(encoding=likeliest).pairs[0] == tuple(text.split("\n")[0].split(","))
+
+
+@pytest.mark.parametrize("encoding", ["utf-9", "base64", "idna", "undefined", "punycode", "rot13"])
+def test_a_codec_that_is_none_of_text_is_refused(encoding, write, ingest):
+    """Python calls more than encodings a codec."""
+    write(GOOD)
+    with pytest.raises(SourceError, match=f"there is no encoding '{encoding}' \\(source.encoding\\); try utf-8"):
+        ingest(encoding=encoding)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
@@ -206,7 +224,7 @@ def test_when_no_row_is_usable_the_quarantine_still_lies_on_disk(write, ingest, 
         "none of the 3 train rows is usable. 2 × empty query (t.csv line 2 'x', t.csv line 3 'y'): fill them in, or "
         "name the column of the queries with --query-column; 1 × torn row (t.csv line 4 'a | b'): put cells that hold "
         "the delimiter, a line end or a quotation mark in double quotes. "
-        "Every row stands with its line and reason in quarantine.parquet of this run's folder ingest"
+        "Every row stands with its line and reason in quarantine.parquet"
     )
     assert pq.read_table(out / "quarantine.parquet", columns=["line"])["line"].to_pylist() == [4, 2, 3]
 

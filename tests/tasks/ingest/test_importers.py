@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+import zipfile
 from typing import Any
 
 import pytest
@@ -413,6 +414,22 @@ def test_a_dialogflow_agent_is_read_as_a_whole(write, ingest):
         ("money back", "refund (named)"),
         ("refund", "refund (named)"),
     ]
+
+
+def test_an_agent_is_read_from_its_archive(tmp_path, write, ingest):
+    """As Dialogflow exports it; an archive that holds no export is told as before."""
+    dialogflow(write, "agent", {"refund": ["money back"]})
+    with zipfile.ZipFile(tmp_path / "agent.zip", "w") as archive:
+        for file in sorted((tmp_path / "agent").rglob("*.json")):
+            archive.write(file, file.relative_to(tmp_path / "agent"))
+    assert ingest("agent.zip").pairs == [("money back", "refund (named)")]
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("a.bin", "x")
+        archive.writestr("b.bin", "x")
+    write(b"PK\x03\x04 torn", "torn.zip")
+    for name in ("other.zip", "torn.zip"):
+        with pytest.raises(SourceError, match="ZIP archive"):
+            ingest(name)
 
 
 def test_a_dialogflow_cx_agent_is_read_as_a_whole(write, ingest):
