@@ -146,6 +146,8 @@ def serve(options: Options, sockets: socket.socket, workers: int) -> None:
     from uvicorn import Config, Server
     from uvicorn.supervisors import Multiprocess
 
+    for library in ("OMP", "OPENBLAS", "MKL"):  # a worker is one core: threads of BLAS would take those of the others
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal once more when it has stopped
     with tempfile.TemporaryDirectory(prefix="dssm-api-") as folder:
         if workers > 1:
@@ -162,6 +164,7 @@ def serve(options: Options, sockets: socket.socket, workers: int) -> None:
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            timeout_keep_alive=75,  # longer than proxies and clients keep an idle connection: they close it, not we
             timeout_graceful_shutdown=_STOP_SECONDS,
             timeout_worker_healthcheck=20,  # a worker imports for seconds on a busy machine; 5 would kill it then
         )
