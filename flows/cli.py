@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from flows.environment import say
-from flows.faults import as_fault
+from flows.faults import as_fault, require_address_space
 from flows.signals import (
     INTERRUPTED,
     end_without_memory,
@@ -171,6 +171,7 @@ def _run_one(name: str, source: dict[str, Any]) -> RunResult:
 
 
 def _train(name: str, source: dict[str, Any]) -> RunResult:
+    require_address_space()
     corpus = _load(name, source)
     _find_server()
     from prefect import tags

@@ -8,7 +8,7 @@ import warnings
 from contextlib import redirect_stderr, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -53,7 +53,7 @@ def set_environment() -> None:
     try:
         Path.home()
     except RuntimeError:  # a user whom the system does not know, as in a container
-        os.environ.setdefault("PREFECT_HOME", str(default_home() / "prefect"))
+        os.environ["HOME"] = str(default_home())  # Prefect asks for it, whatever PREFECT_HOME says
     given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path)]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(CHECKOUT), *given]))
     logging.setLogRecordFactory(_SafeRecord)
@@ -66,6 +66,28 @@ def say(message: str) -> None:
     sys.stderr.flush()
 
 
+class _HeldStream(io.StringIO):
+    """Keeps what is written until it is released; the consoles that are made meanwhile go on using it."""
+
+    def __init__(self, real: TextIO) -> None:
+        super().__init__()
+        self._real, self._released = real, False
+
+    def write(self, text: str) -> int:
+        return self._real.write(text) if self._released else super().write(text)
+
+    def flush(self) -> None:
+        self._real.flush()
+
+    def isatty(self) -> bool:
+        return self._real.isatty()
+
+    def release(self) -> None:
+        """Write what was kept, and from now on everything at once."""
+        self._released = True
+        self._real.write(self.getvalue())
+
+
 def start_prefect() -> None:
     """Set the environment and import Prefect.
 
@@ -73,9 +95,9 @@ def start_prefect() -> None:
         SettingsError: its own settings cannot be meant: a variable, its profile, or a file of this folder.
     """
     set_environment()
-    said = io.StringIO()  # Prefect's own complaint of the same
+    held = _HeldStream(sys.stderr)  # Prefect's own complaint of the same
     try:
-        with redirect_stderr(said), warnings.catch_warnings():
+        with redirect_stderr(held), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a PREFECT_HOME that cannot be made: the server will tell
             import prefect.main  # noqa: F401 - it reads and checks its settings now
     except (ValueError, TypeError, AttributeError) as error:  # of pydantic, of logging's configuration
@@ -84,7 +106,7 @@ def start_prefect() -> None:
             f"Prefect's own settings cannot be meant: {_explain(error)}. They come from the environment "
             f"({names or 'nothing'}), from its profile, and from .env, prefect.toml or pyproject.toml of this folder"
         ) from error
-    sys.stderr.write(said.getvalue())
+    held.release()
 
 
 def _explain(error: Exception) -> str:

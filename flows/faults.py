@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import resource
 
 from schemas.errors import MachineFault, PipelineError
 
@@ -20,6 +21,7 @@ _SAYS_NO_ROOM = re.compile(
     r"no space left on device|disk quota exceeded|os error (28|122)\b|database or disk is full|file too large",
     re.IGNORECASE,
 )
+_ADDRESSES = 3_600_000_000  # bytes; 3.43 GB on two cores, and OpenBLAS exits with 1 just below
 _LIBRARIES_AT_FAULT = (RuntimeError, OSError, SystemError)
 
 
@@ -47,6 +49,21 @@ def as_fault(error: BaseException) -> PipelineError | None:
             "to run without one; finished steps are not repeated"
         )
     return None
+
+
+def require_address_space() -> None:
+    """Refuse a limit of addresses (ulimit -v) in which no run can end: some libraries then end the process themselves.
+
+    Raises:
+        MachineFault: it is below what training the smallest corpus takes.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _ADDRESSES:
+        raise MachineFault(
+            f"not enough memory: this shell allows {limit / 1e9:.1f} GB of addresses (ulimit -v), and a run of the "
+            f"smallest corpus takes {_ADDRESSES / 1e9:.1f} GB, most of which are only reserved. Raise it, or limit the "
+            "memory itself (systemd's MemoryMax, a container's limit)"
+        )
 
 
 def _as_full_disk(error: BaseException) -> MachineFault | None:

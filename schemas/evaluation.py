@@ -82,7 +82,12 @@ class Evaluation(BaseModel):
     baselines_by_class_size: dict[str, dict[str, Metrics]]
     classes_worst: list[ClassResult]  # most misses among the first ten, most first
     confused: list[ConfusedPair] = []  # most rows first
-    suspects: list[SuspectRow]
+    suspects: list[SuspectRow]  # the widest margins first; all stand in suspects.parquet
+
+    @property
+    def measured(self) -> bool:
+        """Whether any test row has a standard question of the corpus; if not, a recall of 0 means nothing."""
+        return self.test_rows > self.unknown_test_rows
 
 
 class Paired(BaseModel):
@@ -118,6 +123,7 @@ class Comparison(BaseModel):
     seen_rows: int = 0  # test rows whose query one of the two was trained on: left out below
     difference: Difference
     by_class_size: dict[str, Difference] = {}
+    golden: "Golden | None" = None  # how the live version answers the golden queries; None: there are none
 
 
 class GoldenMiss(BaseModel):

@@ -61,6 +61,10 @@ class IngestOutput(StepOutput):
         """The rows that are not usable; QUARANTINE."""
         return self.folder / "quarantine.parquet"
 
+    def asked(self) -> Path:
+        """Return the file that the test rows stand in: that of the official source, else the training rows."""
+        return self.test if self.test.exists() else self.questions
+
     def read_facts(self) -> IngestFacts:
         """Return the counts of the finished step."""
         return IngestFacts.model_validate(StepManifest.read(self.folder).facts)
@@ -228,6 +232,11 @@ class EvaluateOutput(StepOutput):
     def ranked(self) -> Path:
         """Rank of the right answer, and the first ten, of each test row."""
         return self.folder / "ranked.parquet"
+
+    @property
+    def suspects(self) -> Path:
+        """The training rows that are probably mislabelled; SUSPECTS."""
+        return self.folder / "suspects.parquet"
 
     def read_evaluation(self) -> Evaluation:
         """Return the measurements."""

@@ -23,6 +23,7 @@ from pydantic import (
 
 from schemas.addresses import Address
 from schemas.expectations import check_expectation
+from schemas.language import Language
 from schemas.training import Cause
 
 Severity = Literal["critical", "warning", "info"]
@@ -338,6 +339,18 @@ class Validation(Section):
     min_class_rows: Bound = _at_least("rows of the smallest class", warn=2)
     max_small_class_share: ShareBound = _at_most("share of classes that are small", warn=0.5)
     max_imbalance: Bound = _at_most("rows of the largest class over the median class", warn=100)
+    max_catch_all_share: ShareBound = _at_most(
+        "share of rows under a standard question that takes whatever fits nowhere: by its name, such as 其他, or by "
+        "ten times the mean of all",
+        warn=0.1,
+    )
+    max_placeholder_share: ShareBound = _at_most(
+        "share of rows whose standard question reads like a missing value, such as nan", warn=0
+    )
+    max_classes_per_query: Bound = _at_most(
+        "standard questions per different query; more than 1 where the columns are swapped", warn=1
+    )
+    max_boilerplate_share: ShareBound = _at_most("share of queries that begin or end with the same text", warn=0.1)
     max_quarantined_share: ShareBound = _at_most("share of source rows that are unusable", warn=0.001, stop=0.5)
     max_long_share: ShareBound = _at_most("share of over-long queries", warn=0.01)
     max_damaged_share: ShareBound = _at_most("share of rows with encoding damage", warn=0.001, stop=0.5)
@@ -702,6 +715,9 @@ class CorpusSettings(Section):
     )
     seed: int = Field(
         default=13, ge=0, lt=2**63, description="Seeds the split, the shuffle, the negatives and the weights."
+    )
+    language: Language = Field(
+        default="en", description="Language of the report, of findings and reasons, and of the model card: en or zh."
     )
 
     def loss_for(self, classes: int) -> Loss:

@@ -64,6 +64,29 @@ CORPUS_PROFILE = pa.schema(
     metadata={"grain": "one standard question, then one word, each sorted by text"},
 )
 
+SUSPECTS = pa.schema(
+    [
+        pa.field("row_id", pa.int64(), nullable=False),
+        pa.field("query", pa.string(), nullable=False),  # normalised
+        pa.field("standard_question", pa.string(), nullable=False),  # its label
+        pa.field("suggested", pa.string(), nullable=False),  # what the model ranks first
+        pa.field("margin", pa.float64(), nullable=False),  # score of the suggested minus that of the label
+    ],
+    metadata={"grain": "one training row that is probably mislabelled, the widest margin first"},
+)
+
+FAILING = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),  # file the row stands in
+        pa.field("line", pa.int64(), nullable=False),
+        pa.field("query", pa.string(), nullable=False),  # as given
+        pa.field("standard_question", pa.string(), nullable=False),  # the right one
+        pa.field("first", pa.string(), nullable=False),  # what the candidate ranks first
+        pa.field("place", pa.int64()),  # of the right one, from 1; null: the corpus does not have it
+    ],
+    metadata={"grain": "one test row whose standard question does not come first, the furthest behind first"},
+)
+
 TRAIN = pa.schema(
     [
         pa.field("row_id", pa.int64(), nullable=False),

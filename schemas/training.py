@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.language import Message
+
 Cause = Literal["none", "unreachable target", "ordered data", "noisy labels", "too few steps", "collapse", "unknown"]
 
 
@@ -33,6 +35,7 @@ class Reachability(BaseModel):
     first: float  # loss of a fresh model: all cosines equal
     reachable_fall: float  # (first - floor) / (first - what an unbounded gap would give)
     advice: str  # empty when the target can be reached
+    told: Message | None = None  # the advice, for any language
     corrected: str = ""  # what loss.unreachable = "auto" changed, and why
 
 
@@ -44,6 +47,7 @@ class Convergence(BaseModel):
     converged: bool
     cause: Cause
     sentence: str  # one line for a person
+    reasons: dict[Cause, Message] = {}  # why it did not, for any language; the cause first
     loss_fall: float  # (first - last) / first
     reducible_fall: float  # (first - last) / (first - floor), at most 1: 0.9 works, 0.95 is good (the article)
     own_fall: float  # (start - last) / (start - floor), start that of the fresh model: what training itself has done

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.language import Language, Words, read_words
 from schemas.settings import Severity
 
 
@@ -51,20 +52,24 @@ class Drift(Found):
     renamed: list[str] = Field(max_length=10)  # "old → new"
     new_words: list[str] = Field(max_length=10)  # most frequent first
 
-    def summary(self) -> str:
+    def summary(self, language: Language = "en") -> str:
         """Return the changes in one sentence, with examples."""
-        s = {name: value or 0 for name, value in self.statistics.items()}
+        words, s = read_words(language), {name: value or 0 for name, value in self.statistics.items()}
         before, now = s["rows_before"], s["rows_now"]
-        rows = f"rows {before:,.0f} → {now:,.0f}" + (f" ({now / before - 1:+.1%})" if before else "")
-        parts = [
-            f"+{s['classes_added']:,.0f} standard questions{_such_as(self.added)}",
-            f"−{s['classes_removed']:,.0f}{_such_as(self.removed)}",
-            f"{s['classes_renamed']:,.0f} renamed{_such_as(self.renamed)}",
-            f"{s['rows_moved_share']:.1%} of the rows moved to other standard questions",
-            f"{s['new_word_share']:.1%} of the words new{_such_as(self.new_words)}",
-        ]
-        return f"Since live version {self.version}: {rows}, {', '.join(parts)}"
+        change = {"change": now / before - 1} if before else {}
+        shown = {name: _such_as(getattr(self, name), words) for name in ("added", "removed", "renamed", "new_words")}
+        return words(
+            "drift.summary",
+            version=self.version,
+            rows=words("drift.rows_change" if change else "drift.rows", before=before, now=now, **change),
+            added=words("drift.added", count=s["classes_added"], examples=shown["added"]),
+            removed=words("drift.removed", count=s["classes_removed"], examples=shown["removed"]),
+            renamed=words("drift.renamed", count=s["classes_renamed"], examples=shown["renamed"]),
+            shift=words("drift.shift", share=s["class_shift_share"]),
+            words=words("drift.words", share=s["new_word_share"], examples=shown["new_words"]),
+        )
 
 
-def _such_as(examples: list[str]) -> str:
-    return f" ({', '.join(f'“{one}”' for one in examples[:3])}{', …' if len(examples) > 3 else ''})" if examples else ""
+def _such_as(examples: list[str], words: Words) -> str:
+    shown = ", ".join(f"“{one}”" for one in examples[:3]) + (", …" if len(examples) > 3 else "")
+    return words("drift.examples", list=shown) if examples else ""

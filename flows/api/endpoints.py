@@ -59,8 +59,8 @@ class Service:
 
     async def readyz(self, _: Request) -> Response:
         """Say whether every corpus is loaded."""
-        if missing := self._corpora.missing():
-            raise Refusal(503, "not_ready", _say_missing(missing), {"Retry-After": "1"})
+        if not self._corpora.ready:
+            raise Refusal(503, "not_ready", _say_missing(self._corpora.missing()), {"Retry-After": "1"})
         return Json({"status": "ready"})
 
     async def metrics(self, _: Request) -> Response:
@@ -199,6 +199,6 @@ def _say_missing(missing: dict[str, str]) -> str:
 
 
 _POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; "
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )

@@ -44,12 +44,12 @@ class Metrics:
         """Return the text that Prometheus reads; versions and memory are those of the process that answers."""
         registry = CollectorRegistry()
         if SHARED in os.environ:
-            MultiProcessCollector(registry)
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         else:
             registry = self._own
         mine = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=mine)  # type: ignore[operator]
+            collector(registry=mine)
         mine.register(_Live(corpora))
         return bytes(generate_latest(registry)) + bytes(generate_latest(mine))
 
@@ -71,4 +71,4 @@ class _Live(Collector):
             recall.add_metric([corpus], served.manifest.recall_at_10)
             count.add_metric([corpus], len(served.model.ids))
         yield from (version, recall, count)
-        yield GaugeMetricFamily("dssm_ready", "1: every corpus is loaded.", value=float(not self._corpora.missing()))
+        yield GaugeMetricFamily("dssm_ready", "1: every corpus has been loaded.", value=float(self._corpora.ready))

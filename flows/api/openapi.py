@@ -1,7 +1,7 @@
-"""The service described for programs: OpenAPI 3.1. Pure.
+"""The service described for programs: OpenAPI 3.1.
 
-The request handlers are plain functions of Starlette, and this page is made from the models that they check bodies
-with: FastAPI, which would make it, costs as much time per request as the search.
+The handlers are Starlette's, and this is made from the models that they check bodies with. FastAPI would make it, too,
+but takes time at every request and at the start, and its own pages load scripts from elsewhere.
 """
 
 from dataclasses import dataclass
@@ -89,11 +89,9 @@ _EXAMPLES: dict[type[BaseModel], dict[str, Any]] = {
 def describe(limits: Limits) -> dict[str, Any]:
     """Return the OpenAPI document of a service with these limits."""
     asked = [one.asked for one in ENDPOINTS if one.asked]
-    given = [model for one in ENDPOINTS for model in one.answers]
-    modes: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [
-        *((model, "validation") for model in dict.fromkeys(asked)),
-        *((model, "serialization") for model in dict.fromkeys([*given, ErrorAnswer])),
-    ]
+    given: list[type[BaseModel]] = [*(model for one in ENDPOINTS for model in one.answers), ErrorAnswer]
+    modes: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [(one, "validation") for one in asked]
+    modes += [(one, "serialization") for one in dict.fromkeys(given)]
     _, schemas = models_json_schema(modes, ref_template="#/components/schemas/{model}")
     paths: dict[str, dict[str, Any]] = {}
     for one in ENDPOINTS:

@@ -84,6 +84,8 @@ def create(options: Options) -> Any:  # noqa: ANN401 - an ASGI application
     from tasks.retrieval.corpora import Corpora
     from tasks.retrieval.query_log import QueryLog
 
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of every caller that speaks no good HTTP
     metrics = Metrics()
     corpora = Corpora(
         options.corpora, on_failure=lambda name: metrics.failed_reloads.labels(name).inc(), shared=options.shared
@@ -140,7 +142,6 @@ def serve(options: Options, sockets: socket.socket, workers: int) -> None:
     from uvicorn import Config, Server
     from uvicorn.supervisors import Multiprocess
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal once more when it has stopped
     with tempfile.TemporaryDirectory(prefix="dssm-api-") as folder:
         if workers > 1:
@@ -158,7 +159,7 @@ def serve(options: Options, sockets: socket.socket, workers: int) -> None:
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=_STOP_SECONDS,
-            timeout_worker_healthcheck=60,
+            timeout_worker_healthcheck=20,  # a worker imports for seconds on a busy machine; 5 would kill it then
         )
         if workers > 1:
             Multiprocess(config, [sockets]).run()

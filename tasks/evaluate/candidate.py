@@ -13,6 +13,7 @@ from schemas.evaluation import Evaluation
 from schemas.manifest import write_atomically
 from schemas.outputs import EvaluateOutput, PrepareOutput
 from schemas.settings import CorpusSettings
+from schemas.tables import SUSPECTS
 from tasks.cluster import open_cluster
 from tasks.evaluate.baselines import TfidfNeighbour, bm25
 from tasks.evaluate.golden import ask_golden
@@ -56,7 +57,7 @@ class Prepared:
 def evaluate_files(
     prepared_folder: Path, candidate: Path, folder: Path, settings: CorpusSettings, golden: Path | None = None
 ) -> Evaluation:
-    """Measure a candidate and write evaluation.json and ranked.parquet into `folder`; golden.json, where asked to.
+    """Measure a candidate and write evaluation.json, ranked.parquet and suspects.parquet; golden.json, where asked to.
 
     Args:
         prepared_folder: of prepare.
@@ -84,7 +85,7 @@ def evaluate_files(
         with open_cluster(settings.ray_address) as cluster:
             known["model"] = rank_in_shards(cluster, prepared_folder, candidate, len(classes.texts))
     baselines = _baselines(prepared, settings)
-    evaluation, ranked = evaluate_candidate(
+    evaluation, ranked, suspects = evaluate_candidate(
         settings.name,
         model,
         baselines,
@@ -99,6 +100,8 @@ def evaluate_files(
     table = pa.table({"row_id": prepared.test["row_id"], "rank": ranked["model"].ranks, "top": top})
     out = EvaluateOutput(folder)
     pq.write_table(table, out.ranked, compression="zstd")
+    rows = pa.Table.from_pylist([suspect.model_dump() for suspect in suspects], SUSPECTS)
+    pq.write_table(rows, out.suspects, compression="zstd")
     if golden:
         answered = ask_golden(model, pq.read_table(golden), settings.publish.golden_top)
         write_atomically(out.golden, answered.model_dump_json(indent=1).encode())
@@ -160,8 +163,8 @@ def _baselines(prepared: Prepared, settings: CorpusSettings) -> dict[str, Scorer
     }
 
 
-def locate(questions: Path, row_ids: list[int]) -> dict[int, str]:
-    """Return "file:line" of some rows of questions.parquet."""
+def locate(questions: Path, row_ids: list[int]) -> dict[int, tuple[str, int]]:
+    """Return file and line of some rows of questions.parquet, or of ingest's test.parquet."""
     wanted = pc.field("row_id").isin(pa.array(row_ids, type=pa.int64()))
     table = pq.read_table(questions, columns=["row_id", "source", "line"], filters=wanted)
-    return {row["row_id"]: f"{row['source']}:{row['line']}" for row in table.to_pylist()}
+    return {row["row_id"]: (row["source"], row["line"]) for row in table.to_pylist()}

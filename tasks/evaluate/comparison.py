@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from schemas.errors import StaleFile
 from schemas.evaluation import Comparison
 from schemas.manifest import write_atomically
-from schemas.outputs import EvaluateOutput, PrepareOutput
+from schemas.outputs import EvaluateOutput, GoldenOutput, PrepareOutput
 from schemas.settings import CorpusSettings
 from schemas.workspace import COMPARISON_FILE, Workspace
 from tasks.evaluate.candidate import Prepared
+from tasks.evaluate.golden import ask_golden
 from tasks.evaluate.measure import TestRows, rank_rows
 from tasks.evaluate.metrics import by_class_size, compare_by_class_size, measure
 from tasks.evaluate.seen import was_trained_on
@@ -52,6 +53,9 @@ def compare(
         _LOGGER.warning("live version %s cannot be read and is not compared: %s", live, error)
         return None
     comparison = compare_with_live(prepared.folder, evaluated.ranked, model, folder, corpus)
+    if (asked := GoldenOutput.of(workspace).queries).exists():
+        golden = ask_golden(model, pq.read_table(asked), corpus.publish.golden_top)
+        comparison = comparison.model_copy(update={"golden": golden})
     write_atomically(file, comparison.model_dump_json(indent=1).encode())
     return comparison
 

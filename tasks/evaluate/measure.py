@@ -19,6 +19,7 @@ from tasks.retrieval.ranking import rank_of_truth, ranking
 BLOCK_CELLS = 1 << 23  # scores held at a time: 32 MiB of float32
 BLOCK_ROWS = 2048  # and queries: a scorer has features of its own to hold
 LISTED = 20  # rows of each list in the report
+SUSPECTS_KEPT = 50_000  # in the files beside it
 TOP = 10
 
 Ids = npt.NDArray[np.integer]
@@ -88,8 +89,8 @@ def evaluate_candidate(
     seed: int,
     known: Mapping[str, Ranked] | None = None,
     every: int = 1,
-) -> tuple[Evaluation, dict[str, Ranked]]:
-    """Return all that is measured of a candidate, and by scorer ("model", then each baseline) its ranks.
+) -> tuple[Evaluation, dict[str, Ranked], list[SuspectRow]]:
+    """Return all that is measured of a candidate, by scorer ("model", then each baseline) its ranks, and all suspects.
 
     Args:
         corpus: Name of the corpus.
@@ -110,7 +111,7 @@ def evaluate_candidate(
     ranks = ranked["model"].ranks
     tested = np.bincount(test.truth[test.truth >= 0], minlength=n_classes)
     sizes = {name: by_class_size(r.ranks, seen[name].truth, classes.train_rows, seed) for name, r in ranked.items()}
-    alone = ~test.in_train
+    alone, suspects = ~test.in_train, find_suspects(model, train, classes, SUSPECTS_KEPT)
     evaluation = Evaluation(
         corpus=corpus,
         test_rows=len(test.queries),
@@ -125,9 +126,9 @@ def evaluate_candidate(
         baselines_by_class_size=sizes,
         classes_worst=find_worst_classes(ranked["model"], test.truth, classes),
         confused=find_confused_pairs(ranked["model"], test.truth, classes),
-        suspects=find_suspects(model, train, classes),
+        suspects=suspects[:LISTED],
     )
-    return evaluation, ranked
+    return evaluation, ranked, suspects
 
 
 def rank_rows(scorer: Scorer, test: TestRows, n_classes: int) -> Ranked:
@@ -184,7 +185,7 @@ def find_confused_pairs(ranked: Ranked, truth: Ids, classes: Classes) -> list[Co
     ]
 
 
-def find_suspects(model: Scorer, train: TrainRows, classes: Classes) -> list[SuspectRow]:
+def find_suspects(model: Scorer, train: TrainRows, classes: Classes, most: int = LISTED) -> list[SuspectRow]:
     """Return the training rows most likely mislabelled: seen in training, and still put elsewhere, widest margin first.
 
     Left out are rows drawn to a near-duplicate of their standard question (there the list of questions is at
@@ -214,7 +215,7 @@ def find_suspects(model: Scorer, train: TrainRows, classes: Classes) -> list[Sus
             suggested=classes.texts[other],
             margin=float(margin[i]),
         )
-        if len(suspects) == LISTED:
+        if len(suspects) == most:
             break
     return list(suspects.values())
 

@@ -94,9 +94,13 @@ def compare_by_class_size(
     masks = {name: (low <= sizes) & (sizes <= high) for name, (low, high) in BUCKETS.items()}
     masks = {name: mask for name, mask in masks.items() if mask.any()}
     level = (1 - confidence) / (3 + len(masks))
+    gains = {
+        "recall@1": (ranks_a == 0).astype(np.float64) - (ranks_b == 0),
+        "MRR": _reciprocal(ranks_a) - _reciprocal(ranks_b),
+    }
     places = {
-        "recall@1": _pair(ranks_a == 0, ranks_b == 0, level, seed),
-        "MRR": _pair(_reciprocal(ranks_a), _reciprocal(ranks_b), level, seed),
+        name: Paired(gain=mean_with_interval(gain, seed), at_most=_mean_at_most(gain, level, seed))
+        for name, gain in gains.items()
     }
     overall = _difference(ranks_a, ranks_b, level, seed).model_copy(update={"places": places})
     return overall, {name: _difference(ranks_a[m], ranks_b[m], level, seed) for name, m in masks.items()}
@@ -125,11 +129,6 @@ def _difference(ranks_a: Ids, ranks_b: Ids, level: float, seed: int) -> Differen
         recall_at_10=paired_difference(ranks_a, ranks_b, 10, seed),
         at_most=upper_bound(won, lost, len(a), level, seed),
     )
-
-
-def _pair(a: Array, b: Array, level: float, seed: int) -> Paired:
-    gains = a.astype(np.float64) - b.astype(np.float64)
-    return Paired(gain=mean_with_interval(gains, seed), at_most=_mean_at_most(gains, level, seed))
 
 
 def _mean_at_most(values: Array, level: float, seed: int) -> float:

@@ -7,9 +7,10 @@ white, on black and on paper, and so that the report may restyle it.
 import base64
 import io
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -18,13 +19,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from schemas.evaluation import Interval, Metrics
+from schemas.language import Language, read_words
 from schemas.training import Epoch, TrainingReport
 
 INK = "#6e7a88"
 GRID = "#8b97a5"
 ACCENT = "#2f81f7"
+GREEN = "#4aa596"
 WARM = "#e07b2a"
-OTHERS = ("#8b97a5", "#b08968", "#9b7fd1", "#4aa596")  # what the candidate is held against
+OTHERS = ("#8b97a5", "#b08968", "#9b7fd1", GREEN)  # what the candidate is held against
 POINTS = 200  # of one line; more cannot be seen and would outgrow Prefect's artifacts
 STYLE: Any = {  # matplotlib types every key of its own
     "svg.fonttype": "none",
@@ -51,17 +54,31 @@ STYLE: Any = {  # matplotlib types every key of its own
 }
 
 
-def plot_loss(training: TrainingReport) -> str:
+class Night(NamedTuple):
+    """The recall of one run."""
+
+    run: str  # ids sort by time
+    recall_at_1: float
+    recall_at_10: float
+    went_live: bool
+
+    def when(self, to_the_minute: bool) -> str:
+        """Return month and day of the run, e.g. 11-25, and the time below where it was not the only one that day."""
+        time = f"\n{self.run[9:11]}:{self.run[11:13]}" if to_the_minute else ""
+        return f"{self.run[4:6]}-{self.run[6:8]}{time}"
+
+
+def plot_loss(training: TrainingReport, language: Language = "en", narrow: bool = False) -> str:
     """Return the loss by epoch, while choosing and in the refit, over its floor; recall@10 on the right."""
+    words = read_words(language)
     with mpl.rc_context(STYLE):
-        figure, axes = new_figure(7.6, 3.5)
-        for phase, colour, label in (("choose", WARM, "loss, choosing"), ("refit", ACCENT, "loss, refit on all rows")):
-            _draw_epochs(axes, [e for e in training.epochs if e.phase == phase], colour, label)
-        axes.axhline(
-            training.reachability.floor, color=INK, linewidth=1, linestyle=(0, (4, 3)), label="floor of the loss"
-        )
-        axes.set_xlabel("epoch")
-        axes.set_ylabel("loss (mean over rows)")
+        figure, axes = _new_plot(3.5, narrow)
+        for phase, colour in (("choose", WARM), ("refit", ACCENT)):
+            _draw_epochs(axes, [e for e in training.epochs if e.phase == phase], colour, words(f"plot.{phase}"))
+        floor, dashes = training.reachability.floor, (0, (4, 3))
+        axes.axhline(floor, color=INK, linewidth=1, linestyle=dashes, label=words("plot.floor"))
+        axes.set_xlabel(words("plot.epoch"))
+        axes.set_ylabel(words("plot.loss"))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         measured = [e for e in training.epochs if e.recall_at_10 is not None]
         if measured:
@@ -70,67 +87,110 @@ def plot_loss(training: TrainingReport) -> str:
             right.spines["left"].set_visible(False)
             kept = _thin(measured)
             recall = [e.recall_at_10 or 0.0 for e in kept]
-            right.plot([e.epoch for e in kept], recall, color="#4aa596", linewidth=1.5, linestyle=(0, (1, 1.5)))
-            axes.plot([], [], color="#4aa596", linewidth=1.5, linestyle=(0, (1, 1.5)), label="validation recall@10 →")
+            right.plot([e.epoch for e in kept], recall, color=GREEN, linewidth=1.5, linestyle=(0, (1, 1.5)))
+            axes.plot([], [], color=GREEN, linewidth=1.5, linestyle=(0, (1, 1.5)), label=words("plot.validation"))
             right.set_ylim(0, 1)
             right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        legend(figure, axes)
-        return to_svg(figure, "Loss by epoch while choosing and in the refit, with the floor and the validation recall")
+        legend(figure, axes, 1 if narrow else None)
+        return to_svg(figure, words("plot.loss_title"))
 
 
-def plot_recall(candidate: Metrics, others: Mapping[str, Metrics]) -> str:
+def plot_recall(
+    candidate: Metrics, others: Mapping[str, Metrics], language: Language = "en", narrow: bool = False
+) -> str:
     """Return recall@1, @5, @10 and MRR of the candidate beside `others` (name to metrics), with intervals."""
+    words = read_words(language)
     names = {"recall_at_1": "recall@1", "recall_at_5": "recall@5", "recall_at_10": "recall@10", "mrr": "MRR"}
-    series = {name: [getattr(m, key) for key in names] for name, m in {"candidate": candidate, **others}.items()}
+    labels = [words.name("measure", name) for name in names.values()]
+    measured = {words("report.candidate"): candidate, **others}
+    series = {name: [getattr(m, key) for key in names] for name, m in measured.items()}
     with mpl.rc_context(STYLE):
-        figure, axes = new_figure(7.6, 3.3)
+        figure, axes = _new_plot(3.3, narrow)
         draw_bars(axes, series)
-        axes.set_xticks(range(len(names)), list(names.values()))
-        legend(figure, axes)
-        return to_svg(figure, "Recall of the candidate and of what it is held against, with 95 % intervals")
+        axes.set_xticks(range(len(names)), labels)
+        legend(figure, axes, 2 if narrow else None)
+        return to_svg(figure, words("plot.recall_title"))
 
 
-def plot_recall_by_class_size(candidate: Mapping[str, Metrics], others: Mapping[str, Mapping[str, Metrics]]) -> str:
+def plot_recall_by_class_size(
+    candidate: Mapping[str, Metrics],
+    others: Mapping[str, Mapping[str, Metrics]],
+    language: Language = "en",
+    narrow: bool = False,
+) -> str:
     """Return recall@10 by training rows per class, of the candidate beside `others`, with intervals."""
-    buckets = list(candidate)
+    words, buckets = read_words(language), list(candidate)
     series = {
         name: [by_size[bucket].recall_at_10 if bucket in by_size else None for bucket in buckets]
-        for name, by_size in {"candidate": candidate, **others}.items()
+        for name, by_size in {words("report.candidate"): candidate, **others}.items()
     }
+    labels = [words("plot.bucket", size=b.replace("-", "–"), rows=candidate[b].rows) for b in buckets]
     with mpl.rc_context(STYLE):
-        figure, axes = new_figure(7.6, 3.3)
+        figure, axes = _new_plot(3.3, narrow)
         draw_bars(axes, series)
-        axes.set_xticks(
-            range(len(buckets)), [f"{b.replace('-', '–')}\n{candidate[b].rows:,} test rows" for b in buckets]
-        )
-        axes.set_xlabel("training rows of the standard question")
-        axes.set_ylabel("recall@10")
-        legend(figure, axes)
-        return to_svg(figure, "Recall at 10 by training rows per standard question, with 95 % intervals")
+        axes.set_xticks(range(len(buckets)), labels)
+        axes.tick_params(axis="x", labelsize=7.5 if narrow else 10)
+        axes.set_xlabel(words("plot.by_size"))
+        axes.set_ylabel(words.name("measure", "recall@10"))
+        legend(figure, axes, 2 if narrow else None)
+        return to_svg(figure, words("plot.by_size_title"))
 
 
-def plot_class_sizes(sizes: Sequence[int], small_class_rows: int) -> str:
+def plot_class_sizes(
+    sizes: Sequence[int], small_class_rows: int, language: Language = "en", narrow: bool = False
+) -> str:
     """Return how many standard questions have how many rows, in doubling bins, small ones in orange."""
-    rows = np.asarray(sizes, dtype=np.int64)
+    words, rows = read_words(language), np.asarray(sizes, dtype=np.int64)
     bins = [(1 << i, (2 << i) - 1) for i in range(int(rows.max(initial=1)).bit_length())]  # 1, 2-3, 4-7, ...
     counts = [int(np.count_nonzero((low <= rows) & (rows <= high))) for low, high in bins]
     colours = [WARM if low <= small_class_rows else ACCENT for low, _ in bins]
+    crowded = len(bins) > (6 if narrow else 10)
     with mpl.rc_context(STYLE):
-        figure, axes = new_figure(7.6, 2.9)
+        figure, axes = _new_plot(2.9, narrow)
         bars = axes.bar(range(len(bins)), counts, width=0.94, color=colours, alpha=0.85)
-        axes.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=9)
+        axes.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=7 if crowded else 9)
         axes.set_xticks(range(len(bins)), [f"{low:,}" if low == high else f"{low:,}–{high:,}" for low, high in bins])
-        axes.tick_params(axis="x", labelsize=9 if len(bins) < 11 else 7)
-        axes.set_xlabel(f"rows of a standard question (orange: small, at most {small_class_rows})")
-        axes.set_ylabel("standard questions")
+        axes.tick_params(axis="x", labelsize=7 if crowded else 9, labelrotation=60 if crowded and narrow else 0)
+        axes.set_xlabel(words("plot.class_rows", rows=small_class_rows), fontsize=8 if narrow else 10)
+        axes.set_ylabel(words("plot.classes"))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.margins(y=0.12)
-        return to_svg(figure, "How many standard questions have how many rows")
+        return to_svg(figure, words("plot.class_sizes_title"))
+
+
+def plot_history(nights: Sequence[Night], language: Language = "en", narrow: bool = False) -> str:
+    """Return recall@10 and recall@1 over the last runs; those that went live are filled."""
+    words, x = read_words(language), range(len(nights))
+    several = len({night.run[:8] for night in nights}) < len(nights)
+    with mpl.rc_context(STYLE):
+        figure, axes = _new_plot(2.7, narrow)
+        lines = (
+            ("recall@10", ACCENT, [n.recall_at_10 for n in nights]),
+            ("recall@1", GREEN, [n.recall_at_1 for n in nights]),
+        )
+        for name, colour, values in lines:
+            axes.plot(x, values, color=colour, linewidth=1.5, label=words.name("measure", name))
+            faces = [colour if n.went_live else "#ffffff" for n in nights]
+            axes.scatter(x, values, s=26, c=faces, edgecolors=colour, linewidths=1.4, zorder=3)
+            axes.annotate(
+                f"{values[-1]:.1%}", (x[-1], values[-1]), (0, 7), textcoords="offset points", ha="center", fontsize=9
+            )
+        shown = sorted({*range(len(nights) - 1, -1, -max(1, -(-len(nights) // (4 if narrow else 8))))})
+        axes.set_xticks(shown, [nights[i].when(several) for i in shown])
+        axes.set_ylim(0, 1.06)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.margins(x=0.06)
+        legend(figure, axes)
+        return to_svg(figure, words("plot.history_title"))
 
 
 def to_data_uri(svg: str) -> str:
     """Return the SVG as a data URI, for Markdown of the Prefect UI or an <img>."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _new_plot(height: float, narrow: bool) -> tuple[Figure, Axes]:
+    return new_figure(4.0 if narrow else 7.6, height)
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -173,9 +233,21 @@ def draw_bars(axes: Axes, series: Mapping[str, Sequence[Interval | None]]) -> No
 
 
 def legend(figure: Figure, axes: Axes, columns: int | None = None) -> None:
-    """Put the legend above the plot, in one line or in so many columns."""
+    """Put the legend above the plot, in one line or in so many columns.
+
+    The font of the layout has no Chinese, and takes a character for half as wide as it will be.
+    """
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=columns or len(labels), fontsize=9, handlelength=1.4)
+    wide = max((sum(character > "\u2e7f" for character in label) for label in labels), default=0)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside upper left",
+        ncols=columns or len(labels),
+        fontsize=9,
+        handlelength=1.4,
+        columnspacing=2 + 0.5 * wide,
+    )
 
 
 def _thin(epochs: Sequence[Epoch]) -> list[Epoch]:
@@ -186,9 +258,10 @@ def _thin(epochs: Sequence[Epoch]) -> list[Epoch]:
 def to_svg(figure: Figure, title: str) -> str:
     """Return one <svg> element that says what it shows, without what changes from run to run or points outside."""
     target = io.StringIO()
-    figure.savefig(
-        target, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the browser has one
+        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(target, format="svg", transparent=True, metadata=metadata)
     svg = target.getvalue()
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg)  # not referenced, and not unique among several plots of one page

@@ -48,7 +48,7 @@ def evaluate(
     registry = ModelRegistry.of(corpus.name, workspace.home)
     comparison = compare(corpus, workspace, registry, prepared.output, step.output)
     _show(corpus, evaluation, trained.output.read_report(), comparison)
-    get_run_logger().info("%s: %s", corpus.name, summarise(evaluation))
+    get_run_logger().info("%s: %s", corpus.name, summarise(evaluation, corpus.language))
     return step
 
 
@@ -56,6 +56,7 @@ def _show(
     corpus: CorpusSettings, evaluation: Evaluation, training: TrainingReport, comparison: Comparison | None
 ) -> None:
     """Leave the recall table and the loss curve in the Prefect UI."""
+    told = summarise(evaluation, corpus.language)
     rows = {"candidate": evaluation.model, **({"live": comparison.live} if comparison else {}), **evaluation.baselines}
     table = [
         {
@@ -68,11 +69,12 @@ def _show(
             "rows": m.rows,
         }
         for who, m in rows.items()
+        if evaluation.measured
     ]
-    create_table_artifact(table=table, key=artifact_key(corpus.name, "recall"), description=summarise(evaluation))
+    create_table_artifact(table=table, key=artifact_key(corpus.name, "recall"), description=told)
     create_markdown_artifact(
         key=artifact_key(corpus.name, "training"),
-        markdown=f"# {corpus.name}\n\n{summarise(evaluation)}\n\n{training.convergence.sentence}\n\n"
-        f"![loss curve]({to_data_uri(plot_loss(training))})\n",
+        markdown=f"# {corpus.name}\n\n{told}\n\n{training.convergence.sentence}\n\n"
+        f"![loss curve]({to_data_uri(plot_loss(training, corpus.language))})\n",
         description=f"How the training of {corpus.name} went",
     )

@@ -208,7 +208,7 @@ def _read_role(
     if tally.rows == 0:
         raise CorpusRejected(
             f"none of the {tally.quarantined} {tally.role} rows is usable. {tally.describe_reasons()}. "
-            "Every row stands with its line and reason in quarantine.parquet of this run's folder ingest"
+            "Every row stands with its line and reason in quarantine.parquet"
         )
 
 

@@ -2,60 +2,63 @@
 
 from schemas.display import as_markdown
 from schemas.evaluation import Evaluation
+from schemas.language import Words, read_words
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.validation import Verdict
+from tasks.train.verdict import describe_convergence
 
 
 def write_card(
     settings: CorpusSettings, evaluation: Evaluation, training: TrainingReport, verdict: Verdict, run: str
 ) -> str:
     """Return the card as Markdown: what it is, what it was trained on, how good it is, how to call it."""
-    m = evaluation.model
-    rows = [("this model", m), *evaluation.baselines.items()]
-    table = "\n".join(
-        f"| {name} | {x.recall_at_1.value:.3f} | {x.recall_at_10.value:.3f} | {x.mrr.value:.3f} | "
-        f"{x.macro_recall_at_10.value:.3f} |"
-        for name, x in rows
-    )
-    sizes = "\n".join(
-        f"| {size} | {x.rows} | {x.recall_at_1.value:.3f} | {x.recall_at_10.value:.3f} |"
-        for size, x in evaluation.by_class_size.items()
-    )
-    warnings = "\n".join(f"- {as_markdown(warning)}" for warning in verdict.warnings()) or "- none"
+    words = read_words(settings.language)
+    warnings = "\n".join(f"- {as_markdown(warning)}" for warning in verdict.warnings()) or "- " + words("card.none")
     tower = settings.model
-    kind = (
-        f"the encoder {tower.encoder} fine-tuned, {tower.pooling} pooling"
-        if tower.encoder
-        else f"{tower.ensemble} {tower.tower} tower(s), embedding {tower.embedding_dim}"
+    what = words(
+        "card.what",
+        kind=words("card.encoder" if tower.encoder else "card.tower", **tower.model_dump()),
+        hidden_dims=tower.hidden_dims or words("card.none"),
+        rows=training.rows,
+        classes=evaluation.classes,
+        run=run,
     )
-    return f"""# {settings.name}: which standard question answers a query
+    return f"""# {words("card.title", corpus=settings.name)}
 
-A DSSM ({kind}, hidden {tower.hidden_dims or "none"}), trained on
-{training.rows:,} queries of {evaluation.classes:,} standard questions by run {run}.
+{what}
 
-| on {evaluation.test_rows:,} held-out queries | recall@1 | recall@10 | MRR | macro recall@10 |
-|---|---|---|---|---|
-{table}
+{_tabulate(evaluation, words) if evaluation.measured else words("card.nothing")}
 
-| training rows of the class | test rows | recall@1 | recall@10 |
-|---|---|---|---|
-{sizes}
+{words("card.untested", untested=evaluation.untested_classes)}
 
-{evaluation.untested_classes} standard question(s) have no test row: nothing is known of them.
+{words("card.training", sentence=describe_convergence(training.convergence, words))}
 
-Training: {training.convergence.sentence}
-
-Warnings of validation:
+{words("card.warnings")}
 {warnings}
 
-## Use
+## {words("card.use")}
 
 ```python
 from tasks.retrieval.retriever import Retriever
 Retriever.live("{settings.name}").search(["..."], top=10)
 ```
 
-It ranks the standard questions it was trained with, whatever is asked: a query that none of them answers gets
-the nearest all the same. The score, at most 1, is a mean cosine, mixed with how near the training queries kept lie.
+{words("card.limits")}
 """
+
+
+def _tabulate(evaluation: Evaluation, words: Words) -> str:
+    """Return the two tables of recall: of all beside the baselines, and by class size."""
+    names = [words.name("measure", name) for name in ("recall@1", "recall@10", "MRR", "macro recall@10")]
+    named = {words("card.this_model"): evaluation.model}
+    named |= {words.name("baseline", name): metrics for name, metrics in evaluation.baselines.items()}
+    table = [[words("card.held_out", rows=evaluation.test_rows), *names], ["---"] * 5]
+    for name, m in named.items():
+        values = (m.recall_at_1, m.recall_at_10, m.mrr, m.macro_recall_at_10)
+        table.append([name, *(f"{one.value:.3f}" for one in values)])
+    sizes = [[words("card.by_size"), words("report.test_rows"), *names[:2]], ["---"] * 4]
+    for size, m in evaluation.by_class_size.items():
+        sizes.append([size, str(m.rows), f"{m.recall_at_1.value:.3f}", f"{m.recall_at_10.value:.3f}"])
+    tables = (["| " + " | ".join(row) + " |" for row in rows] for rows in (table, sizes))
+    return "\n\n".join("\n".join(lines) for lines in tables)

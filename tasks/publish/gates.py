@@ -8,10 +8,12 @@ among them.
 from collections.abc import Iterator
 
 from schemas.evaluation import Comparison, Difference, Evaluation, Gate, Golden, Interval
+from schemas.language import Language, Words, read_words
 from schemas.settings import Bound, Publishing, Tolerance
 from schemas.training import TrainingReport
 from schemas.validation import Verdict
 from tasks.evaluate.golden import LOOKED_AT
+from tasks.train.verdict import describe_convergence
 
 _EXAMPLES = 3
 
@@ -24,6 +26,7 @@ def ask_gates(
     live: str | None,
     golden: Golden | None,
     settings: Publishing,
+    language: Language = "en",
 ) -> list[Gate]:
     """Return what every gate says of a candidate; where none is "held", it may go live.
 
@@ -35,19 +38,21 @@ def ask_gates(
         live: the live version, whether or not it could be compared; None: nothing is live.
         golden: how it answers the golden queries; None: there are none.
         settings: the bounds.
+        language: of what the gates say.
     """
-    baseline = _ask_baseline(evaluation, comparison, settings.max_drop_vs_baseline)
-    live_gates = list(_ask_live(comparison, live, settings))
+    words = read_words(language)
+    baseline = _ask_baseline(evaluation, comparison, settings.max_drop_vs_baseline, words)
+    live_gates = list(_ask_live(comparison, live, settings, words))
     return [
-        _ask_test_rows(evaluation),
+        _ask_test_rows(evaluation, words),
         baseline,
         *live_gates,
-        _ask_training(training, settings),
-        _ask_data(verdict),
-        _ask_golden(golden),
-        *(_ask_baseline_places(evaluation, comparison, settings) if baseline.outcome != "held" else ()),
-        *(_ask_live_places(comparison, settings) if live_gates[0].outcome != "held" else ()),
-        _ask_guess(evaluation, settings.min_gain_over_guess),
+        _ask_training(training, settings, words),
+        _ask_data(verdict, words),
+        ask_golden_gate(golden, words),
+        *(_ask_baseline_places(evaluation, comparison, settings, words) if baseline.outcome != "held" else ()),
+        *(_ask_live_places(comparison, settings, words) if live_gates[0].outcome != "held" else ()),
+        _ask_guess(evaluation, settings.min_gain_over_guess, words),
     ]
 
 
@@ -56,26 +61,33 @@ def list_reasons(gates: list[Gate], outcome: str) -> list[str]:
     return [gate.reason for gate in gates if gate.outcome == outcome]
 
 
-def _ask_test_rows(evaluation: Evaluation) -> Gate:
+def refuse_again(version: str, language: Language = "en") -> Gate:
+    """Return the gate of a candidate that a person took back when it was `version`."""
+    words = read_words(language)
+    return Gate(
+        name=words("gate.taken_back_name"),
+        outcome="held",
+        measured=words("gate.taken_back", version=version),
+        bound=words("gate.none"),
+        reason=words("gate.taken_back_reason", version=version),
+    )
+
+
+def _ask_test_rows(evaluation: Evaluation, words: Words) -> Gate:
     rows, unknown = evaluation.test_rows, evaluation.unknown_test_rows
     reason = ""
-    if not rows:
-        reason = "no test row: nothing was measured; give source.test_path, or rows to classes of one"
-    elif unknown == rows:
-        reason = (
-            f"none of the {rows} test rows has a standard question of this corpus: nothing was "
-            "measured; check the column and the spelling of the standard questions in source.test_path"
-        )
+    if not evaluation.measured:
+        reason = words("gate.unknown_rows" if rows else "gate.no_rows", rows=rows)
     return Gate(
-        name="Something was measured",
+        name=words("gate.measured_name"),
         outcome="held" if reason else "passed",
-        measured=f"{rows - unknown:,} test rows",
-        bound="at least 1",
+        measured=words("gate.measured", rows=rows - unknown),
+        bound=words("gate.measured_bound"),
         reason=reason,
     )
 
 
-def _ask_baseline(evaluation: Evaluation, comparison: Comparison | None, tolerance: Tolerance) -> Gate:
+def _ask_baseline(evaluation: Evaluation, comparison: Comparison | None, tolerance: Tolerance, words: Words) -> Gate:
     """The bar where no live version can be one: none is there, or one of the two learnt most test rows by heart."""
     name, best = max(
         ((name, metrics.recall_at_10.value) for name, metrics in evaluation.baselines.items()),
@@ -84,28 +96,27 @@ def _ask_baseline(evaluation: Evaluation, comparison: Comparison | None, toleran
     recall = evaluation.model.recall_at_10.value
     asked = _is_baseline_the_bar(evaluation, comparison)
     level = _find_level(best - recall, tolerance) if asked else None
+    setting = "publish.max_drop_vs_baseline"
+    facts = {"recall": recall, "name": words.name("baseline", name), "best": best, "setting": setting}
     gate = Gate(
-        name="Best baseline",
+        name=words("gate.baseline_name"),
         outcome=_OUTCOMES[level] if asked else "not asked",
-        measured=f"recall@10 {recall:.4f}, {name} {best:.4f}",
-        bound=_limits("publish.max_drop_vs_baseline", tolerance) if asked else "the live version is the bar",
+        measured=words("gate.baseline", **facts) if evaluation.measured else "–",
+        bound=_limits(setting, tolerance, words) if asked else words("gate.baseline_not_asked"),
     )
     if level is None:
         return gate
-    reason = (
-        f"recall@10 {recall:.4f} is below the {name} baseline ({best:.4f}) by more than "
-        f"publish.max_drop_vs_baseline.{level} = {getattr(tolerance, level):g}"
-    )
+    reason = words("gate.baseline_reason", **facts, level=level, limit=getattr(tolerance, level))
     return gate.model_copy(update={"reason": reason})
 
 
 def _is_baseline_the_bar(evaluation: Evaluation, comparison: Comparison | None) -> bool:
-    return evaluation.test_rows > evaluation.unknown_test_rows and (
-        comparison is None or comparison.difference.rows < evaluation.test_rows / 2
-    )
+    return evaluation.measured and (comparison is None or comparison.difference.rows < evaluation.test_rows / 2)
 
 
-def _ask_baseline_places(evaluation: Evaluation, comparison: Comparison | None, settings: Publishing) -> Iterator[Gate]:
+def _ask_baseline_places(
+    evaluation: Evaluation, comparison: Comparison | None, settings: Publishing, words: Words
+) -> Iterator[Gate]:
     """Where there are at most ten standard questions, all are among the first ten: the place among them counts."""
     if not _is_baseline_the_bar(evaluation, comparison):
         return
@@ -115,160 +126,172 @@ def _ask_baseline_places(evaluation: Evaluation, comparison: Comparison | None, 
         found = {name: getattr(metrics, field).value for name, metrics in evaluation.baselines.items()}
         name = max(found, key=lambda baseline: found[baseline])
         level = _find_level(found[name] - own.value, tolerance) if own.high < found[name] else None
+        facts = {**own.model_dump(), "figure": figure, "name": words.name("baseline", name), "best": found[name]}
+        limit = {"setting": setting, "level": level, "limit": getattr(tolerance, level)} if level else {}
         yield Gate(
-            name=f"Best baseline, {figure}",
+            name=words("gate.baseline_place_name", figure=figure),
             outcome=_OUTCOMES[level],
-            measured=f"{figure} {own.value:.4f} ({own.low:.4f} to {own.high:.4f}), {name} {found[name]:.4f}",
-            bound=f"{_limits(setting, tolerance)}, if that is no chance",
-            reason=f"{figure} {own.value:.4f} ({own.low:.4f} to {own.high:.4f}) is below the {name} baseline "
-            f"({found[name]:.4f}) by more than {setting}.{level} = {getattr(tolerance, level):g}"
-            if level
-            else "",
+            measured=words("gate.baseline_place", **facts),
+            bound=words("gate.place_bound", limits=_limits(setting, tolerance, words)),
+            reason=words("gate.baseline_place_reason", **facts, **limit) if level else "",
         )
 
 
-def _ask_live_places(comparison: Comparison | None, settings: Publishing) -> Iterator[Gate]:
+def _ask_live_places(comparison: Comparison | None, settings: Publishing, words: Words) -> Iterator[Gate]:
+    if not comparison or not comparison.difference.rows:
+        return
     tolerance, setting = settings.max_drop_vs_live, "publish.max_drop_vs_live"
-    for figure, paired in comparison.difference.places.items() if comparison and comparison.difference.rows else ():
-        gain = paired.gain
-        level = _find_level(-gain.value, tolerance) if paired.at_most < 0 else None
+    for figure, paired in comparison.difference.places.items():
+        gain = paired.gain.value
+        level = _find_level(-gain, tolerance) if paired.at_most < 0 else None
+        facts = {"figure": figure, "rows": comparison.difference.rows, "version": comparison.version}
+        limit = {"setting": setting, "level": level, "limit": getattr(tolerance, level)} if level else {}
+        limits = _limits(setting, tolerance, words)
         yield Gate(
-            name=f"Live version, {figure}",
+            name=words("gate.live_place_name", figure=figure),
             outcome=_OUTCOMES[level],
-            measured=f"{figure} {gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})",
-            bound=f"{_limits(setting, tolerance)}, if that is no chance (publish.confidence = {settings.confidence:g})",
-            reason=f"{figure} is {-gain.value:.4f} below that of live version {comparison.version} on the same "
-            f"{comparison.difference.rows} test rows; that is more than {setting}.{level} = "
-            f"{getattr(tolerance, level):g}, and no chance"
-            if comparison and level
-            else "",
+            measured=words("gate.live_place", figure=figure, gain=gain, at_most=paired.at_most),
+            bound=words("gate.live_bound", limits=limits, confidence=settings.confidence),
+            reason=words("gate.live_place_reason", **facts, loss=-gain, **limit) if level else "",
         )
 
 
-def _ask_guess(evaluation: Evaluation, least: Bound) -> Gate:
+def _ask_guess(evaluation: Evaluation, least: Bound, words: Words) -> Gate:
     """A model that answers everything alike finds as many as a guess: texts without a word that it knows."""
     recall, guess = evaluation.model.recall_at_1.value, 1 / max(1, evaluation.classes)
-    asked = evaluation.test_rows > evaluation.unknown_test_rows
     limits = {level: limit for level in ("stop", "warn") if (limit := getattr(least, level)) is not None}
-    level = next((level for level, limit in limits.items() if asked and recall - guess <= limit), None)
+    reached = (level for level, limit in limits.items() if evaluation.measured and recall - guess <= limit)
+    level = next(reached, None)
+    facts = {"recall": recall, "guess": guess, "classes": evaluation.classes}
+    told = [words(f"gate.guess_{name}", limit=limit) for name, limit in limits.items()]
     return Gate(
-        name="Better than a guess",
-        outcome=_OUTCOMES[level] if asked else "not asked",
-        measured=f"recall@1 {recall:.4f}, of a guess {guess:.4f}",
-        bound=", ".join(f"{level} at {limit:g} above" for level, limit in limits.items()) or "none",
-        reason=f"recall@1 {recall:.4f} is no more than publish.min_gain_over_guess.{level} = {limits[level]:g} above "
-        f"that of a guess among {evaluation.classes} standard questions ({guess:.4f}): look whether the queries hold "
-        "words, and stand under the right standard questions"
-        if level
-        else "",
+        name=words("gate.guess_name"),
+        outcome=_OUTCOMES[level] if evaluation.measured else "not asked",
+        measured=words("gate.guess", **facts) if evaluation.measured else "–",
+        bound=", ".join(told) or words("gate.none"),
+        reason=words("gate.guess_reason", **facts, level=level, limit=limits[level]) if level else "",
     )
 
 
-def _ask_live(comparison: Comparison | None, live: str | None, settings: Publishing) -> Iterator[Gate]:
+def _ask_live(comparison: Comparison | None, live: str | None, settings: Publishing, words: Words) -> Iterator[Gate]:
     if comparison is None or not comparison.difference.rows:
-        known = "one of the two was trained on every test row" if comparison else "nothing is live"
-        gate = Gate(name="Live version", outcome="not asked", measured=known, bound="the best baseline is the bar")
+        gate = Gate(
+            name=words("gate.live_name"),
+            outcome="not asked",
+            measured=words("gate.live_seen" if comparison else "gate.live_none"),
+            bound=words("gate.live_not_asked"),
+        )
         if live and comparison is None:
-            known = f"version {live} cannot be read"
-            reason = (
-                f"live {known}, and was not compared: the best baseline was the bar. This run's log says what is wrong "
-                "with it; the next version that goes live replaces it, and dssm rollback goes back to an earlier one"
-            )
-            gate = gate.model_copy(update={"outcome": "warned", "measured": known, "reason": reason})
+            told = {key: words(f"gate.{text}", version=live) for key, text in _UNREADABLE.items()}
+            gate = gate.model_copy(update={"outcome": "warned", **told})
         yield gate
         return
     yield _ask_difference(
-        "", comparison.difference, comparison, settings.max_drop_vs_live, "publish.max_drop_vs_live", settings
+        "", comparison.difference, comparison, settings.max_drop_vs_live, "publish.max_drop_vs_live", settings, words
     )
     for size, difference in comparison.by_class_size.items():
         tolerance, setting = settings.max_drop_vs_live_by_size, "publish.max_drop_vs_live_by_size"
-        yield _ask_difference(size, difference, comparison, tolerance, setting, settings)
+        yield _ask_difference(size, difference, comparison, tolerance, setting, settings, words)
 
 
 def _ask_difference(
-    size: str, difference: Difference, comparison: Comparison, tolerance: Tolerance, setting: str, settings: Publishing
+    size: str,
+    difference: Difference,
+    comparison: Comparison,
+    tolerance: Tolerance,
+    setting: str,
+    settings: Publishing,
+    words: Words,
 ) -> Gate:
-    gain, rows = difference.recall_at_10, difference.rows
-    level = _find_level(-gain.value, tolerance) if difference.at_most < 0 else None
+    facts = difference.model_dump(include={"rows", "won", "lost", "at_most"})
+    gain = difference.recall_at_10.value
+    level = _find_level(-gain, tolerance) if difference.at_most < 0 else None
+    limits = _limits(setting, tolerance, words)
     gate = Gate(
-        name=f"Live version, {size} training rows" if size else "Live version",
+        name=words("gate.live_size_name", size=size) if size else words("gate.live_name"),
         outcome=_OUTCOMES[level],
-        measured=f"recall@10 {gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}) on {rows:,} test rows, "
-        f"{difference.won:,} won, {difference.lost:,} lost",
-        bound=f"{_limits(setting, tolerance)}, if that is no chance (publish.confidence = {settings.confidence:g})",
+        measured=words("gate.live", gain=gain, **facts),
+        bound=words("gate.live_bound", limits=limits, confidence=settings.confidence),
     )
     if level is None:
         return gate
-    where = f" of standard questions with {size} training rows" if size else ""
-    aside = (
-        f" ({comparison.seen_rows} more were left out: one of the two was trained on them)"
-        if comparison.seen_rows
-        else ""
-    )
-    reason = (
-        f"recall@10 is {-gain.value:.4f} below that of live version {comparison.version} on the same {rows} test rows"
-        f"{where}{aside}: {difference.lost} lost, {difference.won} won; that is more than {setting}.{level} = "
-        f"{getattr(tolerance, level):g}, and no chance"
+    reason = words(
+        "gate.live_reason",
+        **facts,
+        loss=-gain,
+        version=comparison.version,
+        where=words("gate.live_reason_size", size=size) if size else "",
+        aside=words("gate.live_reason_aside", rows=comparison.seen_rows) if comparison.seen_rows else "",
+        setting=setting,
+        level=level,
+        limit=getattr(tolerance, level),
     )
     if level == "stop":
-        reason += f"; look for what changed in data and settings since, or publish it all the same with {setting} = 1"
+        reason = words("gate.live_reason_stop", reason=reason, setting=setting)
     return gate.model_copy(update={"reason": reason})
 
 
-def _ask_training(training: TrainingReport, settings: Publishing) -> Gate:
+def _ask_training(training: TrainingReport, settings: Publishing, words: Words) -> Gate:
     found = training.convergence
     held = found.cause in settings.hold_causes
-    reason = f"training: {found.sentence}"
+    reason = words("gate.training_reason", sentence=describe_convergence(found, words))
     if held:
-        reason += f" To publish it all the same, take '{found.cause}' out of publish.hold_causes"
+        reason = words("gate.training_held", reason=reason, cause=found.cause)
+    causes = ", ".join(words.name("cause", cause) for cause in settings.hold_causes)
     return Gate(
-        name="Training converged",
+        name=words("gate.training_name"),
         outcome="passed" if found.converged else "held" if held else "warned",
-        measured="converged" if found.converged else found.cause,
-        bound="publish.hold_causes: " + (", ".join(settings.hold_causes) or "none"),
+        measured=words("report.converged") if found.converged else words.name("cause", found.cause),
+        bound=words("gate.training_bound", causes=causes or words("gate.none")),
         reason="" if found.converged else reason,
     )
 
 
-def _ask_data(verdict: Verdict) -> Gate:
-    critical = [finding.rule for finding in verdict.findings if finding.severity == "critical"]
+def _ask_data(verdict: Verdict, words: Words) -> Gate:
+    critical = [words.title(finding.rule) for finding in verdict.findings if finding.severity == "critical"]
     return Gate(
-        name="Corpus",
+        name=words("gate.data_name"),
         outcome="held" if critical else "passed",
-        measured=f"{len(critical)} critical finding(s), {len(verdict.warnings())} warning(s)",
-        bound="none critical",
-        reason=f"the corpus has critical findings: {', '.join(critical)}" if critical else "",
+        measured=words("gate.data", critical=len(critical), warnings=len(verdict.warnings())),
+        bound=words("gate.data_bound"),
+        reason=words("gate.data_reason", rules=", ".join(critical)) if critical else "",
     )
 
 
-def _ask_golden(golden: Golden | None) -> Gate:
+def ask_golden_gate(golden: Golden | None, words: Words) -> Gate:
+    """Return the gate of the golden queries: each must find its standard question."""
     if golden is None:
-        return Gate(name="Golden queries", outcome="not asked", measured="none", bound="publish.golden_path is empty")
-    place = "first" if golden.top == 1 else f"among the first {golden.top}"
-    misses, reason = golden.misses, ""
-    if misses:
-        beyond = f"is not among the first {max(golden.top, LOOKED_AT)}"
-        examples = [
-            f"“{miss.query}” ({miss.where}) should find “{miss.standard_question}”, "
-            f"which {f'comes at place {miss.place}' if miss.place else beyond}; "
-            f"“{miss.instead}” came first"
-            for miss in misses[:_EXAMPLES]
-        ]
-        more = f". … All {len(misses)} stand in golden.json in the evaluate folder of this run"
-        reason = (
-            f"{len(misses)} of {golden.queries} golden queries do not find their standard question {place}: "
-            f"{'. '.join(examples)}{more if len(misses) > _EXAMPLES else ''}. Add such queries to the corpus, or "
-            "correct the golden file"
+        return Gate(
+            name=words("gate.golden_name"),
+            outcome="not asked",
+            measured=words("gate.golden_none"),
+            bound=words("gate.golden_not_asked"),
         )
+    place = words("gate.golden_first" if golden.top == 1 else "gate.golden_among", top=golden.top)
+    misses, reason = len(golden.misses), ""
+    if misses:
+        examples = ". ".join(
+            words(
+                "gate.golden_place" if miss.place else "gate.golden_beyond",
+                **miss.model_dump(),
+                looked_at=max(golden.top, LOOKED_AT),
+            )
+            for miss in golden.misses[:_EXAMPLES]
+        )
+        if misses > _EXAMPLES:
+            examples = words("gate.golden_more", examples=examples, misses=misses)
+        facts = {"misses": misses, "queries": golden.queries, "place": place, "examples": examples}
+        reason = words("gate.golden_reason", **facts)
     return Gate(
-        name="Golden queries",
+        name=words("gate.golden_name"),
         outcome="held" if misses else "passed",
-        measured=f"{golden.queries - len(misses):,} of {golden.queries:,} right",
-        bound=f"all {place} (publish.golden_top = {golden.top})",
+        measured=words("gate.golden", right=golden.queries - misses, queries=golden.queries),
+        bound=words("gate.golden_bound", place=place, top=golden.top),
         reason=reason,
     )
 
 
+_UNREADABLE = {"measured": "live_unreadable", "reason": "live_unreadable_reason"}
 _OUTCOMES = {None: "passed", "warn": "warned", "stop": "held"}
 
 
@@ -281,7 +304,7 @@ def _find_level(loss: float, tolerance: Tolerance) -> str | None:
     return None
 
 
-def _limits(setting: str, tolerance: Tolerance) -> str:
+def _limits(setting: str, tolerance: Tolerance, words: Words) -> str:
     levels = {"warns": tolerance.warn, "holds": tolerance.stop}
-    told = [f"{what} beyond {limit:g} below" for what, limit in levels.items() if limit is not None]
-    return f"{', '.join(told) or 'none'} ({setting})"
+    told = [words(f"gate.{what}", limit=limit) for what, limit in levels.items() if limit is not None]
+    return words("gate.limits", told=", ".join(told) or words("gate.none"), setting=setting)

@@ -36,8 +36,8 @@ def summarise_run(
         quarantined=steps.ingest.output.read_facts().quarantined,
         files=steps.ingest.output.read_facts().files,
         warnings=[warning for step in steps.named().values() for warning in step.manifest.warnings] + warnings,
-        **_figures(evaluation.model),
-        baselines={name: _figures(metrics) for name, metrics in evaluation.baselines.items()},
+        **(_figures(evaluation.model) if evaluation.measured else {}),  # a recall of 0 would say that all went wrong
+        baselines={name: _figures(m) for name, m in evaluation.baselines.items()} if evaluation.measured else {},
         seconds={name: round(value, 3) for name, value in seconds.items()},
         reused=[name for name, step in steps.named().items() if step.reused_from],
         report=where(workspace, REPORT_FILE),

@@ -11,6 +11,8 @@ from prefect.logging import get_run_logger
 from schemas.display import as_markdown, as_markdown_table
 from schemas.errors import PipelineError, StaleFile
 from schemas.evaluation import Gate
+from schemas.language import Words, read_words
+from schemas.live import VersionManifest
 from schemas.manifest import write_atomically
 from schemas.outputs import CORPUS_PROFILE_FILE
 from schemas.run import RunResult, Status
@@ -19,8 +21,8 @@ from schemas.workspace import COMPARISON_FILE, REPORT_FILE, RESULT_FILE, SETTING
 from tasks.evaluate.comparison import compare
 from tasks.evaluate.seen import TRAINED_ON, list_trained_on
 from tasks.publish.card import write_card
-from tasks.publish.findings import Findings, read_findings, write_report
-from tasks.publish.gates import ask_gates, list_reasons
+from tasks.publish.findings import LISTS, Findings, read_findings, write_report
+from tasks.publish.gates import ask_gates, ask_golden_gate, list_reasons, refuse_again
 from tasks.publish.result import summarise_run
 from tasks.registry import ModelRegistry
 from tasks.retention import prune_runs
@@ -51,25 +53,45 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunRe
             update.live.version,
             found.golden,
             corpus.publish,
+            corpus.language,
         )
         status, version, asked = _decide(corpus, update, steps.train.output.candidate, gates)
-        write_report(corpus, workspace, steps, found, asked, status)
+        made = None
         if version is None and status in ("published", "awaiting_approval"):
-            version = _add_version(corpus, workspace, update, steps, found, status)
+            made = _add_version(corpus, workspace, update, steps, found)
+            version = made.version
+        write_report(corpus, workspace, update.registry, steps, found, asked, status, version)
+        if made and status == "published":
+            update.go_live(made, "published")
+        elif made:
+            update.wait_for_approval(made)
         _tidy(corpus, workspace, update)
         return status, version, asked
 
     status, version, asked = registry.change(decide_and_publish)
     reasons = list_reasons(asked, "held") if status == "held" else []
     warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned") + damaged
-    if status in ("unchanged", "measured"):
-        who = "the live version" if status == "unchanged" else "this version"
-        warnings += [f"{who} would be held back today: {why}" for why in list_reasons(asked, "held")]
+    warnings += _doubt(found, status, version, asked, read_words(corpus.language))
     seconds = {name: step.seconds for name, step in steps.named().items()} | {"publish": time.monotonic() - began}
     result = summarise_run(corpus, workspace, steps, found.evaluation, status, version, reasons, warnings, seconds)
     result = _leave(corpus, workspace, registry, result)
-    _show(corpus.name, result, asked)
+    _show(corpus.name, result, asked, warnings)
     return result
+
+
+def _doubt(found: Findings, status: Status, version: str | None, gates: list[Gate], words: Words) -> list[str]:
+    """Return why the version that answers on, or one that is only measured, would be held back today, as warnings."""
+    key = "gate.live_breaks"
+    if status == "unchanged":  # the candidate is the live version
+        reasons = list_reasons(gates, "held")
+    elif status == "measured":
+        key, reasons = "gate.measured_breaks", list_reasons(gates, "held")
+    elif status != "published" and found.comparison and found.comparison.golden:
+        version = found.comparison.version
+        reasons = list_reasons([ask_golden_gate(found.comparison.golden, words)], "held")
+    else:
+        return []
+    return [words(key, version=version, why=why) for why in reasons]
 
 
 def _damaged_versions(registry: ModelRegistry) -> list[str]:
@@ -106,11 +128,7 @@ def _decide(
     if not corpus.publish.go_live:
         return "measured", None, gates
     if taken_back := [one.version for one in live.withdrawn if one.candidate == digest]:
-        reason = f"this very model was declined or rolled back as version {taken_back[-1]}; change data or settings"
-        gate = Gate(
-            name="Never taken back", outcome="held", measured=f"version {taken_back[-1]}", bound="none", reason=reason
-        )
-        return "held", None, [gate]
+        return "held", None, [refuse_again(taken_back[-1], corpus.language)]
     if corpus.publish.approval and live.pending in same:
         return "awaiting_approval", live.pending, gates
     if list_reasons(gates, "held"):
@@ -119,14 +137,9 @@ def _decide(
 
 
 def _add_version(
-    corpus: CorpusSettings,
-    workspace: Workspace,
-    update: Update,
-    steps: Steps,
-    found: Findings,
-    status: Status,
-) -> str:
-    """Copy the candidate beside the other versions, and point at it as `status` says; return its name."""
+    corpus: CorpusSettings, workspace: Workspace, update: Update, steps: Steps, found: Findings
+) -> VersionManifest:
+    """Copy the candidate beside the other versions; nothing points at it yet."""
     evaluation, candidate = found.evaluation, steps.train.output.candidate
     manifest = update.find_named(candidate, workspace.run)
     if manifest is None:
@@ -139,11 +152,7 @@ def _add_version(
         }
         recall = (evaluation.model.recall_at_1.value, evaluation.model.recall_at_10.value, evaluation.test_rows)
         manifest = update.add(candidate, extra, workspace.run, recall)
-    if status == "published":
-        update.go_live(manifest, "published")
-    else:
-        update.wait_for_approval(manifest)
-    return manifest.version
+    return manifest
 
 
 def _tidy(corpus: CorpusSettings, workspace: Workspace, update: Update) -> None:
@@ -162,7 +171,7 @@ def _leave(corpus: CorpusSettings, workspace: Workspace, registry: ModelRegistry
     """
     try:
         write_atomically(workspace.root / RESULT_FILE, result.model_dump_json(indent=1).encode())
-        keep_files(workspace, [SETTINGS_FILE, COMPARISON_FILE, REPORT_FILE, RESULT_FILE])
+        keep_files(workspace, [SETTINGS_FILE, COMPARISON_FILE, *LISTS, REPORT_FILE, RESULT_FILE])
         prune(workspace, corpus.publish.keep_runs, registry.runs_to_spare())
     except (OSError, PipelineError) as error:
         if result.status != "published":
@@ -173,7 +182,7 @@ def _leave(corpus: CorpusSettings, workspace: Workspace, registry: ModelRegistry
     return result
 
 
-def _show(corpus: str, result: RunResult, gates: list[Gate]) -> None:
+def _show(corpus: str, result: RunResult, gates: list[Gate], warnings: list[str]) -> None:
     """Leave the gates in the Prefect UI, and the end of the run in its log."""
     create_table_artifact(
         table=as_markdown_table(
@@ -186,5 +195,5 @@ def _show(corpus: str, result: RunResult, gates: list[Gate]) -> None:
         + "".join(f"\n- **{gate.name}**: {as_markdown(gate.reason)}" for gate in gates if gate.reason),
     )
     get_run_logger().info("%s: %s %s", corpus, result.status, result.version or "")  # the run's state tells the reasons
-    for reason in list_reasons(gates, "warned"):
-        get_run_logger().warning("%s: %s", corpus, reason)
+    for warning in warnings:
+        get_run_logger().warning("%s: %s", corpus, warning)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 Scores = npt.NDArray[np.floating]  # (n, classes), higher is better
 Ids = npt.NDArray[np.integer]  # (n,)
 
+_FEW = 5000  # classes
 _WIDTH = 64  # scores of which only the highest is looked at first
 
 
@@ -26,6 +27,8 @@ def ranking(scores: Scores, top: int) -> npt.NDArray[np.int64]:
     top = min(top, classes)
     if not top:
         return np.zeros((n, 0), np.int64)
+    if n == 1 and classes <= _FEW:
+        return _ranking_of_one(scores[0], top)[None]
     # The top-th highest of the maxima of groups of columns: at least `top` scores are as high, and hardly more.
     width = max(1, min(_WIDTH, classes // (4 * top)))
     whole = classes // width * width
@@ -41,6 +44,16 @@ def ranking(scores: Scores, top: int) -> npt.NDArray[np.int64]:
     order = np.lexsort((ids, -scores[rows, ids], rows))
     starts = np.searchsorted(rows, np.arange(n))
     best: npt.NDArray[np.int64] = ids[order[starts[:, None] + np.arange(top)]]
+    return best
+
+
+def _ranking_of_one(scores: npt.NDArray[np.floating], top: int) -> npt.NDArray[np.int64]:
+    """Return (top,) class ids of one query's (classes,) scores: of few, partitioning all is the fastest way."""
+    _require_numbers(scores[None, :])
+    bar = np.partition(scores, len(scores) - top)[len(scores) - top]
+    ids = np.flatnonzero(scores >= bar)
+    order = np.argsort(-scores[ids], kind="stable")  # of equals, the smaller id stays ahead
+    best: npt.NDArray[np.int64] = ids[order[:top]]
     return best
 
 

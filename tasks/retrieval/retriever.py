@@ -74,7 +74,7 @@ class Model:
         self.card = read_card(folder)
         arrays = read_arrays(folder)
         self._read_questions(folder)
-        sharing = SharedArrays(shared, self.card.corpus, self.version) if shared else None
+        sharing = SharedArrays(shared, folder) if shared else None
         with reading(folder):  # of files that are whole, but do not belong together
             self._take(arrays, folder, sharing.keep if sharing else lambda _, make: make())
             self.scores(["a"])
@@ -142,9 +142,8 @@ class Model:
         for start in range(0, len(queries), _BLOCK):
             block = [normalise(query) for query in queries[start : start + _BLOCK]]
             for query, (ids, scores) in zip(block, self._best(block, top), strict=True):
-                hits = [
-                    Hit(self.standard_questions[n], float(s), self.ids[n]) for n, s in zip(ids, scores, strict=True)
-                ]
+                pairs = zip(ids.tolist(), scores.tolist(), strict=True)
+                hits = [Hit(self.standard_questions[n], score, self.ids[n]) for n, score in pairs]
                 found.append(hits if query else [])
         return found
 

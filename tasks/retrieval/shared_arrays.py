@@ -20,9 +20,9 @@ class SharedArrays:
     is mapped ends the process.
     """
 
-    def __init__(self, folder: Path, corpus: str, version: str) -> None:
-        """Share below `folder`, which lives as long as the processes."""
-        self._folder, self._corpus, self._version = folder / corpus, corpus, version
+    def __init__(self, root: Path, version: Path) -> None:
+        """Share those of the version in a folder, below `root`, which lives as long as the processes."""
+        self._folder, self._version = root / version.parent.name, version.name
 
     def keep(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         """Return the array that `make` returns, read-only, from the file that the first process writes."""
@@ -35,7 +35,7 @@ class SharedArrays:
             self._folder.mkdir(parents=True, exist_ok=True)
             partial = file.with_suffix(f".{os.getpid()}")
             with partial.open("wb") as stream:
-                np.save(stream, made, allow_pickle=False)
+                np.save(stream, made)
             os.replace(partial, file)
             return _map(file)
         except OSError as error:
@@ -50,5 +50,5 @@ class SharedArrays:
 
 
 def _map(file: Path) -> NDArray[Any]:
-    mapped: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+    mapped: NDArray[Any] = np.load(file, mmap_mode="r")
     return mapped.view(np.ndarray)  # a memmap pays for its class in every operation

@@ -1,6 +1,5 @@
 """Features to numbers: their weights, and texts as unit tf-idf rows. Pure."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,12 +66,14 @@ class Vocabulary:
 
         Of one text the features are spelled faster than they are coded, and found in a tenth of the time.
         """
-        find = self._numbers.get
-        times = Counter(number for feature in tokeniser.features(text) if (number := find(feature)) is not None)
+        find, times = self._numbers.get, dict[int, int]()
+        for feature in tokeniser.features(text):
+            if (number := find(feature)) is not None:
+                times[number] = times.get(number, 0) + 1
         numbers = np.array(sorted(times), dtype=np.int64)
         values: NDArray[np.float64] = self.weights[numbers].astype(np.float64)
-        if len(times) < times.total():
-            counts = np.array([times[number] for number in numbers.tolist()])
+        counts = np.array([times[number] for number in numbers.tolist()])
+        if counts.max(initial=1) > 1:
             values = (1 + np.log(np.arange(1, counts.max() + 1)))[counts - 1] * values
         norm = np.sqrt(np.bincount(np.zeros(len(numbers), np.int64), values**2, minlength=1))
         return numbers, (values / (norm if norm[0] else 1)).astype(np.float32)

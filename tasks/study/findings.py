@@ -56,7 +56,10 @@ def _points(gap: Interval) -> str:
         return f"{100 * value:+.1f}".replace("-", "−")
 
     text = f"{show(gap.value)} points ({show(gap.low)} to {show(gap.high)})"
-    return text if sign(gap) else f"{text}, not distinguishable from noise"
+    if sign(gap):
+        return text
+    measured = gap.low > 0 or gap.high < 0  # but another seed would give as much
+    return f"{text}, {'too small to count' if measured else 'not distinguishable from noise'}"
 
 
 @cache

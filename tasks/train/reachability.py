@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from schemas.language import Message, read_words
 from schemas.training import Reachability
 from tasks.train.objectives.objective import Floats, Objective
 
@@ -39,18 +40,23 @@ def assess(objective: Objective, first_n: bool = False) -> Reachability:
         floor = _envelope(objective.least, largest_gap(shares))
     ideal, guessing = float(objective.least(np.array([np.inf]))[0]), objective.at_equal_cosines(margin=False)
     fall = (guessing - floor) / (guessing - ideal) if guessing > ideal else 0.0
+    told = None if fall >= _ENOUGH else _advise(objective, max(0.0, fall))
     return Reachability(
         floor=floor,
         first=objective.at_equal_cosines(),
         reachable_fall=max(0.0, fall),
-        advice="" if fall >= _ENOUGH else _advice(objective, max(0.0, fall)),
+        advice=read_words().say(told) if told else "",
+        told=told,
     )
 
 
-def _advice(objective: Objective, fall: float) -> str:
-    corrected = " and ".join(f"loss.{name} = {value:g}" for name, value in objective.correction().items())
-    others = "".join(f", or {other}" for other in objective.alternatives())
-    return f"{objective.describe()}: the loss can go {fall:.0%} of its way at most; set {corrected}{others}"
+def _advise(objective: Objective, fall: float) -> Message:
+    settings = [f"loss.{name} = {value:g}" for name, value in objective.correction().items()]
+    change: str | Message = settings[0]
+    for key, others in (("training.and", settings[1:]), ("training.or", objective.alternatives())):
+        for other in others:
+            change = Message(key=key, values={"first": change, "other": other})
+    return Message(key="training.unreachable", values={"what": objective.describe(), "fall": fall, "change": change})
 
 
 def largest_gap(shares: Floats) -> float:

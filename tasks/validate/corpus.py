@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from schemas.language import Language, Words, read_words
 from schemas.outputs import IngestOutput, ValidateOutput
 from schemas.settings import Validation
 from schemas.validation import Finding, Verdict
@@ -45,7 +46,14 @@ _FINDINGS = pa.schema(
 
 
 def validate_corpus(
-    ingested: Path, folder: Path, settings: Validation, corpus: str, seed: int, rows_checked: int = ROWS_CHECKED
+    ingested: Path,
+    folder: Path,
+    settings: Validation,
+    corpus: str,
+    seed: int,
+    rows_checked: int = ROWS_CHECKED,
+    language: Language = "en",
+    columns: tuple[str, str] | None = None,
 ) -> Verdict:
     """Return the verdict on the corpus in `ingested`, and write it and what it rests on into `folder`.
 
@@ -58,36 +66,40 @@ def validate_corpus(
         corpus: its name, for the suite.
         seed: draws the sample where there are more rows than `rows_checked`.
         rows_checked: the most rows that expectations on the rows see.
+        language: of the findings.
+        columns: that queries and standard questions were read from; None: they have no names.
 
     Raises:
         SettingsError: an expectation of the settings cannot be evaluated, or not in time.
     """
     out = ValidateOutput(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    words = read_words(language)
     try:
-        profile = profile_corpus(ingested, settings)
+        profile = profile_corpus(ingested, settings, language)
     except BrokenContractError as error:
         profile = Profile({}, {}, {})
-        return _write(out, decide([_contract(error)], profile), [], profile)
-    outcomes, suite = check_profile(profile.statistics, bound_rules(settings), corpus)
+        return _write(out, decide([_contract(error, words)], profile), [], profile)
+    outcomes, suite = check_profile(profile.statistics, bound_rules(settings, words), corpus)
     _write_json(out.suite, suite)
     write_corpus_profile(ingested, folder)
-    broken = find_broken_bounds(outcomes, profile, settings)
+    broken = find_broken_bounds(outcomes, profile, settings, words, columns)
     rows = int(profile.statistics["rows"] or 0)
     sampled_rows = rows_checked if settings.expectations and rows > rows_checked else None
     if settings.expectations and rows:
-        broken += _check_rows(IngestOutput(ingested), out, settings, _sample(rows, rows_checked, seed))
+        chosen = _sample(rows, rows_checked, seed)
+        broken += _check_rows(IngestOutput(ingested), out, settings, chosen, words)
     return _write(out, decide([each.finding for each in broken], profile, sampled_rows), broken, profile)
 
 
-def _contract(error: BrokenContractError) -> Finding:
+def _contract(error: BrokenContractError, words: Words) -> Finding:
     return Finding(
         rule="contract",
         severity="critical",
         statement=str(error),
         offenders=0,
         examples=[],
-        remedy="run ingest again; if it writes the same, this is a fault of the pipeline worth reporting",
+        remedy=words("finding.contract_remedy"),
     )
 
 
@@ -98,7 +110,7 @@ def _sample(rows: int, most: int, seed: int) -> NDArray[np.int64]:
 
 
 def _check_rows(
-    ingested: IngestOutput, out: ValidateOutput, settings: Validation, chosen: NDArray[np.int64]
+    ingested: IngestOutput, out: ValidateOutput, settings: Validation, chosen: NDArray[np.int64], words: Words
 ) -> list[Broken]:
     table = read_rows(ingested.questions, chosen)
     columns = {
@@ -108,13 +120,13 @@ def _check_rows(
     frame = pd.DataFrame({name: pd.Series(array, dtype=array.dtype) for name, array in columns.items()})
     outcomes, suite = check_rows(frame, settings.expectations)
     _write_json(out.rows_suite, suite)
-    failed = [(outcome, _unexpected(outcome, table)) for outcome in outcomes if not outcome.success]
-    return [Broken(describe_failed(outcome, offenders), offenders) for outcome, offenders in failed]
+    failed = [(outcome, _unexpected(outcome, table, words)) for outcome in outcomes if not outcome.success]
+    return [Broken(describe_failed(outcome, offenders, words), offenders) for outcome, offenders in failed]
 
 
-def _unexpected(outcome: RowsOutcome, table: pa.Table) -> Offenders:
+def _unexpected(outcome: RowsOutcome, table: pa.Table, words: Words) -> Offenders:
     found = table.take(pa.array(outcome.unexpected[:OFFENDERS_KEPT], pa.int64())).to_pylist()
-    return Offenders(len(outcome.unexpected), [offending_row(outcome.setting, row) for row in found])
+    return Offenders(len(outcome.unexpected), [offending_row(outcome.setting, row, words) for row in found])
 
 
 def _write(out: ValidateOutput, verdict: Verdict, broken: list[Broken], profile: Profile) -> Verdict:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import CorpusRejected
+from schemas.language import Language, Words, read_words
 from schemas.outputs import DriftOutput
 from schemas.settings import DriftBounds
 from schemas.validation import Drift
@@ -26,68 +27,19 @@ _SHARED = 0.5  # of the queries in the profiles of two standard questions that a
 _ALIKE = 0.8  # Jaccard of character pairs of two texts that are one
 _COMMON = 100  # a query of more standard questions than these does not show that two are one
 _EXAMPLES = 10
-_LOOK = "see whether the export is whole"
 
 DRIFT_RULES = (
-    BoundRule(
-        "max_rows_lost",
-        "rows_lost",
-        "rows_lost_share",
-        "the corpus has {rows_now:,.0f} rows where the live version {version} was trained on {rows_before:,.0f}: "
-        "{rows_lost_share:.1%} fewer",
-        _LOOK,
-    ),
-    BoundRule(
-        "max_rows_gained",
-        "rows_gained",
-        "rows_gained_share",
-        "the corpus has {rows_now:,.0f} rows where the live version {version} was trained on {rows_before:,.0f}: "
-        "{rows_gained_share:.1%} more",
-        "see whether rows are exported twice",
-    ),
-    BoundRule(
-        "max_classes_removed",
-        "classes_removed",
-        "classes_removed_share",
-        "{classes_removed:,.0f} of the {classes_before:,.0f} standard questions of live version {version} are gone "
-        "({classes_removed_share:.1%}): their answers can no longer be found",
-        _LOOK,
-    ),
-    BoundRule(
-        "max_classes_added",
-        "classes_added",
-        "classes_added_share",
-        "{classes_added:,.0f} of {classes_now:,.0f} standard questions ({classes_added_share:.1%}) are new since live "
-        "version {version}",
-        "see whether source.question_column is still the right one",
-    ),
-    BoundRule(
-        "max_classes_renamed",
-        "classes_renamed",
-        "classes_renamed_share",
-        "{classes_renamed:,.0f} of the {classes_before:,.0f} standard questions of live version {version} are renamed "
-        "({classes_renamed_share:.1%}): answers that are looked up by text will be missed",
-        "change the texts where answers are looked up, or keep the old ones",
-    ),
-    BoundRule(
-        "max_class_shift",
-        "rows_moved",
-        "rows_moved_share",
-        "{rows_moved_share:.1%} of the rows would have to move to another standard question to be spread as those of "
-        "live version {version}",
-        "look at the standard questions that changed most",
-    ),
-    BoundRule(
-        "max_new_words",
-        "new_words",
-        "new_word_share",
-        "{new_word_share:.1%} of the words in the queries are new since live version {version}",
-        "see whether the queries are whole, and of this business line",
-    ),
+    BoundRule("max_rows_lost", "rows_lost", "rows_lost_share"),
+    BoundRule("max_rows_gained", "rows_gained", "rows_gained_share"),
+    BoundRule("max_classes_removed", "classes_removed", "classes_removed_share"),
+    BoundRule("max_classes_added", "classes_added", "classes_added_share"),
+    BoundRule("max_classes_renamed", "classes_renamed", "classes_renamed_share"),
+    BoundRule("max_class_shift", "class_shift", "class_shift_share"),
+    BoundRule("max_new_words", "new_words", "new_word_share"),
 )
 _CHANGES = pa.schema(
     [
-        pa.field("change", pa.string(), nullable=False),  # "added", "removed", "renamed", "moved", "new word"
+        pa.field("change", pa.string(), nullable=False),  # "added", "removed", "renamed", "resized", "new word"
         pa.field("text", pa.string(), nullable=False),
         pa.field("was", pa.string()),  # text before it was renamed
         pa.field("rows_before", pa.int64()),
@@ -127,11 +79,19 @@ class Changes(NamedTuple):
     removed: list[Kept]
     renamed: list[tuple[Kept, Kept]]
     same: list[tuple[Kept, Kept]]  # in both, renamed or not; in no order
-    moved: list[tuple[Kept, Kept]]  # those of `same` with another number of rows
+    resized: list[tuple[Kept, Kept]]  # those of `same` with another number of rows
     new_words: list[tuple[str, int]]
 
 
-def check_drift(before: Path, now: Path, folder: Path, version: str, bounds: DriftBounds, corpus: str) -> Drift:
+def check_drift(
+    before: Path,
+    now: Path,
+    folder: Path,
+    version: str,
+    bounds: DriftBounds,
+    corpus: str,
+    language: Language = "en",
+) -> Drift:
     """Compare two profiles, check the difference against the bounds, and write drift.json and drift.parquet.
 
     Args:
@@ -141,16 +101,17 @@ def check_drift(before: Path, now: Path, folder: Path, version: str, bounds: Dri
         version: the live one.
         bounds: of the settings.
         corpus: its name.
+        language: of the findings.
 
     Raises:
         CorpusRejected: a bound's stop is broken.
     """
     old, new = (Corpus.of(pq.read_table(file)) for file in (before, now))
-    changes = find_changes(old, new)
+    changes, words = find_changes(old, new), read_words(language)
     statistics = measure_drift(old, new, changes)
-    outcomes, _ = check_profile(statistics, bound_rules(bounds, DRIFT_RULES, "validate.drift"), "drift")
-    words = {**statistics, "version": version}
-    broken = describe_broken(outcomes, DRIFT_RULES, _offenders(changes), words)
+    outcomes, _ = check_profile(statistics, bound_rules(bounds, words, DRIFT_RULES, "validate.drift"), "drift")
+    facts = {**statistics, "version": version}
+    broken = describe_broken(outcomes, DRIFT_RULES, _offenders(changes, words), facts, words)
     drift = Drift(
         version=version,
         statistics=statistics,
@@ -163,7 +124,8 @@ def check_drift(before: Path, now: Path, folder: Path, version: str, bounds: Dri
     pq.write_table(pa.Table.from_pylist(_list(changes), _CHANGES), DriftOutput(folder).changes)
     DriftOutput(folder).drift.write_text(drift.model_dump_json(indent=1) + "\n", encoding="utf-8")
     if any(finding.severity == "critical" for finding in drift.findings):
-        raise CorpusRejected(f"{describe_rejection(corpus, drift.findings)}\n{drift.summary()}")
+        told = describe_rejection(corpus, drift.findings, DriftOutput(folder).changes.name, language)
+        raise CorpusRejected(f"{told}\n{drift.summary(language)}")
     return drift
 
 
@@ -180,7 +142,7 @@ def find_changes(old: Corpus, new: Corpus) -> Changes:
         removed=sorted(removed, key=lambda one: (-one.rows, one.text)),
         renamed=sorted(((a, b) for a, b in pairs if a.text != b.text), key=lambda pair: (-pair[1].rows, pair[1].text)),
         same=pairs,
-        moved=sorted((pair for pair in pairs if pair[0].rows != pair[1].rows), key=_by_how_much),
+        resized=sorted((pair for pair in pairs if pair[0].rows != pair[1].rows), key=_by_how_much),
         new_words=sorted(new_words, key=lambda pair: (-pair[1], pair[0])),
     )
 
@@ -202,7 +164,7 @@ def measure_drift(old: Corpus, new: Corpus, changes: Changes) -> dict[str, float
         "classes_added_share": _share(len(changes.added), classes_now),
         "classes_removed_share": _share(len(changes.removed), classes_before),
         "classes_renamed_share": _share(len(changes.renamed), classes_before),
-        "rows_moved_share": total_variation([(a.rows, b.rows) for a, b in changes.same]),
+        "class_shift_share": total_variation([(a.rows, b.rows) for a, b in changes.same]),
         "new_word_share": _share(sum(count for _, count in changes.new_words), sum(new.words.values())),
     }
 
@@ -284,7 +246,7 @@ def _list(changes: Changes) -> list[dict[str, Any]]:
     rows = [_row("added", one.text, None, None, one.rows) for one in changes.added]
     rows += [_row("removed", one.text, None, one.rows, None) for one in changes.removed]
     rows += [_row("renamed", new.text, old.text, old.rows, new.rows) for old, new in changes.renamed]
-    rows += [_row("moved", new.text, None, old.rows, new.rows) for old, new in changes.moved]
+    rows += [_row("resized", new.text, None, old.rows, new.rows) for old, new in changes.resized]
     rows += [_row("new word", word, None, None, count) for word, count in changes.new_words[:OFFENDERS_KEPT]]
     return rows
 
@@ -293,17 +255,24 @@ def _row(change: str, text: str, was: str | None, before: int | None, now: int |
     return dict(zip(_CHANGES.names, (change, text, was, before, now), strict=True))
 
 
-def _offenders(changes: Changes) -> dict[str, Offenders]:
-    """Return the offenders of each finding, by its name."""
+def _offenders(changes: Changes, words: Words) -> dict[str, Offenders]:
+    """Return what stands behind each finding, by its name."""
     texts_of = {
-        "classes_added": [f"“{shorten(one.text)}” ({one.rows:,} rows)" for one in changes.added],
-        "classes_removed": [f"“{shorten(one.text)}” (had {one.rows:,} rows)" for one in changes.removed],
-        "classes_renamed": [f"“{shorten(old.text)}” is now “{shorten(new.text)}”" for old, new in changes.renamed],
-        "rows_moved": [f"“{shorten(new.text)}”: {old.rows:,} rows, now {new.rows:,}" for old, new in changes.moved],
-        "new_words": [f"“{shorten(word)}” ({count:,} times)" for word, count in changes.new_words],
+        "classes_added": [words("example.class", text=shorten(one.text), rows=one.rows) for one in changes.added],
+        "classes_removed": [
+            words("example.had_rows", text=shorten(one.text), rows=one.rows) for one in changes.removed
+        ],
+        "classes_renamed": [
+            words("example.renamed", old=shorten(old.text), new=shorten(new.text)) for old, new in changes.renamed
+        ],
+        "class_shift": [
+            words("example.resized", text=shorten(new.text), before=old.rows, now=new.rows)
+            for old, new in changes.resized
+        ],
+        "new_words": [words("example.new_word", text=shorten(word), count=count) for word, count in changes.new_words],
     }
-    texts_of["rows_lost"] = texts_of["classes_removed"] + texts_of["rows_moved"]
-    texts_of["rows_gained"] = texts_of["classes_added"] + texts_of["rows_moved"]
+    texts_of["rows_lost"] = texts_of["classes_removed"] + texts_of["class_shift"]
+    texts_of["rows_gained"] = texts_of["classes_added"] + texts_of["class_shift"]
     return {
         name: Offenders(len(texts), [Offender(None, None, None, text) for text in texts[:OFFENDERS_KEPT]])
         for name, texts in texts_of.items()

@@ -16,14 +16,24 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from schemas.language import Language, Words, read_words
 from schemas.outputs import IngestOutput
 from schemas.settings import Validation
 from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
+from tasks.retrieval.normalise import normalise
+from tasks.validate.boilerplate import find_boilerplate
 from tasks.validate.damage import repair, suspects
 from tasks.validate.ordering import order_z
 
 OFFENDERS_KEPT = 10_000  # per rule; counts are always complete
 _BATCH_ROWS = 131_072
+_SAMPLED = 20_000  # queries looked at for boilerplate, at least, where there are so many
+_CATCHES = 10  # times the mean rows of a standard question: no business has so much of one
+_CATCH_ALLS = frozenset(
+    "其他 其它 其他问题 其它问题 其他类 其它类 其他咨询 未分类 未知 杂项 闲聊 无意图 other others misc "
+    "miscellaneous unknown uncategorized uncategorised oos out_of_scope".split()
+)
+_PLACEHOLDERS = frozenset(["nan", "null", "none", "n/a", "na", "#n/a", "nil", "undefined", "-", "--", "/", "无", "空"])
 Rows = NDArray[np.int64]
 
 
@@ -71,40 +81,51 @@ class _Scan(NamedTuple):
     longest: int
     long: Rows
     damaged: Rows
+    sample: list[str]  # normalised queries, evenly spread
+    every: int  # one of so many
 
 
-def profile_corpus(ingested: Path, settings: Validation) -> Profile:
+def profile_corpus(ingested: Path, settings: Validation, language: Language = "en") -> Profile:
     """Return statistics, class sizes and offenders of the corpus in the folder `ingested`.
+
+    Args:
+        ingested: folder of ingest.
+        settings: which classes are small, and which queries long.
+        language: of the offenders' texts.
 
     Raises:
         BrokenContractError: a column is missing, of another type, empty or not valid text.
     """
-    files = IngestOutput(ingested)
+    files, words = IngestOutput(ingested), read_words(language)
     scan = _scan(files, settings.max_query_characters)
     sizes = np.bincount(scan.codes, minlength=len(scan.classes)).astype(np.int64)
-    quarantined, reasons, quarantine_offenders = _quarantine(files.quarantine)
+    quarantined, reasons, quarantine_offenders = _quarantine(files.quarantine, words)
     statistics: dict[str, float | None] = {"rows": float(scan.codes.size)}
     marks: dict[str, _Marks] = {}
     for part, found in (
-        _class_statistics(scan, sizes, settings),
+        _class_statistics(scan, sizes, settings, words),
         _text_statistics(scan),
+        _boilerplate_statistics(scan, words),
         _repeat_statistics(scan),
-        _order_statistics(scan),
+        _order_statistics(scan, words),
     ):
         statistics |= part
         marks |= found
+    distinct = statistics["distinct_queries"] or 0
+    statistics["classes_per_query"] = _share(statistics["classes"] or 0, distinct)
+    marks["swapped"] = marks["classes"]
     statistics["quarantined_rows"] = float(quarantined)
     statistics["quarantined_share"] = _share(quarantined, quarantined + scan.codes.size)
     statistics |= {f"quarantined: {reason}": float(count) for reason, count in sorted(reasons.items())}
     by_size = np.argsort(-sizes, kind="stable")
     class_sizes = {scan.classes[code]: int(sizes[code]) for code in by_size if sizes[code]}
-    offenders = _locate(files.questions, marks)
+    offenders = _locate(files.questions, marks, words)
     offenders["quarantined"] = Offenders(quarantined, quarantine_offenders)
     return Profile(statistics, class_sizes, offenders)
 
 
 def _class_statistics(
-    scan: _Scan, sizes: Rows, settings: Validation
+    scan: _Scan, sizes: Rows, settings: Validation, words: Words
 ) -> tuple[dict[str, float | None], dict[str, _Marks]]:
     used = sizes[sizes > 0]
     first = np.full(len(scan.classes), -1, np.int64)
@@ -115,7 +136,7 @@ def _class_statistics(
         return _Marks(
             codes.size,
             first[kept],
-            [f"“{shorten(scan.classes[c])}” ({sizes[c]:,} row{'' if sizes[c] == 1 else 's'})" for c in kept],
+            [words("example.class", text=shorten(scan.classes[c]), rows=sizes[c]) for c in kept],
         )
 
     ascending = np.argsort(sizes, kind="stable")
@@ -124,6 +145,13 @@ def _class_statistics(
     below = max(settings.min_class_rows.warn or 0, settings.min_class_rows.stop or 0)
     twins = _twins(scan.norms)
     median = float(np.median(used)) if used.size else None
+    norms = [normalise(norm) for norm in scan.norms]
+    placeholders = np.array([code for code in ascending[::-1] if norms[code] in _PLACEHOLDERS], np.int64)
+    by_name = np.array([norm in _CATCH_ALLS for norm in norms], bool)
+    caught = np.flatnonzero((by_name & (sizes > 0)) | (sizes > _CATCHES * scan.codes.size / max(1, used.size)))
+    caught = np.setdiff1d(caught, placeholders)
+    catch_all = caught[np.argsort(-sizes[caught], kind="stable")][:1]
+    characters = sum(len(scan.classes[code]) for code in ascending)
     statistics: dict[str, float | None] = {
         "classes": float(used.size),
         "classes_without_rows": float(sizes.size - used.size),
@@ -135,6 +163,11 @@ def _class_statistics(
         "small_class_share": _share(small.size, used.size),
         "imbalance": float(used.max()) / median if median else None,
         "largest_class_share": _share(int(used.max(initial=0)), scan.codes.size),
+        "catch_all_rows": float(sizes[catch_all].sum()),
+        "catch_all_share": _share(int(sizes[catch_all].sum()), scan.codes.size),
+        "placeholder_rows": float(sizes[placeholders].sum()),
+        "placeholder_share": _share(int(sizes[placeholders].sum()), scan.codes.size),
+        "mean_class_characters": _share(characters, used.size),
         "twin_classes": float(twins.size),
     }
     return statistics, {
@@ -142,6 +175,8 @@ def _class_statistics(
         "smallest_class": mark(ascending[sizes[ascending] < below]),
         "small_classes": mark(small),
         "imbalance": mark(ascending[-1:]),
+        "catch_all": mark(catch_all),
+        "placeholder": mark(placeholders),
         "twin_classes": mark(twins),
     }
 
@@ -163,6 +198,21 @@ def _text_statistics(scan: _Scan) -> tuple[dict[str, float | None], dict[str, _M
     return statistics, {"long": _Marks(scan.long.size, scan.long), "damaged": _Marks(damaged.size, damaged)}
 
 
+def _boilerplate_statistics(scan: _Scan, words: Words) -> tuple[dict[str, float | None], dict[str, _Marks]]:
+    shared = find_boilerplate(scan.sample, scan.codes[:: scan.every].tolist())
+    rows = min(scan.codes.size, shared.queries * scan.every)
+    texts = [
+        words(f"example.{'begins' if at_start else 'ends'}", text=shorten(text), rows=count * scan.every)
+        for text, count, at_start in shared.texts
+    ]
+    nowhere = np.full(len(texts), -1, np.int64)
+    statistics: dict[str, float | None] = {
+        "boilerplate_rows": float(rows),
+        "boilerplate_share": _share(rows, scan.codes.size),
+    }
+    return statistics, {"boilerplate": _Marks(rows, nowhere, texts)}
+
+
 def _repeat_statistics(scan: _Scan) -> tuple[dict[str, float | None], dict[str, _Marks]]:
     rows = scan.codes.size
     distinct, duplicates, conflicts = find_repeats(scan.hashes, scan.codes)
@@ -179,7 +229,7 @@ def _repeat_statistics(scan: _Scan) -> tuple[dict[str, float | None], dict[str, 
     }
 
 
-def _order_statistics(scan: _Scan) -> tuple[dict[str, float | None], dict[str, _Marks]]:
+def _order_statistics(scan: _Scan, words: Words) -> tuple[dict[str, float | None], dict[str, _Marks]]:
     order = order_z(scan.codes)
     statistics: dict[str, float | None] = {
         "order_z": order.z,
@@ -194,7 +244,9 @@ def _order_statistics(scan: _Scan) -> tuple[dict[str, float | None], dict[str, _
     starts = np.flatnonzero(np.diff(scan.codes, prepend=-1))
     lengths = np.diff(starts, append=scan.codes.size)
     longest = np.argsort(-lengths, kind="stable")[:3]
-    texts = [f"{lengths[i]:,} rows in a row under “{shorten(scan.classes[scan.codes[starts[i]]])}”" for i in longest]
+    texts = [
+        words("example.in_a_row", rows=lengths[i], text=shorten(scan.classes[scan.codes[starts[i]]])) for i in longest
+    ]
     return statistics, {"ordering": _Marks(order.adjacent, starts[longest], texts)}
 
 
@@ -253,6 +305,7 @@ def _scan(files: IngestOutput, max_characters: int) -> _Scan:
     by_hash = np.argsort(class_hashes)
     norm_hashes = _hash(classes["standard_norm"])
     start = characters = longest = query_is_class = 0
+    every, sample = max(1, rows // _SAMPLED), list[str]()
     for batch in _checked_batches(questions):
         here = slice(start, start + len(batch))
         encoded = batch["standard_question"].dictionary_encode()
@@ -264,6 +317,7 @@ def _scan(files: IngestOutput, max_characters: int) -> _Scan:
         characters, longest = characters + int(lengths.sum()), max(longest, int(lengths.max()))
         long.append(start + np.flatnonzero(lengths > max_characters))
         damaged.append(start + _damaged_rows(batch["query"]))
+        sample += batch["query_norm"][-start % every :: every].to_pylist()
         start += len(batch)
     return _Scan(
         classes["standard_question"].to_pylist(),
@@ -275,6 +329,8 @@ def _scan(files: IngestOutput, max_characters: int) -> _Scan:
         longest,
         np.concatenate(long),
         np.concatenate(damaged),
+        sample,
+        every,
     )
 
 
@@ -342,7 +398,7 @@ def _checked_batches(questions: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
         yield batch
 
 
-def _quarantine(file: Path) -> tuple[int, Counter[str], list[Offender]]:
+def _quarantine(file: Path, words: Words) -> tuple[int, Counter[str], list[Offender]]:
     quarantine = pq.ParquetFile(file, pre_buffer=False)
     _check_columns(file, quarantine.schema_arrow, QUARANTINE)
     reasons: Counter[str] = Counter()
@@ -353,11 +409,12 @@ def _quarantine(file: Path) -> tuple[int, Counter[str], list[Offender]]:
             reasons[pair["values"]] += pair["counts"]
         for row in train.slice(0, OFFENDERS_KEPT - len(kept)).to_pylist():
             text = " | ".join(shorten(text) for text in (row["query"], row["standard_question"]) if text)
-            kept.append(Offender(None, row["source"], row["line"], f"{row['reason']}{text and ': '}{text}"))
+            reason = words.name("reason", row["reason"])
+            kept.append(Offender(None, row["source"], row["line"], f"{reason}{text and ': '}{text}"))
     return reasons.total(), reasons, kept
 
 
-def _locate(file: Path, marks: dict[str, _Marks]) -> dict[str, Offenders]:
+def _locate(file: Path, marks: dict[str, _Marks], words: Words) -> dict[str, Offenders]:
     """Read source, line and text of the marked rows; row groups without one are not read."""
     kept = {rule: mark.rows[:OFFENDERS_KEPT] for rule, mark in marks.items()}
     wanted = np.unique(np.concatenate(list(kept.values())))
@@ -365,7 +422,7 @@ def _locate(file: Path, marks: dict[str, _Marks]) -> dict[str, Offenders]:
     found = dict(zip(wanted.tolist(), read_rows(file, wanted).to_pylist(), strict=True))
 
     def offender(rule: str, row: int, text: str | None) -> Offender:
-        return offending_row(rule, found[row], text) if row >= 0 else Offender(None, None, None, text or "")
+        return offending_row(rule, found[row], words, text) if row >= 0 else Offender(None, None, None, text or "")
 
     return {
         rule: Offenders(
@@ -392,19 +449,18 @@ def read_rows(file: Path, wanted: Rows) -> pa.Table:
     return pa.concat_tables(parts) if parts else QUESTIONS.empty_table()
 
 
-def offending_row(rule: str, row: dict[str, Any], text: str | None = None) -> Offender:
+def offending_row(rule: str, row: dict[str, Any], words: Words, text: str | None = None) -> Offender:
     """Return a row of QUESTIONS as an offender, with the text that the rule is about."""
     query, standard = row["query"], row["standard_question"]
     if text is None and rule == "damaged":
         bad = query if repair(query) is not None else standard
         fixed = repair(bad) or bad
-        text = f"“{shorten(bad)}”" + (
-            f", repaired: “{shorten(fixed)}”" if fixed != bad else ", with characters that are lost"
-        )
+        key = "example.meant" if fixed != bad else "example.lost"
+        text = words(key, text=shorten(bad), repaired=shorten(fixed))
     elif text is None and rule == "long":
-        text = f"“{shorten(query, 30)}” ({len(query):,} characters)"
+        text = words("example.long", text=shorten(query, 30), characters=len(query))
     elif text is None:
-        text = f"“{shorten(query)}” under “{shorten(standard)}”"
+        text = words("example.under", query=shorten(query), standard=shorten(standard))
     return Offender(row["row_id"], row["source"], row["line"], text)
 
 

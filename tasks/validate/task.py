@@ -9,6 +9,7 @@ from prefect.logging import get_run_logger
 
 from schemas.display import as_markdown, as_markdown_table
 from schemas.errors import CorpusRejected, StaleFile
+from schemas.language import read_words
 from schemas.manifest import hash_file
 from schemas.outputs import CORPUS_PROFILE_FILE, DriftOutput, IngestOutput, ValidateOutput
 from schemas.settings import CorpusSettings
@@ -30,10 +31,20 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[Ing
         "settings": corpus.validation.model_dump(exclude={"drift"}),
         "corpus": corpus.name,
         "seed": corpus.seed,
+        "language": corpus.language,
     }
+    columns = _find_columns(ingested.output)
 
     def make(out: ValidateOutput, _: Path) -> StepNotes:
-        verdict = validate_corpus(ingested.output.folder, out.folder, corpus.validation, corpus.name, corpus.seed)
+        verdict = validate_corpus(
+            ingested.output.folder,
+            out.folder,
+            corpus.validation,
+            corpus.name,
+            corpus.seed,
+            language=corpus.language,
+            columns=columns,
+        )
         return StepNotes(warnings=verdict.warnings())
 
     step = run_step(workspace, ValidateOutput, inputs, make)
@@ -41,9 +52,8 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[Ing
     if verdict.outcome == "fail":
         _show(corpus, verdict, None)
         where = where_step(workspace, step.manifest)
-        raise CorpusRejected(
-            f"{describe_rejection(corpus.name, verdict.findings)}\nThe rows concerned are listed in {where}"
-        )
+        told = describe_rejection(corpus.name, verdict.findings, step.output.findings.name, corpus.language)
+        raise CorpusRejected(f"{told}\n{read_words(corpus.language)('rejection.where', where=where)}")
     try:
         drift = _compare(corpus, workspace, step)
     except CorpusRejected:
@@ -51,10 +61,19 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[Ing
         raise
     _show(corpus, verdict, drift)
     logger = get_run_logger()
-    logger.info("%s: %s", corpus.name, drift.summary() if drift else "nothing live to compare the corpus with")
+    logger.info(
+        "%s: %s", corpus.name, drift.summary(corpus.language) if drift else "nothing live to compare the corpus with"
+    )
     for warning in verdict.warnings() + (drift.warnings() if drift else []):
         logger.warning("%s: %s", corpus.name, warning)
     return step
+
+
+def _find_columns(ingested: IngestOutput) -> tuple[str, str] | None:
+    """Return the columns that queries and standard questions were read from; None: not two, or not the same in all."""
+    found = {tuple(file.columns) for file in ingested.read_facts().files if file.role == "train"}
+    (columns,) = found if len(found) == 1 else ((),)
+    return (columns[0], columns[1]) if len(columns) == 2 else None
 
 
 def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun[ValidateOutput]) -> Drift | None:
@@ -69,11 +88,12 @@ def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun[Validat
         "live": live.parent.name,
         "profile": hash_file(live),
         "bounds": corpus.validation.drift.model_dump(),
+        "language": corpus.language,
     }
 
     def make(out: DriftOutput, _: Path) -> StepNotes:
-        now = step.output.corpus_profile
-        drift = check_drift(live, now, out.folder, live.parent.name, corpus.validation.drift, corpus.name)
+        now, bounds = step.output.corpus_profile, corpus.validation.drift
+        drift = check_drift(live, now, out.folder, live.parent.name, bounds, corpus.name, corpus.language)
         return StepNotes(warnings=drift.warnings())
 
     return run_step(workspace, DriftOutput, inputs, make).output.read_drift()
@@ -108,5 +128,5 @@ def _show(corpus: CorpusSettings, verdict: Verdict, drift: Drift | None) -> None
         # the UI wraps no cell of a table, so the sentences stand above it
         description=f"Validation of {corpus.name}: **{verdict.outcome}**\n"
         + "".join(f"\n- **{f.rule}**: {as_markdown(f.statement)} → {as_markdown(f.remedy)}" for f in findings)
-        + (f"\n\n{as_markdown(drift.summary())}" if drift else ""),
+        + (f"\n\n{as_markdown(drift.summary(corpus.language))}" if drift else ""),
     )

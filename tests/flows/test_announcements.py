@@ -56,3 +56,20 @@ def test_a_deployment_that_is_not_there_does_not_undo_a_publication(flow, toy_cs
     assert result.status == "published"
     assert "'reload-bot/nosuch' was not started" in caplog.text
     assert "The model is live all the same" in caplog.text
+
+
+def test_what_a_killed_run_could_not_tell_is_told_by_the_next(flow, toy_csv, caplog):
+    """It died between going live and telling others; the same is told once, and of the live version only."""
+    settings = make_settings(toy_csv, publish__on_published="reload-bot/nosuch")
+    result = flow(settings)
+    untold = flow.run_folder(result) / "untold"
+    assert not untold.exists(), "others were told"
+
+    untold.touch()  # as the kill leaves it
+    caplog.clear()
+    assert flow(settings).status == "unchanged"
+    assert caplog.text.count("'reload-bot/nosuch' was not started") == 1, "whoever follows a publication is started"
+    assert not untold.exists()
+    caplog.clear()
+    flow(settings)
+    assert "was not started" not in caplog.text

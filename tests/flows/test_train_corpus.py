@@ -229,7 +229,7 @@ def test_what_fails_after_a_version_went_live_does_not_hide_that(flow, toy_csv):
     assert f"version {result.version} is live, but what its run leaves is not complete" in result.warnings[-1]
 
 
-def test_a_golden_query_that_breaks_holds_back_and_is_asked_before_the_training(flow, toy_csv, tmp_path):
+def test_a_golden_query_that_breaks_holds_back_and_is_asked_before_the_training(flow, toy_csv, tmp_path, caplog):
     """A wrong table ends the run at once; a miss is a reason; the file's bytes decide what is asked again."""
     golden, query, wrong = tmp_path / "golden.csv", PAIRS[0][0], "宠物可以托运吗"
     settings = make_settings(toy_csv, publish__golden_path=str(golden))
@@ -252,6 +252,24 @@ def test_a_golden_query_that_breaks_holds_back_and_is_asked_before_the_training(
     unchanged = flow(settings)
     assert unchanged.status == "unchanged"
     assert any("would be held back today: 1 of 1 golden" in warning for warning in unchanged.warnings)
+    assert f"the live version {good.version} would be held back today" in caplog.text  # on the terminal, too
+    assert "1 of 1 golden queries" in Path(unchanged.report).read_text("utf-8")
+
+
+def test_a_golden_query_that_the_live_version_breaks_is_told_where_the_candidate_is_another(flow, toy_csv, tmp_path):
+    """After a roll back the candidate of the same inputs is held for that; what answers today is asked all the same."""
+    first = flow(make_settings(toy_csv))
+    flow(make_settings(toy_csv, seed=7, publish__max_drop_vs_live=1.0))
+    ModelRegistry(flow.models).change(lambda update: update.roll_back())
+    write_table(tmp_path / "golden.csv", [(PAIRS[0][0], "宠物可以托运吗")])
+
+    golden = {"publish__golden_path": str(tmp_path / "golden.csv"), "publish__max_drop_vs_live": 1.0}
+    _, held = flow.state(make_settings(toy_csv, seed=7, **golden))
+
+    assert "rolled back as version" in held.reasons[0]
+    told = [warning for warning in held.warnings if "would be held back today" in warning]
+    assert len(told) == 1
+    assert told[0].startswith(f"the live version {first.version} would be held back today: 1 of 1 golden queries")
 
 
 def test_a_rolled_back_model_is_never_published_again(flow, toy_csv):

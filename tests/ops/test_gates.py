@@ -133,9 +133,9 @@ def test_a_person_decides_in_the_form_and_others_are_told(machine, messages):
         assert answer(machine, third, go_live=True).state_name == "Unchanged"
 
         gone = machine.ended(machine.run_now("train-corpus/bank", source__path=str(machine.folder / "nosuch.csv")))
-        assert gone.state_name == "Failed"
+        assert gone.state_name == "Rejected"
         expected = ["awaits approval", "AwaitingApproval", "Published", "awaits approval", "HeldBack", "HeldBack"]
-        expected += ["awaits approval", "Published", "Failed"]
+        expected += ["awaits approval", "Published", "Rejected"]
         machine.wait(lambda: len(titles) >= len(expected))
         assert [title.split(" | ")[0] for title in titles] == [f"bank: {end}" for end in expected]
         assert "nosuch.csv" in titles[-1]

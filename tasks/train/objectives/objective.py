@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from torch import Tensor
 
+from schemas.language import Message
 from schemas.settings import Loss
 
 Floats = NDArray[np.float64]
@@ -80,6 +81,6 @@ class Objective(ABC):
         """Return other ways out than `correction`, each as `loss.name = value`."""
         return []
 
-    def describe(self) -> str:
-        """Return what of the loss may be out of reach, as the subject of a sentence that ends in its verb."""
-        return f"loss.gamma = {self.settings.gamma:g} with {self.negatives} negatives is too small"
+    def describe(self) -> Message:
+        """Return what of the loss may be out of reach, as a sentence without its end."""
+        return Message(key="training.small_gamma", values={"gamma": self.settings.gamma, "negatives": self.negatives})

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from schemas.language import Message
 from schemas.settings import Loss
 from tasks.train.objectives.dssm import gamma_for
 from tasks.train.objectives.objective import Batch, Floats, Objective
@@ -70,12 +71,11 @@ class SoftmaxAll(Objective):
         gamma = gamma_for(self.opponents, min(self.settings.margin, usual))
         return changes if changes and gamma <= self.settings.gamma else changes | {"gamma": gamma}
 
-    def describe(self) -> str:
+    def describe(self) -> Message:
         """Name gamma, the margin if it is not the usual one, and K."""
-        margin = f" with loss.margin = {self.settings.margin:g}" if self.settings.margin > Loss().margin else ""
-        return (
-            f"loss.gamma = {self.settings.gamma:g}{margin} over {len(self.class_rows)} standard questions is too small"
-        )
+        key = "training.small_gamma_margin" if self.settings.margin > Loss().margin else "training.small_gamma_all"
+        facts = self.settings.model_dump(include={"gamma", "margin"})
+        return Message(key=key, values={**facts, "classes": len(self.class_rows)})
 
     @property
     def _margin(self) -> float:

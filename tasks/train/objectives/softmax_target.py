@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
+from schemas.language import Message
 from tasks.train.objectives.dssm import gamma_for, own_cosines
 from tasks.train.objectives.objective import Batch, Floats, Objective
 
@@ -49,12 +50,10 @@ class SoftmaxTarget(Objective):
         """Name the gamma that gives p+ = 0.99 at a gap of 1."""
         return [f"loss.gamma = {gamma_for(self.negatives):g}"]
 
-    def describe(self) -> str:
+    def describe(self) -> Message:
         """Name target, gamma and negatives."""
-        return (
-            f"loss.target = {self.target:g} at loss.gamma = {self.settings.gamma:g} with {self.negatives} negatives "
-            "is out of reach"
-        )
+        facts = {"target": self.target, "gamma": self.settings.gamma, "negatives": self.negatives}
+        return Message(key="training.far_target", values=facts)
 
 
 def softmax_target(cosines: Tensor, gamma: float, target: float) -> Tensor:

@@ -46,7 +46,13 @@ class Api:
 
     def wait_ready(self) -> None:
         """Wait until it is ready."""
-        self.wait(lambda: self.http.get("/readyz").status_code == 200)
+        self.wait(self._is_ready)
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.http.get("/readyz").status_code == 200
+        except httpx.TransportError:  # of a worker that was killed
+            return False
 
     def stop(self) -> int:
         """End it as a service manager does; return its exit code."""

@@ -45,7 +45,7 @@ TRAIN = TrainRows(
 
 def test_a_candidate_is_measured_with_its_baselines():
     """Everything an operator asks for stands in one object, counted by hand."""
-    evaluation, ranked = evaluate_candidate("toy", MODEL, {"bm25": MODEL}, TEST, TRAIN, CLASSES, seed=13)
+    evaluation, ranked, _ = evaluate_candidate("toy", MODEL, {"bm25": MODEL}, TEST, TRAIN, CLASSES, seed=13)
 
     assert evaluation.model.recall_at_1.value == pytest.approx(2 / 5)
     assert evaluation.model.recall_at_10.value == pytest.approx(4 / 5)
@@ -63,7 +63,7 @@ def test_without_overlap_there_is_nothing_to_set_apart():
     """The second measurement is left empty rather than repeated."""
     clean = TestRows(TEST.queries, TEST.truth, np.zeros(5, bool))
 
-    evaluation, _ = evaluate_candidate("toy", MODEL, {}, clean, TRAIN, CLASSES, seed=13)
+    evaluation, *_ = evaluate_candidate("toy", MODEL, {}, clean, TRAIN, CLASSES, seed=13)
 
     assert evaluation.without_overlap is None
 
@@ -72,7 +72,7 @@ def test_a_split_without_test_rows_is_measured_as_nothing():
     """A corpus of one-row classes has no test rows; that is said, and nothing breaks."""
     nothing = TestRows([], np.zeros(0, int), np.zeros(0, bool))
 
-    evaluation, ranked = evaluate_candidate("toy", MODEL, {}, nothing, TRAIN, CLASSES, seed=13)
+    evaluation, ranked, _ = evaluate_candidate("toy", MODEL, {}, nothing, TRAIN, CLASSES, seed=13)
 
     assert (evaluation.model.rows, evaluation.untested_classes, evaluation.classes_worst) == (0, 3, [])
     assert ranked["model"].top.shape == (0, 3)
@@ -80,7 +80,7 @@ def test_a_split_without_test_rows_is_measured_as_nothing():
 
 def test_the_worst_question_is_the_one_with_most_misses():
     """Questions that always stand first are not listed, and what came first instead is named."""
-    evaluation, _ = evaluate_candidate("toy", MODEL, {}, TEST, TRAIN, CLASSES, seed=13)
+    evaluation, *_ = evaluate_candidate("toy", MODEL, {}, TEST, TRAIN, CLASSES, seed=13)
 
     (worst,) = evaluation.classes_worst
     (pair,) = evaluation.confused
@@ -96,7 +96,7 @@ def test_the_worst_question_is_the_one_with_most_misses():
 
 def test_baselines_rank_one_of_every_few_rows():
     """The candidate all of them: figures of fewer rows say so."""
-    evaluation, ranked = evaluate_candidate("toy", MODEL, {"bm25": MODEL}, TEST, TRAIN, CLASSES, seed=13, every=2)
+    evaluation, ranked, _ = evaluate_candidate("toy", MODEL, {"bm25": MODEL}, TEST, TRAIN, CLASSES, seed=13, every=2)
 
     assert evaluation.model.rows == 5
     assert evaluation.baselines["bm25"].rows == 3

@@ -40,6 +40,18 @@ def test_of_many_classes_the_best_are_found_by_groups(classes, levels):
     assert np.array_equal(ranking(scores, 10), np.argsort(-scores, axis=1, kind="stable")[:, :10])
 
 
+@pytest.mark.parametrize("top", [1, 3, 50, 80])
+def test_a_row_alone_is_ranked_as_among_others(top):
+    """Ties included: a single query is ranked in another way."""
+    scores = np.random.default_rng(top).integers(0, 8, size=(40, 60)).astype(np.float32)
+
+    together = ranking(scores, top)
+
+    assert [ranking(row[None], top)[0].tolist() for row in scores] == together.tolist()
+    with pytest.raises(ValueError, match="must be numbers"):
+        ranking(np.array([[0.0, np.nan]]), 1)
+
+
 def test_nothing_is_ranked_without_rows():
     """An empty block is no error, nor are no classes."""
     assert ranking(np.zeros((0, 7)), 3).shape == (0, 3)

@@ -17,11 +17,11 @@ def test_the_card_tells_what_it_is_how_good_it_is_and_how_to_call_it(tmp_path):
         "embedding 48",
         "1,234 queries of 12 standard questions by run run-7",
         "| this model | 0.750 |",
-        "| bm25 | 0.500 |",
-        "| tfidf | 0.250 |",
+        "| BM25 | 0.500 |",
+        "| tf-idf neighbour | 0.250 |",
         "| 1-3 | 100 | 0.375 |",
         "3 standard question(s) have no test row",
-        "imbalance is off -> mend it",
+        "imbalance is off -\\> mend it",
         'Retriever.live("toy")',
     ):
         assert part in card

@@ -53,7 +53,7 @@ def test_the_reason_names_the_figures_the_best_baseline_and_the_setting():
     """An operator sees what to compare and what to change."""
     (reason,) = held(evaluation(0.6, bm25=0.5, tfidf=0.7))
 
-    for part in ("0.6000", "tfidf", "0.7000", "publish.max_drop_vs_baseline.stop = 0.02"):
+    for part in ("0.6000", "tf-idf neighbour", "0.7000", "publish.max_drop_vs_baseline.stop = 0.02"):
         assert part in reason
 
 
@@ -99,7 +99,7 @@ def test_the_place_of_the_right_answer_counts_too(first, outcome, field, figure)
     assert found["Best baseline"].outcome == "passed"
     assert found[f"Best baseline, {figure}"].outcome == outcome
     if outcome == "held":
-        assert "(0.6000 to 0.7500) is below the bm25 baseline (0.8000)" in found[f"Best baseline, {figure}"].reason
+        assert "(0.6000 to 0.7500) is below the BM25 baseline (0.8000)" in found[f"Best baseline, {figure}"].reason
 
 
 @pytest.mark.parametrize("share_lost", [0.0, 0.08])

@@ -41,7 +41,7 @@ def briefly_trained(home: Path, settings, epochs=2):
     data = read_prepared(prepared)
     candidate = home / "candidate"
     candidate.mkdir()
-    card = ModelCard(corpus="toy", text=settings.text, model=settings.model, classes=12, features=data.vocabulary)
+    card = ModelCard(corpus="toy", text=settings.text, model=settings.model, classes=12, features=data.sizes.vocabulary)
     with Ensemble(data, np.arange(len(data.labels)), settings, "refit", epochs) as ensemble:
         for _ in range(epochs):
             ensemble.run_epoch()
@@ -147,6 +147,16 @@ def test_batches_and_single_queries_are_answered_alike(tmp_path, tower):
     for hits, single in zip(together, (alone * 50)[:1100], strict=True):
         assert [hit.standard_question for hit in hits] == [hit.standard_question for hit in single]
         assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in single], abs=1e-5)
+
+
+def test_one_query_has_the_vector_that_it_has_among_others(candidate):
+    """To the last bit."""
+    encoder = Model(candidate).encoder
+
+    together = encoder.vectors(encoder.read(QUERIES))
+
+    for query, vector in zip(QUERIES, together, strict=True):
+        assert encoder.vectors(encoder.read([query]))[0].tolist() == vector.tolist()
 
 
 def test_among_very_many_standard_questions_the_same_are_found(candidate, monkeypatch):

@@ -172,6 +172,28 @@ def test_texts_are_read_as_their_features_spelled_out(characters, monkeypatch):
     assert found.data.tolist() == spelled.data.tolist()
 
 
+@pytest.mark.parametrize("wanted", [Text(), Text(words=False), Text(bigrams=False, char_ngrams_cjk=None)], ids=str)
+def test_one_text_is_read_as_many_are(wanted):
+    """To the last bit, repeats, unknown and no features included: figures of a batch hold for a single query."""
+    tokeniser, random = Tokeniser(wanted), np.random.default_rng(0)
+    signs = list("怎么退票改签费用abc de 1１，")
+    texts = [
+        "",
+        "退票" * 200,
+        "refund my refund",
+        "怎么 退票",
+        *("".join(random.choice(signs, n)) for n in range(1, 60)),
+    ]
+    vocabulary = of([tokeniser.features(text) for text in texts[::2]], 1, wanted)
+
+    for text in texts:
+        numbers, values = vocabulary.row(text, tokeniser)
+        row = vocabulary.rows([text, "退票"], tokeniser)[[0]]
+        assert numbers.tolist() == row.indices.tolist()
+        assert values.tolist() == row.data.tolist()
+        assert values.dtype == row.data.dtype
+
+
 def test_rows_are_read_back_from_any_slice_of_a_column():
     """A slice of a longer column starts inside its values."""
     features = pa.chunked_array([pa.array([[1, 2], [], [3]], pa.list_(pa.int32()))])

@@ -106,6 +106,15 @@ def test_first_n_negatives_reproduce_only_if_they_are_worse(recall, verdict):
     assert ("not distinguishable from noise" in finding.ours) == (verdict == "not distinguishable")
 
 
+def test_a_small_difference_that_is_certain_is_not_called_noise():
+    """Its interval leaves zero out: it is too small to count, and that is another thing."""
+    finding = the(find(measured("reference", 0.9), measured("first-n", 0.885), half=0.001), "First n")
+
+    assert finding.verdict == "not distinguishable"
+    assert "too small to count" in finding.ours
+    assert "noise" not in finding.ours
+
+
 @pytest.mark.parametrize(("oscillation", "verdict"), [(0.4, "reproduces"), (0.12, "does not reproduce")])
 def test_order_reproduces_if_the_batch_loss_swings_more(oscillation, verdict):
     """Half again as much as shuffled, at least."""

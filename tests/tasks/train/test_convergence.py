@@ -267,6 +267,22 @@ def test_the_share_of_random_labels_is_estimated_from_the_texts(noise, monkeypat
     assert share_mislabelled(texts, sparse.csr_array((20, 200), dtype=np.float32), given) == pytest.approx(found)
 
 
+def test_what_all_queries_begin_with_is_no_noise_of_labels():
+    """Each query has one of four channels' greetings, which weighs more than its own words; its label is right."""
+    random = np.random.default_rng(5)
+    labels = np.repeat(np.arange(300), random.integers(2, 5, 300))
+    rows = np.arange(len(labels))[:, None]
+    texts = np.zeros((len(labels), 940), np.float32)
+    texts[rows, 3 * labels[:, None] + random.integers(0, 3, (len(labels), 2))] = 0.35
+    texts[rows, 900 + 10 * random.integers(0, 4, len(labels))[:, None] + np.arange(10)] = 0.3
+    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    classes = sparse.csr_array((300, 940), dtype=np.float32)
+
+    assert share_mislabelled(sparse.csr_array(texts), classes, labels) < 0.1
+    wrong = np.where(random.random(len(labels)) < 0.5, random.permutation(labels), labels)
+    assert share_mislabelled(sparse.csr_array(texts), classes, wrong) > 0.2
+
+
 def test_without_a_second_row_of_any_class_nothing_is_known_of_labels():
     """There is nothing to compare a row with."""
     assert share_mislabelled(sparse.eye(3, format="csr"), sparse.eye(3, format="csr"), np.arange(3)) is None

@@ -30,11 +30,11 @@ def planted(rule):
     return {
         "rows": (CLEAN[:150], "min_rows", 0, ""),
         "classes": ([(q, f"如何办理{s[-1:] < '5'}") for q, s in CLEAN], "min_classes", 2, "如何办理"),
-        "smallest_class": ([*CLEAN, ("就一条", "独一")], "min_class_rows", 1, "train.csv:602 “独一” (1 row)"),
+        "smallest_class": ([*CLEAN, ("就一条", "独一")], "min_class_rows", 1, "train.csv:602 “独一” (1 row(s))"),
         "small_classes": (
             [*CLEAN, *((f"问{i}", f"小类{i // 2}") for i in range(40))], "max_small_class_share", 20, "小类",
         ),
-        "imbalance": (changed(range(20, 600), lambda i, p: (p[0], "大类")), "max_imbalance", 1, "“大类” (580 rows)"),
+        "imbalance": (changed(range(20, 600), lambda i, p: (p[0], "大类")), "max_imbalance", 1, "“大类” (580 row(s))"),
         "long": (changed(range(9), lambda i, p: (p[0] * 40, p[1])), "max_long_share", 9, "train.csv:2 “请问第0个"),
         "damaged": (
             changed(range(5), lambda i, p: (p[0].encode().decode("latin-1"), p[1])),
@@ -134,14 +134,16 @@ def test_files_that_break_the_contract_are_a_verdict_too(ingested, tmp_path):
     verdict = verdict_of(folder, tmp_path)
 
     assert (verdict.outcome, verdict.findings[0].rule) == ("fail", "contract")
-    assert "no column 'line'" in describe_rejection("bank", verdict.findings)
+    assert "no column 'line'" in describe_rejection("bank", verdict.findings, "findings.parquet")
 
 
 def test_a_rejection_says_what_where_how_many_and_what_to_do(ingested, tmp_path):
     """The message is read by the owner of the corpus, in a terminal."""
     pairs, *_ = planted("damaged")
     message = describe_rejection(
-        "bank", verdict_of(ingested(pairs), tmp_path, max_damaged_share=Bound(stop=0.001)).findings
+        "bank",
+        verdict_of(ingested(pairs), tmp_path, max_damaged_share=Bound(stop=0.001)).findings,
+        "findings.parquet",
     )
 
     assert message.splitlines()[:2] == [
@@ -175,7 +177,7 @@ def test_equal_input_gives_equal_files_that_hold_every_offender(ingested, tmp_pa
     assert Verdict.model_validate_json(files["verdict.json"]) == verdict
     assert json.loads(files["profile.json"]) == verdict.statistics
     suite = gx.ExpectationSuite(**json.loads(files["suite.json"]))
-    assert len(suite.expectations) == 16
+    assert len(suite.expectations) == 20
     rules = pq.read_table(tmp_path / "one" / "findings.parquet")["rule"].to_pylist()
     assert rules.count("conflicts") == verdict.statistics["conflict_rows"]
     assert rules.count("expectations[0]") == 600

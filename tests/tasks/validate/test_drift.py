@@ -127,7 +127,7 @@ def test_an_ordinary_night_says_what_is_new_and_warns_of_nothing(compare):
     assert drift.findings == []
     assert drift.summary() == (
         "Since live version v1: rows 100 → 104 (+4.0%), +1 standard questions (“选座”), −0, 0 renamed, "
-        "1.2% of the rows moved to other standard questions, 0.8% of the words new (“座的”, “选座”)"
+        "shares of the standard questions shifted by 1.2%, 0.8% of the words new (“座的”, “选座”)"
     )
 
 
@@ -199,8 +199,8 @@ def test_total_variation_by_hand():
         (rows("a", 40) + rows("b", 40) + OLD[80:], "classes_removed", "critical"),
         (OLD + rows("x", 2) + rows("y", 2), "classes_added", "warning"),
         ([(query, standard + "？") for query, standard in OLD], "classes_renamed", "warning"),
-        (OLD[:40] + OLD[40:45] + OLD[80:], "rows_moved", "warning"),
-        (OLD[:1] + OLD[40:41] + rows("行李", 100), "rows_moved", "critical"),
+        (OLD[:40] + OLD[40:45] + OLD[80:], "class_shift", "warning"),
+        (OLD[:1] + OLD[40:41] + rows("行李", 100), "class_shift", "critical"),
         ([(query + "么啊", standard) for query, standard in OLD], "new_words", "warning"),
         ([(f"how do i {standard}", standard) for _, standard in OLD], "new_words", "critical"),
     ],
@@ -225,7 +225,7 @@ def test_a_stop_says_what_where_how_many_and_what_to_do(compare, tmp_path):
         "the corpus has 40 rows where the live version v1 was trained on 100: 60.0% fewer; allowed: at most 50%"
         in message
     )
-    assert "“改签” (had 40 rows)" in message
+    assert "“改签” (had 40 row(s))" in message
     assert "-> see whether the export is whole; or raise validate.drift.max_rows_lost.stop" in message
     assert "Since live version v1: rows 100 → 40 (-60.0%)" in message
     listed = pq.read_table(tmp_path / "out" / "drift.parquet").to_pylist()
@@ -245,5 +245,5 @@ def test_growth_never_stops(compare):
     """Even a corpus that nearly doubles in one night, all in one new way of asking under one standard question."""
     drift = compare(OLD, OLD + [(f"how can i get my money back {n}", "退票") for n in range(20)])
 
-    assert drift.statistics["rows_moved_share"] < 0.2
+    assert drift.statistics["class_shift_share"] < 0.2
     assert all(finding.severity == "warning" for finding in drift.findings)
