@@ -53,7 +53,7 @@ def set_environment() -> None:
     try:
         Path.home()
     except RuntimeError:  # a user whom the system does not know, as in a container
-        os.environ.setdefault("PREFECT_HOME", str(default_home() / "prefect"))
+        os.environ["HOME"] = str(default_home())  # Prefect asks for it, whatever PREFECT_HOME says
     given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path)]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(CHECKOUT), *given]))
     logging.setLogRecordFactory(_SafeRecord)

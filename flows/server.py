@@ -222,8 +222,8 @@ def _wait_for(process: subprocess.Popen[bytes], api: str, log: BinaryIO) -> None
             log.seek(0)
             reason = find_reason(log.read().decode("utf-8", "replace"))
             raise MachineFault(
-                f"the Prefect server cannot start with its history in {_describe_history()}: {reason}. Move that away "
-                "or mend it, or set PREFECT_HOME to another folder"
+                f"the Prefect server cannot start: {reason}. Its history is {_describe_history()}: move that away or "
+                "mend it, or set PREFECT_HOME to another folder"
             )
         time.sleep(0.1)
 

@@ -3,8 +3,10 @@
 import os
 import sqlite3
 import subprocess
+import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -79,17 +81,23 @@ def test_a_company_s_proxy_or_an_empty_address_is_no_hindrance(environment, dssm
     assert ended.code == 0, ended.err
 
 
-def test_a_user_whom_the_system_does_not_know_can_run(dssm, tmp_path):
+def test_a_user_whom_the_system_does_not_know_can_run(dssm):
     """As in many containers: a number without a name, and without HOME."""
     if os.geteuid() != 0:
         pytest.skip("needs the right to become somebody else")
-    subprocess.run(["chown", "-R", "54321", tmp_path], check=True)
-    for folder in [tmp_path, *tmp_path.parents]:
-        if folder.owner() == "root" and not folder.stat().st_mode & 0o001:
-            pytest.skip(f"nobody else may enter {folder}")
-    kept = {key: value for key, value in dssm.environment.items() if key not in ("HOME", "PREFECT_HOME")}
-    words = ["setpriv", "--reuid=54321", "--clear-groups", *DSSM, *WORDS]
-    done = subprocess.run(words, env=kept, cwd=dssm.folder, capture_output=True, text=True)
+    stranger = ["setpriv", "--reuid=54321", "--clear-groups"]
+    starts = "import subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
+    if subprocess.run([*stranger, sys.executable, "-c", starts]).returncode:
+        pytest.skip("nobody else may start this Python")
+    with TemporaryDirectory() as name:  # nobody else may enter that of pytest
+        folder = Path(name)
+        write_table(folder / "toy.csv", PAIRS)
+        for path in (folder, folder / "toy.csv"):
+            os.chown(path, 54321, -1)
+        kept = {key: value for key, value in dssm.environment.items() if key not in ("HOME", "PREFECT_HOME")}
+        environment = kept | {"DSSM_HOME": str(folder / "home")}
+        words = [*stranger, *DSSM, *WORDS]
+        done = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
