@@ -160,7 +160,7 @@ def test_an_altered_file_of_an_earlier_run_is_made_again(flow, toy_csv):
 
 def test_a_candidate_below_the_baselines_is_held_and_the_next_run_says_so_again(flow, wide):
     """Red in the UI under a name of its own; the same inputs repeat the reasons without training again."""
-    worse = make_settings(wide, **WORSE, publish__max_drop_vs_baseline=0, publish__hold_causes=["too few steps"])
+    worse = make_settings(wide, **WORSE, publish__max_drop_vs_baseline=0, publish__hold_causes=["collapse"])
     state, held = flow.state(worse)
 
     assert (state.name, state.is_failed()) == ("HeldBack", True)
