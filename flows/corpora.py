@@ -137,6 +137,12 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raw = tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is not TOML: {error}") from error
+    except OSError as error:
+        raise SettingsError(
+            f"{file} cannot be read: {error.strerror}; make it a file that this user can read"
+        ) from error
+    except RecursionError as error:
+        raise SettingsError(f"{file} is nested too deep; settings have sections and values, no more") from error
     raw = _renamed(raw, str(file))
     return _with_absolute_paths(raw, file.parent)
 

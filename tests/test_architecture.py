@@ -163,7 +163,9 @@ assert threading.active_count() == 1, threading.enumerate()
     assert not list(home.rglob("*"))
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["query", "--help"], ["models", "nosuch"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["run", "--help"], ["query", "--help"], ["models", "nosuch"], ["api", "nosuch"]]
+)
 def test_light_commands_import_nothing_heavy(words, tmp_path):
     """`dssm --help` answers in a blink."""
     code = f"""

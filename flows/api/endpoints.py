@@ -59,8 +59,8 @@ class Service:
 
     async def readyz(self, _: Request) -> Response:
         """Say whether every corpus is loaded."""
-        if missing := self._corpora.missing():
-            raise Refusal(503, "not_ready", _say_missing(missing), {"Retry-After": "1"})
+        if not self._corpora.ready:
+            raise Refusal(503, "not_ready", _say_missing(self._corpora.missing()), {"Retry-After": "1"})
         return Json({"status": "ready"})
 
     async def metrics(self, _: Request) -> Response:

@@ -71,4 +71,4 @@ class _Live(Collector):
             recall.add_metric([corpus], served.manifest.recall_at_10)
             count.add_metric([corpus], len(served.model.ids))
         yield from (version, recall, count)
-        yield GaugeMetricFamily("dssm_ready", "1: every corpus is loaded.", value=float(not self._corpora.missing()))
+        yield GaugeMetricFamily("dssm_ready", "1: every corpus has been loaded.", value=float(self._corpora.ready))

@@ -2,35 +2,17 @@
 
 import secrets
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from flows.api.refusals import Refusal, as_response
 
-_HEAD_BYTES = 64 << 10  # of a request's first line and headers together
 
+class Protocol(H11Protocol):
+    """uvicorn's, but for its plain-text 400.
 
-class Protocol(HttpToolsProtocol):
-    """uvicorn's, but for its plain-text 400, and with a bound on headers, which it reads without end."""
-
-    _head_bytes: int | None = 0  # so far; None: they are complete
-
-    def data_received(self, data: bytes) -> None:
-        """Parse what came."""
-        if self._head_bytes is not None:
-            self._head_bytes += len(data)
-        super().data_received(data)
-        if self._head_bytes is not None and self._head_bytes > _HEAD_BYTES and not self.transport.is_closing():
-            self.send_400_response(f"The headers have more than {_HEAD_BYTES} bytes.")
-
-    def on_message_begin(self) -> None:
-        """Begin to count."""
-        self._head_bytes = 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """Count no longer; an address that is no ASCII is refused here."""
-        self._head_bytes = None
-        super().on_headers_complete()
+    Not the one on httptools, a tenth faster: it drops the body of a request that offers an upgrade, as Java's client
+    does by default (h2c), and reads headers without end.
+    """
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed, and hang up; an answer that has begun is not written into."""

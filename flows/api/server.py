@@ -84,6 +84,8 @@ def create(options: Options) -> Any:  # noqa: ANN401 - an ASGI application
     from tasks.retrieval.corpora import Corpora
     from tasks.retrieval.query_log import QueryLog
 
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of every caller that speaks no good HTTP
     metrics = Metrics()
     corpora = Corpora(
         options.corpora, on_failure=lambda name: metrics.failed_reloads.labels(name).inc(), shared=options.shared
@@ -123,7 +125,7 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)
+        opened = socket.create_server(address[:2], family=family, backlog=2048)
     except socket.gaierror as error:
         raise SettingsError(f"--host {host}: {error.strerror}; give an address of this machine") from error
     except OSError as error:
@@ -133,6 +135,10 @@ def listen(host: str, port: int) -> socket.socket:
             f"cannot listen at port {port} of {host}: {os.strerror(error.errno or 0)}. End what is there, or take "
             "another port: --port"
         ) from error
+    # Connections inherit it. asyncio sets it only where a socket names its protocol, which these do not; without it an
+    # answer's second packet waits 40 ms for the caller's delayed acknowledgement.
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return opened
 
 
 def serve(options: Options, sockets: socket.socket, workers: int) -> None:
@@ -140,7 +146,8 @@ def serve(options: Options, sockets: socket.socket, workers: int) -> None:
     from uvicorn import Config, Server
     from uvicorn.supervisors import Multiprocess
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for library in ("OMP", "OPENBLAS", "MKL"):  # a worker is one core: threads of BLAS would take those of the others
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal once more when it has stopped
     with tempfile.TemporaryDirectory(prefix="dssm-api-") as folder:
         if workers > 1:
@@ -157,6 +164,7 @@ def serve(options: Options, sockets: socket.socket, workers: int) -> None:
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            timeout_keep_alive=75,  # longer than proxies and clients keep an idle connection: they close it, not we
             timeout_graceful_shutdown=_STOP_SECONDS,
             timeout_worker_healthcheck=20,  # a worker imports for seconds on a busy machine; 5 would kill it then
         )

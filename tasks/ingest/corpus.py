@@ -228,7 +228,8 @@ def _take(
         questions.add((row_ids, sifted.queries, sifted.normalised, sifted.classes, source, sifted.lines))
         tally.rows += rows
         tally.class_rows.update(sifted.classes)
-        tally.samples += list(zip(sifted.queries, sifted.classes, strict=False))[: _EXAMPLES - len(tally.samples)]
+        more = slice(_EXAMPLES - len(tally.samples))
+        tally.samples += zip(sifted.queries[more], sifted.classes[more], strict=True)
     if pairs.payload:
         _keep_payload(tally.payload, pairs)
     bad = [row for row in sifted.bad if not _may_wait(tally, name, row)]

@@ -18,7 +18,8 @@ from tasks.ingest.tables import UNDECODABLE
 _HANDLER = "dssm-mark-undecodable"
 _HEAD_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 20
-_CENTRAL = ("cp1250", "cp1257")
+_ACCENTS = 0.1  # share of bytes beyond ASCII, below which a text is in Latin letters
+_SELDOM = ("cp1250", "cp1257", "iso8859", "mac", "cp775", "cp1006", "cp1125", "cp437", "cp85")  # fit Western texts
 _ASCII = bytes(range(128))  # GB2312 has both bytes of a pair above it
 _PROBE = "a,b\n\n"
 LONGEST_LINE = 1 << 24  # bytes
@@ -184,8 +185,9 @@ def _guess_encodings(sample: bytes) -> list[str]:
     first = ["euc_jp"] if _measure(sample.decode("gb18030", "replace")).kana >= _KANA else []
     last = ["cp949", "big5", "cp932", "cp1252", "gb18030"]
     found = [match.encoding for match in from_bytes(sample, cp_exclusion=["utf_8", "utf_16", "utf_32", "utf_7"])]
-    found.sort(key=lambda encoding: encoding in _CENTRAL)  # Western texts decode as these, too
-    return list(dict.fromkeys([*first, *found, *last]))
+    usual = [encoding for encoding in found if not encoding.startswith(_SELDOM)]
+    western = len(sample.translate(None, _ASCII)) < _ACCENTS * len(sample)
+    return list(dict.fromkeys([*first, *(["cp1252"] if western else []), *usual, *found, *last]))
 
 
 def open_text(file: InputFile, encoding: str, longest_line: int | None = LONGEST_LINE) -> io.TextIOWrapper:

@@ -19,6 +19,7 @@ _SIGNATURES = re.compile(
     r"exported (?:by|at|on))\s*[:：]",
     re.I,
 )
+_BEGINNINGS = frozenset(" \t合总小共数来导制统打gGtTeE")  # of these two; nearly every text begins otherwise
 
 
 def find_furniture(
@@ -39,7 +40,7 @@ def find_furniture(
     if header and first:
         noted = enumerate(zip(queries[:_FIRST_ROWS], questions[:_FIRST_ROWS], strict=True))
         found |= {at: NOTE for at, pair in noted if any(map(_NOTES.match, pair))}
-    odd = {text for text in {*questions} if _SUMS.match(text) or _SIGNATURES.match(text)}
+    odd = {text for text in {*questions} if text[:1] in _BEGINNINGS and (_SUMS.match(text) or _SIGNATURES.match(text))}
     if odd:
         found |= {
             at: FOOTER

@@ -112,7 +112,8 @@ def take_joined_apart(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pa
 def _without_lists(pairs: Pairs, explode: bool) -> Pairs:
     labels = {label: read_labels(label) for label in set(pairs.questions) if label.lstrip()[:1] in ("[", "{")}
     labels = {label: found for label, found in labels.items() if found != [label]}
-    if not labels and not _LIST.search("\n".join(pairs.queries)):
+    joined = "\n".join(pairs.queries)
+    if not labels and not ("[" in joined and _LIST.search(joined)):
         return pairs
     chosen = [labels.get(label, [label]) for label in pairs.questions]
     return _spread(pairs, chosen, [read_queries(query) for query in pairs.queries], explode)

@@ -67,7 +67,8 @@ def sift(batch: Pairs, known_classes: set[str]) -> Sifted:
     `known_classes` is extended by the good ones seen here.
     """
     queries, classes = batch.queries, list(map(str.strip, batch.questions))
-    normalised = normalise_all(query if len(query) <= KEPT_CHARACTERS else _bounded(query) for query in queries)
+    bounded = queries if max(map(len, queries), default=0) <= KEPT_CHARACTERS else map(_bounded, queries)
+    normalised = normalise_all(bounded)
     new = set(classes) - known_classes
     bad_classes = {text for text in new if not is_usable_class(text)}
     known_classes |= new - bad_classes

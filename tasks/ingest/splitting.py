@@ -34,7 +34,7 @@ class Separator:
     name: str  # for messages
     pattern: str = ""
     weak: bool = False  # it stands in plain sentences as well
-    told: bool = False  # where it is not sure to separate, the cells that hold it are told
+    told: tuple[str, ...] = ()  # marks of it, of which one stands in every cell to tell of where it is not sure
 
     @property
     def setting(self) -> str:
@@ -57,11 +57,11 @@ class Separator:
 
 
 SEPARATORS: Final = (
-    Separator("line breaks", r"[\r\n\u2028]+", told=True),
-    Separator("';'", r"[;；]+", told=True),
-    Separator("'|'", r"[|｜]+", told=True),
-    Separator("'<br>'", r"(?i:<br\s*/?>)+", told=True),
-    Separator("'\\n'", r"(?:\\r)?\\n", told=True),
+    Separator("line breaks", r"[\r\n\u2028]+", told=("\n", "\r", "\u2028")),
+    Separator("';'", r"[;；]+", told=(";", "；")),
+    Separator("'|'", r"[|｜]+", told=("|", "｜")),
+    Separator("'<br>'", r"(?i:<br\s*/?>)+", told=("<br", "<BR", "<Br")),
+    Separator("'\\n'", r"(?:\\r)?\\n", told=("\\n",)),
     Separator("'##'", r"##+"),
     Separator("'$$'", r"\$\$+"),
     Separator("'&&'", r"&&+"),

@@ -54,7 +54,8 @@ class Corpora:
         self._retrievers: dict[str, Retriever] = {}
         self._served: dict[str, Served] = {}
         self._failures: dict[str, str] = {}
-        self._looked, self._stop = False, threading.Event()
+        self._looked = self._ready = False
+        self._stop = threading.Event()
 
     def start(self) -> None:
         """Load what is live and keep it up to date, in a thread, until `stop`."""
@@ -73,13 +74,19 @@ class Corpora:
         return [served for _, served in sorted(self._served.items())]
 
     def missing(self) -> dict[str, str]:
-        """Return the corpora that cannot be answered for, and why; empty: ready."""
+        """Return the corpora that cannot be answered for, and why; empty: none."""
         found = {
             name: self._failures.get(name, "is being loaded") for name in list(self._names) if name not in self._served
         }
         if not found and not self._served:
             return {"*": "no corpus is live; publish one: dssm run CORPUS" if self._looked else "still looking"}
         return found
+
+    @property
+    def ready(self) -> bool:
+        """Whether every corpus has been loaded; stays so, whatever becomes live later."""
+        self._ready = self._ready or not self.missing()
+        return self._ready
 
     def look(self) -> None:
         """Load what is not loaded, and take up what has gone live since; a failure is noted, warned about once."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import SettingsError
+from schemas.errors import CorpusRejected, SettingsError
 from schemas.manifest import write_atomically
 from schemas.outputs import TrainOutput
 from schemas.settings import CorpusSettings
@@ -48,8 +48,15 @@ def train_candidate(
     Raises:
         SettingsError: the target of the loss cannot be reached, and `loss.unreachable` is "refuse"; or the pretrained
             encoder cannot be used.
+        CorpusRejected: the texts hold nothing that the towers read.
     """
     prepared = read_prepared(prepared_folder, settings.model)
+    if not find_tower(settings.model).features(prepared.sizes):
+        raise CorpusRejected(
+            f"corpus {settings.name!r}: no text holds a letter, a digit or a Chinese character that stands in "
+            f"text.min_texts = {settings.text.min_texts} texts, so that nothing can be learnt; look at the column of "
+            "the queries: emoji and punctuation alone are no words"
+        )
     settings, settled, objective, reach = _settle_loss(prepared, settings)
     chosen, chosen_epochs = _choose(prepared, settings, partial, on_epoch)
     chosen |= settled

@@ -2,7 +2,10 @@
 
 import logging
 
-from flows.corpora import build_settings, merge, parse_overrides
+import pytest
+
+from flows.corpora import build_settings, load_corpus, merge, parse_overrides
+from schemas.errors import SettingsError
 
 
 def test_a_loss_of_an_earlier_version_may_be_given_in_two_words(caplog):
@@ -22,3 +25,21 @@ def test_a_setting_that_has_gone_is_named_and_ignored(caplog):
 
     assert settings == build_settings(raw, "the test")
     assert "--set: training.precision is no setting any more, and is ignored: " in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda file: file.mkdir(), "cannot be read: Is a directory"),
+        (lambda file: file.symlink_to(file), "cannot be read: Too many levels of symbolic links"),
+        (lambda file: file.write_text("a = " + "[" * 100_000), "is nested too deep"),
+        (lambda file: file.write_bytes(b"\xff"), "is not TOML"),
+    ],
+)
+def test_a_toml_that_cannot_be_read_is_one_message(spoil, message, home):
+    """A folder, a loop of links, brackets without end."""
+    folder = home / "corpora"
+    folder.mkdir(parents=True, exist_ok=True)
+    spoil(folder / "odd.toml")
+    with pytest.raises(SettingsError, match=message):
+        load_corpus("odd")

@@ -1,6 +1,6 @@
 """The screenshots of the documentation: `python -m tests.ops.screenshots` (make screenshots) writes docs/ui-*.png.
 
-A run of the bundled corpus C, served as `dssm serve` does, in headless Chromium.
+A run of the bundled corpus C, served as `dssm serve` does, and the page of `dssm api`, in headless Chromium.
 """
 
 import shutil
@@ -10,8 +10,10 @@ from pathlib import Path
 from uuid import UUID
 
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from schemas.workspace import CHECKOUT
+from tests.flows.api.conftest import serving
 from tests.ops.browser import CHROMIUM, DRIVER, MISSING, Browser, browsing
 from tests.ops.conftest import Machine
 
@@ -31,6 +33,7 @@ def main() -> None:
                 deployment = client.read_deployment_by_name("train-corpus/c").id
             with browsing(f"http://127.0.0.1:{machine.port}", 1440, 1150) as browser:
                 take(browser, run.id, deployment)
+        take_service(machine.home)
 
 
 def take(browser: Browser, run: UUID, deployment: UUID) -> None:
@@ -49,6 +52,15 @@ def take(browser: Browser, run: UUID, deployment: UUID) -> None:
     browser.fill(hidden, 32)
     browser.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", hidden)
     save(browser, "form")
+
+
+def take_service(home: Path) -> None:
+    """Ask the service below a home, and take its page."""
+    with serving(home) as api, browsing(api.url, 900, 760) as browser:
+        browser.open("/", "Find the standard question")
+        browser.wait(By.ID, "query").send_keys("怎么退票" + Keys.ENTER)
+        browser.table()
+        save(browser, "service")
 
 
 def save(browser: Browser, name: str) -> None:

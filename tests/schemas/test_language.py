@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from schemas.language import Language, Message, read_words
-from schemas.settings import CorpusSettings
+from schemas.settings import LOSSES, TOWERS, CorpusSettings
 from tasks.evaluate.report import list_settings
 from tasks.ingest.sifting import REMEDIES
 
@@ -17,6 +17,9 @@ SETTINGS = ("setting.", "settings.")  # English has them in the schema
 def placeholders(text):
     """Return the values of a sentence."""
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+SMALL = CorpusSettings.model_validate({"name": "bank", "source": {"path": "x.csv"}}, context={"fill_defaults": True})
 
 
 @pytest.mark.parametrize("language", OTHERS)
@@ -32,11 +35,20 @@ def test_every_sentence_is_there_in_every_language_with_the_same_values(language
 @pytest.mark.parametrize("language", OTHERS)
 def test_every_setting_is_described_in_every_language(language):
     """The report lists them all."""
-    settings = CorpusSettings.model_validate(
-        {"name": "bank", "source": {"path": "x.csv"}}, context={"fill_defaults": True}
-    )
+    assert [row.key for row in list_settings(SMALL, read_words(language)) if not row.description] == []
 
-    assert [row.key for row in list_settings(settings, read_words(language)) if not row.description] == []
+
+def test_the_chinese_settings_are_those_of_today():
+    """They name every loss and tower, and describe no setting that has gone."""
+    entries = read_words("zh").entries
+    known = {row.key for row in list_settings(SMALL, read_words("zh"))}
+
+    assert [name for name in LOSSES if name not in entries["settings.loss.kind"]] == []
+    assert [name for name in TOWERS if name not in entries["settings.model.tower"]] == []
+    described = [key.removeprefix("settings.") for key in entries if key.startswith("settings.")]
+    assert [
+        one for one in described if not any(f"{key}.".startswith(f"{one}.") for key in known)
+    ] == []  # a bound has two
 
 
 @pytest.mark.parametrize("language", get_args(Language))

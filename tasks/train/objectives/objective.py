@@ -60,7 +60,9 @@ class Objective(ABC):
         """Return the mean loss over the training rows of a model that knows nothing: all cosines are equal.
 
         Args:
-            margin: count the margin, if the loss has one; without it, this is the loss of guessing.
+            margin: False: without what a margin merely adds to the loss of guessing (softmax_all: `gamma * margin`),
+                which falls away although nothing is learned. A loss whose scale is its margin returns the same for
+                both. It lies above `least(inf)`, or the loss is refused as unreachable.
         """
 
     @abstractmethod
@@ -82,5 +84,8 @@ class Objective(ABC):
         return []
 
     def describe(self) -> Message:
-        """Return what of the loss may be out of reach, as a sentence without its end."""
+        """Return what of the loss may be out of reach, as a sentence without its end.
+
+        This one blames gamma: override it where the loss does not use it.
+        """
         return Message(key="training.small_gamma", values={"gamma": self.settings.gamma, "negatives": self.negatives})

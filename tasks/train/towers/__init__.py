@@ -13,7 +13,9 @@ __all__ = ["Embedded", "Sizes", "Tower", "find_tower", "make_tower"]
 
 def find_tower(model: Model) -> type[Tower]:
     """Return the class of the tower that the settings name."""
-    kind: type[Tower] = getattr(import_module(f"{__name__}.{model.tower}"), f"{model.tower.title()}Tower")
+    kind: type[Tower] = getattr(
+        import_module(f"{__name__}.{model.tower}"), f"{model.tower.title().replace('_', '')}Tower"
+    )
     return kind
 
 

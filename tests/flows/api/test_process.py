@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from flows.api.server import listen
 from schemas.service import ErrorAnswer
 from tasks.registry import ModelRegistry
 from tests.conftest import DSSM, clean_environment
@@ -46,6 +47,11 @@ def test_it_is_ready_when_every_corpus_is_loaded(home, candidate):
         publish_as(home, "later", candidate)
         api.wait(lambda: api.search("退票", corpus="later").status_code == 200)
 
+        damaged = home / "models" / "worse" / publish_as(home, "worse", candidate) / "model.json"
+        damaged.write_text("{}")
+        api.wait(lambda: api.search("退票", corpus="worse").status_code == 503)
+        assert api.http.get("/readyz").status_code == 200, "for a corpus that is new, nobody else is turned away"
+
 
 def test_without_anything_live_it_waits(tmp_path, candidate):
     """A container may start before the first run has ended."""
@@ -65,7 +71,8 @@ def test_of_named_corpora_no_other_is_answered_for(home, candidate):
         assert api.search("退票", corpus="another").status_code == 404
     ended = dssm(home, "nosuch")
     assert ended.returncode == 2
-    assert "no model of corpus 'nosuch' yet; there are: another, toy" in ended.stderr
+    assert "no model of corpus 'nosuch'" in ended.stderr
+    assert "there are: another, toy" in ended.stderr
 
 
 def test_versions_change_without_a_failed_request(home, candidate, other):
@@ -150,6 +157,14 @@ def test_what_it_cannot_start_with_is_said(home, tmp_path):
             assert "Traceback" not in ended.stderr
 
 
+def test_an_answer_does_not_wait_for_an_acknowledgement():
+    """Connections inherit it from the socket that listens: else an answer in two packets takes 40 ms."""
+    with listen("127.0.0.1", 0) as opened, socket.create_connection(opened.getsockname()):
+        connection, _ = opened.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_whoever_opens_it_to_all_is_warned(home):
     """Unless callers need a key."""
     with serving(home, "--host", "0.0.0.0", ready=False) as api:
@@ -165,7 +180,7 @@ def test_the_process_has_neither_torch_nor_prefect(home):
         maps = Path(f"/proc/{api.process.pid}/maps").read_text()
         code = "import sys, flows.api.server as s; s.create(s.Options()); print(*sys.modules)"
         names = subprocess.run([DSSM[0], "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "httptools" in maps
+    assert "/numpy/" in maps
     assert not [line for line in maps.splitlines() if "/torch/" in line]
     assert "flows.api.endpoints" in names
     assert not {"torch", "prefect", "pandas", "great_expectations", "matplotlib", "fastapi"} & set(names)

@@ -44,6 +44,22 @@ def test_all_that_are_live_are_loaded_and_renewed(tmp_path, candidate):
     assert corpora.get("waiting").model.version == manifest.version
 
 
+def test_once_ready_it_stays_so(tmp_path, candidate):
+    """A corpus that goes live later and cannot be loaded is missing, but turns nobody else away."""
+    corpora = Corpora(home=tmp_path)
+    corpora.look()
+    assert not corpora.ready
+    publish(registry_of(tmp_path, "one"), candidate)
+    corpora.look()
+    assert corpora.ready
+
+    broken = registry_of(tmp_path, "broken")
+    (broken.folder / publish(broken, candidate).version / "model.json").unlink()
+    corpora.look()
+    assert list(corpora.missing()) == ["broken"]
+    assert corpora.ready
+
+
 def test_named_ones_are_waited_for(tmp_path, candidate):
     """Each is missing, with its reason, until it can be loaded; no other is looked at."""
     publish(registry_of(tmp_path, "other"), candidate)

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from schemas.settings import LOSSES
 from schemas.tables import negatives_schema
 from tasks.train.data import read_prepared
 from tasks.train.trainer import Trainer
@@ -18,6 +19,7 @@ KINDS = {
     "softmax_target": {"kind": "softmax_target", "gamma": 1.0},
     "sampled_softmax": {"kind": "sampled_softmax", "gamma": 10.0},
 }
+assert KINDS.keys() == LOSSES.keys(), "a new loss is tested with every tower here"
 OWN_TEXTS_OFF = {"own_texts": False}
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from schemas.errors import CorpusRejected
 from schemas.training import TrainingReport
 from schemas.workspace import CHECKOUT
 from tasks.train.training import best_stop, train_candidate
@@ -42,6 +43,15 @@ def train(prepared, tmp_path):
         return train_candidate(folder, out, partial, settings, on_epoch), out, told
 
     return run
+
+
+def test_a_corpus_without_a_word_is_rejected(train, small, tmp_path):
+    """Emoji and punctuation alone: there is no feature, and nothing to learn."""
+    pairs = [("😀" * (row + 1), f"{'😂' * (row % 3 + 1)}") for row in range(30)]
+    prepared = prepare_rows(tmp_path / "emoji", small(), pairs)
+
+    with pytest.raises(CorpusRejected, match=r"no text holds a letter.*text\.min_texts = 2"):
+        train(small(), prepared)
 
 
 def phases(told):

@@ -236,6 +236,7 @@ def test_every_loss_of_the_table_is_an_objective(kind):
     equal, best = mean(torch.zeros(1, 6, 4), torch.ones(1, 3, 4)), mean(perfect[:, labels], perfect)
 
     assert equal == pytest.approx(objective.at_equal_cosines(), abs=1e-5)
+    assert objective.least(np.array([np.inf]))[0] < objective.at_equal_cosines(margin=False)
     assert objective.at_equal_cosines(margin=False) <= objective.at_equal_cosines()
     gaps = np.linspace(0, 2, 50)
     assert (np.diff(objective.least(gaps)) <= 1e-12).all()
