@@ -12,6 +12,7 @@ from schemas.workspace import CHECKOUT
 
 VERBOSITY = "DSSM_VERBOSITY"  # read by the commands that a command starts, too
 Verbosity = Literal["quiet", "normal", "verbose"]
+_OURS = tuple(f"{CHECKOUT / package}{os.sep}" for package in ("flows", "tasks", "schemas"))  # .venv lies there, too
 
 
 class Terminal(logging.Handler):
@@ -23,7 +24,7 @@ class Terminal(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a line, unless others than ours say it, nobody wants to hear it, or it was said before."""
-        if verbosity() != "normal" or not record.pathname.startswith(str(CHECKOUT)) or record.levelno < logging.INFO:
+        if verbosity() != "normal" or not record.pathname.startswith(_OURS) or record.levelno < logging.INFO:
             return
         message = record.getMessage()
         if record.levelno >= logging.WARNING:

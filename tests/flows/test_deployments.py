@@ -7,6 +7,7 @@ import pytest
 from flows.corpora import load_corpus
 from flows.deployments import Change, compare, describe, load_corpora, stagger
 from flows.serving import apply, read_deployments
+from schemas.display import as_markdown
 from schemas.errors import SettingsError
 from schemas.settings import CorpusSettings
 from tests.conftest import make_settings
@@ -50,7 +51,7 @@ def test_a_deployment_is_the_toml_and_a_cron(home):
     assert bank.tags == ["dssm", "bank"]
     assert bank.crons == ["30 3 * * *, Asia/Shanghai"], "the bundled a, b and c have the times before"
     assert (bank.home, bank.pool) == (str(home), None)
-    assert str(home / "corpora" / "bank.csv") in bank.description
+    assert as_markdown(str(home / "corpora" / "bank.csv")) in bank.description
 
 
 def test_a_broken_toml_is_named_and_the_others_are_described(home):

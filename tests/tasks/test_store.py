@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -149,10 +150,10 @@ def test_an_object_that_is_gone_is_said_so(store, tmp_path):
         store.pull("x", tmp_path, ["nothing"])
 
 
-def test_a_full_disk_is_not_the_stores_fault(store, tmp_path):
+def test_a_full_disk_is_not_the_stores_fault(store, tmp_path, monkeypatch):
     """A write that fails has the disk's own number, by which `flows.faults` knows it."""
     store.write("x/a", b"a" * 100_000)
-    (tmp_path / "a").symlink_to("/dev/full")
+    monkeypatch.setattr(module, "join_inside", lambda *_: Path("/dev/full"))  # a link there leads out
     with pytest.raises(OSError, match="No space left on device") as error:
         store.pull("x", tmp_path, ["a"])
     assert error.value.errno == errno.ENOSPC
