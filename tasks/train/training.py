@@ -168,7 +168,7 @@ def _choose(
             )
             on_epoch(ensemble.done[-1], most)
 
-        _run(ensemble, settings.training.epochs, partial / "choose.safetensors", settings, measure)
+        _run(ensemble, settings.training.epochs, partial / "choose.safetensors", few, measure)
         stop = best_stop(np.array([epoch.validation_scores for epoch in ensemble.done]))
         weight = _weight_or(settings, None)
         if weight is None:
