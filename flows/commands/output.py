@@ -9,7 +9,7 @@ from flows.faults import as_fault
 from flows.terminal import verbosity
 from schemas.addresses import redact
 from schemas.display import printable
-from schemas.run import RunResult
+from schemas.run import RunResult, Status
 
 
 def print_table(header: list[str], rows: list[list[str]]) -> None:
@@ -57,4 +57,5 @@ def describe_failure(corpus: str, error: Exception) -> RunResult:
     if fault is None:
         write(sys.stderr, printable(redact("".join(traceback.format_exception(error)))))
         return RunResult(status="failed", corpus=corpus, error=redact(f"{type(error).__name__}: {error}"))
-    return RunResult(status="rejected" if fault.exit_code == 2 else "failed", corpus=corpus, error=str(fault))
+    status: Status = "rejected" if fault.exit_code == 2 else "failed"
+    return RunResult(status=status, corpus=corpus, error=str(fault), run=fault.run, report=fault.report)

@@ -130,7 +130,7 @@ def _show_results(results: Sequence[RunResult]) -> None:
         best = max((figures["recall_at_10"] for figures in r.baselines.values()), default=None)
         total = f"{sum(r.seconds.values()):.0f} s" if r.seconds else ""
         rows.append([r.corpus, r.status, show(r.recall_at_1), show(r.recall_at_10), show(best), total])
-    if len(results) > 1 or results[0].report:  # one that came to nothing has had its message
+    if len(results) > 1 or not results[0].error:  # one that came to nothing has had its message
         print_table(["corpus", "status", "recall@1", "recall@10", "best baseline", "time"], rows)
     for r in results:
         for reason in r.reasons:
