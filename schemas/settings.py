@@ -478,6 +478,13 @@ class DecisionBounds(Section):
         lt=1,
         description="Share of the corpus's own queries that may be handed over to a person for looking foreign.",
     )
+    confidence: float | None = Field(
+        default=0.9,
+        ge=0.5,
+        le=0.999,
+        description="In how many of all trainings both promises hold, each; empty: on average over trainings, which "
+        "answers more where few rows are held out, and is wrong more often there.",
+    )
     foreign_path: Address | list[Address] | None = Field(
         default=None,
         description="Queries that are not of this corpus, such as the source of another: a table as source.path takes "
@@ -509,6 +516,12 @@ class Publishing(Section):
     )
     max_drop_vs_live_by_size: Tolerance = tolerance(
         "the same among the test rows of each size of class (1-3 training rows, 4-10, 11-50, more)", warn=0.0, stop=0.03
+    )
+    max_drop_vs_live_decisions: Tolerance = tolerance(
+        "with a live version, how far right direct answers lie below it, or wrong ones above it, on the same rows; "
+        "counts only where it is no chance, and both promise the same ([decisions])",
+        warn=0.05,
+        stop=0.3,
     )
     min_gain_over_guess: Share = Field(
         default_factory=lambda: Share(warn=0.05, stop=0.0),
