@@ -53,9 +53,9 @@ def ask_gates(
         ask_golden_gate(golden, words),
         *(_ask_baseline_places(evaluation, comparison, settings, words) if baseline.outcome != "held" else ()),
         *(_ask_live_places(comparison, settings, words) if live_gates[0].outcome != "held" else ()),
-        _ask_guess(evaluation, settings.min_gain_over_guess, words),
-        _ask_promise(evaluation, words),
+        *_ask_promise(evaluation, words),
         *_ask_live_decisions(comparison, settings, words),
+        _ask_guess(evaluation, settings.min_gain_over_guess, words),
     ]
 
 
@@ -176,17 +176,16 @@ def _ask_guess(evaluation: Evaluation, least: Bound, words: Words) -> Gate:
     )
 
 
-def _ask_promise(evaluation: Evaluation, words: Words) -> Gate:
+def _ask_promise(evaluation: Evaluation, words: Words) -> Iterator[Gate]:
     """Whether no more direct answers to test rows are wrong than promised; test rows may be of another kind."""
     decided = evaluation.decided
     if decided is None:
-        none = words("gate.promise_none")
-        return Gate(name=words("gate.promise_name"), outcome="not asked", measured=none, bound="–")
+        return
     zone = decided.zones["answer"]
     facts = {"answered": zone.rows, "wrong": zone.rows - zone.right, "share": decided.wrong.value}
     facts |= {"rows": decided.rows, "limit": decided.max_wrong}
     broken = decided.wrong.low > decided.max_wrong
-    return Gate(
+    yield Gate(
         name=words("gate.promise_name"),
         outcome="warned" if broken else "passed",
         measured=words("gate.promise", **facts),
