@@ -32,9 +32,14 @@ def serve(listening: socket.socket, temporary: bool) -> None:
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
+    from flows.reports import serve_reports
+
     level = "error" if temporary else get_current_settings().server.logging_level.lower()
+    app = create_app(ephemeral=temporary, final=True)
+    if not temporary:
+        serve_reports(app)
     config = uvicorn.Config(
-        create_app(ephemeral=temporary, final=True),
+        app,
         lifespan="on",
         log_level=level,
         timeout_keep_alive=get_current_settings().server.api.keepalive_timeout,

@@ -25,6 +25,7 @@ from prefect.utilities.callables import parameter_schema
 
 from flows.deployments import TAG, Change, Deployment, compare
 from flows.environment import DEFAULTS, say
+from flows.form import fold
 from flows.late_runs import mark_dead_runs, skip_late_runs
 from flows.server import answers
 from flows.terminal import verbosity
@@ -123,7 +124,7 @@ def _register(
         schedules=[DeploymentScheduleCreate(schedule=_as_schedule(cron), active=active) for cron in one.crons],
         concurrency_limit=1,
         parameters=one.parameters,
-        parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
+        parameter_openapi_schema=fold(parameter_schema(flow).model_dump(exclude_unset=True)),
         enforce_parameter_schema=True,
         description=one.description,
         tags=one.tags,

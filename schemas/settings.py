@@ -566,7 +566,7 @@ class Schedule(Section):
 
 
 class CorpusSettings(Section):
-    """One corpus and everything done with it. The flow's one parameter."""
+    """One corpus and everything done with it. The parameter of its flow."""
 
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_-]*$", max_length=64, description="Name of corpus and deployment, e.g. 'bank_zh'."

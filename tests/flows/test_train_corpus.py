@@ -31,7 +31,7 @@ from tasks.validate.task import validate
 from tests.conftest import PAIRS, TOY, make_settings, write_table
 
 WORSE = {"model__embedding_dim": 2, "training__epochs": 1}
-WHAT = ["validation", "recall", "training", "gates"]
+WHAT = ["validation", "recall", "training", "gates", "report"]
 STEPS = ["ingest", "validate", "prepare", "train", "evaluate"]
 
 
@@ -93,6 +93,8 @@ def test_a_run_shows_in_the_ui(flow, toy_csv):
     shown = {a.key: a for a in artifacts}
     assert {row["who"] for row in json.loads(shown["shown-toy-recall"].data)} == {"candidate", "bm25", "tfidf"}
     assert "](data:image/svg+xml;base64," in shown["shown-toy-training"].data
+    assert re.search(r"published, recall@10 [01]\.\d{3}", shown["shown-toy-report"].description), "its history tells"
+    assert "report.html" in shown["shown-toy-report"].data
     assert len(shown["shown-toy-training"].data) < 100_000
 
 

@@ -71,13 +71,13 @@ class Browser:
         rows = self.driver.find_elements(By.CSS_SELECTOR, "table tr")
         return [[cell.text for cell in row.find_elements(By.CSS_SELECTOR, "th, td")] for row in rows]
 
-    def field(self, section: str, label: str) -> WebElement:
-        """Wait for a field of the form: its label, its description and what is filled in."""
-        path = [
-            f"//span[@class='schema-form-property__label' and normalize-space(.)='{one}']" for one in (section, label)
-        ]
+    def field(self, *labels: str) -> WebElement:
+        """Wait for a field of the form, by its label and those of what it lies in, outermost first."""
         around = "/ancestor::div[contains(concat(' ', @class, ' '), ' schema-form-property ')][1]"
-        return self.wait(By.XPATH, path[0] + around + path[1] + around)
+        path = [
+            f"//span[@class='schema-form-property__label' and normalize-space(.)='{label}']{around}" for label in labels
+        ]
+        return self.wait(By.XPATH, "".join(path))
 
     def fill(self, field: WebElement, value: object) -> None:
         """Replace what is filled in."""
