@@ -38,15 +38,13 @@ def main() -> None:
 
 def take(browser: Browser, run: UUID, deployment: UUID) -> None:
     """Open the pages of a run and of a deployment of corpus C, and take them."""
-    browser.open(f"/runs/flow-run/{run}", "Published")
-    browser.find("Artifacts").click()
+    browser.open(f"/runs/flow-run/{run}?tab=Artifacts", "Published")
     browser.find("c-recall")
     save(browser, "run")
     browser.find("c-training").click()
     browser.wait(By.CSS_SELECTOR, "img[src^='data:image']")
     save(browser, "training")
-    browser.open(f"/runs/flow-run/{run}", "Published")
-    browser.find("Artifacts").click()
+    browser.open(f"/runs/flow-run/{run}?tab=Artifacts", "Published")
     browser.find("c-report").click()
     browser.find("Open the report")
     save(browser, "report")
