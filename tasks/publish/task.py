@@ -19,7 +19,7 @@ from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
 from schemas.workspace import COMPARISON_FILE, REPORT_FILE, RESULT_FILE, SETTINGS_FILE, Workspace, artifact_key
 from tasks.evaluate.comparison import compare
-from tasks.evaluate.seen import TRAINED_ON, list_trained_on
+from tasks.evaluate.seen import TRAINED_ON, hash_test_rows, list_trained_on
 from tasks.publish.card import write_card
 from tasks.publish.findings import LISTS, Findings, read_findings, write_report
 from tasks.publish.gates import ask_gates, ask_golden_gate, list_reasons, refuse_again
@@ -151,7 +151,8 @@ def _add_version(
             CORPUS_PROFILE_FILE: steps.validate.output.corpus_profile.read_bytes(),
         }
         recall = (evaluation.model.recall_at_1.value, evaluation.model.recall_at_10.value, evaluation.test_rows)
-        manifest = update.add(candidate, extra, workspace.run, recall)
+        tested = hash_test_rows(steps.prepare.output.folder)
+        manifest = update.add(candidate, extra, workspace.run, recall, tested)
     return manifest
 
 
