@@ -70,7 +70,7 @@ def load_corpus(name: str, overrides: Mapping[str, Any] | None = None, own_sourc
 
 
 def _refuse_collision(name: str, tomls: Mapping[str, Path]) -> None:
-    """Two names that Prefect cannot tell apart would share their deployment and the history of their artifacts."""
+    """Two names that are one to Prefect would share their deployment and the history of their artifacts."""
     for other in sorted({*tomls, *list_corpora(default_home())}):
         if other != name and other.replace("_", "-") == name.replace("_", "-"):
             raise SettingsError(
@@ -195,7 +195,7 @@ def _with_absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
 
 
 def _find_encoder(raw: Mapping[str, Any], base: Path) -> None:
-    """Make the path of a local encoder absolute; what is no folder is a name at the hub, or told of by train."""
+    """Make the path of a local encoder absolute; what is no folder is a name at the hub, or refused by train."""
     model = raw.get("model")
     if isinstance(model, dict) and isinstance(model.get("encoder"), str):
         folder = Path(absolute(model["encoder"], base))

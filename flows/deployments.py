@@ -20,7 +20,7 @@ _FIRST_MINUTE, _LAST_MINUTE, _LONGEST_STEP = 2 * 60, 6 * 60, 30  # of the night,
 
 
 class Deployment(BaseModel):
-    """One deployment, told by the TOML or read from a server."""
+    """One deployment, made from the TOML or read from a server."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

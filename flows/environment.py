@@ -40,7 +40,7 @@ class _SafeRecord(logging.LogRecord):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - what logging gives it
         super().__init__(*args, **kwargs)
-        with suppress(TypeError, ValueError):  # arguments that do not fit are told by logging itself
+        with suppress(TypeError, ValueError):  # arguments that do not fit are reported by logging itself
             self.msg, self.args = printable(redact(self.getMessage())), None
         if self.exc_info and self.exc_info[0]:
             self.exc_text = printable(redact(logging.Formatter().formatException(self.exc_info)))
@@ -58,11 +58,11 @@ def set_environment() -> None:
     given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path)]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(CHECKOUT), *given]))
     logging.setLogRecordFactory(_SafeRecord)
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # tells of every temporary folder
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # logs every temporary folder
 
 
 def say(message: str) -> None:
-    """Tell the person at the terminal; the standard output is for results."""
+    """Say something to the person at the terminal; the standard output is for results."""
     sys.stderr.write(printable(redact(f"dssm: {message}\n")))
     sys.stderr.flush()
 
@@ -93,18 +93,18 @@ def start_prefect() -> None:
     """Set the environment and import Prefect.
 
     Raises:
-        SettingsError: its own settings cannot be meant: a variable, its profile, or a file of this folder.
+        SettingsError: its own settings are not valid: a variable, its profile, or a file of this folder.
     """
     set_environment()
     held = _HeldStream(sys.stderr)  # Prefect's own complaint of the same
     try:
         with redirect_stderr(held), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a PREFECT_HOME that cannot be made: the server will tell
+            warnings.simplefilter("ignore")  # of a PREFECT_HOME that cannot be made: the server will report it
             import prefect.main  # noqa: F401 - it reads and checks its settings now
     except (ValueError, TypeError, AttributeError) as error:  # of pydantic, of logging's configuration
         names = ", ".join(sorted(name for name in os.environ if name.startswith("PREFECT_") and name not in DEFAULTS))
         raise SettingsError(
-            f"Prefect's own settings cannot be meant: {_explain(error)}. They come from the environment "
+            f"Prefect's own settings are not valid: {_explain(error)}. They come from the environment "
             f"({names or 'nothing'}), from its profile, and from .env, prefect.toml or pyproject.toml of this folder"
         ) from error
     held.release()

@@ -56,16 +56,16 @@ def _may_ask(request: Request) -> bool:
 
 
 def show_report(result: RunResult) -> None:
-    """Leave what came of a run as an artifact, whose history tells a corpus's figures night by night."""
+    """Leave what came of a run as an artifact, whose history shows a corpus's figures night by night."""
     recall = "" if result.recall_at_10 is None else f", recall@10 {result.recall_at_10:.3f}"
-    told = f"{result.status.replace('_', ' ')}{recall}"
-    lines = [f"# {result.corpus}: {told}", *_link(result)]
+    summary = f"{result.status.replace('_', ' ')}{recall}"
+    lines = [f"# {result.corpus}: {summary}", *_link(result)]
     lines += [as_markdown(line) for line in (result.error or "").splitlines()]
     lines += [f"- {as_markdown(reason)}" for reason in result.reasons]
     create_markdown_artifact(
         key=artifact_key(result.corpus, "report"),
         markdown="\n\n".join([*lines, *_list_failing(result)]),
-        description=f"{told} ({result.run})",
+        description=f"{summary} ({result.run})",
     )
 
 

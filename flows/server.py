@@ -80,7 +80,7 @@ def _setter() -> str:
         return "PREFECT_API_URL"
     context = SettingsContext.get()
     name = context.profile.name if context else ""
-    return f"Prefect's profile {name!r}; prefect config view tells more"
+    return f"Prefect's profile {name!r}; prefect config view shows it"
 
 
 def connect(api: str) -> None:

@@ -13,13 +13,13 @@ _GRACE_SECONDS = 3  # for requests under way, when the server ends
 
 
 def main() -> None:
-    """Serve on the socket that the parent has opened, until told to end or the parent is gone."""
+    """Serve on the socket that the parent has opened, until a signal or the parent is gone."""
     words = argparse.ArgumentParser()
     words.add_argument("--parent", type=int, required=True)
     words.add_argument("--socket", type=int, required=True)
     words.add_argument("--temporary", action="store_true")
     given = words.parse_args()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the runs end first, and still tell this server
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the runs end first, and still report to this server
     threading.Thread(target=_end_with, args=(given.parent,), daemon=True).start()
     if given.temporary:
         os.environ["PREFECT_UI_ENABLED"] = "false"

@@ -198,7 +198,7 @@ def approve(corpus: str) -> int:
 
 
 def _announce_approved(folder: Path, manifest: Any) -> None:  # noqa: ANN401 - VersionManifest, imported late
-    """Tell Prefect, where a server answers, that a version went live: others wait for that event."""
+    """Let Prefect know, where a server answers, that a version went live: others wait for that event."""
     from flows.environment import start_prefect
 
     start_prefect()

@@ -15,7 +15,7 @@ from tasks.ingest.tables import BadRow, torn_reason
 from tasks.ingest.values import Item, Path
 
 MAX_VALUE_CHARACTERS = 4_000_000  # of one element: decoded at once, hence bounded
-_HEAD_LINES = 20  # by which JSON Lines are told from a document
+_HEAD_LINES = 20  # looked at to distinguish JSON Lines from a document
 _HEAD_CHARACTERS = 1 << 20
 _LINES_CHARACTERS = 2_000_000  # of lines decoded at a time
 _MAX_DEPTH = 16  # objects around a list; what lies deeper is decoded as one value
@@ -183,7 +183,7 @@ class _Text:
     def is_last_value(self) -> bool:
         """Whether nothing follows the next value, as far as can be seen within the bound of one value."""
         found = self._decode()
-        if found is None:  # too long, or torn: taken apart, it tells where
+        if found is None:  # too long, or torn: reading it piece by piece finds where
             return True
         end = found[1]
         length = end - self._at

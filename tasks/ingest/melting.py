@@ -152,7 +152,7 @@ class Melting:
             if self.source.markup == "strip":
                 cells = [strip_markup(cell) if _MARKUP.search(cell) else cell for cell in cells]
         for one in self._lists.suspects if self._lists else ():
-            if any(mark in joined for mark in one.told):
+            if any(mark in joined for mark in one.signs):
                 self._count(one.name, cells, lines, one.separates)
         return cells
 

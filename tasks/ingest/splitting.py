@@ -1,6 +1,6 @@
 """Several similar questions in one cell: whether a column holds such lists, by what they are separated, and the parts.
 
-A list is told from a query with line breaks or semicolons by the column, never by one cell: a FAQ sheet has a row per
+Whether line breaks or semicolons make a list is decided by the column, never by one cell: a FAQ sheet has a row per
 standard question and lists in most rows; a log has many rows per standard question. Pure.
 """
 
@@ -34,7 +34,7 @@ class Separator:
     name: str  # for messages
     pattern: str = ""
     weak: bool = False  # it stands in plain sentences as well
-    told: tuple[str, ...] = ()  # marks of it, of which one stands in every cell to tell of where it is not sure
+    signs: tuple[str, ...] = ()  # of it: a cell that holds one is reported where it is not split
 
     @property
     def setting(self) -> str:
@@ -57,11 +57,11 @@ class Separator:
 
 
 SEPARATORS: Final = (
-    Separator("line breaks", r"[\r\n\u2028]+", told=("\n", "\r", "\u2028")),
-    Separator("';'", r"[;；]+", told=(";", "；")),
-    Separator("'|'", r"[|｜]+", told=("|", "｜")),
-    Separator("'<br>'", r"(?i:<br\s*/?>)+", told=("<br", "<BR", "<Br")),
-    Separator("'\\n'", r"(?:\\r)?\\n", told=("\\n",)),
+    Separator("line breaks", r"[\r\n\u2028]+", signs=("\n", "\r", "\u2028")),
+    Separator("';'", r"[;；]+", signs=(";", "；")),
+    Separator("'|'", r"[|｜]+", signs=("|", "｜")),
+    Separator("'<br>'", r"(?i:<br\s*/?>)+", signs=("<br", "<BR", "<Br")),
+    Separator("'\\n'", r"(?:\\r)?\\n", signs=("\\n",)),
     Separator("'##'", r"##+"),
     Separator("'$$'", r"\$\$+"),
     Separator("'&&'", r"&&+"),
@@ -99,7 +99,7 @@ class Lists:
     """What a column says of its cells."""
 
     splitter: Splitter | None  # sure enough to be used
-    suspects: tuple[Separator, ...]  # cells that hold these are counted and told
+    suspects: tuple[Separator, ...]  # cells that hold these are counted and reported
 
 
 def find_lists(cells: Sequence[str], questions: Sequence[str], setting: str | Sequence[str]) -> Lists:
@@ -122,7 +122,7 @@ def find_lists(cells: Sequence[str], questions: Sequence[str], setting: str | Se
         lists = [parts for parts in map(separator.parts, marked) if len(parts) > 1]
         if _is_sure(lists, len(pairs), rows_a_class, separator.weak):
             sure.append(separator)
-        elif separator.told and (lists or separator is SEPARATORS[0]):
+        elif separator.signs and (lists or separator is SEPARATORS[0]):
             suspects.append(separator)
     strong = [separator for separator in sure if not separator.weak]
     chosen = strong or sure[:1]

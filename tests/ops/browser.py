@@ -48,6 +48,17 @@ class Browser:
         same = f"normalize-space(.)='{text}'"
         return self.wait(By.XPATH, f"//*[{same} and not(*[{same}])]")
 
+    def choose(self, tab: str, text: str) -> WebElement:
+        """Open a tab of the page, and wait for a text in it; a page that is still being drawn loses clicks."""
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            self.find(tab).click()
+            time.sleep(2)
+            found = self.driver.find_elements(By.XPATH, f"//*[normalize-space(.)='{text}']")
+            if any(one.is_displayed() for one in found):
+                break
+        return self.find(text)
+
     def wait(self, by: str, what: str) -> WebElement:
         """Wait for the first visible element."""
 

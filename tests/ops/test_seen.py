@@ -35,8 +35,8 @@ def see_run(browser: Browser, run: object, evaluation: dict) -> None:
     for step in ("ingest", "validate", "prepare", "train", "evaluate", "publish"):
         browser.find(f"{step}-bank")
     for what in ("validation", "recall", "training"):
-        browser.open(f"/runs/flow-run/{run}?tab=Artifacts", "Published")
-        browser.find(f"bank-{what}").click()
+        browser.open(f"/runs/flow-run/{run}", "Published")
+        browser.choose("Artifacts", f"bank-{what}").click()
         browser.find("Show raw data")
         if what == "validation":
             head, *rows = browser.table()
@@ -63,8 +63,8 @@ def see_deployments(browser: Browser) -> None:
 
 def see_report(browser: Browser, run: object) -> None:
     """Its report opens from the artifact that every run leaves."""
-    browser.open(f"/runs/flow-run/{run}?tab=Artifacts", "Published")
-    browser.find("bank-report").click()
+    browser.open(f"/runs/flow-run/{run}", "Published")
+    browser.choose("Artifacts", "bank-report").click()
     browser.find("Open the report").click()
     WebDriverWait(browser.driver, 30).until(lambda driver: len(driver.window_handles) == 2)
     here, there = browser.driver.window_handles
