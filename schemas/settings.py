@@ -165,7 +165,7 @@ class CustomExpectation(Section):
     severity: Severity = Field(default="warning", description="critical ends the run; warning and info travel on.")
 
     @model_validator(mode="after")
-    def _can_be_meant(self) -> Self:
+    def _is_known(self) -> Self:
         check_expectation(self.type, self.kwargs)
         return self
 

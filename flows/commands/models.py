@@ -43,11 +43,7 @@ def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bo
     for queries in [[text]] if text is not None else _read_lines(file or "-"):
         for asked, hits in zip(queries, retriever.search(queries, top), strict=True):
             if as_json:
-                results = [
-                    {"standard_question": hit.standard_question, "score": round(hit.score, 6), "id": hit.id}
-                    for hit in hits
-                ]
-                print_text(json.dumps({"query": asked, "results": results}, ensure_ascii=False))
+                print_text(json.dumps({"query": asked, "results": [_as_json(hit) for hit in hits]}, ensure_ascii=False))
             else:
                 print_text(
                     "\n".join([asked] * (file is not None) + [f"  {h.score:6.3f}  {h.standard_question}" for h in hits])
