@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 
 _LOOK_SECONDS = 0.5  # between two looks at the parent
 _GRACE_SECONDS = 3  # for requests under way, when the server ends
@@ -23,11 +24,15 @@ def main() -> None:
     threading.Thread(target=_end_with, args=(given.parent,), daemon=True).start()
     if given.temporary:
         os.environ["PREFECT_UI_ENABLED"] = "false"
-    serve(socket.socket(fileno=given.socket), given.temporary)
+    sys.exit(0 if serve(socket.socket(fileno=given.socket), given.temporary) else 3)
 
 
-def serve(listening: socket.socket, temporary: bool) -> None:
-    """Serve Prefect's API, and its UI and schedules unless it is `temporary`, until a signal ends it."""
+def serve(listening: socket.socket, temporary: bool) -> bool:
+    """Serve Prefect's API, and its UI and schedules unless it is `temporary`, until a signal ends it.
+
+    Returns:
+        Whether it could start; if not, uvicorn has logged why.
+    """
     import uvicorn
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
@@ -46,8 +51,9 @@ def serve(listening: socket.socket, temporary: bool) -> None:
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = uvicorn.Server(config)
-    server.run(sockets=[listening])
-    sys.exit(0 if server.started else 3)
+    with suppress(SystemExit):  # uvicorn's own, where it cannot start
+        server.run(sockets=[listening])
+    return server.started
 
 
 def _end_with(parent: int) -> None:
