@@ -49,7 +49,7 @@ class Browser:
         return self.wait(By.XPATH, f"//*[{same} and not(*[{same}])]")
 
     def choose(self, tab: str, text: str) -> WebElement:
-        """Open a tab of the page, and wait for a text in it; a page that is still being drawn loses clicks."""
+        """Open a tab of the page, and wait for a text in it; a page that is being drawn loses clicks."""
         until = time.monotonic() + _PATIENCE
         while time.monotonic() < until:
             self.find(tab).click()

@@ -31,7 +31,7 @@ def main() -> None:
             run = machine.ended(machine.run_now("train-corpus/c"))
             with machine.client() as client:
                 deployment = client.read_deployment_by_name("train-corpus/c").id
-            with browsing(f"http://127.0.0.1:{machine.port}", 1440, 1150) as browser:
+            with browsing(f"http://127.0.0.1:{machine.port}", 1440, 1400) as browser:
                 take(browser, run.id, deployment)
         take_service(machine.home)
 

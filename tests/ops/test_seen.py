@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
 def test_a_run_the_deployments_and_the_form_are_seen(machine):
     """Tables, curve, times and settings stand where somebody looks; the form starts a run with one field changed."""
     machine.write_toml("bank", 'schedule.cron = "30 2 * * *"')
-    with machine.serving(), browsing(f"http://127.0.0.1:{machine.port}") as browser:
+    with machine.serving(), browsing(f"http://127.0.0.1:{machine.port}", height=1400) as browser:
         run = machine.ended(machine.run_now("train-corpus/bank"))
         evaluation = json.loads(next(machine.home.glob("runs/bank/*/evaluate/evaluation.json")).read_text())
         see_run(browser, run.id, evaluation)
