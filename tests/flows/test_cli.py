@@ -248,6 +248,8 @@ def test_a_rejected_run_leaves_its_result(bank_twice, dssm):
     newest = sorted((dssm.home / "runs" / "bank").iterdir())[-1]
     left = json.loads((newest / "run.json").read_text("utf-8"))
     assert (left["status"], left["error"]) == ("rejected", ended["error"])
+    assert (ended["run"], ended["report"]) == (newest.name, str(newest / "report.html"))
+    assert "9,999" in (newest / "report.html").read_text("utf-8")
 
 
 def test_checking_needs_no_server(dssm, bank_twice):
