@@ -1,11 +1,10 @@
 """Rows whose label is not one plain text: several labels, a list, an object, an annotator's no. Pure."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from tasks.ingest.tables import BadRow, Pairs, as_text
-from tasks.ingest.values import texts
+from tasks.ingest.values import parse_texts, parse_value, texts
 
 MULTIPLE_LABELS = "several labels"
 NESTED = "nested value"
@@ -14,7 +13,7 @@ HELD_OUT = "row of a test part"
 OUT_OF_SCOPE = "out of scope"
 
 LABEL_REMEDIES = {
-    MULTIPLE_LABELS: "a query has one standard question; source.multiple_labels = 'explode' makes a row for each",
+    MULTIPLE_LABELS: "a query has one standard question; source.multiple_labels = 'explode' makes a row for each, 'keep' leaves 'a;b' one",
     NESTED: "write one text in place of the object or list",
     REJECTED: "nothing: only what was accepted is trained on",
     HELD_OUT: "nothing: tests are never trained on; to measure by them, write them to a file for --test-source",
@@ -25,7 +24,7 @@ LABEL_REMEDIES = {
 # An empty query stands for a standard question without any: it stays retrievable by its text.
 Imported = tuple[int, str, str] | BadRow
 
-_JOINTS = "#|;；"  # between labels in one cell; a comma or a slash is as often part of a name
+_JOINTS = "#|;；,，/+、&\n"  # between labels in one cell, each of which is one of its own elsewhere
 _JOINED = re.compile(f"[{_JOINTS}]")
 _LIST = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _MAX_JOINED = 100_000  # rows that wait until all labels are known
@@ -55,11 +54,8 @@ def read_labels(text: str) -> list[str] | None:
 
     None: an object or list of which no labels can be made.
     """
-    if text.lstrip()[:1] not in ("[", "{"):
-        return [text]
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+    value = parse_value(text)
+    if value is None:
         return [text]
     if isinstance(value, dict):
         value = value.get("choices", value)
@@ -68,15 +64,9 @@ def read_labels(text: str) -> list[str] | None:
 
 
 def read_queries(text: str) -> list[str]:
-    """Return the queries that a cell holds: those of a JSON list of texts, else its own text."""
-    if not text.lstrip().startswith("["):
-        return [text]
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        return [text]
-    are_texts = isinstance(values, list) and all(isinstance(one, str) for one in values)
-    return (texts(values) or [""]) if are_texts else [text]
+    """Return the queries that a cell holds: those of a list of texts, else its own text."""
+    found = parse_texts(text) if text.lstrip().startswith("[") else None
+    return [text] if found is None else texts(found) or [""]
 
 
 def take_lists_apart(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pairs]:
@@ -87,8 +77,15 @@ def take_lists_apart(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pai
     return (_without_lists(pairs, explode) for pairs in batches)
 
 
+def take_query_lists_apart(batches: Iterable[Pairs]) -> Iterator[Pairs]:
+    """Yield a row for each query of a cell that holds a list of them, whatever stands beside it."""
+    for pairs in batches:
+        labels = [[label] for label in pairs.questions]
+        yield _spread(pairs, labels, [read_queries(query) for query in pairs.queries], explode=True)
+
+
 def take_joined_apart(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pairs]:
-    """Yield the rows with one label each, where several are joined by a sign and each is a label of its own.
+    """Yield the rows with one label each, where several are joined by a sign and each is a label of its own elsewhere.
 
     Rows whose label may be such come last: only then are all labels known.
     """
