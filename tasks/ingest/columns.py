@@ -13,9 +13,9 @@ from tasks.ingest.column_names import (
     EITHER,
     ID,
     PAYLOAD,
+    PLAIN_TEXTS,
     QUERY,
     STANDARD,
-    PLAIN_TEXTS,
     STATE,
     TITLES,
     Names,
@@ -235,8 +235,8 @@ def _missing(header: Sequence[str], query: int | None, question: int | None, nam
     if query is None and question is None:
         return (
             f"{name}: no column of queries and none of standard questions. Columns found: {quoted(header)}"
-            f"{_nearest((*QUERY.exact, *EITHER.exact, *STANDARD.exact), header)}. Name them with --query-column and --question-column "
-            "(source.query_column, source.question_column)"
+            f"{_nearest((*QUERY.exact, *EITHER.exact, *STANDARD.exact), header)}. "
+            "Name them with --query-column and --question-column (source.query_column, source.question_column)"
         )
     known, what, option = (
         ((*QUERY.exact, *EITHER.exact), "queries", "query")

@@ -27,12 +27,10 @@ _TAGS = re.compile(r"</?[a-zA-Z][^<>]*>")
 _EDGES = " \t\r\n\v\xa0\u3000;；|｜"
 _COMMAS = ",，、"  # at the end of a part of a list
 _QUOTES = ("“”", "「」", "『』", '""', "''", "‘’")
-_MARKS = re.compile(
-    r"[\r\n\v\f\x85\u2028\u2029;；|｜<\t\\/]|^\s*[(（【\[{①\d]"
-)  # without any of these, no list for certain
-_SIGNS = re.compile(
+_MARKS = re.compile(r"[\r\n\v\f\x85\u2028\u2029;；|｜<\t\\/]|^\s*[(（【\[{①\d]")  # else a cell is no list
+_SIGNS = re.compile(  # that stand in few sentences
     r"[^\w\s,，.。、?？!！:：;；'\"“”‘’()（）《》<>\[\]【】{}…-]+|[-=_~*+#/\\]{2,}"
-)  # stand in few sentences
+)
 _NUMBERED, _JSON = "numbers", "JSON lists"
 
 _ROWS_A_CLASS = 1.5  # at most, in a sheet with a row per standard question
