@@ -235,7 +235,7 @@ def _missing(header: Sequence[str], query: int | None, question: int | None, nam
     if query is None and question is None:
         return (
             f"{name}: no column of queries and none of standard questions. Columns found: {quoted(header)}"
-            f"{_nearest((*QUERY.exact, *EITHER.exact, *STANDARD.exact), header)}. "
+            f"{_garbled(header)}{_nearest((*QUERY.exact, *EITHER.exact, *STANDARD.exact), header)}. "
             "Name them with --query-column and --question-column (source.query_column, source.question_column)"
         )
     known, what, option = (
@@ -248,6 +248,16 @@ def _missing(header: Sequence[str], query: int | None, question: int | None, nam
         f"{name}: no column of {what}. Columns found: {quoted(header)}{_nearest(known, rest)}. "
         f"Name it with --{option}-column (source.{option}_column)"
     )
+
+
+def _garbled(header: Sequence[str]) -> str:
+    """Return a word on names that are UTF-8 read as Western text and saved again."""
+    text = ", ".join(header)
+    try:
+        meant = text.encode("latin-1").decode()
+    except UnicodeError:
+        return ""
+    return f" (which read {meant[:40]!r} before UTF-8 was taken for Latin-1: export it again)" if meant != text else ""
 
 
 def _nearest(wanted: Sequence[str], header: Sequence[str]) -> str:

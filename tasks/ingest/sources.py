@@ -159,7 +159,7 @@ def _open_sheets(
     filled = [sheet for sheet in chosen if sheet.head]
     if not filled:
         return [OpenedSource(file.name, chosen[0].format, iter(()), chosen[0])]
-    word = "sheet" if chosen[0].format == "excel" else "list"
+    word = {"excel": "sheet", "html": "table"}.get(chosen[0].format, "list")
     found, errors = list[tuple[Table, Layout]](), list[tuple[Table, SourceError]]()
     for sheet in filled:
         try:
