@@ -67,7 +67,7 @@ _NO_ARCHIVES = {
     "META-INF/MANIFEST.MF": "a Java archive",
 }
 Kind = Literal["text", "markup", "parquet", "xlsx", "xls", "xlsb", "ods", "zip"]
-_PAGE = (b"<!doctype html", b"<html", b"<table", b"<head", b"<meta", b"<div", b"<style", b"<body", b"<!--")
+_PAGE = (b"<!doctype html", b"<html", b"<table")
 _XML_WORKBOOK = b"urn:schemas-microsoft-com:office:spreadsheet"
 _OF_7_BITS = ((re.compile(rb"\x1b\$[@B]"), "iso2022_jp"), (re.compile(rb"~\{[!-~]{2,}?~\}"), "hz"))
 
@@ -115,7 +115,8 @@ def find_kind(file: InputFile) -> Kind:
         if head.startswith(magic):
             raise SourceError(f"{file.name} looks like {what}: not a table{_accepted()}")
     text = head.translate(None, b"\0").removeprefix(codecs.BOM_UTF8).removeprefix(codecs.BOM_UTF16_LE).lstrip()
-    if text[:64].lower().startswith(_PAGE) or (text.startswith(b"<?xml") and _XML_WORKBOOK in text):
+    is_page = text[:64].lower().startswith(_PAGE) or (text.startswith(b"<") and b"<table" in text.lower())
+    if is_page or (text.startswith(b"<?xml") and _XML_WORKBOOK in text):
         return "markup"
     if text.startswith((b"<?xml", b"<!DOCTYPE")):
         raise SourceError(f"{file.name} looks like XML: not a table{_accepted()}")

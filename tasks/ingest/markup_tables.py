@@ -46,8 +46,8 @@ def open_markup_tables(file: InputFile, given: str | None) -> list[Table]:
     filled = {number: head for number, head in heads.items() if head}
     if not filled:
         raise SourceError(
-            f"{file.name} looks like a web page or XML, and holds no table. A login or error page saved in place of the "
-            "file looks like this"
+            f"{file.name} looks like a web page or XML, and holds no table. "
+            "A login or error page saved in place of the file looks like this"
         )
     several = len(filled) > 1
     return [

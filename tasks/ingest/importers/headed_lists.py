@@ -1,5 +1,6 @@
 """Lists below headings: Bot Framework's .lu and .qna, and Markdown with a heading per standard question."""
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -19,7 +20,7 @@ _SHARE = 0.8  # of the lines, at least, that are headings or items
 def _fits(lines: list[str]) -> bool:
     text = [line for line in _without_answers(lines) if not _OTHER.match(line)]
     kinds = ["h" if _HEADING.match(line) else "-" if _BULLET.match(line) else "." for line in text]
-    listed = sum(pair == ("h", "-") for pair in zip(kinds, kinds[1:], strict=False))
+    listed = sum(pair == ("h", "-") for pair in itertools.pairwise(kinds))
     return listed >= _FEWEST and kinds.count(".") <= (1 - _SHARE) * len(kinds)
 
 
