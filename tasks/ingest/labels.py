@@ -128,7 +128,7 @@ def describe_joined(rows: Mapping[str, int]) -> list[str]:
 
 
 def _without_lists(pairs: Pairs, explode: bool) -> Pairs:
-    labels = {label: read_labels(label) for label in set(pairs.questions) if label.lstrip()[:1] in ("[", "{")}
+    labels = {label: read_labels(label) for label in set(pairs.questions) if label.lstrip()[:1] in ("[", "{", "(")}
     labels = {label: found for label, found in labels.items() if found != [label]}
     joined = "\n".join(pairs.queries)
     if not labels and not ("[" in joined and _LIST.search(joined)):

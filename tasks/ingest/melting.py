@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from schemas.settings import Source
-from tasks.ingest.columns import is_state, says_no, says_yes
+from tasks.ingest.columns import BY_ANSWER, is_state, says_no, says_yes
 from tasks.ingest.furniture import find_furniture
 from tasks.ingest.layout import Layout
 from tasks.ingest.splitting import Lists, find_lists
@@ -125,6 +125,8 @@ class Melting:
         cells = [cell for column in columns for cell in column]
         self._fills = self.source.fill_down == "auto" and _are_merged(columns, questions)
         filled = self._fill(questions, columns) if self._fills else questions
+        if self.layout.columns.why_question == BY_ANSWER:
+            filled = [str(at) for at in range(len(filled))]  # a row is a class, whatever its answer
         self._above, self._counts["filled"] = "", 0
         self._lists = find_lists(cells, filled * len(columns), self.source.split)
 

@@ -5,6 +5,7 @@ standard question and lists in most rows; a log has many rows per standard quest
 """
 
 import html
+import json
 import re
 import unicodedata
 from collections import Counter
@@ -57,6 +58,8 @@ class Separator:
         if self.name == SEPARATORS[0].name:
             return LINES
         bare = self.name.strip("'")
+        if len(bare) > 1:
+            return json.dumps([bare], ensure_ascii=False)  # of a text, each character is a separator
         return bare + {";": "；", ",": "，", "?": "？。"}.get(bare, "")
 
     def separates(self, cell: str) -> bool:
@@ -226,8 +229,8 @@ def _trim(parts: list[str]) -> list[str]:
     if all(map(_BULLET.match, kept)):
         kept = [_BULLET.sub("", part, count=1) for part in kept]
     kept = _without_ordinals(kept)
-    for opening, closing in _QUOTES:
-        if all(len(part) > 1 and part[0] == opening and part[-1] == closing for part in kept):
+    for quotes in _QUOTES:
+        if all(len(part) > 1 and part[0] + part[-1] == quotes for part in kept):
             kept = [part[1:-1].strip() for part in kept]
     return [part for part in kept if part]
 
