@@ -43,6 +43,7 @@ class Columns:
     why_query: str = NAMED
     why_question: str = NAMED
     open_ended: bool = False  # the queries may go on beyond the header
+    line_by_line: bool = False  # a cell holds a query a line, as its format says
 
     @property
     def numbered(self) -> bool:

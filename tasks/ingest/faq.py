@@ -13,7 +13,8 @@ from tasks.ingest.columns import BY_ANSWER, BY_NAME, Columns
 from tasks.ingest.tables import Pairs
 
 _QUESTIONS = ("question", "questions", "q", "query", "问题", "提问", "問題")
-_ANSWERS = (*REPLIES, "a", "分段内容", "分段內容", "section_content")
+_OF_MAXKB = ("分段内容", "section_content", "paragraph_content")
+_ANSWERS = (*REPLIES, "a", *_OF_MAXKB)
 _GROUPS = ("qna_id", "qnaid")  # of an answer
 _EDGES = re.compile(r"^(?:\\n|\s)+|(?:\\n|\s)+$")  # QnA Maker writes line ends as two characters
 _INDEXES = ("indexes", "index")  # FastGPT's: other wordings, in this column and those after it
@@ -33,9 +34,9 @@ def find_faq_columns(header: Sequence[str]) -> Columns | None:
     indexes = _first(keys, _INDEXES)
     if keys[question] == "q" and indexes is not None:
         further = [at for at in range(indexes + 1, len(keys)) if keys[at] in ("", *_INDEXES)]
-        return Columns([indexes, *further], question, [], BY_NAME, BY_NAME, open_ended=True)
+        return Columns([indexes, *further], question, [], BY_NAME, BY_NAME, open_ended=True, line_by_line=True)
     group = next((keys.index(name) for name in _GROUPS if name in keys), answer)
-    return Columns([question], group, [], BY_NAME, BY_ANSWER)
+    return Columns([question], group, [], BY_NAME, BY_ANSWER, line_by_line=keys[answer] in _OF_MAXKB)
 
 
 def _first(keys: list[str], names: Sequence[str]) -> int | None:

@@ -13,7 +13,7 @@ from schemas.settings import Source
 from tasks.ingest.columns import BY_ANSWER, is_state, says_no, says_yes
 from tasks.ingest.furniture import find_furniture
 from tasks.ingest.layout import Layout
-from tasks.ingest.splitting import Lists, find_lists
+from tasks.ingest.splitting import AUTO, LINES, Lists, find_lists
 from tasks.ingest.tables import Batch, Pairs, Table
 
 _EXAMPLES = 3
@@ -128,7 +128,8 @@ class Melting:
         if self.layout.columns.why_question == BY_ANSWER:
             filled = [str(at) for at in range(len(filled))]  # a row is a class, whatever its answer
         self._above, self._counts["filled"] = "", 0
-        self._lists = find_lists(cells, filled * len(columns), self.source.split)
+        by_lines = self.layout.columns.line_by_line and self.source.split == AUTO
+        self._lists = find_lists(cells, filled * len(columns), LINES if by_lines else self.source.split)
 
     def _fill(self, questions: list[str], columns: list[list[str]]) -> list[str]:
         filled = []
