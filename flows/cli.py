@@ -52,7 +52,7 @@ def cli() -> None:
 for _command in (
     *(runs.run, runs.check, runs.compare, runs.study),
     *(corpora.init, corpora.settings),
-    *(models.query, models.models, models.rollback, models.approve),
+    *(models.query, models.diff, models.models, models.rollback, models.approve),
     *(servers.serve, servers.server, servers.plan, servers.deploy, servers.api),
 ):
     cli.add_command(_command)
