@@ -32,6 +32,7 @@ from schemas.run import EXIT_CODES, RunResult
 from schemas.suggestions import did_you_mean, nearest
 
 _CHUNK, _LONGEST_LINE = 1 << 16, 1 << 20  # bytes
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 class _Commands(click.Group):
@@ -232,22 +233,38 @@ def _load(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSet
 @click.option(
     "--set", "pairs", metavar="KEY=VALUE", multiple=True, shell_complete=_complete_setting, help="Change a setting."
 )
+@click.option("--apply", "todo", metavar="FILE", type=_FILE, help="A todo.xlsx or todo.csv, as you edited it.")
+@click.option("--undo", is_flag=True, help="Take back what the last --apply did.")
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
 @_with_verbosity
-def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
+def check(corpus: str | None, todo: Path | None, undo: bool, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
     """Ingest and validate only: what is wrong with the rows of CORPUS, or of a file.
 
     \b
     dssm check a
     dssm check --source train.csv
+    dssm check bank --apply todo.xlsx              what you accepted of the to-do list corrects the rows each night
+    dssm check bank --undo                         take that back
+
+    Your files are never changed: corrections lie in DSSM_HOME/corrections and are laid over the rows. docs/doctor.md
+    says more.
     """
     if not corpus and not source["source"]:
         raise click.UsageError("name a corpus, or give --source FILE")
+    if (todo or undo) and not corpus:
+        raise click.UsageError("--apply and --undo go with a corpus")
+    if todo and undo:
+        raise click.UsageError("give --apply or --undo, not both")
     settings = _load(corpus or "checked", source)
     _start_prefect()
     from flows.check import check_corpus
 
-    outcome = check_corpus(settings)
+    if todo or undo:
+        from flows.doctor import check_with, check_without
+
+        outcome = check_with(settings, todo, say) if todo else check_without(settings, say)
+    else:
+        outcome = check_corpus(settings)
     _tell_files(outcome)
     if as_json:
         _print(outcome.model_dump_json())

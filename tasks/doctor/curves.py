@@ -16,7 +16,7 @@ from tasks.doctor.held_out import HeldOut
 from tasks.evaluate.metrics import BUCKETS
 
 TOPS = (1, 10)
-USUAL = {1: 0.40, 10: 0.60}  # exponents, over seven corpora
+USUAL = {1: 0.3, 10: 0.6}  # exponents, over six corpora (make bench-doctor)
 _TRUST = 40.0  # misses, each times the logarithm of its class's growth, that weigh as much as what is usual
 _STEEPEST = 2.0
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tasks.doctor.held_out import HeldOut
 
-PRECISION = 0.5  # estimated share of wrong labels among the listed rows
+PRECISION = 0.6  # estimated share of wrong labels among the listed rows
 _TAILS = np.linspace(0.3, 0.95, 14)  # of the ratios of foils, among which the share of wrong rows is looked for
 _TINY = 1e-30
 
@@ -47,8 +47,9 @@ def find_mislabelled(labels: NDArray[np.int64], found: HeldOut, precision: float
     if share * len(order) < 1:  # not one row: chance
         listed = 0
     rows = order[:listed]
-    rows = rows[found.ranks[rows] > 0]
-    return Doubted(rows, suggested[rows], np.minimum.accumulate(wrong[:listed])[: len(rows)])
+    chance = np.maximum.accumulate(wrong[:listed][::-1])[::-1]
+    kept = found.ranks[rows] > 0
+    return Doubted(rows[kept], suggested[rows[kept]], chance[kept])
 
 
 def _ratio(labels: NDArray[np.int64], found: HeldOut) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
