@@ -35,7 +35,7 @@ def ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput
 
 def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput]:
     base = Path.cwd()
-    inputs = {"files": fingerprint(corpus.source, base, corpus.seed), "source": corpus.source.model_dump()}
+    inputs: dict[str, Any] = {"files": fingerprint(corpus.source, base, corpus.seed), "source": corpus.source.model_dump()}
     corrections = read_corrections(corrections_file(workspace.home, corpus.name))
     if corrections:
         inputs["corrections"] = [one.model_dump(exclude={"batch", "action", "gain"}) for one in corrections]
