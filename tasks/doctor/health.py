@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from schemas.display import as_markdown
 from schemas.doctor import Action, Diagnosis, Receipt
 from schemas.language import Language, Words, read_words
 from tasks.doctor.plots import plot_confusions, plot_forecast, plot_receipts, plot_sizes
+from tasks.evaluate.plots import to_data_uri
 from tasks.evaluate.report import report_environment
 
 THINGS = 5
@@ -53,6 +55,18 @@ def say_state(said: Diagnosis, words: Words) -> str:
     grade = "good" if said.recall_at_10 >= 0.9 else "fair" if said.recall_at_10 >= 0.75 else "poor"
     facts = {"ten": round(100 * said.recall_at_10), "first": round(100 * said.recall_at_1), "corpus": said.corpus}
     return words(f"health.state_{grade}", **facts)
+
+
+def describe_health(said: Diagnosis, language: Language) -> str:
+    """Return state, first things and forecast as Markdown, for the Prefect UI."""
+    words = read_words(language)
+    lines = [f"# {as_markdown(say_state(said, words))}", "", f"## {words('health.things')}", ""]
+    for number, thing in enumerate(list_things(said, words), 1):
+        won = words("health.won", effort=thing.effort)
+        lines.append(f"{number}. **{as_markdown(thing.title)}**: {thing.gain:+.2f} {won}")
+    svg = plot_forecast(said, words)
+    lines += ["", f"![{words('health.plot_forecast')}]({to_data_uri(svg)})", ""]
+    return "\n".join(lines)
 
 
 def render_health(

@@ -73,7 +73,8 @@ def plot_confusions(pairs: Sequence[Confusion], words: Words, narrow: bool = Fal
             low, high = sorted((places[pair.one], places[pair.other]))
             reach = -0.06 - 0.24 * (high - low) ** 0.5
             line = Curve(
-                [(0, low), (reach, low), (reach, high), (0, high)], [Curve.MOVETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4]
+                [(0, low), (reach, low), (reach, high), (0, high)],
+                [Curve.MOVETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4],
             )
             width = 1 + 5 * (pair.rows / most) ** 0.5
             axes.add_patch(PathPatch(line, fill=False, lw=width, edgecolor=WARM if pair.alike else ACCENT, alpha=0.65))
@@ -93,7 +94,9 @@ def plot_receipts(receipts: Sequence[Receipt], words: Words, narrow: bool = Fals
     with mpl.rc_context(STYLE):
         figure, axes = _figure(2.6, narrow)
         x = np.arange(len(settled))
-        axes.bar(x - 0.2, [one.forecast for one, _ in settled], 0.38, color=GRID, alpha=0.7, label=words("health.forecast"))
+        axes.bar(
+            x - 0.2, [one.forecast for one, _ in settled], 0.38, color=GRID, alpha=0.7, label=words("health.forecast")
+        )
         axes.bar(x + 0.2, [come.points for _, come in settled], 0.38, color=ACCENT, label=words("health.outcome"))
         axes.axhline(0, color=INK, linewidth=1)
         axes.set_xticks(x, [f"{one.batch[4:6]}-{one.batch[6:8]}" for one, _ in settled])

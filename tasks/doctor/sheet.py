@@ -15,7 +15,8 @@ from schemas.suggestions import did_you_mean, nearest
 from tasks.evaluate.spreadsheets import FORMULA, write_lists
 from tasks.retrieval.normalise import normalise
 
-TODO = "todo"  # todo.xlsx, todo.csv
+TODO = "todo"
+TODO_FILES = (f"{TODO}.csv", f"{TODO}.xlsx")
 COLUMNS = ("accept", "action", "standard_question", "query", "to", "new_queries", "why", "effort", "gain", "per_query")
 _READ = ("accept", "action", "standard_question", "query", "to", "new_queries", "gain")
 _YES = {"yes", "y", "x", "1", "true", "ok", "是", "对", "好", "√", "✓", "采纳", "同意"}

@@ -2,6 +2,7 @@
 
 import errno
 from pathlib import Path
+from typing import Any
 
 from prefect import State, Task, task
 from prefect.client.schemas.objects import TaskRun
@@ -35,7 +36,10 @@ def ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput
 
 def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput]:
     base = Path.cwd()
-    inputs: dict[str, Any] = {"files": fingerprint(corpus.source, base, corpus.seed), "source": corpus.source.model_dump()}
+    inputs: dict[str, Any] = {
+        "files": fingerprint(corpus.source, base, corpus.seed),
+        "source": corpus.source.model_dump(),
+    }
     corrections = read_corrections(corrections_file(workspace.home, corpus.name))
     if corrections:
         inputs["corrections"] = [one.model_dump(exclude={"batch", "action", "gain"}) for one in corrections]
