@@ -7,11 +7,13 @@ from pathlib import Path
 from flows.check import check_corpus
 from flows.train_corpus import new_run
 from schemas.corrections import Correction, corrections_file
-from schemas.errors import PipelineError
+from schemas.doctor import Diagnosis
+from schemas.errors import PipelineError, SettingsError
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
-from schemas.workspace import Workspace
-from tasks.doctor.memory import apply_todo, undo_last
+from schemas.workspace import SETTINGS_FILE, Workspace
+from tasks.doctor.memory import apply_todo, latest_run, undo_last
+from tasks.doctor.visit import visit
 
 Say = Callable[[str], None]
 
@@ -50,6 +52,24 @@ def check_without(corpus: CorpusSettings, say: Say) -> RunResult:
     made = undo_last(Workspace.of(corpus.name, new_run()))
     say(f"{corpus.name}: taken back: {_count(made)}")
     return check_corpus(corpus)
+
+
+def see_doctor(name: str, quick: bool, say: Say) -> tuple[Diagnosis, Workspace, CorpusSettings]:
+    """Write health.html and the to-do list of the newest run of a corpus; return the diagnosis, the run, its settings.
+
+    Raises:
+        SettingsError: nothing was evaluated yet.
+    """
+    run = latest_run(Workspace.of(name, new_run()))
+    if run is None or not (run.root / SETTINGS_FILE).exists():
+        raise SettingsError(f"no run of {name!r} was evaluated yet, or its files are deleted: dssm run {name}")
+    corpus = CorpusSettings.model_validate_json((run.root / SETTINGS_FILE).read_bytes())
+    if quick:
+        return visit(corpus, run), run, corpus
+    say(f"{name}: seven small models are trained, each asked about rows that it has not seen …")
+    from tasks.doctor.examine import examine
+
+    return visit(corpus, run, examine(corpus, run)), run, corpus
 
 
 def _count(made: Sequence[Correction]) -> str:

@@ -63,14 +63,22 @@ def assess(case: Case, found: HeldOut | None, asked: Ints | None = None) -> Cond
     return Condition(weights, recall)
 
 
-def list_plans(case: Case, curve: Curve, condition: Condition, trust: float) -> list[Plan]:
-    """Return what some rounds of feeding the neediest standard questions bring."""
+def list_plans(case: Case, curve: Curve, condition: Condition, measured: dict[int, float], trust: float) -> list[Plan]:
+    """Return what some rounds of feeding the neediest standard questions bring.
+
+    Args:
+        case: the corpus.
+        curve: its learning curves.
+        condition: where each standard question stands.
+        measured: recall by k, that the forecast starts from.
+        trust: what forecasts are multiplied by.
+    """
     need = np.argsort(-points_won(case, curve, condition, np.full(len(case.texts), 5)), kind="stable")
     plans = []
     for most, queries in PLANS:
         more = np.zeros(len(case.texts), np.int64)
         more[need[:most]] = queries
-        gain = _trusted(forecast(curve, case.sizes, more, condition.weights, condition.recall), trust)
+        gain = _trusted(forecast(curve, case.sizes, more, condition.weights, condition.recall), trust, measured)
         plans.append(Plan(classes=min(most, len(case.texts)), queries=queries, gain=gain))
     return plans
 
@@ -262,13 +270,12 @@ def points_won(case: Case, curve: Curve, condition: Condition, more: Ints, k: in
     return won
 
 
-def _trusted(gain: Gain, trust: float) -> Gain:
-    """Return a forecast that is drawn to what came of earlier ones."""
-    return gain.model_copy(
-        update={
-            "recall_at_1_after": gain.recall_at_1 + trust * (gain.recall_at_1_after - gain.recall_at_1),
-            "recall_at_10_after": gain.recall_at_10 + trust * (gain.recall_at_10_after - gain.recall_at_10),
-        }
+def _trusted(gain: Gain, trust: float, measured: dict[int, float]) -> Gain:
+    """Return a forecast that begins at what was measured, and is drawn to what came of earlier ones."""
+    won = {1: gain.recall_at_1_after - gain.recall_at_1, 10: gain.recall_at_10_after - gain.recall_at_10}
+    after = {k: min(1.0, measured[k] + trust * won[k]) for k in won}
+    return Gain(
+        recall_at_1=measured[1], recall_at_10=measured[10], recall_at_1_after=after[1], recall_at_10_after=after[10]
     )
 
 

@@ -85,7 +85,7 @@ def diagnose(corpus: str, run: str, case: Case, evidence: Evidence, words: Words
         by_size=dict(describe_sizes(case, condition)),
         curve=curve,
         trust=trust,
-        plans=list_plans(case, curve, condition, trust),
+        plans=list_plans(case, curve, condition, recall, trust),
         actions=sort_actions(actions),
         confusions=describe_confusions(case, pairs, CONFUSIONS),
     )

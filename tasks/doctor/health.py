@@ -20,7 +20,8 @@ from tasks.evaluate.report import report_environment
 THINGS = 5
 _SHOWN = 3  # examples of a thing
 _LISTED = 12  # pairs with their queries
-_ALONE = ("feed", "new", "add")  # each is a thing of its own
+_FED = (5, 20)  # the neediest standard questions, and the next, are things of their own
+_ALONE = ("feed", "new", "add")  # one of them is named
 
 
 class Thing(NamedTuple):
@@ -35,16 +36,18 @@ class Thing(NamedTuple):
 
 def list_things(said: Diagnosis, words: Words, most: int = THINGS) -> list[Thing]:
     """Return the first things to do, those that win most per query first; decisions of one kind are one thing."""
-    groups: dict[tuple[str, str], list[Action]] = {}
+    groups: dict[tuple[str, int], list[Action]] = {}
+    fed = 0
     for action in said.actions:
-        alone = action.standard_question if action.kind in _ALONE else ""
-        groups.setdefault((action.kind, alone), []).append(action)
+        part = sum(fed >= end for end in _FED) if action.kind == "feed" else 0
+        fed += action.kind == "feed"
+        groups.setdefault((action.kind, part), []).append(action)
     things = []
     for (kind, _), actions in groups.items():
-        effort = sum(one.effort for one in actions)
+        effort, gain = sum(one.effort for one in actions), sum(one.gain for one in actions)
         facts = {"question": actions[0].standard_question, "effort": effort, "count": len(actions)}
-        gain = sum(one.gain for one in actions)
-        things.append(Thing(kind, words(f"health.{kind}", **facts), gain, effort, actions[:_SHOWN]))
+        title = words(f"health.{kind}_one" if len(actions) == 1 and kind in _ALONE else f"health.{kind}", **facts)
+        things.append(Thing(kind, title, gain, effort, actions[:_SHOWN]))
     return sorted(things, key=lambda thing: -thing.gain / max(1, thing.effort))[:most]
 
 
@@ -63,7 +66,7 @@ def describe_health(said: Diagnosis, language: Language) -> str:
     lines = [f"# {as_markdown(say_state(said, words))}", "", f"## {words('health.things')}", ""]
     for number, thing in enumerate(list_things(said, words), 1):
         won = words("health.won", effort=thing.effort)
-        lines.append(f"{number}. **{as_markdown(thing.title)}**: {thing.gain:+.2f} {won}")
+        lines.append(f"{number}. **{as_markdown(thing.title)}**: {100 * thing.gain:+,.1f} {won}")
     svg = plot_forecast(said, words)
     lines += ["", f"![{words('health.plot_forecast')}]({to_data_uri(svg)})", ""]
     return "\n".join(lines)

@@ -19,24 +19,22 @@ _LETTERS = {False: 44, True: 20}  # of a label, on a wide and on a narrow page
 
 
 def plot_forecast(said: Diagnosis, words: Words, narrow: bool = False) -> str:
-    """Return recall@10 and recall@1 by the number of new queries, where each goes to the neediest."""
+    """Return the points of recall@10 and recall@1 that new queries win, where each goes to the neediest."""
     x = [0, *(plan.classes * plan.queries for plan in said.plans)]
+    series = {
+        "recall@10": (ACCENT, [p.gain.recall_at_10_after - p.gain.recall_at_10 for p in said.plans]),
+        "recall@1": (GREEN, [p.gain.recall_at_1_after - p.gain.recall_at_1 for p in said.plans]),
+    }
     with mpl.rc_context(STYLE):
         figure, axes = _figure(2.9, narrow)
-        for name, colour, before, after in (
-            ("recall@10", ACCENT, said.plans[0].gain.recall_at_10, [p.gain.recall_at_10_after for p in said.plans]),
-            ("recall@1", GREEN, said.plans[0].gain.recall_at_1, [p.gain.recall_at_1_after for p in said.plans]),
-        ):
-            y = [before, *after]
+        for name, (colour, won) in series.items():
+            y = [0.0, *(100 * one for one in won)]
             axes.plot(x, y, color=colour, marker="o", markersize=4, label=words.name("measure", name))
-            for place in (0, len(y) - 1):
-                axes.annotate(
-                    f"{y[place]:.1%}", (x[place], y[place]), (0, 7), textcoords="offset points", ha="center", fontsize=9
-                )
+            axes.annotate(f"{y[-1]:+.1f}", (x[-1], y[-1]), (0, 7), textcoords="offset points", ha="center", fontsize=9)
         axes.set_xlabel(words("health.new_queries"))
-        axes.set_ylim(0, 1.08)
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.margins(x=0.08)
+        axes.set_ylabel(words("health.won_points"))
+        axes.set_ylim(bottom=0)
+        axes.margins(x=0.08, y=0.2)
         legend(figure, axes)
         return to_svg(figure, words("health.plot_forecast"))
 
@@ -78,7 +76,7 @@ def plot_confusions(pairs: Sequence[Confusion], words: Words, narrow: bool = Fal
             )
             width = 1 + 5 * (pair.rows / most) ** 0.5
             axes.add_patch(PathPatch(line, fill=False, lw=width, edgecolor=WARM if pair.alike else ACCENT, alpha=0.65))
-            axes.text(0.75 * reach, (low + high) / 2, str(pair.rows), fontsize=8, ha="center", va="center")
+            axes.text(0.75 * reach - 0.03, (low + high) / 2, str(pair.rows), fontsize=8, ha="right", va="center")
         for text, place in places.items():
             axes.plot(0, place, "o", color=INK, markersize=4)
             axes.text(0.03, place, _shorten(text, _LETTERS[narrow]), fontsize=9 if narrow else 10, va="center")

@@ -1,0 +1,46 @@
+"""Commands that tell the owner of a corpus what to do."""
+
+import json
+
+import click
+
+from flows.commands.options import complete_corpus, with_verbosity
+from flows.commands.output import print_text
+from flows.commands.start import use_prefect
+from flows.environment import say
+
+
+@click.command()
+@click.argument("corpus", shell_complete=complete_corpus)
+@click.option("--quick", is_flag=True, help="From the held-out rows alone, as every night: in seconds.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: the whole diagnosis.")
+@with_verbosity
+def doctor(corpus: str, quick: bool, as_json: bool) -> int:
+    """Say what the owner of CORPUS should do next, what each thing will bring, and what came of the last ones.
+
+    \b
+    dssm doctor bank                               health.html and todo.xlsx, beside the report of the last run
+    dssm check bank --apply todo.xlsx              what you accepted of it, from the next night on
+
+    Models that have not seen a row judge it: which stand under the wrong standard question, and how fast recall grows
+    with queries in this corpus. That takes about as long as a training. docs/doctor.md shows one week.
+    """
+    use_prefect()
+    from flows.doctor import see_doctor
+    from schemas.language import read_words
+    from schemas.workspace import HEALTH_FILE
+    from tasks.doctor.health import list_things, say_state
+
+    said, run, settings = see_doctor(corpus, quick, say)
+    if as_json:
+        files = {"health": str(run.root / HEALTH_FILE), "todo": str(run.root / "todo.xlsx")}
+        print_text(json.dumps(said.model_dump(mode="json") | files, ensure_ascii=False))
+        return 0
+    words = read_words(settings.language)
+    print_text(say_state(said, words))
+    for number, thing in enumerate(list_things(said, words), 1):
+        print_text(f"  {number}. {thing.title}: {100 * thing.gain:+,.1f} {words('health.won', effort=thing.effort)}")
+    print_text(f"health report: {run.root / HEALTH_FILE}")
+    if said.actions:
+        print_text(f"to-do list: {run.root / 'todo.xlsx'}; then: dssm check {corpus} --apply todo.xlsx")
+    return 0
