@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run serve test test-ops test-ray test-service crash-matrix screenshots format bench-recall bench-speed bench-scale bench-exports bench-service clean
+.PHONY: help run serve test test-ops test-ray test-service crash-matrix screenshots format bench-doctor bench-recall bench-speed bench-scale bench-exports bench-service clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ bench-recall: .venv/ready .venv-peers/ready ## recall and time against what a us
 bench-speed: .venv/ready .venv-peers/ready ## seconds against what a user would pick instead, and of one query
 	OMP_NUM_THREADS=2 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tests.benchmarks.speed $(CORPORA) \
 	    --peers $(PEERS) --peers-python .venv-peers/bin/python
+
+bench-doctor: .venv/ready ## forecasts, wrong labels and mined queries of the doctor, against what is known: CORPORA="../shared/corpora/bank_zh/ ..."
+	$(BIN)/python -m tests.benchmarks.doctor $(CORPORA)
 
 CORPUS ?= c
 

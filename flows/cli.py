@@ -51,7 +51,7 @@ def cli() -> None:
 
 for _command in (
     *(runs.run, runs.check, runs.compare, runs.study),
-    *(doctor.doctor,),
+    *(doctor.doctor, doctor.mine),
     *(corpora.init, corpora.settings),
     *(models.query, models.models, models.rollback, models.approve),
     *(servers.serve, servers.server, servers.plan, servers.deploy, servers.api),

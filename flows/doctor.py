@@ -7,13 +7,18 @@ from pathlib import Path
 from flows.check import check_corpus
 from flows.train_corpus import new_run
 from schemas.corrections import Correction, corrections_file
-from schemas.doctor import Diagnosis
+from schemas.doctor import Action, Diagnosis
 from schemas.errors import PipelineError, SettingsError
+from schemas.language import read_words
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import SETTINGS_FILE, Workspace
-from tasks.doctor.memory import apply_todo, latest_run, undo_last
+from tasks.doctor.log import read_log
+from tasks.doctor.memory import apply_todo, latest_run, read_state, undo_last
+from tasks.doctor.sheet import MINED, write_todo
+from tasks.doctor.unanswered import mine
 from tasks.doctor.visit import visit
+from tasks.retrieval.retriever import Retriever
 
 Say = Callable[[str], None]
 
@@ -60,16 +65,33 @@ def see_doctor(name: str, quick: bool, say: Say) -> tuple[Diagnosis, Workspace, 
     Raises:
         SettingsError: nothing was evaluated yet.
     """
-    run = latest_run(Workspace.of(name, new_run()))
-    if run is None or not (run.root / SETTINGS_FILE).exists():
-        raise SettingsError(f"no run of {name!r} was evaluated yet, or its files are deleted: dssm run {name}")
-    corpus = CorpusSettings.model_validate_json((run.root / SETTINGS_FILE).read_bytes())
+    run, corpus = _find_run(name)
     if quick:
         return visit(corpus, run), run, corpus
     say(f"{name}: seven small models are trained, each asked about rows that it has not seen …")
     from tasks.doctor.examine import examine
 
     return visit(corpus, run, examine(corpus, run)), run, corpus
+
+
+def mine_log(name: str, log: Path) -> tuple[list[Action], list[Path]]:
+    """Return what a log says that a corpus lacks, and the files of it, mined.csv and mined.xlsx of the newest run.
+
+    Raises:
+        PipelineError: nothing is live, nothing was evaluated yet, or the log cannot be read.
+    """
+    run, corpus = _find_run(name)
+    actions = mine(corpus, run, Retriever.live(name).model, read_log(log, name), read_state(run))
+    files = write_todo(run.root, actions, read_words(corpus.language), MINED) if actions else []
+    return actions, [run.root / file for file in files]
+
+
+def _find_run(name: str) -> tuple[Workspace, CorpusSettings]:
+    run = latest_run(Workspace.of(name, new_run()))
+    if run is None or not (run.root / SETTINGS_FILE).exists():
+        raise SettingsError(f"no run of {name!r} was evaluated yet, or its files are deleted: dssm run {name}")
+    content = (run.root / SETTINGS_FILE).read_bytes()  # an earlier version may have written it, with fewer settings
+    return run, CorpusSettings.model_validate_json(content, context={"fill_defaults": True})
 
 
 def _count(made: Sequence[Correction]) -> str:

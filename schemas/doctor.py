@@ -77,6 +77,28 @@ class Plan(_Frozen):
     gain: Gain
 
 
+class Week(_Frozen):
+    """What was asked in one week."""
+
+    start: str  # its Monday, ISO 8601
+    queries: int
+    unanswered: int
+
+
+class Traffic(_Frozen):
+    """How what customers ask differs from what the corpus has."""
+
+    queries: int
+    unanswered_share: float
+    new_word_share: float  # of the words of the queries, those that the corpus does not have
+    weeks: list[Week]  # empty: the log has no dates
+    new_words: list[tuple[str, int]]  # most frequent first
+    growing: list[tuple[str, int, int]]  # standard question, times in the earlier half of the log, and in the later
+    dying: list[tuple[str, int, int]]  # the same
+    never_asked: int  # standard questions that nobody asked for
+    never_examples: list[str]  # with the most rows first
+
+
 class Diagnosis(_Frozen):
     """All that the doctor says of one run."""
 
@@ -94,6 +116,8 @@ class Diagnosis(_Frozen):
     plans: list[Plan]
     actions: list[Action]  # most won per query first
     confusions: list[Confusion]
+    traffic: Traffic | None = None  # None: no query log is known
+    warnings: list[str] = []
 
 
 class Promise(_Frozen):

@@ -4,7 +4,7 @@ The looks are those of report.html; the same rules hold: what comes from the cor
 itself scripts and addresses.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from markupsafe import Markup
 from schemas.display import as_markdown
 from schemas.doctor import Action, Diagnosis, Receipt
 from schemas.language import Language, Words, read_words
-from tasks.doctor.plots import plot_confusions, plot_forecast, plot_receipts, plot_sizes
+from tasks.doctor.plots import plot_confusions, plot_forecast, plot_receipts, plot_sizes, plot_traffic
 from tasks.evaluate.plots import to_data_uri
 from tasks.evaluate.report import report_environment
 
@@ -78,7 +78,6 @@ def render_health(
     receipts: Sequence[Receipt] = (),
     files: Sequence[str] = (),
     finished: str = "",
-    extra: Mapping[str, Markup] | None = None,
 ) -> str:
     """Return the page.
 
@@ -88,7 +87,6 @@ def render_health(
         receipts: what was applied earlier, oldest first.
         files: the to-do list beside the page.
         finished: when.
-        extra: plots of the query log, by name.
     """
     words = read_words(language)
     settled = [one for one in receipts if one.outcome]
@@ -105,7 +103,6 @@ def render_health(
             pairs=said.confusions[:_LISTED],
             files=files,
             finished=finished,
-            extra=extra or {},
         )
     )
 
@@ -118,6 +115,7 @@ def _draw(said: Diagnosis, settled: Sequence[Receipt], words: Words) -> dict[str
             "forecast": plot_forecast(said, words, narrow),
             "sizes": plot_sizes(said, words, narrow),
             "confusions": plot_confusions(said.confusions, words, narrow) if said.confusions else "",
+            "traffic": plot_traffic(said.traffic, words, narrow) if said.traffic and said.traffic.weeks else "",
             "receipts": plot_receipts(settled, words, narrow) if settled else "",
         }
         width = "narrow" if narrow else "wide"

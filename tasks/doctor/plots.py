@@ -10,7 +10,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Curve
 from matplotlib.ticker import PercentFormatter
 
-from schemas.doctor import Confusion, Diagnosis, Receipt
+from schemas.doctor import Confusion, Diagnosis, Receipt, Traffic
 from schemas.language import Words
 from tasks.evaluate.plots import ACCENT, GREEN, GRID, INK, STYLE, WARM, legend, new_figure, to_svg
 
@@ -102,6 +102,25 @@ def plot_receipts(receipts: Sequence[Receipt], words: Words, narrow: bool = Fals
         axes.set_xlim(-1, max(2, len(settled)))
         legend(figure, axes)
         return to_svg(figure, words("health.plot_receipts"))
+
+
+def plot_traffic(traffic: Traffic, words: Words, narrow: bool = False) -> str:
+    """Return the queries of each week, with those that were not answered."""
+    weeks = traffic.weeks[-26:]
+    with mpl.rc_context(STYLE):
+        figure, axes = _figure(2.6, narrow)
+        x, lost = range(len(weeks)), [week.unanswered for week in weeks]
+        axes.bar(x, lost, 0.8, color=WARM, label=words("health.unanswered"))
+        rest = [week.queries - week.unanswered for week in weeks]
+        axes.bar(x, rest, 0.8, bottom=lost, color=ACCENT, alpha=0.85, label=words("health.answered"))
+        for place, week in enumerate(weeks):
+            share = f"{week.unanswered / max(1, week.queries):.0%}"
+            axes.annotate(share, (place, week.queries), (0, 3), textcoords="offset points", ha="center", fontsize=8)
+        every = max(1, -(-len(weeks) // (4 if narrow else 9)))
+        axes.set_xticks(list(x)[::every], [week.start[5:] for week in weeks[::every]])
+        axes.margins(y=0.15)
+        legend(figure, axes)
+        return to_svg(figure, words("health.plot_traffic"))
 
 
 def _figure(height: float, narrow: bool) -> tuple[Figure, Axes]:

@@ -15,7 +15,7 @@ from schemas.suggestions import did_you_mean, nearest
 from tasks.evaluate.spreadsheets import FORMULA, write_lists
 from tasks.retrieval.normalise import normalise
 
-TODO = "todo"
+TODO, MINED = "todo", "mined"
 TODO_FILES = (f"{TODO}.csv", f"{TODO}.xlsx")
 COLUMNS = ("accept", "action", "standard_question", "query", "to", "new_queries", "why", "effort", "gain", "per_query")
 _READ = ("accept", "action", "standard_question", "query", "to", "new_queries", "gain")
@@ -24,9 +24,9 @@ _NO = {"", "no", "n", "0", "false", "否", "不", "不采纳"}
 _LONGEST_FILE = 64 << 20  # bytes
 
 
-def write_todo(folder: Path, actions: Sequence[Action], words: Words) -> list[str]:
-    """Write todo.csv and todo.xlsx, and return their names."""
-    header = [words(f"todo.{name}") for name in COLUMNS]
+def write_todo(folder: Path, actions: Sequence[Action], words: Words, name: str = TODO) -> list[str]:
+    """Write actions as name.csv and name.xlsx, and return their names."""
+    header = [words(f"todo.{column}") for column in COLUMNS]
     rows = (
         (
             "",
@@ -42,7 +42,7 @@ def write_todo(folder: Path, actions: Sequence[Action], words: Words) -> list[st
         )
         for action in actions
     )
-    return write_lists(folder, TODO, header, rows)
+    return write_lists(folder, name, header, rows)
 
 
 def read_todo(file: Path, batch: str, known: Sequence[str]) -> list[Correction]:

@@ -1,25 +1,30 @@
 """The doctor's visit to one run: what it finds stands beside the report, as health.html, todo.xlsx and todo.csv."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from schemas.doctor import Action, Diagnosis, DoctorState, Receipt
+from schemas.doctor import Action, Diagnosis, DoctorState, Receipt, Traffic
 from schemas.language import read_words
 from schemas.manifest import write_atomically
-from schemas.outputs import EvaluateOutput, PrepareOutput
+from schemas.outputs import EvaluateOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.workspace import DIAGNOSIS_FILE, HEALTH_FILE, Workspace
 from tasks.doctor.case import MOST_ROWS, Case, read_features
 from tasks.doctor.diagnosis import Evidence, diagnose
 from tasks.doctor.health import render_health
+from tasks.doctor.log import read_log
 from tasks.doctor.memory import change_state, read_state
 from tasks.doctor.receipts import settle
 from tasks.doctor.sheet import write_todo
+from tasks.doctor.traffic import find_warnings
+from tasks.doctor.unanswered import mine, watch
 from tasks.retrieval.features import Tokeniser
 from tasks.retrieval.normalise import normalise
+from tasks.retrieval.retriever import Model
 
+LOG_QUERIES = 50_000  # the newest of the log
 _UNSURE = 0.5  # chance that a row which the candidate still doubts after its training is wrong
 _SUSPECTS = 30
 _WORDING_ROWS = 100_000  # above, splits and rewrites are looked for by dssm doctor alone
@@ -29,7 +34,6 @@ def visit(
     corpus: CorpusSettings,
     workspace: Workspace,
     evidence: Evidence | None = None,
-    more: Sequence[Action] = (),
 ) -> Diagnosis:
     """Write health.html, diagnosis.json and the to-do list of an evaluated run, and return the diagnosis.
 
@@ -37,12 +41,12 @@ def visit(
         corpus: its settings.
         workspace: of the run.
         evidence: of models that had not seen the rows; None: a quick look, from what the run has left.
-        more: actions that were found elsewhere.
     """
     prepared, evaluated = PrepareOutput.of(workspace), EvaluateOutput.of(workspace)
     case, state = Case.read(prepared, evaluated), _settle(corpus, workspace)
     evidence = evidence or _look(corpus, workspace, case, state)
     tokeniser, words = Tokeniser(corpus.text), read_words(corpus.language)
+    traffic, asked_for = _read_traffic(corpus, workspace, case, state)
     evidence = Evidence(
         found=evidence.found,
         curve=evidence.curve,
@@ -51,9 +55,11 @@ def visit(
         cut=lambda query: tokeniser.words(normalise(query)),
         asked=evidence.asked,
         trust=state.trust,
-        more=[*evidence.more, *more],
+        more=[*evidence.more, *asked_for],
     )
     said = diagnose(corpus.name, workspace.run, case, evidence, words)
+    if traffic:
+        said = said.model_copy(update={"traffic": traffic, "warnings": find_warnings(traffic, corpus.doctor, words)})
     write_atomically(workspace.root / DIAGNOSIS_FILE, said.model_dump_json(indent=1).encode())
     files = write_todo(workspace.root, said.actions, words) if said.actions else []
     finished = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -75,6 +81,17 @@ def _look(corpus: CorpusSettings, workspace: Workspace, case: Case, state: Docto
         ],
         bags=read_features(PrepareOutput.of(workspace)) if len(case.labels) <= min(_WORDING_ROWS, MOST_ROWS) else None,
     )
+
+
+def _read_traffic(
+    corpus: CorpusSettings, workspace: Workspace, case: Case, state: DoctorState
+) -> tuple[Traffic | None, list[Action]]:
+    """Return what the query log says, where the settings name one: how it differs, and what nobody answers."""
+    if not corpus.doctor.query_log:
+        return None, []
+    model = Model(TrainOutput.of(workspace).candidate)
+    log = read_log(Path(corpus.doctor.query_log), corpus.name)[-LOG_QUERIES:]
+    return watch(corpus, model, case, log), mine(corpus, workspace, model, log, state)
 
 
 def _settle(corpus: CorpusSettings, workspace: Workspace) -> DoctorState:

@@ -118,7 +118,7 @@ def _see_doctor(corpus: CorpusSettings, workspace: Workspace) -> list[str]:
         markdown=describe_health(said, corpus.language),
         description=f"What the owner of {corpus.name} can do",
     )
-    return []
+    return said.warnings
 
 
 def _damaged_versions(registry: ModelRegistry) -> list[str]:

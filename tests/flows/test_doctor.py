@@ -78,3 +78,26 @@ def test_a_list_that_breaks_the_corpus_is_not_kept(command, tmp_path):
     assert refused.code == 2
     assert "Nothing of todo.csv was kept" in refused.err
     assert not (command.home / "corrections" / "bank.jsonl").exists()
+
+
+def test_what_nobody_answers_becomes_a_new_standard_question(command, tmp_path):
+    """Mined from a plain log, accepted, and found by the next model."""
+    pairs = [pair for pair in PAIRS if pair[1] != "宠物可以托运吗"]
+    hidden = [query for query, label in PAIRS if label == "宠物可以托运吗"]
+    source, log = write_table(tmp_path / "bank.csv", pairs), tmp_path / "queries.txt"
+    log.write_text("\n".join([*(f"{query}{end}" for query in hidden for end in ("", "呢", "啊")), "怎么退票"]), "utf-8")
+    night = ("run", "bank", "--source", source, *fast_words(), "--json")
+    command(*night)
+
+    mined = command("mine", "bank", "--log", log, "--json")
+
+    assert mined.code == 0, mined.err
+    said = json.loads(mined.out)
+    new = [one for one in said["groups"] if one["kind"] == "new"]
+    assert new
+    assert all(any(query in one for query in hidden) for group in new for one in group["new_queries"])
+    edit(command.home / said["files"][0], new={"accept": "yes", "to": "宠物可以托运吗"})
+    assert command("check", "bank", "--source", source, "--apply", said["files"][0]).code == 0
+    command(*night)
+    answers = json.loads(command("query", "bank", "能带狗坐飞机吗", "--top", "3", "--json").out)["results"]
+    assert "宠物可以托运吗" in [one["standard_question"] for one in answers]
