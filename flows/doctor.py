@@ -13,11 +13,12 @@ from schemas.language import read_words
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import SETTINGS_FILE, Workspace
+from tasks.doctor.drafts import Writer
 from tasks.doctor.log import read_log
 from tasks.doctor.memory import apply_todo, latest_run, read_state, undo_last
 from tasks.doctor.sheet import MINED, write_todo
 from tasks.doctor.unanswered import mine
-from tasks.doctor.visit import visit
+from tasks.doctor.visit import add_drafts, visit
 from tasks.retrieval.retriever import Retriever
 
 Say = Callable[[str], None]
@@ -59,19 +60,30 @@ def check_without(corpus: CorpusSettings, say: Say) -> RunResult:
     return check_corpus(corpus)
 
 
-def see_doctor(name: str, quick: bool, say: Say) -> tuple[Diagnosis, Workspace, CorpusSettings]:
+def see_doctor(name: str, quick: bool, drafts: int, say: Say) -> tuple[Diagnosis, Workspace, CorpusSettings]:
     """Write health.html and the to-do list of the newest run of a corpus; return the diagnosis, the run, its settings.
 
+    Args:
+        name: of the corpus.
+        quick: from the held-out rows alone.
+        drafts: standard questions that a language model drafts queries for; 0: nothing is sent anywhere.
+        say: tells what is done.
+
     Raises:
-        SettingsError: nothing was evaluated yet.
+        SettingsError: nothing was evaluated yet, or there is no language model.
     """
     run, corpus = _find_run(name)
-    if quick:
-        return visit(corpus, run), run, corpus
-    say(f"{name}: seven small models are trained, each asked about rows that it has not seen …")
-    from tasks.doctor.examine import examine
+    writer = Writer.from_environment() if drafts else None
+    evidence = None
+    if not quick:
+        say(f"{name}: seven small models are trained, each asked about rows that it has not seen …")
+        from tasks.doctor.examine import examine
 
-    return visit(corpus, run, examine(corpus, run)), run, corpus
+        evidence = examine(corpus, run)
+    said = visit(corpus, run, evidence)
+    if writer:
+        said = add_drafts(corpus, run, said, writer, drafts)
+    return said, run, corpus
 
 
 def mine_log(name: str, log: Path) -> tuple[list[Action], list[Path]]:

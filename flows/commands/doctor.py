@@ -16,9 +16,16 @@ _SHOWN = 10  # groups on the terminal
 @click.command()
 @click.argument("corpus", shell_complete=complete_corpus)
 @click.option("--quick", is_flag=True, help="From the held-out rows alone, as every night: in seconds.")
+@click.option(
+    "--drafts",
+    metavar="N",
+    default=0,
+    type=click.IntRange(0, 200),
+    help="Let the language model of DSSM_LLM_URL draft queries for the N neediest standard questions.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: the whole diagnosis.")
 @with_verbosity
-def doctor(corpus: str, quick: bool, as_json: bool) -> int:
+def doctor(corpus: str, quick: bool, drafts: int, as_json: bool) -> int:
     """Say what the owner of CORPUS should do next, what each thing will bring, and what came of the last ones.
 
     \b
@@ -34,7 +41,7 @@ def doctor(corpus: str, quick: bool, as_json: bool) -> int:
     from schemas.workspace import HEALTH_FILE
     from tasks.doctor.health import list_things, say_state
 
-    said, run, settings = see_doctor(corpus, quick, say)
+    said, run, settings = see_doctor(corpus, quick, drafts, say)
     if as_json:
         files = {"health": str(run.root / HEALTH_FILE), "todo": str(run.root / "todo.xlsx")}
         print_text(json.dumps(said.model_dump(mode="json") | files, ensure_ascii=False))

@@ -11,8 +11,10 @@ from schemas.manifest import write_atomically
 from schemas.outputs import EvaluateOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.workspace import DIAGNOSIS_FILE, HEALTH_FILE, Workspace
+from tasks.doctor.advice import sort_actions
 from tasks.doctor.case import MOST_ROWS, Case, read_features
 from tasks.doctor.diagnosis import Evidence, diagnose
+from tasks.doctor.drafts import Writer, draft
 from tasks.doctor.health import render_health
 from tasks.doctor.log import read_log
 from tasks.doctor.memory import change_state, read_state
@@ -60,12 +62,41 @@ def visit(
     said = diagnose(corpus.name, workspace.run, case, evidence, words)
     if traffic:
         said = said.model_copy(update={"traffic": traffic, "warnings": find_warnings(traffic, corpus.doctor, words)})
+    _write(corpus, workspace, said, state)
+    return said
+
+
+def add_drafts(corpus: CorpusSettings, workspace: Workspace, said: Diagnosis, writer: Writer, most: int) -> Diagnosis:
+    """Write page and list anew with queries that a language model drafts for the neediest standard questions.
+
+    Args:
+        corpus: its settings.
+        workspace: of the run.
+        said: the diagnosis.
+        writer: the language model.
+        most: standard questions.
+
+    Raises:
+        MachineFault: it does not answer.
+    """
+    case = Case.read(PrepareOutput.of(workspace), EvaluateOutput.of(workspace))
+    examples: dict[str, list[str]] = {}
+    for query, label in zip(case.queries, case.labels.tolist(), strict=True):
+        examples.setdefault(case.texts[label], []).append(query)
+    feeding = [one for one in said.actions if one.kind == "feed"][:most]
+    model, words = Model(TrainOutput.of(workspace).candidate), read_words(corpus.language)
+    drafted = draft(feeding, examples, writer, model, words)
+    said = said.model_copy(update={"actions": sort_actions([*said.actions, *drafted])})
+    _write(corpus, workspace, said, read_state(workspace))
+    return said
+
+
+def _write(corpus: CorpusSettings, workspace: Workspace, said: Diagnosis, state: DoctorState) -> None:
     write_atomically(workspace.root / DIAGNOSIS_FILE, said.model_dump_json(indent=1).encode())
-    files = write_todo(workspace.root, said.actions, words) if said.actions else []
+    files = write_todo(workspace.root, said.actions, read_words(corpus.language)) if said.actions else []
     finished = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     page = render_health(said, corpus.language, state.receipts, files, finished)
     write_atomically(workspace.root / HEALTH_FILE, page.encode())
-    return said
 
 
 def _look(corpus: CorpusSettings, workspace: Workspace, case: Case, state: DoctorState) -> Evidence:
