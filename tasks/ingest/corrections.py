@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from schemas.corrections import Correction
-from tasks.ingest.sifting import Sifted
+from tasks.ingest.quarantine import Separated
 from tasks.ingest.tables import Pairs
 from tasks.retrieval.normalise import normalise_all
 
@@ -46,12 +46,12 @@ class Overlay:
             return pairs
         return replace(pairs, questions=[self.rename(text.strip()) for text in pairs.questions])
 
-    def apply(self, sifted: Sifted) -> Sifted:
+    def apply(self, separated: Separated) -> Separated:
         """Return the usable rows of a batch as they are meant: under the right standard question, or gone."""
         if not (self._rows or self._classes or self._added):
-            return sifted
-        kept = Sifted([], [], [], [], sifted.bad)
-        columns = zip(sifted.lines, sifted.queries, sifted.normalised, sifted.classes, strict=True)
+            return separated
+        kept = Separated([], [], [], [], separated.bad)
+        columns = zip(separated.lines, separated.queries, separated.normalised, separated.classes, strict=True)
         for line, query, norm, label in columns:
             right = self._follow(norm, label)
             if right is None:
@@ -64,13 +64,13 @@ class Overlay:
             kept.classes.append(right)
         return kept
 
-    def additions(self, drafted: bool) -> Sifted:
+    def additions(self, drafted: bool) -> Separated:
         """Return the rows that are added and that the source does not have; their lines are those of the corrections.
 
         Args:
             drafted: those that a language model wrote, or the others.
         """
-        rows = Sifted([], [], [], [], [])
+        rows = Separated([], [], [], [], [])
         for (norm, right), number in self._added.items():
             one = self.corrections[number]
             if (norm, right) in self._there or one.drafted != drafted or not norm:

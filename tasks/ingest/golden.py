@@ -19,7 +19,7 @@ from schemas.tables import GOLDEN
 from tasks.ingest.addresses import find_files
 from tasks.ingest.corrections import Overlay
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.sifting import sift
+from tasks.ingest.quarantine import separate
 from tasks.ingest.sources import open_sources
 from tasks.retrieval.normalise import normalise
 
@@ -61,10 +61,10 @@ def read_golden(
     for file in files:
         # The delimiter in the settings is that of the rows; this table may come from elsewhere.
         opened = open_sources(file, source.model_copy(update={"delimiter": None}), 0)
-        for sifted in (sift(pairs, usable_classes) for one in opened for pairs in one.pairs):
-            unusable += [f"{file.name}:{row.line} {row.reason}" for row in sifted.bad]
-            called = map(overlay.rename, sifted.classes)
-            columns = zip(sifted.lines, sifted.queries, sifted.normalised, called, strict=True)
+        for separated in (separate(pairs, usable_classes) for one in opened for pairs in one.pairs):
+            unusable += [f"{file.name}:{row.line} {row.reason}" for row in separated.bad]
+            called = map(overlay.rename, separated.classes)
+            columns = zip(separated.lines, separated.queries, separated.normalised, called, strict=True)
             for line, query, norm, standard in columns:
                 row = {"query": query, "standard_question": standard, "where": f"{file.name}:{line}"}
                 if standard not in known:
@@ -110,9 +110,9 @@ def write_golden(
     return len(table)
 
 
-def _refuse(name: str, what: str, rows: list[_Row], remedy: str, tell: Callable[[_Row], str] = "{}".format) -> None:
+def _refuse(name: str, what: str, rows: list[_Row], remedy: str, show: Callable[[_Row], str] = "{}".format) -> None:
     if rows:
-        examples = "; ".join(map(tell, rows[:_EXAMPLES])) + (", …" if len(rows) > _EXAMPLES else "")
+        examples = "; ".join(map(show, rows[:_EXAMPLES])) + (", …" if len(rows) > _EXAMPLES else "")
         raise SourceError(f"{name}: {len(rows)} {what} ({examples}). Nothing ran: {remedy}")
 
 
