@@ -262,19 +262,31 @@ def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN
 @click.argument("text", required=False)
 @click.option("--file", "file", metavar="FILE", help="Queries, one a line (UTF-8); - for standard input.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(1), help="How many standard questions.")
+@click.option("--filter", "filters", metavar="FIELD=VALUE", multiple=True, help="Only those; may be repeated.")
+@click.option("--valid-at", metavar="MOMENT", default="now", show_default=True, help="2026-01-31T18:00; any: all.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per query.")
-def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bool) -> int:
+def query(
+    corpus: str, text: str | None, file: str | None, top: int, filters: Sequence[str], valid_at: str, as_json: bool
+) -> int:
     """Ask the live model of CORPUS for the standard questions nearest to TEXT.
 
     \b
     dssm query bank "怎么提前还款" --top 5
+    dssm query bank "怎么提前还款" --filter category=贷款 --filter channel=App --filter channel=微信
+    dssm query bank "怎么提前还款" --filter 'fee<=20' --valid-at 2026-10-01
     dssm query bank --file queries.txt --json
+
+    Fields are the columns of the list of standard questions. Values of one field: one is enough; several fields: all
+    have to hold; FIELD= finds those without a value. They choose before anything is ranked. What is not valid at the
+    moment is not found; --valid-at any finds it, too.
     """
     if (text is None) == (file is None):
         raise click.UsageError("give one TEXT, or --file FILE")
     from schemas.errors import NothingLive
+    from schemas.filters import parse_filters
     from tasks.retrieval.retriever import Retriever
 
+    wanted = top, parse_filters(filters), _parse_moment(valid_at)
     registry = _registry(corpus)
     try:
         retriever = Retriever(registry)
@@ -282,15 +294,33 @@ def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bo
         _require_published(registry)
         raise
     for queries in [[text]] if text is not None else _read_lines(file or "-"):
-        for asked, hits in zip(queries, retriever.search(queries, top), strict=True):
+        for asked, hits in zip(queries, retriever.search(queries, *wanted), strict=True):
             if as_json:
-                results = [{"standard_question": hit.standard_question, "score": round(hit.score, 6)} for hit in hits]
+                results = [
+                    {"standard_question": hit.standard_question, "score": round(hit.score, 6), "payload": hit.payload}
+                    for hit in hits
+                ]
                 _print(json.dumps({"query": asked, "results": results}, ensure_ascii=False))
             else:
-                _print(
-                    "\n".join([asked] * (file is not None) + [f"  {h.score:6.3f}  {h.standard_question}" for h in hits])
-                )
+                lines = [f"  {h.score:6.3f}  {h.standard_question}{_show_payload(h.payload)}" for h in hits]
+                _print("\n".join([asked] * (file is not None) + lines))
     return 0
+
+
+def _parse_moment(text: str) -> Any:  # noqa: ANN401 - ValidAt, imported late
+    from schemas.filters import parse_valid_at
+
+    try:
+        return parse_valid_at(text)
+    except ValueError as error:
+        raise click.UsageError(f"--valid-at: {error}") from None
+
+
+def _show_payload(payload: Any) -> str:  # noqa: ANN401 - a mapping of what JSON has
+    """Return the first fields of a standard question for a line of a terminal."""
+    cells = [f"{name}: {', '.join(one) if isinstance(one, list) else one}" for name, one in payload.items()]
+    short = [" ".join((cell if len(cell) <= 40 else cell[:39] + "…").split()) for cell in cells[:4]]
+    return f"  [{'; '.join(short)}]" if short else ""
 
 
 @cli.command()

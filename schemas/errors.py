@@ -23,6 +23,10 @@ class SettingsError(PipelineError):
     """The settings, or the words of the command line, are not valid."""
 
 
+class FilterError(SettingsError):
+    """A search was narrowed by a field that there is not, or by a value that it cannot hold."""
+
+
 class SourceError(PipelineError):
     """A source cannot be found or read as a table of queries. Retrying cannot help."""
 

@@ -2,7 +2,18 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+
+from schemas.filters import check_filters, parse_valid_at
 
 QUERY_ID = r"^[0-9a-f]{16}$"
 
@@ -45,6 +56,30 @@ def _check_queries(query: Any) -> Any:  # noqa: ANN401 - whatever a caller gives
     return query
 
 
+def _check_filters(filters: Any) -> Any:  # noqa: ANN401 - as above
+    return check_filters(filters)
+
+
+def _check_valid_at(moment: Any) -> Any:  # noqa: ANN401 - as above
+    if not isinstance(moment, str):
+        raise ValueError("give a text: a moment, now, or any")
+    return parse_valid_at(moment)
+
+
+_VALUE = {"anyOf": [{"type": kind} for kind in ("string", "number", "boolean", "null")]}
+_FILTERS_SCHEMA = {
+    "type": "object",
+    "additionalProperties": {
+        "anyOf": [
+            *_VALUE["anyOf"],
+            {"type": "array", "items": _VALUE},
+            {"type": "object", "properties": {"min": _VALUE, "max": _VALUE}, "additionalProperties": False},
+        ]
+    },
+}
+FilterValues = Annotated[Any, PlainValidator(_check_filters), WithJsonSchema(_FILTERS_SCHEMA)]
+Moment = Annotated[Any, PlainValidator(_check_valid_at), WithJsonSchema({"type": "string"})]
+
 Queries = Annotated[
     str | list[str],
     PlainValidator(_check_queries, json_schema_input_type=str | Annotated[list[str], Field(min_length=1)]),
@@ -62,6 +97,16 @@ class SearchRequest(_Asked):
 
     query: Queries = Field(description="What a customer typed; or a list of such texts.", examples=["怎么提前还款"])
     top: int = Field(default=10, ge=1, description="How many standard questions to return per query.")
+    filters: FilterValues = Field(
+        default={},
+        description="By field of the payload: a value, a list of which one is enough, or a range with min and max; "
+        "null: the field is empty. All fields have to hold. Only what they leave is ranked.",
+        examples=[{"category": "贷款", "channel": ["App", "微信"]}],
+    )
+    valid_at: Moment = Field(
+        default="now",
+        description="When standard questions have to be valid: now, any (whether or not), or a moment, ISO 8601.",
+    )
 
     @model_validator(mode="after")
     def _within_limits(self, info: ValidationInfo) -> Self:
@@ -99,6 +144,9 @@ class Result(BaseModel):
     standard_question: str
     id: str
     score: float = Field(description="At most 1; comparable within one version.")
+    payload: dict[str, Any] = Field(
+        description="What the list of standard questions says of it besides: answer, category, validity, anything."
+    )
 
 
 class Answer(BaseModel):
@@ -138,6 +186,7 @@ class CorpusState(BaseModel):
     made: str = Field(description="When the version was made, ISO 8601, UTC.")
     live_since: str | None = Field(description="When it went live, ISO 8601, UTC.")
     standard_questions: int
+    fields: dict[str, str] = Field(description="Of the payload, by name: text, number, date, moment or list.")
     recall_at_1: float = Field(description="On its test rows, before it was published.")
     recall_at_10: float
     test_rows: int

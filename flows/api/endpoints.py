@@ -16,6 +16,7 @@ from flows.api.front import Gone
 from flows.api.metrics import CONTENT_TYPE, Metrics
 from flows.api.openapi import ENDPOINTS, describe
 from flows.api.refusals import Json, Refusal
+from schemas.errors import FilterError
 from schemas.service import CorpusState, FeedbackRequest, Limits, SearchRequest, explain
 from tasks.retrieval.corpora import Corpora, Served
 from tasks.retrieval.query_log import QueryLog
@@ -81,10 +82,14 @@ class Service:
         served = self._find(request)
         asked = await self._read(request, SearchRequest)
         queries, model = asked.queries, served.model
-        if sum(map(len, queries)) <= _AT_ONCE:
-            found = model.search(queries, asked.top)
-        else:
-            found = await asyncio.to_thread(model.search, queries, asked.top)
+        wanted = queries, asked.top, asked.filters, asked.valid_at
+        try:
+            if sum(map(len, queries)) <= _AT_ONCE:
+                found = model.search(*wanted)
+            else:
+                found = await asyncio.to_thread(model.search, *wanted)
+        except FilterError as error:
+            raise Refusal(422, "unknown_filter", f"filters: {error}") from None
         corpus = served.manifest.corpus
         self._metrics.queries.labels(corpus).inc(len(queries))
         answers = [_as_answer(query, hits) for query, hits in zip(queries, found, strict=True)]
@@ -168,12 +173,21 @@ class Service:
             return
         start = {"at": now(), "kind": "query", "request_id": request.scope["request_id"]} | head
         for one in answers:
-            self._log.add(start | one | {"results": one["results"][:_LOGGED]})
+            results = [{k: v for k, v in result.items() if k != "payload"} for result in one["results"][:_LOGGED]]
+            self._log.add(start | one | {"results": results})
 
 
 def _as_answer(query: str, hits: Sequence[Hit]) -> dict[str, Any]:
     """Return an `Answer`."""
-    results = [{"standard_question": hit.standard_question, "id": hit.id, "score": round(hit.score, 6)} for hit in hits]
+    results = [
+        {
+            "standard_question": hit.standard_question,
+            "id": hit.id,
+            "score": round(hit.score, 6),
+            "payload": hit.payload,
+        }
+        for hit in hits
+    ]
     return {"query_id": secrets.token_hex(8), "query": query, "results": results}
 
 
@@ -185,6 +199,7 @@ def _describe(served: Served) -> CorpusState:
         made=manifest.made,
         live_since=served.live_since,
         standard_questions=len(served.model.ids),
+        fields=dict(served.model.payload.fields) if served.model.payload else {},
         recall_at_1=manifest.recall_at_1,
         recall_at_10=manifest.recall_at_10,
         test_rows=manifest.test_rows,

@@ -77,6 +77,7 @@ _WHY = {
 _EXAMPLES: dict[type[BaseModel], dict[str, Any]] = {
     SearchRequest: {
         "one query": {"value": {"query": "怎么提前还款", "top": 3}},
+        "valid or not": {"value": {"query": "怎么提前还款", "valid_at": "any"}},
         "several": {"value": {"query": ["怎么提前还款", "how do I reset my password"]}},
     },
     FeedbackRequest: {

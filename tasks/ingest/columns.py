@@ -33,11 +33,15 @@ _CATEGORY = (
     *("一级分类", "二级分类", "三级分类", "标签", "知识分类", "问题分类"),
 )
 STATE = ("status", "state", "enabled", "active", "状态", "启用", "是否启用", "启用状态", "是否有效", "上线状态")
-_VALIDITY = (
-    *("valid_from", "valid_to", "valid_until", "start_date", "end_date", "expires", "expiry", "有效期", "生效时间"),
-    *("失效时间", "生效日期", "失效日期", "过期时间", "开始时间", "结束时间", "有效期至"),
+_CHANNEL = ("channel", "channels", "渠道", "适用渠道", "来源渠道", "发布渠道")
+_VALID_FROM = (
+    *("valid_from", "start_date", "effective_from", "effective_date", "生效时间", "生效日期", "开始时间", "开始日期"),
 )
-_PAYLOAD = (*REPLIES, *_CATEGORY, *STATE, *_VALIDITY)
+_VALID_UNTIL = (
+    *("valid_to", "valid_until", "end_date", "expires", "expires_at", "expiry", "expiry_date", "有效期", "有效期至"),
+    *("失效时间", "失效日期", "过期时间", "过期日期", "结束时间", "结束日期", "截止时间", "截止日期"),
+)
+_PAYLOAD = (*REPLIES, *_CATEGORY, *_CHANNEL, *STATE, *_VALID_FROM, *_VALID_UNTIL)
 
 NAMED, BY_NAME, BY_NUMBER = "named in the settings", "found by its name", "by its number"
 WITHOUT_HEADER = "by its values: the table has no header"
@@ -114,7 +118,8 @@ def find_list_columns(header: Sequence[str], question_column: str | None, name: 
         SourceError: no column of texts.
     """
     keys = [key_of(column) for column in header]
-    wanted = (*((key_of(question_column),) if question_column else ()), *_STANDARD, *_EITHER, "text", "title", "name")
+    likely = (*(name for name in _STANDARD if name not in _CATEGORY), *_EITHER, "text", "title", "name")
+    wanted = (*((key_of(question_column),) if question_column else ()), *likely, *_STANDARD)
     identity = next(iter(_matches(keys, _ID)), None)
     text = next(iter(_matches(keys, wanted, identity)), None)
     if text is None:
@@ -137,9 +142,38 @@ def is_name(cell: str) -> bool:
     return _base(key_of(cell)) in {*_QUERY, *_STANDARD, *_EITHER, *_ID}
 
 
-def find_payload(header: Sequence[str], taken: Sequence[int]) -> list[int]:
-    """Return the columns that go with a standard question: answer, category, status, validity."""
-    return [at for at, column in enumerate(header) if at not in taken and _base(key_of(column)) in _PAYLOAD]
+def find_payload(header: Sequence[str], taken: Sequence[int], wanted: Sequence[str] = ()) -> list[int]:
+    """Return the columns that go with a standard question: answer, category, channel, status, validity.
+
+    Args:
+        header: names of all columns.
+        taken: columns that are something else.
+        wanted: names and patterns of further ones.
+    """
+    return [
+        at
+        for at, column in enumerate(header)
+        if at not in taken and (_base(key_of(column)) in _PAYLOAD or any(fnmatchcase(column, one) for one in wanted))
+    ]
+
+
+def find_all_payload(header: Sequence[str], taken: Sequence[int]) -> list[int]:
+    """Return what a list of standard questions says of them: all columns that have a name, but similar questions."""
+    return [
+        at
+        for at, column in enumerate(header)
+        if at not in taken and column.strip() and _base(key_of(column)) not in _QUERY
+    ]
+
+
+def begins_validity(column: str) -> bool:
+    """Whether a column says from when on its row is valid."""
+    return key_of(column) in _VALID_FROM
+
+
+def ends_validity(column: str) -> bool:
+    """Whether a column says until when its row is valid."""
+    return key_of(column) in _VALID_UNTIL
 
 
 def is_state(column: str) -> bool:

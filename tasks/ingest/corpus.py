@@ -3,7 +3,6 @@
 Equal sources, settings and seed give equal bytes.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,12 +17,13 @@ from schemas.errors import CorpusRejected, SourceError
 from schemas.ingest import IngestFacts, SourceFile
 from schemas.outputs import IngestOutput
 from schemas.settings import Source
-from schemas.tables import PAYLOAD, QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
+from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.ingest.addresses import find_files, find_training_files, fingerprint
 from tasks.ingest.input_file import InputFile
 from tasks.ingest.melting import shorten
+from tasks.ingest.payload import Cells, find_doubts, keep_payload, write_payload
 from tasks.ingest.question_list import QuestionList, find_question_list, join_ids, read_question_list
-from tasks.ingest.sifting import EMPTY_QUERY, REMEDIES, SURROGATE, is_usable_class, sift
+from tasks.ingest.sifting import EMPTY_QUERY, REMEDIES, is_usable_class, sift
 from tasks.ingest.sources import OpenedSource, describe_source, open_sources
 from tasks.ingest.tables import BATCH_ROWS, BadRow, Pairs
 from tasks.retrieval.normalise import normalise
@@ -47,7 +47,7 @@ class _Tally:
     examples: dict[str, list[str]] = field(default_factory=dict)
     files: list[SourceFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    payload: dict[str, dict[str, str]] = field(default_factory=dict)  # by class and column
+    payload: Cells = field(default_factory=dict)
     waiting: dict[str, tuple[str, BadRow]] = field(
         default_factory=dict
     )  # rows without a query, of classes without rows
@@ -140,8 +140,13 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
         warnings.append(_describe_unlisted(unlisted, str(source.questions_path)))
     class_rows = train.class_rows | dict.fromkeys(train.waiting, 0)
     classes = _write_standard_questions(IngestOutput(folder).standard_questions, class_rows, ids)
-    _write_payload(IngestOutput(folder).payload, train.payload, {*class_rows, *ids})
-    warnings += [*_describe_null_words(train.class_rows), *_describe_without_query(train.waiting)]
+    payload = _merge(train.payload, listed.payload if listed else {}, {*class_rows, *ids})
+    write_payload(IngestOutput(folder).payload, payload, payload)
+    warnings += [
+        *find_doubts(payload, source),
+        *_describe_null_words(train.class_rows),
+        *_describe_without_query(train.waiting),
+    ]
     for tally in (train, test):
         if tally.quarantined:
             warnings.append(
@@ -231,7 +236,7 @@ def _take(
         more = slice(_EXAMPLES - len(tally.samples))
         tally.samples += zip(sifted.queries[more], sifted.classes[more], strict=True)
     if pairs.payload:
-        _keep_payload(tally.payload, pairs)
+        keep_payload(tally.payload, pairs)
     bad = [row for row in sifted.bad if not _may_wait(tally, name, row)]
     _set_aside(tally, [(name, row) for row in bad], quarantine)
 
@@ -259,27 +264,10 @@ def _settle_waiting(tally: _Tally, quarantine: _ParquetSink) -> None:
     tally.waiting = {text: row for text, row in tally.waiting.items() if text not in late}
 
 
-def _keep_payload(kept: dict[str, dict[str, str]], pairs: Pairs) -> None:
-    """Keep the first cell that is not blank, per standard question and column."""
-    for name, cells in pairs.payload.items():
-        for question, cell in zip(pairs.questions, cells, strict=True):
-            if cell and (value := cell.strip()):
-                kept.setdefault(question.strip(), {}).setdefault(name, value)
-
-
-def _write_payload(file: Path, payload: Mapping[str, Mapping[str, str]], classes: Iterable[str]) -> None:
-    """Write what goes with the standard questions; no file if nothing does."""
-    texts = sorted(text for text in classes if text in payload)
-    rows = [(text, json.dumps(_readable(payload[text]), ensure_ascii=False)) for text in texts]
-    if rows:
-        with _ParquetSink(file, PAYLOAD) as sink:
-            for start in range(0, len(rows), BATCH_ROWS):
-                sink.add(zip(*rows[start : start + BATCH_ROWS], strict=True))
-
-
-def _readable(cells: Mapping[str, str]) -> dict[str, str]:
-    """Return the cells that UTF-8 can hold: marks of undecodable bytes are lone surrogates."""
-    return {name: cell for name, cell in cells.items() if not SURROGATE.search(cell)}
+def _merge(of_rows: Cells, of_list: Cells, classes: Iterable[str]) -> Cells:
+    """Return what is known of each standard question; the list knows better than the rows."""
+    merged = {text: of_rows.get(text, {}) | of_list.get(text, {}) for text in sorted(classes)}
+    return {text: cells for text, cells in merged.items() if cells}
 
 
 def _describe_rivals(opened: OpenedSource) -> list[str]:

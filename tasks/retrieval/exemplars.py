@@ -42,7 +42,13 @@ class Exemplars:
         """(K,) how many each standard question has."""
         return np.diff(self.starts)
 
-    def mix(self, cosines: NDArray[np.float32], queries: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
+    def mix(
+        self,
+        cosines: NDArray[np.float32],
+        queries: NDArray[np.float32],
+        weight: float,
+        chosen: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.float32]:
         """Return (n, K) scores: the first standard questions mixed with their kept queries, the others behind them.
 
         A query without any known feature keeps its cosines, which are 0.
@@ -51,13 +57,14 @@ class Exemplars:
             cosines: (n, K) of the queries with the standard questions.
             queries: (n, S * o), of unit length per tower.
             weight: of the kept queries, from 0 to 1.
+            chosen: (K,) which standard questions these are, at least one; None: all.
         """
         scores, share = cosines.copy(), np.float32(weight)
         known = np.flatnonzero(queries.any(axis=1))
         if not weight or not len(known):
             return scores
         others = cosines[known]
-        first, near = self._nearness(others, queries[known])
+        first, near = self._nearness(others, queries[known], chosen)
         rows = np.arange(len(known))[:, None]
         mixture = (1 - share) * others[rows, first] + share * near
         others[rows, first] = np.float32(-np.inf)
@@ -68,7 +75,7 @@ class Exemplars:
         return scores
 
     def _nearness(
-        self, cosines: NDArray[np.float32], queries: NDArray[np.float32]
+        self, cosines: NDArray[np.float32], queries: NDArray[np.float32], chosen: NDArray[np.int64] | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return (n, F) the first standard questions of each query, and how near their kept queries lie, at most 1.
 
@@ -77,9 +84,10 @@ class Exemplars:
         places = min(_FIRST, cosines.shape[1])
         first = np.argpartition(-cosines, places - 1, axis=1)[:, :places]
         counts, most = self._counts, int(self._counts.max())
+        numbers = first if chosen is None else chosen[first]
         sums = np.empty(first.shape, dtype=np.float32)
         nearness = np.empty(places * most, dtype=np.float32)
-        for query, classes, row in zip(queries, first, sums, strict=True):
+        for query, classes, row in zip(queries, numbers, sums, strict=True):
             ends = counts[classes].cumsum()
             begins = ends - counts[classes]
             for begin, end, start in zip(begins.tolist(), ends.tolist(), self.starts[classes].tolist(), strict=True):
@@ -87,5 +95,5 @@ class Exemplars:
             found = np.exp(np.float32(_SHARPNESS) * (nearness[: ends[-1]] - 1))
             np.add.reduceat(found, begins, out=row)
         bonus = np.float32(1 - _COUNT_DISCOUNT) * np.log(np.float32(most))
-        discount = np.float32(_COUNT_DISCOUNT) * np.log(counts[first]).astype(np.float32)
+        discount = np.float32(_COUNT_DISCOUNT) * np.log(counts[numbers]).astype(np.float32)
         return first, 1 + (np.log(sums) - discount - bonus) / np.float32(_SHARPNESS)

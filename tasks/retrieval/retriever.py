@@ -17,8 +17,8 @@ import operator
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,12 +28,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from schemas.errors import NothingLive, StaleFile
+from schemas.filters import Filters, ValidAt
 from tasks.registry import Follower, ModelRegistry
 from tasks.retrieval.encoders import ENCODERS
 from tasks.retrieval.exemplars import Exemplars, Keep
 from tasks.retrieval.model_files import read_arrays, read_card, reading
 from tasks.retrieval.nearest import Nearest
 from tasks.retrieval.normalise import normalise
+from tasks.retrieval.payload import PAYLOAD_FILE, Payload, refuse_field
 from tasks.retrieval.ranking import ranking
 from tasks.retrieval.shared_arrays import SharedArrays
 
@@ -54,6 +56,7 @@ class Hit:
     standard_question: str
     score: float
     id: str
+    payload: Mapping[str, Any] = field(default_factory=dict, hash=False)  # by field; what is missing is left out
 
 
 class Model:
@@ -77,6 +80,8 @@ class Model:
         sharing = SharedArrays(shared, folder) if shared else None
         with reading(folder):  # of files that are whole, but do not belong together
             self._take(arrays, folder, sharing.keep if sharing else lambda _, make: make())
+            with reading(folder / PAYLOAD_FILE):
+                self.payload = Payload.read(folder, len(self.ids))
             self.scores(["a"])
         if sharing:
             sharing.sweep()
@@ -112,11 +117,13 @@ class Model:
         """Return (n, K) scores of all standard questions: what a search goes by."""
         return self._scores(self.vectors_of(self.encoder.read([normalise(query) for query in queries])))
 
-    def _scores(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _scores(self, vectors: NDArray[np.float32], chosen: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         cosines: NDArray[np.float32] = vectors @ self._classes
-        if self._exemplars is None:
+        if chosen is not None:
+            cosines = cosines[:, chosen]
+        if self._exemplars is None or not cosines.shape[1]:
             return cosines
-        return self._exemplars.mix(cosines, vectors, self.card.exemplar_weight)
+        return self._exemplars.mix(cosines, vectors, self.card.exemplar_weight, chosen)
 
     def cosines_of(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - the encoder's own form
         """Return (n, K) cosines of what the encoder has read, whatever queries are kept: they may be these."""
@@ -130,32 +137,54 @@ class Model:
         unit: NDArray[np.float32] = (vectors / np.maximum(lengths, np.float32(1e-9))).reshape(len(vectors), -1)
         return unit
 
-    def search(self, queries: Iterable[str], top: int = 10) -> list[list[Hit]]:
+    def search(
+        self, queries: Iterable[str], top: int = 10, filters: Filters | None = None, valid_at: ValidAt = "now"
+    ) -> list[list[Hit]]:
         """Return the `top` standard questions of each query, best first; none for an empty query.
+
+        Args:
+            queries: texts.
+            top: how many, at most.
+            filters: what must hold of fields of the standard questions; they are chosen before anything is ranked.
+            valid_at: when they have to be valid; a moment without a time zone is one of the model's own.
 
         Raises:
             TypeError: `queries` is a bare text or holds what is none, or `top` is no whole number.
             ValueError: `top` is below 1.
+            FilterError: there is no such field, or it cannot hold such a value.
         """
         queries, top = _as_texts(queries), _as_count(top)
+        chosen = self._choose(filters, valid_at)
         found: list[list[Hit]] = []
         for start in range(0, len(queries), _BLOCK):
             block = [normalise(query) for query in queries[start : start + _BLOCK]]
-            for query, (ids, scores) in zip(block, self._best(block, top), strict=True):
+            for query, (ids, scores) in zip(block, self._best(block, top, chosen), strict=True):
                 pairs = zip(ids.tolist(), scores.tolist(), strict=True)
-                hits = [Hit(self.standard_questions[n], score, self.ids[n]) for n, score in pairs]
-                found.append(hits if query else [])
+                found.append([self._hit(n, score) for n, score in pairs] if query else [])
         return found
 
-    def _best(self, normalised: Sequence[str], top: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Yield the ids of the `top` standard questions of each query, best first, and their scores."""
+    def _choose(self, filters: Filters | None, valid_at: ValidAt) -> NDArray[np.int64] | None:
+        if self.payload:
+            return self.payload.choose(filters, valid_at)
+        for name in filters or {}:
+            refuse_field(name, {})
+        return None
+
+    def _hit(self, number: int, score: float) -> Hit:
+        payload = self.payload[number] if self.payload else {}
+        return Hit(self.standard_questions[number], score, self.ids[number], payload)
+
+    def _best(
+        self, normalised: Sequence[str], top: int, chosen: NDArray[np.int64] | None
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield the ids of the `top` (chosen) standard questions of each query, best first, and their scores."""
         vectors = self.vectors_of(self.encoder.read(normalised))
-        if self._nearest:
+        if self._nearest and chosen is None:
             yield from (self._nearest.search(vector, top) for vector in vectors)
             return
-        scores = self._scores(vectors)
-        for row, ids in zip(scores, ranking(scores, top), strict=True):
-            yield ids, row[ids]
+        scores = self._scores(vectors, chosen)
+        for row, places in zip(scores, ranking(scores, top), strict=True):
+            yield places if chosen is None else chosen[places], row[places]
 
 
 class Retriever:
@@ -226,14 +255,14 @@ class Retriever:
         """Name of the version in memory."""
         return self._model.version
 
-    def search(self, queries: Iterable[str], top: int = 10) -> list[list[Hit]]:
+    def search(
+        self, queries: Iterable[str], top: int = 10, filters: Filters | None = None, valid_at: ValidAt = "now"
+    ) -> list[list[Hit]]:
         """Return the `top` standard questions of each query, best first; none for an empty query.
 
-        Raises:
-            TypeError: `queries` is a bare text or holds what is none, or `top` is no whole number.
-            ValueError: `top` is below 1.
+        Arguments and errors are those of `Model.search`.
         """
-        return self.model.search(queries, top)
+        return self.model.search(queries, top, filters, valid_at)
 
     def _begin(self) -> None:
         """Make what a process has of its own."""

@@ -16,7 +16,7 @@ from prefect.runtime import deployment
 from rich.console import Console
 from rich.progress import Progress
 
-from schemas.outputs import PrepareOutput, TrainOutput
+from schemas.outputs import IngestOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch
 from schemas.workspace import Workspace
@@ -26,7 +26,12 @@ TRAINING_LIMIT = "dssm-training"  # how many deployments train at a time, in all
 
 
 @task(task_run_name="train-{corpus.name}")
-def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun[PrepareOutput]) -> StepRun[TrainOutput]:
+def train(
+    corpus: CorpusSettings,
+    workspace: Workspace,
+    ingested: StepRun[IngestOutput],
+    prepared: StepRun[PrepareOutput],
+) -> StepRun[TrainOutput]:
     """Train on the prepared files; an interrupted training of the same inputs is taken up where it stopped."""
     if corpus.model.encoder:
         from tasks.train.towers.pretrained import identify, pin
@@ -44,7 +49,8 @@ def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun[Prepar
         from tasks.train.training import train_candidate
 
         with in_turn(), _progress(corpus.name) as on_epoch:
-            report = train_candidate(prepared.output.folder, out.folder, partial, corpus, on_epoch)
+            folders = prepared.output.folder, out.folder, partial
+            report = train_candidate(*folders, corpus, on_epoch, ingested.output)
         verdict, corrected = report.convergence, report.reachability.corrected
         warnings = [corrected] if corrected else []
         warnings += [] if verdict.converged else [verdict.sentence]
