@@ -69,7 +69,7 @@ def train_and_publish(corpus: CorpusSettings, run: Workspace) -> RunResult:
     golden = read_golden(corpus, run, ingested) if corpus.publish.golden_path else None
     validated = validate(corpus, run, ingested)
     prepared = prepare(corpus, run, ingested, validated)
-    trained = train(corpus, run, ingested, prepared)
+    trained = train(corpus, run, prepared, ingested)
     evaluated = evaluate(corpus, run, prepared, trained, golden)
     end_if_deleted()
     expect_announcement(run)

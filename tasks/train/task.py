@@ -29,8 +29,8 @@ TRAINING_LIMIT = "dssm-training"  # how many deployments train at a time, in all
 def train(
     corpus: CorpusSettings,
     workspace: Workspace,
-    ingested: StepRun[IngestOutput],
     prepared: StepRun[PrepareOutput],
+    ingested: StepRun[IngestOutput],
 ) -> StepRun[TrainOutput]:
     """Train on the prepared files; an interrupted training of the same inputs is taken up where it stopped."""
     if corpus.model.encoder:
