@@ -323,6 +323,126 @@ def _show_payload(payload: Any) -> str:  # noqa: ANN401 - a mapping of what JSON
     return f"  [{'; '.join(short)}]" if short else ""
 
 
+def _with_edit_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command what a standard question has."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="One JSON object."),
+        click.option("--field", "fields", metavar="NAME=VALUE", multiple=True, help="Of the payload; NAME=: none."),
+        click.option("--answer", metavar="TEXT", help="What the bot says."),
+        click.option("--similar-queries", "file", metavar="FILE", help="One a line (UTF-8); - for standard input."),
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.argument("corpus", shell_complete=_complete_corpus)
+@click.argument("text")
+@click.option("--id", "identity", metavar="ID", help="Its id; its text otherwise.")
+@_with_edit_options
+def add(corpus: str, text: str, identity: str | None, **given: Any) -> int:  # noqa: ANN401 - click's values
+    """Add a standard question to the live version of CORPUS within seconds, without training.
+
+    \b
+    dssm add bank "如何开通数字人民币" --similar-queries queries.txt --answer "在应用里点钱包"
+    dssm add bank "如何开通数字人民币" --field category=钱包 --field channel=App --field channel=微信
+
+    It is a version like any other: dssm models shows it, dssm rollback takes it back. Every following run adds it to
+    the export again, and trains it, until the export has it: dssm edits lists what waits, and drops one.
+    """
+    return _edit(corpus, "add", text, given, id=identity)
+
+
+@cli.command()
+@click.argument("corpus", shell_complete=_complete_corpus)
+@click.argument("text")
+@click.option("--text", "new", metavar="TEXT", help="What it is called from now on.")
+@_with_edit_options
+def edit(corpus: str, text: str, new: str | None, **given: Any) -> int:  # noqa: ANN401 - click's values
+    """Change a standard question of the live version of CORPUS within seconds: its text, queries, answer, fields.
+
+    \b
+    dssm edit bank "提前还款" --text "如何提前还款"
+    dssm edit bank "提前还款" --similar-queries more.txt --answer "在应用里点还款" --field valid_until=2026-12-31
+
+    Similar queries are added to those it has. What holds of dssm add holds here, too.
+    """
+    return _edit(corpus, "edit", text, given, text=new)
+
+
+@cli.command()
+@click.argument("corpus", shell_complete=_complete_corpus)
+@click.argument("text")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def remove(corpus: str, text: str, as_json: bool) -> int:
+    """Remove a standard question from the live version of CORPUS within seconds; dssm rollback brings it back."""
+    return _edit(corpus, "remove", text, {"as_json": as_json})
+
+
+@cli.command()
+@click.argument("corpus", shell_complete=_complete_corpus)
+@click.option("--drop", metavar="TEXT", help="Forget the edit of this standard question: the next run has none.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def edits(corpus: str, drop: str | None, as_json: bool) -> int:
+    """List what was added, edited and removed of CORPUS that its export does not have yet, as of the last run.
+
+    \b
+    dssm edits bank
+    dssm edits bank --drop "如何开通数字人民币"
+
+    What is dropped stays in the live version until the next run, which goes by the export alone.
+    """
+    from tasks.retrieval.edits import drop_edit, live_overlay
+
+    registry = _registry(corpus)
+    _require_published(registry)
+    overlay = drop_edit(registry, drop).overlay if drop is not None else live_overlay(registry)
+    if as_json:
+        _print(json.dumps({"corpus": corpus, **overlay.model_dump(mode="json")}, ensure_ascii=False))
+    elif overlay.edits:
+        _table(
+            ["edited", "what", "similar queries"],
+            [[e.at, e.describe(), "\n".join(e.similar_queries[:3])] for e in overlay.edits],
+        )
+    else:
+        _print(f"{corpus}: nothing was edited that the export does not have")
+    return 0
+
+
+def _edit(corpus: str, action: str, text: str, given: dict[str, Any], **more: Any) -> int:  # noqa: ANN401 - click's
+    """Make an edit, and say what came of it."""
+    from schemas.edits import Edit, read_fields
+    from tasks.retrieval.edits import edit_live
+
+    registry = _registry(corpus)
+    _require_published(registry)
+    queries = [line.strip() for lines in _read_lines(given["file"]) for line in lines] if given.get("file") else []
+    if given.get("file") and not any(queries):
+        raise SourceError(f"{given['file']} holds no query; give a text file with one query a line")
+    payload = read_fields(given.get("fields", ()))
+    if given.get("answer") is not None:
+        payload["answer"] = given["answer"] or None
+    queries = [*dict.fromkeys(filter(None, queries))]
+    wanted = {"standard_question": text.strip(), "similar_queries": queries, "payload": payload, **more}
+    made = edit_live(registry, Edit.model_validate({"action": action, **wanted}))
+    if given["as_json"]:
+        facts = {"corpus": corpus, "version": made.version, "edit": made.edit.model_dump(mode="json")}
+        facts |= {
+            "standard_questions": made.standard_questions,
+            "expected": made.expected and made.expected.model_dump(),
+        }
+        _print(json.dumps(facts, ensure_ascii=False))
+        return 0
+    _print(
+        f"{corpus}: {made.edit.describe()}: live in version {made.version}, which has {made.standard_questions:,} "
+        "standard questions"
+    )
+    if made.expected:
+        _print(made.expected.describe())
+    _print(f"the next runs do the same to the export until it says so itself: dssm edits {corpus}")
+    return 0
+
+
 @cli.command()
 @click.argument("corpus", shell_complete=_complete_corpus)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -357,7 +477,8 @@ def models(corpus: str, as_json: bool, repair: bool) -> int:
     for v in reversed(versions):
         state = marks.get(v.version) or ("withdrawn" if v.version in withdrawn else "")
         state += ", damaged" if v.version in damaged else ""
-        rows.append([v.version, state, f"{v.recall_at_1:.3f}", f"{v.recall_at_10:.3f}", str(v.test_rows), v.run])
+        made_by = f"{v.run}, then {v.edit}" if v.edit else v.run
+        rows.append([v.version, state, f"{v.recall_at_1:.3f}", f"{v.recall_at_10:.3f}", str(v.test_rows), made_by])
     _table(["version", "state", "recall@1", "recall@10", "test rows", "made by run"], rows)
     kept = {v.version for v in versions} | damaged.keys()
     history = [
@@ -457,7 +578,9 @@ def approve(corpus: str) -> int:
     """Make the version of CORPUS that waits for approval live."""
     registry = _registry(corpus)
     _require_published(registry)
-    manifest = registry.change(lambda update: update.approve())
+    from tasks.retrieval.edits import approve as approve_waiting
+
+    manifest = registry.change(approve_waiting)
     _print(f"{corpus}: version {manifest.version} is live (recall@10 {manifest.recall_at_10:.3f})")
     _announce_approved(registry.folder, manifest)
     return 0
@@ -617,13 +740,15 @@ def api(corpora: Sequence[str], host: str, port: int, workers: int, **given: Any
 
     A new live version is taken up without a gap. Every option may be set in the environment, too: DSSM_API_PORT,
     DSSM_API_BODY_BYTES, and DSSM_QUERY_LOG. DSSM_API_KEYS holds the keys that callers need, with commas between them;
-    without it anybody who reaches the port may ask. docs/service.md says more.
+    without it anybody who reaches the port may ask, and nobody may edit. With DSSM_API_EDIT_KEYS, too, these alone may
+    edit. docs/service.md says more.
     """
     from flows.api.server import listen, read_keys, serve, start_options
 
     for name in corpora:
         _registry(name)
-    options = start_options(corpora, read_keys(os.environ.get("DSSM_API_KEYS")), **given)
+    keys = read_keys("DSSM_API_KEYS"), read_keys("DSSM_API_EDIT_KEYS")
+    options = start_options(corpora, keys, **given)
     with listen(host, port) as opened:
         address = f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"
         if not options.keys and not host.startswith(("127.", "localhost", "::1")):

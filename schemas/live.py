@@ -17,7 +17,7 @@ class WentLive(BaseModel):
 
     version: FolderName
     at: str  # ISO 8601, UTC
-    why: Literal["published", "approved", "rolled back", "repaired"]
+    why: Literal["published", "approved", "edited", "rolled back", "repaired"]
     run: str | None = None  # that made the version
 
 
@@ -109,6 +109,7 @@ class VersionManifest(BaseModel):
     recall_at_1: FiniteFloat
     recall_at_10: FiniteFloat
     test_rows: int
+    edit: str | None = None  # what a person changed of the version before; its recall is that of the one measured last
 
 
 def parse_model(model: type[_Model], content: bytes) -> _Model:

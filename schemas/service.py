@@ -1,6 +1,6 @@
 """What the HTTP service takes and gives. The names of fields are a contract: some are added, none is renamed."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.edits import Edit, Expected, Value
 from schemas.filters import check_filters, parse_valid_at
 
 QUERY_ID = r"^[0-9a-f]{16}$"
@@ -134,6 +135,43 @@ class FeedbackRequest(_Asked):
     standard_question: Text | None = Field(
         description="Text of the right standard question; null: none of them is.", examples=["如何提前还款"]
     )
+
+
+class EditRequest(_Asked):
+    """A standard question to add, edit or remove, or an edit to drop; live within seconds, without training."""
+
+    action: Literal["add", "edit", "remove", "drop"] = Field(
+        description="drop: forget an earlier edit; the next run goes by the export alone."
+    )
+    standard_question: Text = Field(description="Its text, as the live version has it.", examples=["如何提前还款"])
+    text: Text | None = Field(default=None, description="edit: what it is called from now on.")
+    id: Text | None = Field(default=None, description="add: its id; its text otherwise.")
+    similar_queries: list[Text] = Field(default=[], description="What customers type; added to those it has.")
+    payload: dict[str, Value] = Field(
+        default={}, description="Values by field; null: none. `answer` is the field of answers, whatever its name."
+    )
+
+
+class EditAnswer(BaseModel):
+    """What came of an edit; it answers within a second or two."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    corpus: str
+    version: str = Field(description="The version made.")
+    standard_questions: int
+    expected: Expected | None = Field(description="How often it may be found; null: nothing was measured.")
+    edits: list[Edit] = Field(description="All edits that the export does not have.")
+
+
+class EditsAnswer(BaseModel):
+    """All edits that the export does not have; every run makes them again until it has them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    corpus: str
+    version: str
+    edits: list[Edit]
 
 
 class Result(BaseModel):

@@ -35,7 +35,12 @@ class Update:
         self._open = False
 
     def add(
-        self, candidate: Path, extra: Mapping[str, bytes], run: str, recall: tuple[float, float, int]
+        self,
+        candidate: Path,
+        extra: Mapping[str, bytes],
+        run: str,
+        recall: tuple[float, float, int],
+        edit: str | None = None,
     ) -> VersionManifest:
         """Copy a candidate into a new immutable folder and name it; it is not live yet.
 
@@ -44,6 +49,7 @@ class Update:
             extra: further files by name: model card, evaluation, settings.
             run: that made it.
             recall: recall@1, recall@10 and the number of test rows, for `dssm models`.
+            edit: what was changed of another version, where it was not trained.
         """
         self._require_open()
         digest, folder = hash_candidate(candidate), self.registry.folder
@@ -65,6 +71,7 @@ class Update:
                 recall_at_1=recall[0],
                 recall_at_10=recall[1],
                 test_rows=recall[2],
+                edit=edit,
             )
             write_atomically(partial / MANIFEST, manifest.model_dump_json(indent=1).encode())
             for path in [*manifest.files, MANIFEST]:
@@ -81,7 +88,7 @@ class Update:
         digest = hash_candidate(candidate)
         return next((m for m in self.registry.versions() if m.run == run and m.candidate == digest), None)
 
-    def go_live(self, manifest: VersionManifest, why: Literal["published", "approved"]) -> None:
+    def go_live(self, manifest: VersionManifest, why: Literal["published", "approved", "edited"]) -> None:
         """Point live.json at a version."""
         waiting = self._candidate_of(self.live.pending) if self.live.pending else ""
         pending = None if waiting == manifest.candidate else self.live.pending  # published without waiting any longer

@@ -12,15 +12,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from flows.api.front import Gone
+from flows.api.front import Gone, Keys
 from flows.api.metrics import CONTENT_TYPE, Metrics
 from flows.api.openapi import ENDPOINTS, describe
 from flows.api.refusals import Json, Refusal
-from schemas.errors import FilterError
-from schemas.service import CorpusState, FeedbackRequest, Limits, SearchRequest, explain
+from schemas.edits import Edit
+from schemas.errors import EditError, FilterError, MachineFault, NothingLive
+from schemas.service import CorpusState, EditRequest, FeedbackRequest, Limits, SearchRequest, explain
+from tasks.registry import ModelRegistry
 from tasks.retrieval.corpora import Corpora, Served
+from tasks.retrieval.edits import Edited, drop_edit, edit_live, live_overlay
 from tasks.retrieval.query_log import QueryLog
-from tasks.retrieval.retriever import Hit
+from tasks.retrieval.retriever import Hit, Model
 from tasks.version_files import now
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -31,8 +34,11 @@ _LOGGED = 5  # results of a query in the log
 class Service:
     """The endpoints, each a method of the name it has in `ENDPOINTS`."""
 
-    def __init__(self, corpora: Corpora, limits: Limits, metrics: Metrics, log: QueryLog | None) -> None:
+    def __init__(
+        self, corpora: Corpora, limits: Limits, metrics: Metrics, log: QueryLog | None, edit_keys: Keys | None = None
+    ) -> None:
         self._corpora, self._limits, self._metrics, self._log = corpora, limits, metrics, log
+        self._edit_keys = edit_keys
 
     def routes(self) -> list[Route]:
         """Return all of them."""
@@ -96,6 +102,44 @@ class Service:
         head = {"corpus": corpus, "version": model.version}
         self._note(request, head, answers)
         return Json(head | answers[0] if isinstance(asked.query, str) else head | {"answers": answers})
+
+    async def edits(self, request: Request) -> Response:
+        """List what was edited that the export does not have."""
+        self._check_may_edit(request)
+        served = self._find(request)
+        corpus = served.manifest.corpus
+        overlay = await asyncio.to_thread(live_overlay, self._corpora.registry(corpus), served.model.version)
+        return Json(
+            {"corpus": corpus, "version": served.model.version} | overlay.model_dump(mode="json", include={"edits"})
+        )
+
+    async def edit(self, request: Request) -> Response:
+        """Add, edit or remove a standard question, or drop an edit."""
+        self._check_may_edit(request)
+        served = self._find(request)
+        asked = await self._read(request, EditRequest)
+        corpus, model = served.manifest.corpus, served.model
+        try:
+            made = await asyncio.to_thread(_make_edit, self._corpora.registry(corpus), asked, model)
+        except EditError as error:
+            raise Refusal(422, "invalid_edit", str(error)) from None
+        except NothingLive as error:
+            raise Refusal(409, "nothing_live", str(error)) from None
+        except MachineFault as error:
+            raise Refusal(503, "machine", str(error), {"Retry-After": "5"}) from None
+        facts = {"corpus": corpus, "version": made.version, "standard_questions": made.standard_questions}
+        facts["expected"] = made.expected and made.expected.model_dump()
+        return Json(facts | made.overlay.model_dump(mode="json", include={"edits"}))
+
+    def _check_may_edit(self, request: Request) -> None:
+        if self._edit_keys is None:
+            raise Refusal(
+                403, "edits_closed", "edits need a key: start the service with DSSM_API_KEYS or DSSM_API_EDIT_KEYS"
+            )
+        try:
+            self._edit_keys.check(request.scope["header"])
+        except Refusal:
+            raise Refusal(403, "no_edit_key", "edits need another key, one of DSSM_API_EDIT_KEYS") from None
 
     async def feedback(self, request: Request) -> Response:
         """Note which standard question would have been right."""
@@ -175,6 +219,13 @@ class Service:
         for one in answers:
             results = [{k: v for k, v in result.items() if k != "payload"} for result in one["results"][:_LOGGED]]
             self._log.add(start | one | {"results": results})
+
+
+def _make_edit(registry: ModelRegistry, asked: EditRequest, model: Model) -> Edited:
+    if asked.action == "drop":
+        return drop_edit(registry, asked.standard_question)
+    given = asked.model_dump() | {"standard_question": asked.standard_question.strip()}
+    return edit_live(registry, Edit.model_validate(given), model)
 
 
 def _as_answer(query: str, hits: Sequence[Hit]) -> dict[str, Any]:

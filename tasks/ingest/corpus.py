@@ -73,16 +73,18 @@ class _Tally:
         )
 
 
-class _ParquetSink:
+class ParquetSink:
     """A Parquet file whose row groups have a good size, however small the batches are that come in."""
 
     def __init__(self, file: Path, schema: pa.Schema) -> None:
+        """Open `file` for rows of a schema."""
         self._schema = schema
         self._writer = pq.ParquetWriter(file, schema, compression="zstd", version="2.6")
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
 
     def add(self, columns: Iterable[Any]) -> None:
+        """Add rows, column by column."""
         arrays = [
             column if isinstance(column, pa.Array) else pa.array(column, field.type)
             for column, field in zip(columns, self._schema, strict=True)
@@ -125,13 +127,13 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
     test_files = find_files(source.test_path, base, "source.test_path") if source.test_path else []
     listed = _read_list(source, base)
     train, test = _Tally("train"), _Tally("test")
-    with _ParquetSink(IngestOutput(folder).quarantine, QUARANTINE) as quarantine:
+    with ParquetSink(IngestOutput(folder).quarantine, QUARANTINE) as quarantine:
         report = _Counter(progress)
         read = partial(_read_role, source=source, seed=seed, listed=listed, quarantine=quarantine, report=report)
-        with _ParquetSink(IngestOutput(folder).questions, QUESTIONS) as questions:
+        with ParquetSink(IngestOutput(folder).questions, QUESTIONS) as questions:
             read(train, train_files, questions)
         if test_files:
-            with _ParquetSink(IngestOutput(folder).test, QUESTIONS) as questions:
+            with ParquetSink(IngestOutput(folder).test, QUESTIONS) as questions:
                 read(test, test_files, questions)
     ids = listed.ids if listed else {}
     unlisted = {text: rows for text, rows in train.class_rows.items() if text not in ids} if listed else {}
@@ -183,12 +185,12 @@ class _Counter:
 def _read_role(
     tally: _Tally,
     files: list[InputFile],
-    questions: _ParquetSink,
+    questions: ParquetSink,
     *,
     source: Source,
     seed: int,
     listed: QuestionList | None,
-    quarantine: _ParquetSink,
+    quarantine: ParquetSink,
     report: _Counter,
 ) -> None:
     """Read all files of one role into `questions` and `quarantine`, counting in `tally`."""
@@ -222,8 +224,8 @@ def _take(
     name: str,
     pairs: Pairs,
     known_classes: set[str],
-    questions: _ParquetSink,
-    quarantine: _ParquetSink,
+    questions: ParquetSink,
+    quarantine: ParquetSink,
 ) -> None:
     sifted = sift(pairs, known_classes)
     rows = len(sifted.lines)
@@ -241,7 +243,7 @@ def _take(
     _set_aside(tally, [(name, row) for row in bad], quarantine)
 
 
-def _set_aside(tally: _Tally, bad: list[tuple[str, BadRow]], quarantine: _ParquetSink) -> None:
+def _set_aside(tally: _Tally, bad: list[tuple[str, BadRow]], quarantine: ParquetSink) -> None:
     for name, row in bad:
         tally.set_aside(name, row)
     if bad:
@@ -257,7 +259,7 @@ def _may_wait(tally: _Tally, name: str, row: BadRow) -> bool:
     return tally.waiting.setdefault(text, (name, row))[1] is row
 
 
-def _settle_waiting(tally: _Tally, quarantine: _ParquetSink) -> None:
+def _settle_waiting(tally: _Tally, quarantine: ParquetSink) -> None:
     """Set rows without a query aside whose standard question has rows, or all of them if nothing has."""
     late = {text: row for text, row in tally.waiting.items() if text in tally.class_rows or not tally.rows}
     _set_aside(tally, list(late.values()), quarantine)
@@ -285,7 +287,7 @@ def _describe_rivals(opened: OpenedSource) -> list[str]:
 def _write_standard_questions(file: Path, class_rows: Mapping[str, int], ids: Mapping[str, str]) -> int:
     """Write all standard questions, those of the owner's list and those of the rows; return how many."""
     texts = sorted({*class_rows, *ids})
-    with _ParquetSink(file, STANDARD_QUESTIONS) as sink:
+    with ParquetSink(file, STANDARD_QUESTIONS) as sink:
         for start in range(0, len(texts), BATCH_ROWS):
             part = texts[start : start + BATCH_ROWS]
             norms = [normalise(text) for text in part]

@@ -38,14 +38,19 @@ def write_payload(file: Path, payload: Mapping[str, Mapping[str, str]], classes:
 
 def type_payload(file: Path, classes: list[str], source: Source) -> Payload | None:
     """Return what `write_payload` wrote as fields of a model's standard questions; None: there is nothing."""
-    if not file.exists():
+    if not (cells := read_payload(file)):
         return None
-    texts, found = (pq.read_table(file)[name].to_pylist() for name in ("standard_question", "payload"))
-    cells = dict(zip(texts, map(json.loads, found), strict=True))
-    rows: list[dict[str, str]] = [cells.get(text, {}) for text in classes]
+    rows = [cells.get(text, {}) for text in classes]
     names = {name for row in rows for name in row}
-    spans, _ = read_spans(rows, _bounds(names), source.timezone)
-    return Payload.of(rows, spans, source.timezone, [name for name in names if key_of(name) in REPLIES])
+    return Payload.of(rows, source.timezone, _bounds(names), [name for name in names if key_of(name) in REPLIES])
+
+
+def read_payload(file: Path) -> Cells:
+    """Return what `write_payload` wrote; nothing where there is no file."""
+    if not file.exists():
+        return {}
+    texts, found = (pq.read_table(file)[name].to_pylist() for name in ("standard_question", "payload"))
+    return dict(zip(texts, map(json.loads, found), strict=True))
 
 
 def find_doubts(payload: Mapping[str, Mapping[str, str]], source: Source) -> list[str]:

@@ -15,6 +15,9 @@ from tasks.ingest.addresses import digest, fingerprint
 from tasks.ingest.corpus import ingest_corpus
 from tasks.ingest.golden import find_golden_files, write_golden
 from tasks.ingest.guard import without_secrets
+from tasks.ingest.overlay import take_edits
+from tasks.registry import ModelRegistry
+from tasks.retrieval.edits import live_overlay
 from tasks.steps import StepNotes, StepRun, run_step
 
 
@@ -35,9 +38,14 @@ def ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput
 def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput]:
     base = Path.cwd()
     inputs = {"files": fingerprint(corpus.source, base, corpus.seed), "source": corpus.source.model_dump()}
+    edits = live_overlay(ModelRegistry.of(corpus.name, workspace.home)).edits
+    if edits:
+        inputs["edits"] = [edit.model_dump(mode="json") for edit in edits]
 
     def make(out: IngestOutput, _: Path) -> StepNotes:
         facts = ingest_corpus(corpus.source, out.folder, base, corpus.seed)
+        if edits:
+            facts = take_edits(out, facts, edits)
         return StepNotes(facts, facts.warnings)
 
     step = run_step(workspace, IngestOutput, inputs, make)

@@ -66,8 +66,8 @@ def read_column(cells: Sequence[str | None], zone: ZoneInfo, plain: bool = False
     given = [cell for cell in cells if cell and cell.strip()]
     readers: list[tuple[Kind, Callable[[str], Any]]] = [("number", _read_number), ("date", _read_date)]
     readers += [("moment", lambda cell: read_moment(cell, zone)), ("list", _read_json_list)]
-    if separator := _find_separator(given):
-        readers.append(("list", lambda cell: _split(cell, separator)))
+    if separator := _find_separator([cell for cell in given if _read_json_list(cell.strip()) is None]):
+        readers.append(("list", lambda cell: _read_json_list(cell) or _split(cell, separator)))
     for kind, read in [] if plain else readers:
         values = [read(cell.strip()) if cell and cell.strip() else None for cell in cells]
         if given and sum(value is not None for value in values) == len(given):

@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from schemas.errors import FilterError
+from schemas.edits import Value
+from schemas.errors import EditError, FilterError
 from schemas.filters import Condition, Filters, Range, Scalar, ValidAt
 from schemas.suggestions import did_you_mean, nearest
-from tasks.retrieval.cells import Column, Kind, Span, names_hours, read_bound, read_column, read_moment
+from tasks.retrieval.cells import Kind, Span, names_hours, read_bound, read_column, read_moment
 from tasks.retrieval.normalise import normalise
 
 PAYLOAD_FILE = "payload.parquet"
@@ -35,7 +36,7 @@ _TYPES: dict[Kind, pa.DataType] = {
     "moment": pa.timestamp("s", tz="UTC"),
     "list": pa.list_(pa.string()),
 }
-_EXAMPLES = 3
+_BOUNDS = {"valid_from": False, "valid_until": True}  # fields that an edit may add
 
 
 class PayloadNotes(BaseModel):
@@ -46,6 +47,8 @@ class PayloadNotes(BaseModel):
     schema_version: int = SCHEMA
     timezone: str  # of dates, and of moments that named none
     kinds: dict[str, Kind]  # by field
+    bounds: dict[str, bool] = {}  # fields of validity; true: one date there is the last one
+    answers: list[str] = []  # fields that are texts, whatever they look like
 
 
 class Payload:
@@ -60,25 +63,95 @@ class Payload:
         self._always = begin.null_count == end.null_count == len(table)
 
     @classmethod
-    def of(cls, rows: Sequence[Mapping[str, str]], spans: Sequence[Span], timezone: str, plain: Sequence[str]) -> Self:
+    def of(
+        cls,
+        rows: Sequence[Mapping[str, str]],
+        timezone: str,
+        bounds: Mapping[str, bool],
+        answers: Sequence[str],
+    ) -> Self:
         """Read the cells of standard questions.
 
         Args:
             rows: cells by field, of each standard question.
-            spans: when each is valid.
             timezone: of dates, and of moments that name none.
-            plain: fields that are texts, whatever they look like.
+            bounds: fields of validity; true: one date there is the last one.
+            answers: fields that are texts, whatever they look like.
         """
         zone, names = ZoneInfo(timezone), [*dict.fromkeys(name for row in rows for name in row)]
-        columns = {name: read_column([row.get(name) for row in rows], zone, name in plain) for name in names}
-        return cls._build(columns, spans, timezone)
+        columns = {name: read_column([row.get(name) for row in rows], zone, name in answers) for name in names}
+        arrays = {name: pa.array(column.values, _TYPES[column.kind]) for name, column in columns.items()}
+        spans, _ = read_spans(rows, bounds, timezone)
+        arrays |= {_BEGIN: _seconds([one.begin for one in spans]), _END: _seconds([one.end for one in spans])}
+        kinds = {name: column.kind for name, column in columns.items()}
+        notes = PayloadNotes(timezone=timezone, kinds=kinds, bounds=dict(bounds), answers=sorted(answers))
+        return cls(pa.table(arrays), notes)
 
     @classmethod
-    def _build(cls, columns: Mapping[str, Column], spans: Sequence[Span], timezone: str) -> Self:
-        arrays = {name: pa.array(column.values, _TYPES[column.kind]) for name, column in columns.items()}
-        arrays |= {_BEGIN: _seconds([one.begin for one in spans]), _END: _seconds([one.end for one in spans])}
-        notes = PayloadNotes(timezone=timezone, kinds={name: column.kind for name, column in columns.items()})
-        return cls(pa.table(arrays), notes)
+    def empty(cls, classes: int, timezone: str = "Asia/Shanghai") -> Self:
+        """Return that of a model that keeps no fields."""
+        return cls.of([{}] * classes, timezone, {}, [])
+
+    def edited(self, origins: Sequence[int | None], changes: Sequence[Mapping[str, Value]]) -> Self:
+        """Return the fields of other standard questions, made of these.
+
+        Args:
+            origins: number of each here; None: it is new.
+            changes: what is different, by field; None: missing.
+
+        Raises:
+            EditError: a field cannot hold such a value.
+        """
+        given = {name: [one[name] for one in changes if name in one] for one in changes for name in one}
+        kinds = self.notes.kinds | {name: self._kind_of(v) for name, v in given.items() if name not in self.fields}
+        bounds = self.notes.bounds | {name: ends for name, ends in _BOUNDS.items() if name in given}
+        arrays = {}
+        for name in (*kinds, _BEGIN, _END):
+            old = self.table[name].to_pylist() if name in self.table.column_names else [None] * len(self.table)
+            values = [None if origin is None else old[origin] for origin in origins]
+            for place, change in enumerate(changes):
+                if name in change:
+                    values[place] = self._parse(name, kinds[name], change[name])
+            arrays[name] = pa.array(values, _TYPES[kinds[name]] if name in kinds else pa.int64())
+        notes = self.notes.model_copy(update={"kinds": kinds, "bounds": bounds})
+        made = type(self)(pa.table(arrays), notes)
+        return made._with_spans([n for n, change in enumerate(changes) if change.keys() & bounds.keys()])
+
+    def _with_spans(self, places: Sequence[int]) -> Self:
+        """Return the same, with the validity of some standard questions read anew."""
+        cells = [{name: _spell(self[n].get(name, "")) for name in self.notes.bounds} for n in places]
+        spans, unread = read_spans(cells, self.notes.bounds, self.notes.timezone)
+        if unread:
+            name, found = next(iter(unread.items()))
+            raise EditError(f"{name!r} says when a standard question is valid, and {found[0]!r} is no date")
+        table = self.table
+        for column, moments in ((_BEGIN, [s.begin for s in spans]), (_END, [s.end for s in spans])):
+            seconds = table[column].to_pylist()
+            for place, value in zip(places, _seconds(moments).to_pylist(), strict=True):
+                seconds[place] = value
+            table = table.set_column(table.column_names.index(column), column, pa.array(seconds, pa.int64()))
+        return type(self)(table, self.notes)
+
+    def _kind_of(self, values: Sequence[Value]) -> Kind:
+        """Return what a new field holds."""
+        known = [value for value in values if value is not None]
+        if known and all(isinstance(value, list) for value in known):
+            return "list"
+        kind = read_column([_spell(value) for value in known if not isinstance(value, list)], self._zone).kind
+        return "text" if kind == "list" else kind
+
+    def _parse(self, name: str, kind: Kind, value: Value) -> Any:  # noqa: ANN401 - of the field's kind
+        if value is None or value == "":
+            return None
+        if kind == "list":
+            return value if isinstance(value, list) else [_spell(value)]
+        if not isinstance(value, list):
+            found = read_column([_spell(value)], self._zone, plain=kind == "text")
+            if kind == "moment" and found.kind == "date":
+                return read_moment(_spell(value), self._zone)
+            if found.kind == kind:
+                return found.values[0]
+        raise EditError(f"{name!r} holds {kind}s, and {_spell(value)[:50]!r} is none")
 
     @classmethod
     def read(cls, folder: Path, classes: int) -> Self | None:
@@ -271,8 +344,8 @@ def _seconds(moments: Sequence[datetime | None]) -> pa.Array:
     return pa.array([None if one is None else int(one.timestamp()) for one in moments], pa.int64())
 
 
-def _spell(value: Scalar) -> str:
-    return value.strip() if isinstance(value, str) else json.dumps(value)
+def _spell(value: Value) -> str:
+    return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _as_float(value: float | date) -> float:

@@ -98,6 +98,7 @@ class Model:
 
     def _take(self, arrays: dict[str, NDArray[Any]], folder: Path, keep: Keep) -> None:
         classes: NDArray[np.float32] = arrays["classes"]
+        self.shape = classes.shape[1:]  # towers, and numbers of a vector: (S, o)
         if not len(classes) == len(self.ids) == self.card.classes:
             raise ValueError(f"{len(classes)} vectors, {len(self.ids)} texts, {self.card.classes} in model.json")
         self.class_vectors: NDArray[np.float32] = classes.reshape(len(classes), -1) / np.float32(classes.shape[1])
@@ -154,7 +155,7 @@ class Model:
             FilterError: there is no such field, or it cannot hold such a value.
         """
         queries, top = _as_texts(queries), _as_count(top)
-        chosen = self._choose(filters, valid_at)
+        chosen = self.choose(filters, valid_at)
         found: list[list[Hit]] = []
         for start in range(0, len(queries), _BLOCK):
             block = [normalise(query) for query in queries[start : start + _BLOCK]]
@@ -163,7 +164,8 @@ class Model:
                 found.append([self._hit(n, score) for n, score in pairs] if query else [])
         return found
 
-    def _choose(self, filters: Filters | None, valid_at: ValidAt) -> NDArray[np.int64] | None:
+    def choose(self, filters: Filters | None, valid_at: ValidAt) -> NDArray[np.int64] | None:
+        """Return the numbers of the standard questions that may be found; None: all. Errors as of `search`."""
         if self.payload:
             return self.payload.choose(filters, valid_at)
         for name in filters or {}:

@@ -28,13 +28,12 @@ def dress(candidate: Path, folder: Path, rows: Mapping[str, Mapping[str, str]]) 
     """Return a copy that keeps fields of its standard questions: cells by text and field; `valid_until` is obeyed."""
     import pyarrow.parquet as pq
 
-    from tasks.retrieval.payload import Payload, read_spans
+    from tasks.retrieval.payload import Payload
 
     copy_candidate(candidate, folder, "Q")
     texts = pq.read_table(folder / "standard_questions.parquet")["standard_question"].to_pylist()
     cells = [rows.get(text, {}) for text in texts]
-    spans, _ = read_spans(cells, {"valid_until": True}, "Asia/Shanghai")
-    Payload.of(cells, spans, "Asia/Shanghai", []).write(folder)
+    Payload.of(cells, "Asia/Shanghai", {"valid_until": True}, []).write(folder)
     return folder
 
 

@@ -233,9 +233,7 @@ def test_json_that_is_no_filter_is_refused(given):
 def test_payload_reads_what_it_wrote(tmp_path):
     """Every kind, with what is missing."""
     rows = [{"t": "a", "n": "1.5", "d": "2026-01-31", "m": "2026-01-31 10:00", "l": '["x"]'}, {}]
-    from tasks.retrieval.cells import Span
-
-    Payload.of(rows, [Span(), Span()], "Asia/Shanghai", []).write(tmp_path)
+    Payload.of(rows, "Asia/Shanghai", {}, []).write(tmp_path)
     again = Payload.read(tmp_path, 2)
     assert again[0] == {"t": "a", "n": 1.5, "d": "2026-01-31", "m": "2026-01-31T10:00:00+08:00", "l": ["x"]}
     assert again[1] == {}
