@@ -62,8 +62,6 @@ def _carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[St
     """Do what the person said, if it can still be done: nights may have passed."""
     remark = f": {answer.remark}" if answer.remark else ""
 
-    from tasks.retrieval.edits import approve  # here, because only an answer needs numpy
-
     def action(update: Update) -> tuple[Status, list[str]]:
         live = update.live
         if live.version == version and answer.go_live:
