@@ -98,7 +98,7 @@ def edits(corpus: str, drop: str | None, as_json: bool) -> int:
     return 0
 
 
-def _edit(corpus: str, action: str, text: str, given: dict[str, Any], **more: Any) -> int:  # noqa: ANN401 - click's
+def _edit(corpus: str, action: str, name: str, given: dict[str, Any], **more: Any) -> int:  # noqa: ANN401 - click's
     """Make an edit, and say what came of it."""
     from schemas.edits import Edit, read_fields
     from tasks.retrieval.edits import edit_live
@@ -112,14 +112,12 @@ def _edit(corpus: str, action: str, text: str, given: dict[str, Any], **more: An
     if given.get("answer") is not None:
         payload["answer"] = given["answer"] or None
     queries = [*dict.fromkeys(filter(None, queries))]
-    wanted = {"standard_question": text.strip(), "similar_queries": queries, "payload": payload, **more}
+    wanted = {"standard_question": name.strip(), "similar_queries": queries, "payload": payload, **more}
     made = edit_live(registry, Edit.model_validate({"action": action, **wanted}))
     if given["as_json"]:
-        facts = {"corpus": corpus, "version": made.version, "edit": made.edit.model_dump(mode="json")}
-        facts |= {
-            "standard_questions": made.standard_questions,
-            "expected": made.expected and made.expected.model_dump(),
-        }
+        facts: dict[str, Any] = {"corpus": corpus, "version": made.version, "edit": made.edit.model_dump(mode="json")}
+        facts["standard_questions"] = made.standard_questions
+        facts["expected"] = made.expected and made.expected.model_dump()
         print_text(json.dumps(facts, ensure_ascii=False))
         return 0
     print_text(

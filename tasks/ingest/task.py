@@ -2,6 +2,7 @@
 
 import errno
 from pathlib import Path
+from typing import Any
 
 from prefect import State, Task, task
 from prefect.client.schemas.objects import TaskRun
@@ -37,7 +38,10 @@ def ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput
 
 def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput]:
     base = Path.cwd()
-    inputs = {"files": fingerprint(corpus.source, base, corpus.seed), "source": corpus.source.model_dump()}
+    inputs: dict[str, Any] = {
+        "files": fingerprint(corpus.source, base, corpus.seed),
+        "source": corpus.source.model_dump(),
+    }
     edits = live_overlay(ModelRegistry.of(corpus.name, workspace.home)).edits
     if edits:
         inputs["edits"] = [edit.model_dump(mode="json") for edit in edits]

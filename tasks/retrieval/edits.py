@@ -191,9 +191,8 @@ def live_overlay(registry: ModelRegistry, version: str | None = None) -> Overlay
     Raises:
         StaleFile: it is damaged.
     """
-    if (version or (version := registry.live().version)) is None:
-        return Overlay()
-    if OVERLAY_FILE not in registry.manifest(version).files:
+    version = version or registry.live().version
+    if version is None or OVERLAY_FILE not in registry.manifest(version).files:
         return Overlay()
     return read_overlay(registry.fetch(version, OVERLAY_FILE))
 
@@ -373,7 +372,9 @@ def _keep(one: _Class, queries: Sequence[str], vectors: NDArray[np.float32], mod
 
 def _encode(model: Model, texts: Sequence[str]) -> NDArray[np.float32]:
     """Return (n, S, o) vectors of unit length per tower."""
-    flat = np.concatenate([model.vectors_of(model.encoder.read([normalise(text)])) for text in texts])
+    flat: NDArray[np.float32] = np.concatenate(
+        [model.vectors_of(model.encoder.read([normalise(text)])) for text in texts]
+    )
     return flat.reshape(len(texts), *model.shape)
 
 
