@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from flows.commands import corpora, edits, models, runs, servers
+from flows.commands import corpora, edits, explain, models, runs, servers
 from flows.commands.output import describe_failure, print_text, write
 from flows.environment import say
 from flows.signals import (
@@ -53,6 +53,7 @@ for _command in (
     *(runs.run, runs.check, runs.compare, runs.study),
     *(corpora.init, corpora.settings),
     *(models.query, models.models, models.rollback, models.approve),
+    explain.explain,
     *(edits.add, edits.edit, edits.remove, edits.edits),
     *(servers.serve, servers.server, servers.plan, servers.deploy, servers.api),
 ):

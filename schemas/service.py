@@ -14,8 +14,10 @@ from pydantic import (
 )
 
 from schemas.edits import Edit, Expected, Value
+from schemas.explanations import Explanation
 from schemas.filters import check_filters, parse_valid_at
 
+_EXPLAINED = 16  # queries of a request
 QUERY_ID = r"^[0-9a-f]{16}$"
 
 
@@ -104,6 +106,9 @@ class SearchRequest(_Asked):
         "null: the field is empty. All fields have to hold. Only what they leave is ranked.",
         examples=[{"category": "贷款", "channel": ["App", "微信"]}],
     )
+    explain: bool = Field(
+        default=False, description="Say why the first three were found: of at most 16 queries in a request."
+    )
     valid_at: Moment = Field(
         default="now",
         description="When standard questions have to be valid: now, any (whether or not), or a moment, ISO 8601.",
@@ -116,6 +121,8 @@ class SearchRequest(_Asked):
             raise ValueError(f"query holds {len(self.queries)} texts, at most {limits.batch} go in one request")
         if self.top > limits.top:
             raise ValueError(f"top is {str(self.top)[:20]}, at most {limits.top} are returned")
+        if self.explain and len(self.queries) > _EXPLAINED:
+            raise ValueError(f"explain: of at most {_EXPLAINED} queries in a request, not {len(self.queries)}")
         for place, text in enumerate(self.queries):
             if len(text) > limits.characters:
                 where = "query" if isinstance(self.query, str) else f"query: the text at place {place}"
@@ -182,6 +189,7 @@ class Result(BaseModel):
     standard_question: str
     id: str
     score: float = Field(description="At most 1; comparable within one version.")
+    why: Explanation | None = Field(default=None, description="Only where it was asked for.")
     payload: dict[str, Any] = Field(
         description="What the list of standard questions says of it besides: answer, category, validity, anything."
     )

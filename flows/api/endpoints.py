@@ -18,17 +18,20 @@ from flows.api.openapi import ENDPOINTS, describe
 from flows.api.refusals import Json, Refusal
 from schemas.edits import Edit
 from schemas.errors import EditError, FilterError, MachineFault, NothingLive
+from schemas.explanations import Explanation
 from schemas.service import CorpusState, EditRequest, FeedbackRequest, Limits, SearchRequest, explain
 from tasks.registry import ModelRegistry
 from tasks.retrieval.corpora import Corpora, Served
 from tasks.retrieval.edits import Edited, drop_edit, edit_live, live_overlay
+from tasks.retrieval.explain import explain as explain_query
 from tasks.retrieval.query_log import QueryLog
 from tasks.retrieval.retriever import Hit, Model
 from tasks.version_files import now
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _AT_ONCE = 300  # characters; more are answered in a thread, since others would wait for milliseconds
-_LOGGED = 5  # results of a query in the log
+_LOGGED, _LOGGED_KEYS = 5, ("standard_question", "id", "score")  # results of a query in the log
+_EXPLAINED = 3  # results of a query, where it is asked for
 
 
 class Service:
@@ -96,9 +99,10 @@ class Service:
                 found = await asyncio.to_thread(model.search, *wanted)
         except FilterError as error:
             raise Refusal(422, "unknown_filter", f"filters: {error}") from None
+        why = await asyncio.to_thread(_explain, model, asked) if asked.explain else [[]] * len(queries)
         corpus = served.manifest.corpus
         self._metrics.queries.labels(corpus).inc(len(queries))
-        answers = [_as_answer(query, hits) for query, hits in zip(queries, found, strict=True)]
+        answers = [_as_answer(*one) for one in zip(queries, found, why, strict=True)]
         head = {"corpus": corpus, "version": model.version}
         self._note(request, head, answers)
         return Json(head | answers[0] if isinstance(asked.query, str) else head | {"answers": answers})
@@ -217,7 +221,7 @@ class Service:
             return
         start = {"at": now(), "kind": "query", "request_id": request.scope["request_id"]} | head
         for one in answers:
-            results = [{k: v for k, v in result.items() if k != "payload"} for result in one["results"][:_LOGGED]]
+            results = [{key: result[key] for key in _LOGGED_KEYS} for result in one["results"][:_LOGGED]]
             self._log.add(start | one | {"results": results})
 
 
@@ -228,9 +232,15 @@ def _make_edit(registry: ModelRegistry, asked: EditRequest, model: Model) -> Edi
     return edit_live(registry, Edit.model_validate(given), model)
 
 
-def _as_answer(query: str, hits: Sequence[Hit]) -> dict[str, Any]:
+def _explain(model: Model, asked: SearchRequest) -> list[list[Explanation]]:
+    """Return why the first results of each query were found."""
+    top = min(asked.top, _EXPLAINED)
+    return [[one.why for one in explain_query(model, q, top, asked.filters, asked.valid_at)] for q in asked.queries]
+
+
+def _as_answer(query: str, hits: Sequence[Hit], why: Sequence[Explanation]) -> dict[str, Any]:
     """Return an `Answer`."""
-    results = [
+    results: list[dict[str, Any]] = [
         {
             "standard_question": hit.standard_question,
             "id": hit.id,
@@ -239,6 +249,8 @@ def _as_answer(query: str, hits: Sequence[Hit]) -> dict[str, Any]:
         }
         for hit in hits
     ]
+    for result, explanation in zip(results, why, strict=False):
+        result["why"] = explanation.model_dump()
     return {"query_id": secrets.token_hex(8), "query": query, "results": results}
 
 

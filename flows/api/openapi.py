@@ -93,6 +93,7 @@ _EXAMPLES: dict[type[BaseModel], dict[str, Any]] = {
     SearchRequest: {
         "one query": {"value": {"query": "怎么提前还款", "top": 3}},
         "valid or not": {"value": {"query": "怎么提前还款", "valid_at": "any"}},
+        "with reasons": {"value": {"query": "怎么提前还款", "top": 3, "explain": True}},
         "several": {"value": {"query": ["怎么提前还款", "how do I reset my password"]}},
     },
     EditRequest: {

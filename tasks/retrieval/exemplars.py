@@ -22,6 +22,20 @@ _COUNT_DISCOUNT = 0.4  # 0: many queries count for more, as a prior does; 1: the
 
 
 @dataclass(frozen=True)
+class Nearness:
+    """How near the kept queries of one standard question lie to a query.
+
+    It is softmax @ cosines + constant: the softened maximum by its identity with the softmax of the cosines.
+    """
+
+    vectors: NDArray[np.float32]  # (n, S * o), scaled as those of `Exemplars`
+    start: int  # number of the first of them among all
+    cosines: NDArray[np.float32]  # (n,)
+    softmax: NDArray[np.float32]  # (n,) of sharpness times the cosines
+    constant: float  # entropy of the softmax, less the discount for their number, over the sharpness
+
+
+@dataclass(frozen=True)
 class Exemplars:
     """Kept queries, at least one of every standard question, standard question after standard question."""
 
@@ -73,6 +87,31 @@ class Exemplars:
         others[rows, first] = mixture
         scores[known] = others
         return scores
+
+    def explain(
+        self, cosines: NDArray[np.float32], query: NDArray[np.float32], chosen: NDArray[np.int64] | None
+    ) -> dict[int, Nearness]:
+        """Return how near the kept queries of the standard questions lie that `mix` scores anew, by their numbers.
+
+        Args:
+            cosines: (K,) of the query with the standard questions.
+            query: (S * o,), of unit length per tower; known.
+            chosen: as `mix` takes it.
+        """
+        places = min(_FIRST, len(cosines))
+        first = np.argpartition(-cosines[None], places - 1, axis=1)[0, :places]
+        numbers = first if chosen is None else chosen[first]
+        return {number: self._near(number, query) for number in numbers.tolist()}
+
+    def _near(self, number: int, query: NDArray[np.float32]) -> Nearness:
+        start, end = self.starts[number : number + 2].tolist()
+        vectors = self.vectors[start:end]
+        found = vectors @ query
+        weights = np.exp(np.float32(_SHARPNESS) * (found - found.max()))
+        softmax = weights / weights.sum()
+        entropy = -float((softmax * np.log(np.maximum(softmax, np.float32(1e-30)))).sum())
+        discount = _COUNT_DISCOUNT * np.log(end - start) + (1 - _COUNT_DISCOUNT) * np.log(int(self._counts.max()))
+        return Nearness(vectors, start, found, softmax, (entropy - float(discount)) / _SHARPNESS)
 
     def _nearness(
         self, cosines: NDArray[np.float32], queries: NDArray[np.float32], chosen: NDArray[np.int64] | None

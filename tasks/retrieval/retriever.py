@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,8 +32,8 @@ from schemas.errors import NothingLive, StaleFile
 from schemas.filters import Filters, ValidAt
 from tasks.registry import Follower, ModelRegistry
 from tasks.retrieval.encoders import ENCODERS
-from tasks.retrieval.exemplars import Exemplars, Keep
-from tasks.retrieval.model_files import read_arrays, read_card, reading
+from tasks.retrieval.exemplars import Exemplars, Keep, Nearness
+from tasks.retrieval.model_files import EXEMPLARS_FILE, read_arrays, read_card, reading
 from tasks.retrieval.nearest import Nearest
 from tasks.retrieval.normalise import normalise
 from tasks.retrieval.payload import PAYLOAD_FILE, Payload, refuse_field
@@ -73,7 +74,7 @@ class Model:
             StaleFile: it was made by another tokeniser, normaliser or format than this code has, or is damaged.
             SettingsError: it needs an extra that is not installed.
         """
-        self.version = folder.name
+        self.version, self._folder = folder.name, folder
         self.card = read_card(folder)
         arrays = read_arrays(folder)
         self._read_questions(folder)
@@ -113,6 +114,17 @@ class Model:
         self._classes = self.class_vectors.T
         if not many:
             self._classes = keep("classes", lambda: np.ascontiguousarray(self.class_vectors.T))
+
+    @cached_property
+    def kept_texts(self) -> list[dict[str, Any]]:
+        """Text, file and line of each kept query, contract EXEMPLARS; none where the model keeps none.
+
+        Read when they are first asked for: answering needs none.
+        """
+        if not (self._folder / EXEMPLARS_FILE).exists():
+            return []
+        with reading(self._folder / EXEMPLARS_FILE) as file:
+            return list(pq.read_table(file).to_pylist())
 
     def scores(self, queries: Sequence[str]) -> NDArray[np.float32]:
         """Return (n, K) scores of all standard questions: what a search goes by."""
@@ -161,8 +173,31 @@ class Model:
             block = [normalise(query) for query in queries[start : start + _BLOCK]]
             for query, (ids, scores) in zip(block, self._best(block, top, chosen), strict=True):
                 pairs = zip(ids.tolist(), scores.tolist(), strict=True)
-                found.append([self._hit(n, score) for n, score in pairs] if query else [])
+                found.append([self.hit(n, score) for n, score in pairs] if query else [])
         return found
+
+    def explain(
+        self, text: str, top: int, chosen: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], list[Nearness | None]]:
+        """Return the first standard questions of a normalised text, their scores, and how near their kept queries lie.
+
+        None of the latter: they had no part in the score.
+        """
+        vector = self.vectors_of(self.encoder.read([text]))
+        ((numbers, scores),) = self._best([text], top, chosen)
+        near: dict[int, Nearness] = {}
+        if self._exemplars and self.card.exemplar_weight and vector.any() and len(numbers):
+            cosines = (vector @ self._classes)[0]
+            near = self._exemplars.explain(cosines if chosen is None else cosines[chosen], vector[0], chosen)
+        return numbers, scores, [near.get(number) for number in numbers.tolist()]
+
+    def scores_of(
+        self,
+        read: Any,  # noqa: ANN401 - the encoder's own form
+        chosen: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return (n, K) scores, of the chosen standard questions, of what the encoder has read."""
+        return self._scores(self.vectors_of(read), chosen)
 
     def choose(self, filters: Filters | None, valid_at: ValidAt) -> NDArray[np.int64] | None:
         """Return the numbers of the standard questions that may be found; None: all. Errors as of `search`."""
@@ -172,7 +207,8 @@ class Model:
             refuse_field(name, {})
         return None
 
-    def _hit(self, number: int, score: float) -> Hit:
+    def hit(self, number: int, score: float) -> Hit:
+        """Return a standard question that was found, by its number."""
         payload = self.payload[number] if self.payload else {}
         return Hit(self.standard_questions[number], score, self.ids[number], payload)
 
