@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.decisions import Decision
 from schemas.edits import Edit, Expected, Value
 from schemas.explanations import Explanation
 from schemas.filters import check_filters, parse_valid_at
@@ -203,6 +204,12 @@ class Answer(BaseModel):
     query_id: str = Field(pattern=QUERY_ID, description="Names this query in feedback and in the query log.")
     query: str
     results: list[Result] = Field(description="Best first.")
+    decision: Decision | None = Field(
+        description="Answer with the first result, let the customer choose (clarify), or hand over to a person; null: "
+        "the version was made without held-out queries to decide by."
+    )
+    probability: float | None = Field(description="That the first result is right; null as above.")
+    offers: list[Result] = Field(description="To clarify: the 2 to 4 standard questions to choose from, best first.")
 
 
 class SearchAnswer(Answer):

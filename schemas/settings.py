@@ -487,6 +487,29 @@ class Training(Section):
     )
 
 
+class DecisionBounds(Section):
+    """What a query is answered with: the first standard question, a choice of some, or a person."""
+
+    max_wrong: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of direct answers that may be wrong; the probability from which one is given is chosen so "
+        "on held-out queries.",
+    )
+    max_handed_over: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of the corpus's own queries that may be handed over to a person for looking foreign.",
+    )
+    foreign_path: Address | list[Address] | None = Field(
+        default=None,
+        description="Queries that are not of this corpus, such as the source of another: a table as source.path takes "
+        "it, or a .txt with one a line. They tune what tells foreign queries, and measure it. Empty: none.",
+    )
+
+
 class Publishing(Section):
     """When a candidate goes live, and how long old versions stay."""
 
@@ -595,6 +618,7 @@ class CorpusSettings(Section):
     model: Model = Field(default_factory=Model)
     loss: Loss = Field(default_factory=Loss)
     training: Training = Field(default_factory=Training)
+    decisions: DecisionBounds = Field(default_factory=DecisionBounds)
     publish: Publishing = Field(default_factory=Publishing)
     schedule: Schedule = Field(default_factory=Schedule)
     engine: Literal["local", "ray"] = Field(

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
@@ -25,6 +26,7 @@ from tasks.retrieval.corpora import Corpora, Served
 from tasks.retrieval.edits import Edited, drop_edit, edit_live, live_overlay
 from tasks.retrieval.explain import explain as explain_query
 from tasks.retrieval.query_log import QueryLog
+from tasks.retrieval.retriever import Answer as Found
 from tasks.retrieval.retriever import Hit, Model
 from tasks.version_files import now
 
@@ -94,14 +96,16 @@ class Service:
         wanted = queries, asked.top, asked.filters, asked.valid_at
         try:
             if sum(map(len, queries)) <= _AT_ONCE:
-                found = model.search(*wanted)
+                found = model.answer(*wanted)
             else:
-                found = await asyncio.to_thread(model.search, *wanted)
+                found = await asyncio.to_thread(model.answer, *wanted)
         except FilterError as error:
             raise Refusal(422, "unknown_filter", f"filters: {error}") from None
         why = await asyncio.to_thread(_explain, model, asked) if asked.explain else [[]] * len(queries)
         corpus = served.manifest.corpus
         self._metrics.queries.labels(corpus).inc(len(queries))
+        for decision, count in Counter(one.decision or "none" for one in found).items():
+            self._metrics.decisions.labels(corpus, decision).inc(count)
         answers = [_as_answer(*one) for one in zip(queries, found, why, strict=True)]
         head = {"corpus": corpus, "version": model.version}
         self._note(request, head, answers)
@@ -238,9 +242,23 @@ def _explain(model: Model, asked: SearchRequest) -> list[list[Explanation]]:
     return [[one.why for one in explain_query(model, q, top, asked.filters, asked.valid_at)] for q in asked.queries]
 
 
-def _as_answer(query: str, hits: Sequence[Hit], why: Sequence[Explanation]) -> dict[str, Any]:
+def _as_answer(query: str, found: Found, why: Sequence[Explanation]) -> dict[str, Any]:
     """Return an `Answer`."""
-    results: list[dict[str, Any]] = [
+    results = _as_results(found.hits)
+    for result, explanation in zip(results, why, strict=False):
+        result["why"] = explanation.model_dump()
+    return {
+        "query_id": secrets.token_hex(8),
+        "query": query,
+        "results": results,
+        "decision": found.decision,
+        "probability": found.probability and round(found.probability, 4),
+        "offers": _as_results(found.offers),
+    }
+
+
+def _as_results(hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    return [
         {
             "standard_question": hit.standard_question,
             "id": hit.id,
@@ -249,9 +267,6 @@ def _as_answer(query: str, hits: Sequence[Hit], why: Sequence[Explanation]) -> d
         }
         for hit in hits
     ]
-    for result, explanation in zip(results, why, strict=False):
-        result["why"] = explanation.model_dump()
-    return {"query_id": secrets.token_hex(8), "query": query, "results": results}
 
 
 def _describe(served: Served) -> CorpusState:

@@ -27,13 +27,17 @@ _CHUNK, _LONGEST_LINE = 1 << 16, 1 << 20  # bytes
 def query(
     corpus: str, text: str | None, file: str | None, top: int, filters: Sequence[str], valid_at: str, as_json: bool
 ) -> int:
-    """Ask the live model of CORPUS for the standard questions nearest to TEXT.
+    """Ask the live model of CORPUS for the standard questions nearest to TEXT, and what to do with it.
 
     \b
     dssm query bank "怎么提前还款" --top 5
     dssm query bank "怎么提前还款" --filter category=贷款 --filter channel=App --filter channel=微信
     dssm query bank "怎么提前还款" --filter 'fee<=20' --valid-at 2026-10-01
     dssm query bank --file queries.txt --json
+
+    Below the standard questions stands what to do: answer with the first, let the customer choose, or hand over to a
+    person; and the probability that the first is right. decisions.max_wrong of the settings says how many direct
+    answers may be wrong (docs/decisions.md).
 
     Fields are the columns of the list of standard questions. Values of one field: one is enough; several fields: all
     have to hold; FIELD= finds those without a value. They choose before anything is ranked. What is not valid at the
@@ -44,16 +48,12 @@ def query(
     wanted = top, *read_filters(filters, valid_at)
     retriever = load_retriever(corpus)
     for queries in [[text]] if text is not None else read_lines(file or "-"):
-        for asked, hits in zip(queries, retriever.search(queries, *wanted), strict=True):
+        for asked, answer in zip(queries, retriever.answer(queries, *wanted), strict=True):
             if as_json:
-                results = [
-                    {"standard_question": hit.standard_question, "score": round(hit.score, 6), "payload": hit.payload}
-                    for hit in hits
-                ]
-                print_text(json.dumps({"query": asked, "results": results}, ensure_ascii=False))
+                print_text(json.dumps({"query": asked} | _as_json(answer), ensure_ascii=False))
             else:
-                lines = [f"  {h.score:6.3f}  {h.standard_question}{show_payload(h.payload)}" for h in hits]
-                print_text("\n".join([asked] * (file is not None) + lines))
+                lines = [f"  {h.score:6.3f}  {h.standard_question}{show_payload(h.payload)}" for h in answer.hits]
+                print_text("\n".join([asked] * (file is not None) + lines + _say_decision(answer)))
     return 0
 
 
@@ -75,6 +75,30 @@ def show_payload(payload: Mapping[str, Any]) -> str:
     cells = [f"{name}: {', '.join(one) if isinstance(one, list) else one}" for name, one in payload.items()]
     short = [" ".join((cell if len(cell) <= 40 else cell[:39] + "…").split()) for cell in cells[:4]]
     return f"  [{'; '.join(short)}]" if short else ""
+
+
+def _as_json(answer: Any) -> dict[str, Any]:  # noqa: ANN401 - Answer, imported late
+    results, offers = (
+        [
+            {"standard_question": hit.standard_question, "score": round(hit.score, 6), "payload": hit.payload}
+            for hit in hits
+        ]
+        for hits in (answer.hits, answer.offers)
+    )
+    probability = answer.probability and round(answer.probability, 4)
+    return {"results": results, "decision": answer.decision, "probability": probability, "offers": offers}
+
+
+def _say_decision(answer: Any) -> list[str]:  # noqa: ANN401 - as above
+    """Return what to do with a query as a line; none where the version stores nothing to decide by."""
+    if answer.decision is None:
+        return []
+    what = {
+        "answer": "answer with the first",
+        "clarify": f"clarify: offer the first {len(answer.offers)}",
+        "handover": "hand over to a person",
+    }
+    return [f"  {what[answer.decision]} (it is right with a probability of {answer.probability:.2f})"]
 
 
 def read_lines(file: str) -> Iterator[list[str]]:

@@ -8,7 +8,7 @@ identity with the softmax p of b c_i: log sum e^(b c_i) = b sum p_i c_i + H(p), 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from schemas.explanations import Explanation, KeptShare, NgramShare
 from schemas.filters import Filters, ValidAt
-from tasks.retrieval.encoders import BagEncoder
+from tasks.retrieval.encoders import BagEncoder, Read
 from tasks.retrieval.exemplars import Nearness
 from tasks.retrieval.features import Tokeniser
 from tasks.retrieval.normalise import normalise
@@ -112,13 +112,12 @@ def _leave_out(
     """Return what is left out of a query, one thing at a time, and the (F, top) scores without it."""
     names: list[_Name]
     if isinstance(model.encoder, BagEncoder):
-        columns, values = model.encoder.read([text])
+        columns, values = model.encoder.read([text]).form
         names = [_name(feature) for feature in model.encoder.names(columns)]
         grid = np.broadcast_to(values, (len(values), len(values))) * (1 - np.eye(len(values), dtype=np.float32))
         offsets = np.arange(0, len(values) ** 2 + 1, max(1, len(values)))
-        read: Any = sp.csr_array(
-            (grid.ravel(), np.tile(columns, len(values)), offsets), shape=(len(values), model.encoder.size)
-        )
+        shape = (len(values), model.encoder.size)
+        read = Read(sp.csr_array((grid.ravel(), np.tile(columns, len(values)), offsets), shape=shape))
     else:
         words = Tokeniser(model.card.text).words(text)
         names = [("word", word) for word in words]

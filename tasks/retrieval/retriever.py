@@ -28,12 +28,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from schemas.decisions import MOST_OFFERED, Decision
 from schemas.errors import NothingLive, StaleFile
 from schemas.filters import Filters, ValidAt
 from tasks.registry import Follower, ModelRegistry
-from tasks.retrieval.encoders import ENCODERS
+from tasks.retrieval.decisions import Signals, decide
+from tasks.retrieval.encoders import ENCODERS, Read
 from tasks.retrieval.exemplars import Exemplars, Keep, Nearness
-from tasks.retrieval.model_files import EXEMPLARS_FILE, read_arrays, read_card, reading
+from tasks.retrieval.model_files import EXEMPLARS_FILE, read_arrays, read_card, read_decisions, reading
 from tasks.retrieval.nearest import Nearest
 from tasks.retrieval.normalise import normalise
 from tasks.retrieval.payload import PAYLOAD_FILE, Payload, refuse_field
@@ -60,6 +62,16 @@ class Hit:
     payload: Mapping[str, Any] = field(default_factory=dict, hash=False)  # by field; what is missing is left out
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What was found for one query, and what to do with it."""
+
+    hits: list[Hit]  # best first
+    decision: Decision | None = None  # None: the version stores nothing to decide by
+    probability: float | None = None  # that the first is right
+    offers: Sequence[Hit] = ()  # where the customer is to choose: 2 to 4 of the first
+
+
 class Model:
     """One version in memory, immutable."""
 
@@ -76,6 +88,7 @@ class Model:
         """
         self.version, self._folder = folder.name, folder
         self.card = read_card(folder)
+        self.decisions = read_decisions(folder)
         arrays = read_arrays(folder)
         self._read_questions(folder)
         sharing = SharedArrays(shared, folder) if shared else None
@@ -130,6 +143,19 @@ class Model:
         """Return (n, K) scores of all standard questions: what a search goes by."""
         return self._scores(self.vectors_of(self.encoder.read([normalise(query) for query in queries])))
 
+    def signals(self, queries: Sequence[str]) -> tuple[Signals, NDArray[np.int64], NDArray[np.float64]]:
+        """Return what is decided by, and the first standard questions and their scores, (n, up to `MOST_OFFERED`)."""
+        top = min(MOST_OFFERED, len(self.ids))
+        ids, scores, known = np.empty((len(queries), top), np.int64), np.empty((len(queries), top)), [np.zeros(0)]
+        for start in range(0, len(queries), _BLOCK):
+            block = [normalise(query) for query in queries[start : start + _BLOCK]]
+            read = self.encoder.read(block)
+            known.append(_known(read, len(block)))
+            for place, (best, their) in enumerate(self._best(read, top), start):
+                ids[place], scores[place] = best, their
+        margin = scores[:, 0] - scores[:, 1] if top > 1 else np.zeros(len(queries))
+        return Signals(scores[:, 0], margin, np.concatenate(known)), ids, scores
+
     def _scores(self, vectors: NDArray[np.float32], chosen: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         cosines: NDArray[np.float32] = vectors @ self._classes
         if chosen is not None:
@@ -138,12 +164,12 @@ class Model:
             return cosines
         return self._exemplars.mix(cosines, vectors, self.card.exemplar_weight, chosen)
 
-    def cosines_of(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - the encoder's own form
+    def cosines_of(self, read: Read) -> NDArray[np.float32]:
         """Return (n, K) cosines of what the encoder has read, whatever queries are kept: they may be these."""
         cosines: NDArray[np.float32] = self.vectors_of(read) @ self._classes
         return cosines
 
-    def vectors_of(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - as above
+    def vectors_of(self, read: Read) -> NDArray[np.float32]:
         """Return (n, S * o) vectors, of unit length per tower."""
         vectors = self.encoder.vectors(read)
         lengths = np.sqrt(np.einsum("nso,nso->ns", vectors, vectors))[:, :, None]
@@ -166,15 +192,35 @@ class Model:
             ValueError: `top` is below 1.
             FilterError: there is no such field, or it cannot hold such a value.
         """
+        return [answer.hits for answer in self.answer(queries, top, filters, valid_at)]
+
+    def answer(
+        self, queries: Iterable[str], top: int = 10, filters: Filters | None = None, valid_at: ValidAt = "now"
+    ) -> list[Answer]:
+        """Return what `search` does, with what to do: answer with the first, offer a choice, or hand over to a person.
+
+        Raises:
+            TypeError: as `search`.
+            ValueError: as `search`.
+        """
         queries, top = _as_texts(queries), _as_count(top)
         chosen = self.choose(filters, valid_at)
-        found: list[list[Hit]] = []
+        found: list[Answer] = []
         for start in range(0, len(queries), _BLOCK):
             block = [normalise(query) for query in queries[start : start + _BLOCK]]
-            for query, (ids, scores) in zip(block, self._best(block, top, chosen), strict=True):
-                pairs = zip(ids.tolist(), scores.tolist(), strict=True)
-                found.append([self.hit(n, score) for n, score in pairs] if query else [])
+            read = self.encoder.read(block)
+            shares = _known(read, len(block)).tolist()
+            most = max(top, MOST_OFFERED) if top > 0 else top
+            for query, known, (ids, scores) in zip(block, shares, self._best(read, most, chosen), strict=True):
+                found.append(self._answer(ids.tolist() if query else [], scores.tolist(), known, top))
         return found
+
+    def _answer(self, ids: list[int], scores: list[float], known: float, top: int) -> Answer:
+        hits = [self.hit(n, score) for n, score in zip(ids, scores, strict=False)]
+        if self.decisions is None:
+            return Answer(hits[:top])
+        decision, probability, offered = decide(self.decisions, scores if ids else [], known)
+        return Answer(hits[:top], decision, probability, hits[:offered])
 
     def explain(
         self, text: str, top: int, chosen: NDArray[np.int64] | None
@@ -183,19 +229,16 @@ class Model:
 
         None of the latter: they had no part in the score.
         """
-        vector = self.vectors_of(self.encoder.read([text]))
-        ((numbers, scores),) = self._best([text], top, chosen)
+        read = self.encoder.read([text])
+        vector = self.vectors_of(read)
+        ((numbers, scores),) = self._best(read, top, chosen)
         near: dict[int, Nearness] = {}
         if self._exemplars and self.card.exemplar_weight and vector.any() and len(numbers):
             cosines = (vector @ self._classes)[0]
             near = self._exemplars.explain(cosines if chosen is None else cosines[chosen], vector[0], chosen)
         return numbers, scores, [near.get(number) for number in numbers.tolist()]
 
-    def scores_of(
-        self,
-        read: Any,  # noqa: ANN401 - the encoder's own form
-        chosen: NDArray[np.int64] | None = None,
-    ) -> NDArray[np.float32]:
+    def scores_of(self, read: Read, chosen: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Return (n, K) scores, of the chosen standard questions, of what the encoder has read."""
         return self._scores(self.vectors_of(read), chosen)
 
@@ -213,10 +256,10 @@ class Model:
         return Hit(self.standard_questions[number], score, self.ids[number], payload)
 
     def _best(
-        self, normalised: Sequence[str], top: int, chosen: NDArray[np.int64] | None
+        self, read: Read, top: int, chosen: NDArray[np.int64] | None = None
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield the ids of the `top` (chosen) standard questions of each query, best first, and their scores."""
-        vectors = self.vectors_of(self.encoder.read(normalised))
+        vectors = self.vectors_of(read)
         if self._nearest and chosen is None:
             yield from (self._nearest.search(vector, top) for vector in vectors)
             return
@@ -302,6 +345,17 @@ class Retriever:
         """
         return self.model.search(queries, top, filters, valid_at)
 
+    def answer(
+        self, queries: Iterable[str], top: int = 10, filters: Filters | None = None, valid_at: ValidAt = "now"
+    ) -> list[Answer]:
+        """Return what `search` does, with what to do: answer with the first, offer a choice, or hand over to a person.
+
+        Raises:
+            TypeError: as `search`.
+            ValueError: as `search`.
+        """
+        return self.model.answer(queries, top, filters, valid_at)
+
     def _begin(self) -> None:
         """Make what a process has of its own."""
         self._process, self._lock = os.getpid(), threading.Lock()
@@ -347,6 +401,11 @@ class Retriever:
         except OSError:
             return None
         return status.st_mtime_ns, status.st_ino
+
+
+def _known(read: Read, count: int) -> NDArray[np.float64]:
+    """Return (count,) the shares of known features; of an encoder that does not count them, 1."""
+    return np.ones(count) if read.known is None else np.asarray(read.known, np.float64)
 
 
 def _is_text(kind: pa.DataType) -> bool:

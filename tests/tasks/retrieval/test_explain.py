@@ -23,7 +23,7 @@ def train(folder, **changes) -> Model:
         step.mkdir()
     ingest_corpus(settings.source, steps[0], folder, settings.seed)
     prepare_corpus(steps[0], steps[1], settings)
-    train_candidate(*steps[1:], settings, lambda *_: None, IngestOutput(steps[0]))
+    train_candidate(*steps[1:], settings, lambda *_: None, ingested=IngestOutput(steps[0]))
     return Model(steps[2] / "candidate")
 
 

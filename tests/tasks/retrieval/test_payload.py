@@ -48,7 +48,7 @@ def made(tmp_path_factory) -> Path:
     ingested, prepared, trained, partial = steps
     ingest_corpus(settings.source, ingested, folder, settings.seed)
     prepare_corpus(ingested, prepared, settings)
-    train_candidate(prepared, trained, partial, settings, lambda *_: None, IngestOutput(ingested))
+    train_candidate(prepared, trained, partial, settings, lambda *_: None, ingested=IngestOutput(ingested))
     return trained / "candidate"
 
 
