@@ -61,7 +61,7 @@ ENDPOINTS = (
     Endpoint(
         *("GET", "/v1/{corpus}/edits", "edits", "What was edited that the export does not have"),
         answers=(EditsAnswer,),
-        errors=(401, 403, 404, 429, 503),
+        errors=(401, 404, 429, 503),
     ),
     Endpoint(
         *("POST", "/v1/{corpus}/edits", "edit", "Add, edit or remove a standard question within seconds"),

@@ -351,7 +351,8 @@ def _apply(edit: Edit, classes: dict[str, _Class], model: Model) -> None:
 
 def _new_vector(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (S, o) the vector of a new standard question from those of its text and its similar queries."""
-    text, queries = vectors[0], vectors[1:]
+    text: NDArray[np.float32] = vectors[0]
+    queries = vectors[1:]
     if not len(queries):
         return text
     return _unit(np.float32(_TEXT_WEIGHT) * text + np.float32(1 - _TEXT_WEIGHT) * _unit(queries.mean(axis=0)))
