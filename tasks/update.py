@@ -141,12 +141,17 @@ class Update:
     def prune(self, keep: int) -> list[str]:
         """Delete the oldest versions beyond `keep`, never the live or the pending one; return their names.
 
-        What a killed process left unfinished goes, too; a damaged version stays for a person to look at.
+        Those that are but edited go before those that were trained, the one live before this one excepted: after a day
+        of many edits there are still nights to go back to. What a killed process left unfinished goes, too; a damaged
+        version stays for a person to look at.
         """
         self._require_open()
         self.registry._sweep()
         protected = {self.live.version, self.live.pending} - {None}
-        versions = [m.version for m in self.registry.versions() if m.version not in protected]
+        before = next((one.version for one in reversed(self.live.history) if one.version != self.live.version), None)
+        others = [m for m in self.registry.versions() if m.version not in protected]
+        others.sort(key=lambda m: m.edit is None or m.version == before)
+        versions = [m.version for m in others]
         surplus = versions[: max(0, len(versions) + len(protected) - keep)]
         self.registry._delete(surplus)
         return surplus

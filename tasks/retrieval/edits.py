@@ -6,6 +6,7 @@ change at one moment, and are rolled back at one. The next run reads it: see `ta
 """
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -21,10 +22,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from schemas.edits import Edit, Expected, Overlay, Value
-from schemas.errors import EditError, NothingLive
+from schemas.errors import EditError, NothingLive, PipelineError
 from schemas.live import VersionManifest, parse_model
 from schemas.suggestions import did_you_mean, nearest
 from schemas.tables import EXEMPLARS
+from schemas.workspace import SETTINGS_FILE
 from tasks.registry import ModelRegistry
 from tasks.retrieval.model_files import EXEMPLARS_FILE, read_arrays, reading
 from tasks.retrieval.normalise import normalise
@@ -39,6 +41,7 @@ SOURCE = "dssm add"  # in place of a file, of queries that stand in none
 _TEXT_WEIGHT = 0.5  # of a new standard question's own text in its vector, beside its similar queries
 _CHARACTERS, _QUERIES = 1000, 1000  # at most: of a text; similar queries of an edit
 _EVALUATION = "evaluation.json"
+_LOGGER = logging.getLogger("dssm.edits")
 _CHANGED = {"model.safetensors", "standard_questions.parquet", "model.json", PAYLOAD_FILE, EXEMPLARS_FILE}
 _BUCKETS = (("1-3", 3), ("4-10", 10), ("11-50", 50))
 
@@ -88,6 +91,7 @@ def edit_live(registry: ModelRegistry, edit: Edit, model: Model | None = None) -
         overlay = read_overlay(folder).followed_by(stamped)
         manifest = _make(update, folder, before, [stamped], overlay, stamped.describe())
         update.go_live(manifest, "edited")
+        _prune(update, folder)
         expected = None if edit.action == "remove" else expect(folder, len(edit.similar_queries))
         count = len(before.ids) + {"add": 1, "edit": 0, "remove": -1}[edit.action]
         return Edited(manifest.version, stamped, count, overlay, expected)
@@ -114,6 +118,7 @@ def drop_edit(registry: ModelRegistry, name: str) -> Edited:
             )
         manifest = _make(update, folder, before, [], overlay.without(edit), f"drop: {edit.describe()}")
         update.go_live(manifest, "edited")
+        _prune(update, folder)
         return Edited(manifest.version, edit, len(before.ids), overlay.without(edit), None)
 
     return registry.change(act)
@@ -282,6 +287,15 @@ def _make(
         build(folder, Path(partial), model, edits)
         recall = (base.recall_at_1, base.recall_at_10, base.test_rows)
         return update.add(Path(partial), _as_file(overlay), base.run, recall, said)
+
+
+def _prune(update: Update, version: Path) -> None:
+    """Delete surplus versions, as a run does; a failure is a warning, since a version has gone live."""
+    try:
+        keep = json.loads((version / SETTINGS_FILE).read_bytes())["publish"]["keep_versions"]
+        update.prune(int(keep))
+    except (OSError, ValueError, KeyError, TypeError, PipelineError) as error:
+        _LOGGER.info("%s: old versions stay until the next run: %s", version.parent.name, error)
 
 
 def expect(version: Path, queries: int) -> Expected | None:

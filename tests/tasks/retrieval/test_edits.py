@@ -164,6 +164,24 @@ def test_edits_at_once_all_come_to_be(live):
     assert {*names} <= {*Retriever(live.folder).model.standard_questions}
 
 
+def test_many_edits_leave_the_trained_versions_and_the_one_before(registry, candidate, candidates):
+    """As many versions are kept as the settings say, and a rollback takes back one edit alone."""
+    settings = {"settings.json": json.dumps({"publish": {"keep_versions": 4}}).encode()}
+    trained = []
+    for mark in ("one", "two"):
+        with registry.update() as update:
+            trained.append(update.add(candidates(mark), settings, "run", (0.5, 0.5, 10)))
+            update.go_live(trained[-1], "published")
+    for n in range(5):
+        edit_live(registry, add(f"{NEW}{n}"))
+
+    versions = [m.version for m in registry.versions()]
+    assert len(versions) == 4
+    assert {m.version for m in trained} < {*versions}
+    registry.change(lambda update: update.roll_back())
+    assert [edit.standard_question[-1] for edit in live_overlay(registry).edits] == ["0", "1", "2", "3"]
+
+
 def test_an_edit_may_be_dropped_and_the_live_version_answers_on(live):
     """The next run goes by the export alone."""
     edit_live(live, add())
