@@ -26,7 +26,7 @@ _ENDLESS = frozenset(
 )
 _SEPARATORS = (";", "；", "|", "、", ",", "，", "\n")
 _LONGEST_PART = 30  # characters of an element of a list
-_DAY, _UTC = timedelta(days=1), ZoneInfo("UTC")
+_DAY, _UTC, _LAST_YEAR = timedelta(days=1), ZoneInfo("UTC"), 9999
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,12 @@ def read_column(cells: Sequence[str | None], zone: ZoneInfo, plain: bool = False
 
 
 def read_moment(text: str, zone: ZoneInfo) -> datetime | None:
-    """Return a date, at its midnight, or a moment; None: it is neither."""
+    """Return a date, at its midnight, or a moment; None: it is neither, or in a year that not every zone can tell."""
+    moment = _parse(text, zone)
+    return moment if moment and 1 < moment.year < _LAST_YEAR else None
+
+
+def _parse(text: str, zone: ZoneInfo) -> datetime | None:
     found = _MOMENT.fullmatch(text.strip())
     if not found:
         return None
@@ -100,7 +105,7 @@ def read_bound(text: str, zone: ZoneInfo, ends: bool, midnight_is_day: bool = Tr
         midnight_is_day: 2026-01-31 00:00:00 is how a program wrote the day.
     """
     text = text.strip()
-    if normalise(text) in _ENDLESS:
+    if normalise(text) in _ENDLESS or text.startswith((str(_LAST_YEAR), "0001")):  # how programs write never
         return Span()
     if one := _read_day(text, zone, midnight_is_day):
         begin, end = one
@@ -132,10 +137,7 @@ def _read_day(text: str, zone: ZoneInfo, midnight_is_day: bool) -> tuple[datetim
     if moment is None:
         return None
     is_day = _is_midnight(moment, zone) and (midnight_is_day or ":" not in text)
-    try:
-        return moment, moment + _DAY if is_day else moment  # a day by the calendar, whatever clocks are changed in it
-    except OverflowError:  # the last day that there is
-        return moment, datetime.max.replace(tzinfo=UTC)
+    return moment, moment + _DAY if is_day else moment  # a day by the calendar, whatever clocks are changed in it
 
 
 def _read_zone(text: str) -> timezone:
@@ -150,7 +152,7 @@ def _read_number(text: str) -> float | None:
 
 
 def _read_date(text: str) -> date | None:
-    moment = read_moment(text, _UTC)
+    moment = _parse(text, _UTC)
     return moment.date() if moment and _is_midnight(moment, _UTC) else None
 
 

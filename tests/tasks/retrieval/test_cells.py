@@ -21,6 +21,8 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
         (["2026-01-31", "2026/2/1", "2026年3月5日"], "date", [date(2026, 1, 31), date(2026, 2, 1), date(2026, 3, 5)]),
         (["2026-01-31 00:00:00", None], "date", [date(2026, 1, 31), None]),  # how a spreadsheet exports a day
         (["2026-02-30"], "text", ["2026-02-30"]),
+        (["9999-12-31", "2026-01-31"], "date", [date(9999, 12, 31), date(2026, 1, 31)]),
+        (["0001-01-01 00:00:01"], "text", ["0001-01-01 00:00:01"]),  # elsewhere it is another year
         (["App;微信", "微信", "App", "App;微信"], "list", [["App", "微信"], ["微信"], ["App"], ["App", "微信"]]),
         (["先登录；再点退票", "打电话；等待"], "text", ["先登录；再点退票", "打电话；等待"]),  # nothing comes again
         (['["a", 1]', "[]"], "list", [["a", "1"], []]),
@@ -69,7 +71,8 @@ def at(*parts: int) -> datetime:
         ("2026-01-01至长期", True, Span(at(2026, 1, 1))),
         ("长期有效", True, Span()),
         ("never", True, Span()),
-        ("9999-12-31", True, Span(end=datetime.max.replace(tzinfo=UTC))),
+        ("9999-12-31", True, Span()),
+        ("0001-01-01 00:00:00", False, Span()),
         ("31.01.2026", True, None),
         ("下周", True, None),
     ],
