@@ -106,7 +106,7 @@ class Source(Section):
     )
     encoding: str | None = Field(default=None, description="Encoding of text files; empty: detected.")
     delimiter: str | None = Field(
-        default=None, min_length=1, max_length=1, description="Delimiter of text files; empty: detected."
+        default=None, min_length=1, max_length=8, description="Delimiter of text files; empty: detected."
     )
     sheet: str | list[str] | None = Field(
         default=None,
@@ -125,10 +125,10 @@ class Source(Section):
         description="Rows without a standard question take the one above where each stands once, as merged cells do "
         "when exported; 'none': they are set aside.",
     )
-    multiple_labels: Literal["set_aside", "explode"] = Field(
+    multiple_labels: Literal["set_aside", "explode", "keep"] = Field(
         default="set_aside",
-        description="A query with several standard questions, as annotation tools write it: set_aside, or explode "
-        "into a row for each.",
+        description="A query with several standard questions, as annotation tools write it: set_aside, explode into "
+        "a row for each, or keep labels such as 'a;b' as they are though 'a' and 'b' are labels too.",
     )
 
 
@@ -503,6 +503,13 @@ class DecisionBounds(Section):
         lt=1,
         description="Share of the corpus's own queries that may be handed over to a person for looking foreign.",
     )
+    confidence: float | None = Field(
+        default=0.9,
+        ge=0.5,
+        le=0.999,
+        description="In how many of all trainings both promises hold, each; empty: on average over trainings, which "
+        "answers more where few rows are held out, and is wrong more often there.",
+    )
     foreign_path: Address | list[Address] | None = Field(
         default=None,
         description="Queries that are not of this corpus, such as the source of another: a table as source.path takes "
@@ -534,6 +541,12 @@ class Publishing(Section):
     )
     max_drop_vs_live_by_size: Tolerance = tolerance(
         "the same among the test rows of each size of class (1-3 training rows, 4-10, 11-50, more)", warn=0.0, stop=0.03
+    )
+    max_drop_vs_live_decisions: Tolerance = tolerance(
+        "with a live version, how far right direct answers lie below it, or wrong ones above it, on the same rows; "
+        "counts only where it is no chance, and both promise the same ([decisions])",
+        warn=0.05,
+        stop=0.3,
     )
     min_gain_over_guess: Share = Field(
         default_factory=lambda: Share(warn=0.05, stop=0.0),

@@ -20,6 +20,7 @@ from schemas.settings import Source
 from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.ingest.addresses import find_files, find_training_files, fingerprint
 from tasks.ingest.input_file import InputFile
+from tasks.ingest.labels import describe_joined
 from tasks.ingest.melting import shorten
 from tasks.ingest.payload import Cells, find_doubts, keep_payload, write_payload
 from tasks.ingest.question_list import QuestionList, find_question_list, join_ids, read_question_list
@@ -144,11 +145,9 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
     classes = _write_standard_questions(IngestOutput(folder).standard_questions, class_rows, ids)
     payload = _merge(train.payload, listed.payload if listed else {}, {*class_rows, *ids})
     write_payload(IngestOutput(folder).payload, payload, payload)
-    warnings += [
-        *find_doubts(payload, source),
-        *_describe_null_words(train.class_rows),
-        *_describe_without_query(train.waiting),
-    ]
+    joined = [] if source.multiple_labels == "keep" else describe_joined(train.class_rows)
+    warnings += [*find_doubts(payload, source), *_describe_null_words(train.class_rows), *joined]
+    warnings += _describe_without_query(train.waiting)
     for tally in (train, test):
         if tally.quarantined:
             warnings.append(

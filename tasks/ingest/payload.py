@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from schemas.settings import Source
 from schemas.tables import PAYLOAD
-from tasks.ingest.columns import REPLIES, begins_validity, ends_validity, key_of
+from tasks.ingest.column_names import REPLIES, key_of
+from tasks.ingest.columns import begins_validity, ends_validity
 from tasks.ingest.melting import shorten
 from tasks.ingest.sifting import SURROGATE
 from tasks.ingest.tables import Pairs

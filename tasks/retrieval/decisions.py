@@ -13,7 +13,7 @@ from math import tanh
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.decisions import FEWEST_OFFERED, MOST_OFFERED, Decision, Decisions
+from schemas.decisions import FEWEST_OFFERED, MOST_OFFERED, Decision, Decisions, Ours
 
 Numbers = NDArray[np.float64]
 
@@ -32,6 +32,11 @@ class Signals:
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> "Signals":
         """Return those of some rows."""
         return Signals(self.score[rows], self.margin[rows], self.known[rows])
+
+
+def likeness(ours: Ours, signals: Signals) -> Numbers:
+    """Return (n,) how much each query is like those of the corpus."""
+    return ours.bias + ours.score * signals.score + ours.known * signals.known
 
 
 def decide(decisions: Decisions, scores: Sequence[float], known: float) -> tuple[Decision, float, int]:
