@@ -40,6 +40,7 @@ class Update:
         extra: Mapping[str, bytes],
         run: str,
         recall: tuple[float, float, int],
+        test_hash: str | None = None,
         edit: str | None = None,
     ) -> VersionManifest:
         """Copy a candidate into a new immutable folder and name it; it is not live yet.
@@ -49,6 +50,7 @@ class Update:
             extra: further files by name: model card, evaluation, settings.
             run: that made it.
             recall: recall@1, recall@10 and the number of test rows, for `dssm models`.
+            test_hash: of those rows: figures of equal ones can be compared.
             edit: what was changed of another version, where it was not trained.
         """
         self._require_open()
@@ -71,6 +73,7 @@ class Update:
                 recall_at_1=recall[0],
                 recall_at_10=recall[1],
                 test_rows=recall[2],
+                test_hash=test_hash,
                 edit=edit,
             )
             write_atomically(partial / MANIFEST, manifest.model_dump_json(indent=1).encode())

@@ -12,7 +12,7 @@ from schemas.tables import PAYLOAD
 from tasks.ingest.column_names import REPLIES, key_of
 from tasks.ingest.columns import begins_validity, ends_validity
 from tasks.ingest.melting import shorten
-from tasks.ingest.sifting import SURROGATE
+from tasks.ingest.quarantine import SURROGATE
 from tasks.ingest.tables import Pairs
 from tasks.retrieval.payload import Payload, read_spans
 

@@ -286,7 +286,7 @@ def _make(
     with TemporaryDirectory(prefix=".edit-", suffix=".partial", dir=update.registry.folder) as partial:
         build(folder, Path(partial), model, edits)
         recall = (base.recall_at_1, base.recall_at_10, base.test_rows)
-        return update.add(Path(partial), _as_file(overlay), base.run, recall, said)
+        return update.add(Path(partial), _as_file(overlay), base.run, recall, base.test_hash, said)
 
 
 def _prune(update: Update, version: Path) -> None:
