@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from flows.commands import corpora, edits, explain, models, runs, servers
+from flows.commands import corpora, doctor, edits, explain, models, runs, servers
 from flows.commands.output import describe_failure, print_text, write
 from flows.environment import say
 from flows.signals import (
@@ -51,6 +51,7 @@ def cli() -> None:
 
 for _command in (
     *(runs.run, runs.check, runs.compare, runs.study),
+    *(doctor.doctor, doctor.mine),
     *(corpora.init, corpora.settings),
     *(models.query, models.models, models.rollback, models.approve),
     explain.explain,

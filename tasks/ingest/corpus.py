@@ -4,7 +4,7 @@ Equal sources, settings and seed give equal bytes.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,17 +13,19 @@ from typing import Any, Literal, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas.corrections import Correction
 from schemas.errors import CorpusRejected, SourceError
 from schemas.ingest import IngestFacts, SourceFile
 from schemas.outputs import IngestOutput
 from schemas.settings import Source
 from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.ingest.addresses import find_files, find_training_files, fingerprint
+from tasks.ingest.corrections import DRAFTED, Overlay
 from tasks.ingest.input_file import InputFile
 from tasks.ingest.labels import describe_joined
 from tasks.ingest.melting import shorten
 from tasks.ingest.payload import Cells, find_doubts, keep_payload, write_payload
-from tasks.ingest.quarantine import EMPTY_QUERY, REMEDIES, is_usable_class, separate
+from tasks.ingest.quarantine import EMPTY_QUERY, REMEDIES, Separated, is_usable_class, separate
 from tasks.ingest.question_list import QuestionList, find_question_list, join_ids, read_question_list
 from tasks.ingest.sources import OpenedSource, describe_source, open_sources
 from tasks.ingest.tables import BATCH_ROWS, BadRow, Pairs
@@ -109,7 +111,14 @@ class ParquetSink:
         self._writer.close()
 
 
-def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress: Progress | None = None) -> IngestFacts:
+def ingest_corpus(
+    source: Source,
+    folder: Path,
+    base: Path,
+    seed: int,
+    progress: Progress | None = None,
+    corrections: Sequence[Correction] = (),
+) -> IngestFacts:
     """Read a source and write questions, test rows, standard questions and the quarantine into `folder`.
 
     Args:
@@ -119,6 +128,7 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
         base: Folder that relative addresses count from.
         seed: Seed of a bundled corpus; nothing else is random here.
         progress: Called after every batch with the rows read so far.
+        corrections: The owner's, which are laid over the rows.
 
     Raises:
         SourceError: a file is missing, or is no table, or lacks a column or rows.
@@ -128,26 +138,37 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
     test_files = find_files(source.test_path, base, "source.test_path") if source.test_path else []
     listed = _read_list(source, base)
     train, test = _Tally("train"), _Tally("test")
+    overlay = Overlay(corrections, "the corrections")
     with ParquetSink(IngestOutput(folder).quarantine, QUARANTINE) as quarantine:
         report = _Counter(progress)
-        read = partial(_read_role, source=source, seed=seed, listed=listed, quarantine=quarantine, report=report)
+        read = partial(
+            _read_role,
+            source=source,
+            seed=seed,
+            listed=listed,
+            quarantine=quarantine,
+            report=report,
+            overlay=overlay,
+        )
         with ParquetSink(IngestOutput(folder).questions, QUESTIONS) as questions:
             read(train, train_files, questions)
+            for drafted in (False, True):
+                _keep(train, overlay.name + drafted * DRAFTED, overlay.additions(drafted), questions)
         if test_files:
             with ParquetSink(IngestOutput(folder).test, QUESTIONS) as questions:
                 read(test, test_files, questions)
-    ids = listed.ids if listed else {}
+    ids = _rename_listed(listed.ids, overlay) if listed else {}
     unlisted = {text: rows for text, rows in train.class_rows.items() if text not in ids} if listed else {}
     if unlisted:
         _refuse_clash(unlisted, ids, str(source.questions_path))
         warnings.append(_describe_unlisted(unlisted, str(source.questions_path)))
-    class_rows = train.class_rows | dict.fromkeys(train.waiting, 0)
+    class_rows = dict.fromkeys(map(overlay.rename, train.waiting), 0) | train.class_rows
     classes = _write_standard_questions(IngestOutput(folder).standard_questions, class_rows, ids)
-    payload = _merge(train.payload, listed.payload if listed else {}, {*class_rows, *ids})
+    payload = _merge(train.payload, _rename(listed.payload, overlay) if listed else {}, {*class_rows, *ids})
     write_payload(IngestOutput(folder).payload, payload, payload)
     joined = [] if source.multiple_labels == "keep" else describe_joined(train.class_rows)
     warnings += [*find_doubts(payload, source), *_describe_null_words(train.class_rows), *joined]
-    warnings += _describe_without_query(train.waiting)
+    warnings += [*_describe_without_query(train.waiting), *overlay.warnings()]
     for tally in (train, test):
         if tally.quarantined:
             warnings.append(
@@ -161,6 +182,7 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
         quarantined=train.quarantined,
         quarantined_test=test.quarantined,
         reasons=dict((train.reasons + test.reasons).most_common()),
+        corrections=overlay.describe(),
         without_query=len(train.waiting),
         unlisted_rows=sum(unlisted.values()),
         files=[*train.files, *test.files, *([listed.file] if listed else [])],
@@ -191,6 +213,7 @@ def _read_role(
     listed: QuestionList | None,
     quarantine: ParquetSink,
     report: _Counter,
+    overlay: Overlay,
 ) -> None:
     """Read all files of one role into `questions` and `quarantine`, counting in `tally`."""
     known_classes: set[str] = set()
@@ -200,7 +223,7 @@ def _read_role(
             before = tally.rows, tally.reasons.copy()
             tally.samples = []
             for pairs in join_ids(opened.pairs, listed, opened.notes):
-                _take(tally, opened.name, pairs, known_classes, questions, quarantine)
+                _take(tally, opened.name, pairs, known_classes, questions, quarantine, overlay)
                 report.add(len(pairs.lines) + len(pairs.bad))
             rows, reasons = tally.rows - before[0], tally.reasons - before[1]
             if rows + reasons.total() + len(tally.waiting) == 0:
@@ -225,8 +248,19 @@ def _take(
     known_classes: set[str],
     questions: ParquetSink,
     quarantine: ParquetSink,
+    overlay: Overlay,
 ) -> None:
-    separated = separate(pairs, known_classes)
+    train = tally.role == "train"
+    separated = separate(pairs if train else overlay.rename_all(pairs), known_classes)
+    _keep(tally, name, overlay.apply(separated) if train else separated, questions)
+    if pairs.payload:
+        keep_payload(tally.payload, overlay.rename_all(pairs))
+    bad = [row for row in separated.bad if not _may_wait(tally, name, row)]
+    _set_aside(tally, [(name, row) for row in bad], quarantine)
+
+
+def _keep(tally: _Tally, name: str, separated: Separated, questions: ParquetSink) -> None:
+    """Write usable rows of a file, and count them."""
     rows = len(separated.lines)
     if rows:
         source = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([name]))
@@ -236,10 +270,6 @@ def _take(
         tally.class_rows.update(separated.classes)
         more = slice(_EXAMPLES - len(tally.samples))
         tally.samples += zip(separated.queries[more], separated.classes[more], strict=True)
-    if pairs.payload:
-        keep_payload(tally.payload, pairs)
-    bad = [row for row in separated.bad if not _may_wait(tally, name, row)]
-    _set_aside(tally, [(name, row) for row in bad], quarantine)
 
 
 def _set_aside(tally: _Tally, bad: list[tuple[str, BadRow]], quarantine: ParquetSink) -> None:
@@ -263,6 +293,10 @@ def _settle_waiting(tally: _Tally, quarantine: ParquetSink) -> None:
     late = {text: row for text, row in tally.waiting.items() if text in tally.class_rows or not tally.rows}
     _set_aside(tally, list(late.values()), quarantine)
     tally.waiting = {text: row for text, row in tally.waiting.items() if text not in late}
+
+
+def _rename(payload: Cells, overlay: Overlay) -> Cells:
+    return {overlay.rename(text): cells for text, cells in payload.items()}
 
 
 def _merge(of_rows: Cells, of_list: Cells, classes: Iterable[str]) -> Cells:
@@ -298,6 +332,12 @@ def _read_list(source: Source, base: Path) -> QuestionList | None:
     if not source.questions_path:
         return None
     return read_question_list(find_question_list(source.questions_path, base), source)
+
+
+def _rename_listed(ids: Mapping[str, str], overlay: Overlay) -> dict[str, str]:
+    """Return the listed texts with their ids as the corrections call them; of two that become one, its own id stays."""
+    renamed = {overlay.rename(text): identity for text, identity in ids.items()}
+    return renamed | {text: identity for text, identity in ids.items() if text in renamed}
 
 
 def _refuse_clash(unlisted: Iterable[str], ids: Mapping[str, str], name: str) -> None:

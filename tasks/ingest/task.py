@@ -8,6 +8,7 @@ from prefect import State, Task, task
 from prefect.client.schemas.objects import TaskRun
 from prefect.logging import get_run_logger
 
+from schemas.corrections import corrections_file, read_corrections
 from schemas.errors import PipelineError
 from schemas.outputs import ForeignOutput, GoldenOutput, IngestOutput
 from schemas.settings import CorpusSettings
@@ -43,12 +44,15 @@ def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutpu
         "files": fingerprint(corpus.source, base, corpus.seed),
         "source": corpus.source.model_dump(),
     }
+    corrections = read_corrections(corrections_file(workspace.home, corpus.name))
+    if corrections:
+        inputs["corrections"] = [one.model_dump(exclude={"batch", "action", "gain"}) for one in corrections]
     edits = live_overlay(ModelRegistry.of(corpus.name, workspace.home)).edits
     if edits:
         inputs["edits"] = [edit.model_dump(mode="json") for edit in edits]
 
     def make(out: IngestOutput, _: Path) -> StepNotes:
-        facts = ingest_corpus(corpus.source, out.folder, base, corpus.seed)
+        facts = ingest_corpus(corpus.source, out.folder, base, corpus.seed, corrections=corrections)
         if edits:
             facts = take_edits(out, facts, edits)
         return StepNotes(facts, facts.warnings)
@@ -62,6 +66,8 @@ def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutpu
         facts.classes,
         facts.quarantined + facts.quarantined_test,
     )
+    for told in facts.corrections:
+        get_run_logger().info("%s: %s", corpus.name, told)
     return step
 
 
@@ -83,7 +89,8 @@ def _read_golden(
     }
 
     def make(out: GoldenOutput, _: Path) -> StepNotes:
-        write_golden(files, corpus.source, ingested.output.folder, out.folder)
+        corrections = read_corrections(corrections_file(workspace.home, corpus.name))
+        write_golden(files, corpus.source, ingested.output.folder, out.folder, corrections)
         return StepNotes()
 
     step = run_step(workspace, GoldenOutput, inputs, make)
