@@ -44,3 +44,4 @@ class Decisions(BaseModel):
     offer_within: FiniteFloat = Field(ge=0)  # of the first score: what a choice holds
     max_wrong: float  # the promise: share of direct answers
     max_handed_over: float  # and of answerable queries
+    confidence: float | None = None  # of each; None: on average

@@ -26,6 +26,7 @@ from tasks.evaluate.training_queries import was_trained_on
 from tasks.registry import ModelRegistry
 from tasks.retrieval.retriever import Model
 
+_PROMISE = ("max_wrong", "max_handed_over", "confidence")
 _LOGGER = logging.getLogger("dssm.evaluate")
 
 
@@ -141,7 +142,7 @@ def _compare_decisions(
     used = np.flatnonzero(unseen & found["decision"].is_valid().to_numpy())
     if promised is None or not len(used):
         return None
-    if (promised.max_wrong, promised.max_handed_over) != (bounds.max_wrong, bounds.max_handed_over):
+    if any(getattr(promised, name) != getattr(bounds, name) for name in _PROMISE):
         return None
     theirs = decide_rows(live, promised, [rows.queries[row] for row in used])
     ours = found.take(used)

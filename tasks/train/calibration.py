@@ -57,6 +57,7 @@ def calibrate(
         offer_within=float(np.quantile(gaps[places > 0], _OFFERED)) if (places > 0).any() else 0.0,
         max_wrong=bounds.max_wrong,
         max_handed_over=bounds.max_handed_over,
+        confidence=bounds.confidence,
     )
 
 

@@ -121,6 +121,22 @@ def test_one_query_is_answered_best_first(bank_twice, dssm):
     assert f"{answer['probability']:.2f}" in what_to_do
 
 
+def test_queries_that_another_version_answers_otherwise_are_listed(bank, bank_twice, dssm):
+    """As often as they were asked; a version against itself changes nothing, and one that there is not is refused."""
+    (dssm.folder / "asked.txt").write_text("".join(f"{query}\n" * 3 for query, _ in PAIRS), "utf-8")
+    ended = dssm("diff", "bank", bank["version"], "live", "--log", "asked.txt", "--json")
+    found = json.loads(ended.out)
+
+    assert (found["before"], found["after"]) == (bank["version"], bank_twice["version"])
+    assert (found["asked"], found["changed"]) == (3 * len(PAIRS), sum(group["asked"] for group in found["groups"]))
+    assert [group["asked"] for group in found["groups"]] == sorted((g["asked"] for g in found["groups"]), reverse=True)
+    for_people = dssm("diff", "bank", "live", bank_twice["version"], "--log", "asked.txt")
+    assert for_people.out.startswith(f"0 of {3 * len(PAIRS)} queries change (0.0%)")
+    unknown = dssm("diff", "bank", "live", "nosuch", "--log", "asked.txt")
+    assert unknown.code == 2
+    assert f"no version 'nosuch'; there are {bank['version']}" in unknown.err
+
+
 @pytest.mark.parametrize("how", ["file", "stdin"])
 def test_a_line_is_a_query_and_an_empty_line_has_no_results(how, bank_twice, dssm):
     """With a byte order mark, Windows line ends, and separators that are not line ends."""

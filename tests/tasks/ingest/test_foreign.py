@@ -1,0 +1,52 @@
+"""Queries that are not of the corpus: the sources of others, or texts with one a line."""
+
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.errors import SourceError
+from schemas.outputs import ForeignOutput
+from schemas.settings import Source
+from tasks.ingest.corpus import ingest_corpus
+from tasks.ingest.foreign import find_foreign_files, write_foreign
+from tests.conftest import PAIRS, write_table
+
+
+@pytest.fixture
+def write(tmp_path, toy_csv):
+    """Write foreign.parquet of files below a folder, for the toy corpus; return what reads it."""
+    ingested = tmp_path / "ingest"
+    ingested.mkdir()
+    ingest_corpus(Source(path=str(toy_csv)), ingested, tmp_path, 1)
+
+    def write_files(addresses):
+        write_foreign(find_foreign_files(addresses, tmp_path), Source(path="x.csv"), ingested, 1, tmp_path)
+        return ForeignOutput(tmp_path)
+
+    return write_files
+
+
+def test_tables_and_texts_are_read_and_own_queries_left_out(write, tmp_path):
+    """Each query once, in a drawn order; half of them tune, the other half measures."""
+    rows = [(f"天气怎么样{n}", "天气") for n in range(30)]
+    write_table(tmp_path / "weather.csv", [*rows, *PAIRS, *rows])
+    (tmp_path / "more.txt").write_text(
+        "\ufeff".join(["", *(f"What time is it {n}\r\n\r\n" for n in range(20))]), "utf-8"
+    )
+    found = write(["weather.csv", "more.txt"])
+
+    queries = pq.read_table(found.queries)["query"].to_pylist()
+    expected = {query for query, _ in rows} | {f"what time is it {n}" for n in range(20)}
+    assert sorted(queries) == sorted(expected)
+    assert queries != sorted(queries)
+    tuning, measuring = found.read_for_calibration(), found.read_for_measuring()
+    assert len(tuning) == len(measuring) == 25
+    assert set(tuning) | set(measuring) == expected
+
+
+def test_too_few_are_refused(write, tmp_path):
+    """All of them may be the corpus's own: the wrong file was named."""
+    write_table(tmp_path / "own.csv", PAIRS)
+    with pytest.raises(SourceError, match=r"own\.csv: 0 queries that are not of the corpus itself, at least 20"):
+        write("own.csv")
+    with pytest.raises(SourceError, match=r"nosuch\.csv does not exist"):
+        write("nosuch.csv")
