@@ -729,7 +729,7 @@ def _run_command(words: Sequence[str]) -> NoReturn:
         say(result.error or "")
         code = EXIT_CODES[result.status]
     if as_json:
-        _print(result.model_dump_json())
+        _print(json.dumps(result.model_dump(), ensure_ascii=False))  # pydantic refuses a name that is no UTF-8
     sys.exit(code)
 
 

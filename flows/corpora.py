@@ -24,6 +24,7 @@ _PATHS = {
 }
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
 _LOGGER = logging.getLogger("dssm.settings")
+_LONGEST_TOML = 1 << 20  # bytes
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # s3://..., bundled:c
 
 
@@ -134,8 +135,14 @@ def absolute(address: str, base: Path) -> str:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        raw = tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        if file.exists() and not file.is_file() and not file.is_dir():  # a pipe or a device may have no end
+            raise SettingsError(f"{file} is no file; make it one that holds settings")
+        with file.open("rb") as stream:
+            content = stream.read(_LONGEST_TOML + 1)
+        if len(content) > _LONGEST_TOML:
+            raise SettingsError(f"{file} has more than {_LONGEST_TOML:,} bytes: that is no TOML of a corpus")
+        raw = tomllib.loads(content.decode("utf-8"))
+    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
         raise SettingsError(f"{file} is not TOML: {error}") from error
     except OSError as error:
         raise SettingsError(
@@ -209,7 +216,7 @@ def _parse_value(text: str) -> Any:  # noqa: ANN401 - any TOML value
         return None
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text  # a bare word: --set model.tower=lstm
 
 

@@ -688,6 +688,25 @@ class Schedule(Section):
         return timezone
 
 
+class Limits(Section):
+    """How long a step may take."""
+
+    ingest: float = Field(default=1440, gt=0, le=100_000, description="Minutes that ingest may take; then it is ended.")
+    validation: float = Field(
+        default=1440, gt=0, le=100_000, alias="validate", description="Minutes that validation may take."
+    )
+    prepare: float = Field(default=1440, gt=0, le=100_000, description="Minutes that prepare may take.")
+    train: float = Field(
+        default=1440,
+        gt=0,
+        le=100_000,
+        description="Minutes that training may take, from when its turn has come; the next run goes on after the last "
+        "checkpoint.",
+    )
+    evaluate: float = Field(default=1440, gt=0, le=100_000, description="Minutes that the evaluation may take.")
+    publish: float = Field(default=1440, gt=0, le=100_000, description="Minutes that publishing may take.")
+
+
 class CorpusSettings(Section):
     """One corpus and everything done with it. The flow's one parameter."""
 
@@ -704,6 +723,7 @@ class CorpusSettings(Section):
     training: Training = Field(default_factory=Training)
     publish: Publishing = Field(default_factory=Publishing)
     schedule: Schedule = Field(default_factory=Schedule)
+    limits: Limits = Field(default_factory=Limits)
     engine: Literal["local", "ray"] = Field(
         default="local",
         description="Where prepare, training and evaluation run: this machine, or a Ray cluster (the extra 'ray').",

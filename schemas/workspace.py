@@ -14,6 +14,9 @@ from schemas.errors import SettingsError
 STEPS = ("ingest", "golden", "validate", "drift", "prepare", "train", "evaluate", "publish")
 #: What a run leaves beside its steps.
 RESULT_FILE, SETTINGS_FILE, COMPARISON_FILE, REPORT_FILE = "run.json", "settings.json", "comparison.json", "report.html"
+HEARTBEAT_FILE = (
+    "heartbeat.json"  # of whatever is at work in its folder: dssm serve in DSSM_HOME, a run in runs/<corpus>
+)
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
@@ -104,6 +107,10 @@ class Workspace(BaseModel):
     def models(self) -> Path:
         """All versions of the corpus, and live.json."""
         return models_root(self.home) / self.corpus
+
+    def last_step(self) -> str:
+        """Return the step that was finished last; "" before the first."""
+        return next((step for step in reversed(STEPS) if (self.root / step).is_dir()), "")
 
     def step(self, name: str) -> Path:
         """Return the folder of one step of this run; ValueError for a step that does not exist."""

@@ -15,6 +15,7 @@ from tasks.ingest.addresses import digest, fingerprint
 from tasks.ingest.corpus import ingest_corpus
 from tasks.ingest.golden import find_golden_files, write_golden
 from tasks.ingest.guard import without_secrets
+from tasks.limits import time_limit
 from tasks.steps import StepNotes, StepRun, run_step
 
 
@@ -28,7 +29,7 @@ def _is_worth_retrying(_task: Task, _run: TaskRun, state: State) -> bool:  # typ
 @task(task_run_name="ingest-{corpus.name}", retries=2, retry_delay_seconds=5, retry_condition_fn=_is_worth_retrying)
 def ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput]:
     """Read `corpus.source`. Relative addresses count from the working directory."""
-    with without_secrets():
+    with without_secrets(), time_limit("ingest", corpus.limits.ingest):
         return _ingest(corpus, workspace)
 
 
@@ -55,7 +56,7 @@ def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutpu
 @task(task_run_name="golden-{corpus.name}", retries=2, retry_delay_seconds=5, retry_condition_fn=_is_worth_retrying)
 def read_golden(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]) -> StepRun[GoldenOutput]:
     """Read `publish.golden_path`: a mistake in it is better known before the training than after."""
-    with without_secrets():
+    with without_secrets(), time_limit("ingest", corpus.limits.ingest):
         return _read_golden(corpus, workspace, ingested)
 
 

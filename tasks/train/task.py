@@ -20,6 +20,7 @@ from schemas.outputs import PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch
 from schemas.workspace import Workspace
+from tasks.limits import time_limit
 from tasks.steps import StepNotes, StepRun, run_step
 
 TRAINING_LIMIT = "dssm-training"  # how many deployments train at a time, in all; dssm serve and dssm deploy make it
@@ -43,7 +44,7 @@ def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun[Prepar
     def make(out: TrainOutput, partial: Path) -> StepNotes:
         from tasks.train.training import train_candidate
 
-        with in_turn(), _progress(corpus.name) as on_epoch:
+        with in_turn(), time_limit("train", corpus.limits.train), _progress(corpus.name) as on_epoch:
             report = train_candidate(prepared.output.folder, out.folder, partial, corpus, on_epoch)
         verdict, corrected = report.convergence, report.reachability.corrected
         warnings = [corrected] if corrected else []

@@ -1,6 +1,7 @@
 """Settings from TOML files and the command line, in the words of earlier versions."""
 
 import logging
+import os
 
 import pytest
 
@@ -34,6 +35,10 @@ def test_a_setting_that_has_gone_is_named_and_ignored(caplog):
         (lambda file: file.symlink_to(file), "cannot be read: Too many levels of symbolic links"),
         (lambda file: file.write_text("a = " + "[" * 100_000), "is nested too deep"),
         (lambda file: file.write_bytes(b"\xff"), "is not TOML"),
+        (lambda file: file.write_text("seed = " + "9" * 10_000), "is not TOML"),
+        (lambda file: file.write_text("#" * (2 << 20)), "more than 1,048,576 bytes"),
+        (lambda file: file.symlink_to("/dev/zero"), "is no file"),
+        (os.mkfifo, "is no file"),
     ],
 )
 def test_a_toml_that_cannot_be_read_is_one_message(spoil, message, home):
