@@ -14,6 +14,7 @@ from flows.endings import as_failure, as_state, leave_result, name_run, tell_onc
 from flows.faults import as_fault
 from flows.heartbeat import beating
 from flows.late_runs import as_skipped, end_if_deleted, find_newer_due
+from schemas.addresses import redact
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import HEARTBEAT_FILE, Workspace
@@ -54,9 +55,12 @@ def train_corpus(corpus: CorpusSettings) -> State[Any]:
             result = ask(corpus, run, result, asked=waiting is not None)
     except Exception as error:
         if (fault := as_fault(error)) is None:
+            leave_result(corpus, run, "failed", redact(f"{type(error).__name__}: {error}"))
             raise
-        leave_result(corpus, run, "rejected" if fault.exit_code == 2 else "failed", str(fault))
-        return as_failure(fault)
+        left = leave_result(corpus, run, "rejected" if fault.exit_code == 2 else "failed", str(fault))
+        if left.status == "rejected":  # else the server itself may be gone
+            name_run(left)
+        return as_failure(fault, left)
     except (KeyboardInterrupt, TerminationSignal):
         leave_result(corpus, run, "failed", "interrupted")
         raise

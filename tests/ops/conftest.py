@@ -17,8 +17,10 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.conftest import DSSM, FAST, PAIRS, Ended, clean_environment, free_port, write_table
 
-# What is started from the background of a shell, as a CI may, ignores Ctrl-C, and so would every server started here.
+# What is started from the background of a shell ignores Ctrl-C, and under nohup the hang-up: a CI may do either, and
+# so would every process started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 T = TypeVar("T")
 _PATIENCE = 400  # seconds

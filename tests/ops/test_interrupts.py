@@ -135,7 +135,10 @@ def test_a_signal_ends_it_with_its_json_and_no_server_stays(number, folder):
             time.sleep(0.05)
         process.send_signal(number)
         began = time.monotonic()
-        out, _ = process.communicate(timeout=60)
+        try:
+            out, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert json.loads(out)["error"] == "interrupted"
     assert (process.returncode, time.monotonic() - began < allowed()) == (130, True)
     assert left_behind(home) == []
