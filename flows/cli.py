@@ -1,6 +1,7 @@
 """The `dssm` command. Heavy imports wait inside the commands: `dssm --help` answers in a blink."""
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,6 +21,7 @@ from flows.signals import (
 )
 from schemas.addresses import redact
 from schemas.display import printable
+from schemas.errors import SettingsError
 from schemas.run import EXIT_CODES, RunResult
 from schemas.suggestions import did_you_mean, nearest
 
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run_command(words: Sequence[str]) -> NoReturn:
-    name = _corpus_of(words)
+    name = _corpus_of(words).encode("utf-8", "backslashreplace").decode()
     for stream in (sys.stdout, sys.stderr):  # of a terminal that knows no Chinese
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="escape")
@@ -77,6 +79,7 @@ def _run_command(words: Sequence[str]) -> NoReturn:
     lost = RunResult(status="failed", corpus=name, error="out of memory").model_dump_json() + "\n"
     end_without_memory(lost if as_json else "")
     try:
+        _require_text(words)
         code = cli.main(words, prog_name="dssm", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except (KeyboardInterrupt, click.Abort):
@@ -95,6 +98,15 @@ def _run_command(words: Sequence[str]) -> NoReturn:
     if as_json:
         print_text(result.model_dump_json())
     sys.exit(code)
+
+
+def _require_text(words: Sequence[str]) -> None:
+    """Refuse words of other bytes than UTF-8: no settings, no JSON and no database can hold them."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise SettingsError(f"{os.fsencode(word)!r} is not UTF-8; rename it, or name its folder") from error
 
 
 def _corpus_of(words: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ _PATHS = {
 }
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
 _LOGGER = logging.getLogger("dssm.settings")
-_LONGEST_TOML = 1 << 20  # bytes
+_LONGEST_TOML, _LONGEST_PATH = 1 << 20, 4096  # bytes, characters
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # s3://..., bundled:c
 
 
@@ -129,8 +129,32 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
 
 def absolute(address: str, base: Path) -> str:
-    """Return a local address as an absolute path from `base`; one with a scheme stays as it is."""
-    return address if _ADDRESS.match(address) else str((base / Path(address).expanduser()).absolute())
+    """Return a local address as an absolute path from `base`; one with a scheme stays as it is.
+
+    Raises:
+        SettingsError: it begins with the home of somebody who has none, or is longer than any path.
+    """
+    if _ADDRESS.match(address):
+        return address
+    if len(address) > _LONGEST_PATH:
+        raise SettingsError(
+            f"{address[:40]}… has {len(address):,} characters; the longest path that systems know has {_LONGEST_PATH:,}"
+        )
+    try:
+        return str((base / Path(address).expanduser()).absolute())
+    except RuntimeError as error:
+        home = Path(address).parts[0]
+        raise SettingsError(f"{address}: {home} is nobody's home here; write the whole path") from error
+
+
+def require_known(overrides: Mapping[str, Any]) -> None:
+    """Refuse overrides that no corpus can have, before anything is started.
+
+    Raises:
+        SettingsError: an override is no setting, or has no value of its kind.
+    """
+    any_corpus = {"name": "any", "source": {"path": "rows.csv"}}
+    build_settings(merge(any_corpus, overrides), "--set", overrides)
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

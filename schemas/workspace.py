@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from schemas.addresses import redact
-from schemas.errors import SettingsError
+from schemas.errors import MachineFault, SettingsError
 
 STEPS = ("ingest", "golden", "validate", "drift", "prepare", "train", "evaluate", "publish")
 #: What a run leaves beside its steps.
@@ -38,9 +38,28 @@ def default_home() -> Path:
         lost = True
     if lost:
         raise SettingsError(f"DSSM_HOME = {given}: {Path(plain).parts[0]} is nobody's home here; write the whole path")
+    try:
+        plain.encode()
+    except UnicodeEncodeError as error:
+        raise SettingsError(f"DSSM_HOME = {os.fsencode(plain)!r} is not UTF-8; use another folder") from error
     if home.exists() and not home.is_dir():
         raise SettingsError(f"DSSM_HOME = {given} is a file; set it to the folder of corpora, runs and models")
     return home.resolve()
+
+
+def make_home() -> Path:
+    """Return the root of all files, made if need be.
+
+    Raises:
+        SettingsError: as `default_home`.
+        MachineFault: it cannot be made here.
+    """
+    home = default_home()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MachineFault(f"DSSM_HOME = {home} cannot be made: {error.strerror}; use another folder") from error
+    return home
 
 
 def store_address() -> str | None:

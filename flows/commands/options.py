@@ -66,7 +66,9 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="End standard out
 def load_settings(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSettings, imported late
     """Return the settings of a corpus with what the options above change, by the names of their parameters."""
     from flows.corpora import absolute, load_corpus, merge, parse_overrides
+    from schemas.workspace import make_home
 
+    make_home()
     here = Path.cwd()
     paths = [absolute(path, here) for path in source.get("source", ())]
     columns = list(source.get("query_column", ()))

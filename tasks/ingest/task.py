@@ -7,7 +7,7 @@ from prefect import State, Task, task
 from prefect.client.schemas.objects import TaskRun
 from prefect.logging import get_run_logger
 
-from schemas.errors import PipelineError
+from schemas.errors import PipelineError, Unreachable
 from schemas.outputs import GoldenOutput, IngestOutput
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
@@ -23,7 +23,7 @@ def _is_worth_retrying(_task: Task, _run: TaskRun, state: State) -> bool:  # typ
     """Retry a lost connection, never bad data or a full disk."""
     error = state.result(raise_on_failure=False)
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-    return not (full or isinstance(error, PipelineError))
+    return isinstance(error, Unreachable) or not (full or isinstance(error, PipelineError))
 
 
 @task(task_run_name="ingest-{corpus.name}", retries=2, retry_delay_seconds=5, retry_condition_fn=_is_worth_retrying)

@@ -2,10 +2,11 @@
 
 import logging
 import os
+from pathlib import Path
 
 import pytest
 
-from flows.corpora import build_settings, load_corpus, merge, parse_overrides
+from flows.corpora import absolute, build_settings, load_corpus, merge, parse_overrides, require_known
 from schemas.errors import SettingsError
 
 
@@ -48,3 +49,20 @@ def test_a_toml_that_cannot_be_read_is_one_message(spoil, message, home):
     spoil(folder / "odd.toml")
     with pytest.raises(SettingsError, match=message):
         load_corpus("odd")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [("~nobody-of-that-name/rows.csv", "is nobody's home here"), ("x/" * 3000, "has 6,000 characters")],
+)
+def test_a_path_that_no_system_has_is_refused(given, message):
+    """Before anything is looked for there."""
+    with pytest.raises(SettingsError, match=message):
+        absolute(given, Path("/srv"))
+
+
+def test_overrides_that_no_corpus_can_have_are_refused_before_anything_starts():
+    """Else every corpus of a night would end with the same message, each in a process of its own."""
+    require_known(parse_overrides(["model.hidden_dims=[64]"]))
+    with pytest.raises(SettingsError, match=r"model\.hidden_dim: no such setting"):
+        require_known(parse_overrides(["model.hidden_dim=[64]"]))
