@@ -207,7 +207,13 @@ def places() -> Iterator[Case]:
     )  # fmt: skip
     for address in addresses:
         network = address.startswith(("http://127.0.0.1:9/", "https://user@", "ftp://127", "sftp://127"))
-        yield Case("addresses", address, nothing, (*CHECK, address), "any" if network else "refused")
+        yield Case(
+            "addresses",
+            address,
+            nothing,
+            (*CHECK, address),
+            "any" if network or address in ("s3://", "hdfs://x/y") else "refused",
+        )
     secret = {
         "password": "https://me:s3cret-pa55@127.0.0.1:9/t.csv",
         "token": "https://127.0.0.1:9/t.csv?token=s3cret-pa55",

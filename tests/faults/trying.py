@@ -9,6 +9,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,7 +19,7 @@ Verdict = Literal["right", "unclear", "traceback", "silent", "memory", "leak"]
 #: What is wanted: `refused` with exit 2, `told` (refused, warned of, or rows set aside), `read`, or `any` clear end.
 Wanted = Literal["refused", "told", "read", "any", "faulted"]
 
-_MOST_MEMORY = 1 << 30  # bytes
+MOST_MEMORY = 1 << 30  # bytes
 _MOST_SECONDS = 60
 _LONGEST, _MOST_LINES = 2000, 6  # of a message
 
@@ -35,6 +37,7 @@ class Case:
     rows: int | None = None  # that are in it, where nothing is to be told
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+    before: Callable[[], object] = bool  # what the process does before it is the command
 
 
 @dataclass(frozen=True)
@@ -58,33 +61,48 @@ def try_case(case: Case, folder: Path, command: Callable[[list[str]], object]) -
     case.make(work)
     sys.stdout.flush()
     sys.stderr.flush()
+    pipes = [os.pipe() for _ in ("out", "err")]  # no files: a case may allow none
     if not (child := os.fork()):
-        _be(case, work, home, command)
-    code, memory = _wait(child)
-    out, err = ((folder / name).read_bytes().decode("utf-8", "replace") for name in ("out", "err"))
+        _be(case, work, home, command, [write for _, write in pipes])
+    for _, write in pipes:
+        os.close(write)
+    with ThreadPoolExecutor(len(pipes)) as pool:
+        reads = [pool.submit(_read, read) for read, _ in pipes]
+        code, memory = _wait(child)
+        out, err = (read.result().decode("utf-8", "replace") for read in reads)
     left = [out, err, *_texts_below(home)] if case.secrets else []
     verdict, why = judge(case, code, out, err, memory, left)
     return End(case, code, out, err, memory, verdict, why)
 
 
-def _be(case: Case, work: Path, home: Path, command: Callable[[list[str]], object]) -> None:
+def _read(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as stream:
+        return stream.read()
+
+
+def _be(case: Case, work: Path, home: Path, command: Callable[[list[str]], object], outputs: list[int]) -> None:
     """Be the process of a command, and end."""
     code = 70
     try:
+        for number, output in zip((1, 2), outputs, strict=True):
+            os.dup2(output, number)
         os.chdir(work)
         os.environ.update({"DSSM_HOME": str(home), **case.environment})
-        for number, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(work.parent / name, os.O_WRONLY | os.O_CREAT), number)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        case.before()
         command(list(case.words))
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0
     except BaseException:
-        os.write(2, traceback.format_exc().encode())
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+        with suppress(OSError):
+            os.write(2, traceback.format_exc().encode())
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+        os._exit(code)
 
 
 def _wait(child: int) -> tuple[int, int]:
@@ -94,7 +112,7 @@ def _wait(child: int) -> tuple[int, int]:
         ended, status, used = os.wait4(child, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status), used.ru_maxrss * 1024
-        if time.monotonic() > until or _resident(child) > 2 * _MOST_MEMORY:
+        if time.monotonic() > until or _resident(child) > 2 * MOST_MEMORY:
             os.kill(child, signal.SIGKILL)
             until += 3600
         time.sleep(0.005)
@@ -115,7 +133,7 @@ def judge(case: Case, code: int, out: str, err: str, memory: int, left: Iterable
     """Return what is to be thought of an end, worst first, and why."""
     if any(secret in text for text in left for secret in case.secrets):
         return "leak", "a secret was written"
-    if memory > _MOST_MEMORY:
+    if memory > MOST_MEMORY:
         return "memory", f"{memory / 1e6:.0f} MB"
     if "Traceback (most recent call last)" in out + err or code not in (0, 1, 2, 3):
         return "traceback", f"exit {code}: {err.strip()[-300:]}"
