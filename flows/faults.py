@@ -6,6 +6,7 @@ import re
 import resource
 
 from schemas.errors import MachineFault, PipelineError
+from schemas.paths import find_closed_folder
 
 _NO_MEMORY = {"OutOfMemoryError", "BrokenProcessPool"}  # of torch, and a worker the system killed: slow to import
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
@@ -91,6 +92,10 @@ def _as_full_disk(error: BaseException) -> MachineFault | None:
             f"cannot write{where}: {why}. Free space below DSSM_HOME (old runs: runs/<corpus>/) {again}"
         )
     if number in _NO_LEAVE:
+        if file and (closed := find_closed_folder(file)):
+            return MachineFault(
+                f"this user may not enter the folder {closed}, on the way to {file}: change that {again}"
+            )
         deed = "write"
         if os.path.exists(file) and not os.access(file, os.R_OK):
             deed = "read"
