@@ -24,7 +24,7 @@ _PATHS = {
 }
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
 _LOGGER = logging.getLogger("dssm.settings")
-_LONGEST_TOML, _LONGEST_PATH = 1 << 20, 4096  # bytes, characters
+_LONGEST_TOML, _LONGEST_PATH, _LONGEST_KEY = 1 << 20, 4096, 100  # bytes, characters, characters that are shown
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # s3://..., bundled:c
 
 
@@ -245,7 +245,7 @@ def _parse_value(text: str) -> Any:  # noqa: ANN401 - any TOML value
 
 
 def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's dict of an error
-    path = ".".join(str(part) for part in problem["loc"])
+    path = ".".join(str(part) for part in problem["loc"])[:_LONGEST_KEY]
     if problem["type"] == "extra_forbidden":
         known = known_keys()
         parent, _, last = path.rpartition(".")

@@ -38,6 +38,7 @@ def test_what_a_fuzzer_found_ends_in_one_message(seed):
 @pytest.mark.parametrize(
     ("words", "streams", "code"),
     [
+        ("check --source ''", "2>&1", 2),
         ("models nix", "2>&-", 2),
         ("settings model", "<&- >&- 2>&-", 0),
         ("settings model", ">/dev/full", 3),
