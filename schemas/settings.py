@@ -86,7 +86,7 @@ class Source(Section):
     )
     encoding: str | None = Field(default=None, description="Encoding of text files; empty: detected.")
     delimiter: str | None = Field(
-        default=None, min_length=1, max_length=1, description="Delimiter of text files; empty: detected."
+        default=None, min_length=1, max_length=8, description="Delimiter of text files; empty: detected."
     )
     sheet: str | list[str] | None = Field(
         default=None,
@@ -105,10 +105,10 @@ class Source(Section):
         description="Rows without a standard question take the one above where each stands once, as merged cells do "
         "when exported; 'none': they are set aside.",
     )
-    multiple_labels: Literal["set_aside", "explode"] = Field(
+    multiple_labels: Literal["set_aside", "explode", "keep"] = Field(
         default="set_aside",
-        description="A query with several standard questions, as annotation tools write it: set_aside, or explode "
-        "into a row for each.",
+        description="A query with several standard questions, as annotation tools write it: set_aside, explode into "
+        "a row for each, or keep labels such as 'a;b' as they are though 'a' and 'b' are labels too.",
     )
 
 
@@ -462,6 +462,36 @@ class Training(Section):
     )
 
 
+class DecisionBounds(Section):
+    """What a query is answered with: the first standard question, a choice of some, or a person."""
+
+    max_wrong: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of direct answers that may be wrong; the probability from which one is given is chosen so "
+        "on held-out queries.",
+    )
+    max_handed_over: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of the corpus's own queries that may be handed over to a person for looking foreign.",
+    )
+    confidence: float | None = Field(
+        default=0.9,
+        ge=0.5,
+        le=0.999,
+        description="In how many of all trainings both promises hold, each; empty: on average over trainings, which "
+        "answers more where few rows are held out, and is wrong more often there.",
+    )
+    foreign_path: Address | list[Address] | None = Field(
+        default=None,
+        description="Queries that are not of this corpus, such as the source of another: a table as source.path takes "
+        "it, or a .txt with one a line. They tune what tells foreign queries, and measure it. Empty: none.",
+    )
+
+
 class Publishing(Section):
     """When a candidate goes live, and how long old versions stay."""
 
@@ -486,6 +516,12 @@ class Publishing(Section):
     )
     max_drop_vs_live_by_size: Tolerance = tolerance(
         "the same among the test rows of each size of class (1-3 training rows, 4-10, 11-50, more)", warn=0.0, stop=0.03
+    )
+    max_drop_vs_live_decisions: Tolerance = tolerance(
+        "with a live version, how far right direct answers lie below it, or wrong ones above it, on the same rows; "
+        "counts only where it is no chance, and both promise the same ([decisions])",
+        warn=0.05,
+        stop=0.3,
     )
     min_gain_over_guess: Share = Field(
         default_factory=lambda: Share(warn=0.05, stop=0.0),
@@ -598,6 +634,7 @@ class CorpusSettings(Section):
     model: Model = Field(default_factory=Model)
     loss: Loss = Field(default_factory=Loss)
     training: Training = Field(default_factory=Training)
+    decisions: DecisionBounds = Field(default_factory=DecisionBounds)
     publish: Publishing = Field(default_factory=Publishing)
     schedule: Schedule = Field(default_factory=Schedule)
     limits: Limits = Field(default_factory=Limits)
