@@ -85,7 +85,7 @@ def read_foreign(
     corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]
 ) -> StepRun[ForeignOutput]:
     """Read `decisions.foreign_path`."""
-    with without_secrets():
+    with without_secrets(), time_limit("ingest", corpus.limits.ingest):
         return _read_foreign(corpus, workspace, ingested)
 
 
