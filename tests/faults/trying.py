@@ -21,7 +21,7 @@ Wanted = Literal["refused", "told", "read", "any", "faulted"]
 
 MOST_MEMORY = 1 << 30  # bytes
 _MOST_SECONDS = 60
-_LONGEST, _MOST_LINES = 2000, 6  # of a message
+_LONGEST, _MOST_LINES = 2000, 12  # of a message
 
 
 @dataclass(frozen=True)
