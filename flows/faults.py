@@ -102,11 +102,11 @@ def _as_full_disk(error: BaseException) -> MachineFault | None:
             return MachineFault(
                 f"this user may not enter the folder {closed}, on the way to {file}: change that {again}"
             )
-        deed = "write"
+        action = "write"
         if os.path.exists(file) and not os.access(file, os.R_OK):
-            deed = "read"
+            action = "read"
         return MachineFault(
-            f"cannot {deed}{where}: {os.strerror(number)}. Give this user the right to {deed} it {again}"
+            f"cannot {action}{where}: {os.strerror(number)}. Give this user the right to {action} it {again}"
         )
     if number in _FAILING:
         return MachineFault(

@@ -109,6 +109,11 @@ class VersionManifest(BaseModel):
     recall_at_1: FiniteFloat
     recall_at_10: FiniteFloat
     test_rows: int
+    test_hash: str | None = None  # sha256 of those rows; None: of an earlier version of dssm
+
+    def was_measured_like(self, other: "VersionManifest") -> bool:
+        """Say whether the figures of both are of the same test rows, as far as is known."""
+        return self.version == other.version or self.test_hash == other.test_hash is not None
 
 
 def parse_model(model: type[_Model], content: bytes) -> _Model:

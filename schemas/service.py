@@ -32,7 +32,7 @@ Text = Annotated[str, AfterValidator(_without_nul)]
 
 
 def _check_queries(query: Any) -> Any:  # noqa: ANN401 - whatever a caller gives
-    """Return a text or a list of texts; a union of the two would complain of the one that was not meant, too."""
+    """Return a text or a list of texts; a union of the two would complain of the one that does not apply, too."""
     if isinstance(query, str):
         return _without_nul(query)
     if not isinstance(query, list):

@@ -165,7 +165,7 @@ class CustomExpectation(Section):
     severity: Severity = Field(default="warning", description="critical ends the run; warning and info travel on.")
 
     @model_validator(mode="after")
-    def _can_be_meant(self) -> Self:
+    def _is_known(self) -> Self:
         check_expectation(self.type, self.kwargs)
         return self
 
@@ -621,7 +621,7 @@ class Limits(Section):
 
 
 class CorpusSettings(Section):
-    """One corpus and everything done with it. The flow's one parameter."""
+    """One corpus and everything done with it. The parameter of its flow."""
 
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_-]*$", max_length=64, description="Name of corpus and deployment, e.g. 'bank_zh'."

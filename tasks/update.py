@@ -35,7 +35,12 @@ class Update:
         self._open = False
 
     def add(
-        self, candidate: Path, extra: Mapping[str, bytes], run: str, recall: tuple[float, float, int]
+        self,
+        candidate: Path,
+        extra: Mapping[str, bytes],
+        run: str,
+        recall: tuple[float, float, int],
+        test_hash: str | None = None,
     ) -> VersionManifest:
         """Copy a candidate into a new immutable folder and name it; it is not live yet.
 
@@ -44,6 +49,7 @@ class Update:
             extra: further files by name: model card, evaluation, settings.
             run: that made it.
             recall: recall@1, recall@10 and the number of test rows, for `dssm models`.
+            test_hash: of those rows: figures of equal ones can be compared.
         """
         self._require_open()
         digest, folder = hash_candidate(candidate), self.registry.folder
@@ -65,6 +71,7 @@ class Update:
                 recall_at_1=recall[0],
                 recall_at_10=recall[1],
                 test_rows=recall[2],
+                test_hash=test_hash,
             )
             write_atomically(partial / MANIFEST, manifest.model_dump_json(indent=1).encode())
             for path in [*manifest.files, MANIFEST]:

@@ -1,7 +1,7 @@
 """Commands about what is published: query, models, rollback, approve."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bo
 
 def _as_json(answer: Any) -> dict[str, Any]:  # noqa: ANN401 - Answer, imported late
     results, offers = (
-        [{"standard_question": hit.standard_question, "score": round(hit.score, 6)} for hit in hits]
+        [{"standard_question": hit.standard_question, "score": round(hit.score, 6), "id": hit.id} for hit in hits]
         for hits in (answer.hits, answer.offers)
     )
     probability = answer.probability and round(answer.probability, 4)
@@ -107,7 +107,8 @@ def models(corpus: str, as_json: bool, repair: bool) -> int:
     """List the versions of CORPUS, and what was live when, by which run and why; newest first.
 
     What was live stays in that history when its version has been pruned (publish.keep_versions). Damaged versions are
-    named on standard error; they are never live.
+    named on standard error; they are never live. Figures with a star were measured on other test rows than those of
+    the live version, and cannot be compared with its own.
     """
     from schemas.errors import NothingLive
 
@@ -127,22 +128,40 @@ def models(corpus: str, as_json: bool, repair: bool) -> int:
         found = {"versions": [v.model_dump() for v in versions], "history": [p.model_dump() for p in live.periods()]}
         print_text(json.dumps({"live": live.model_dump(), **found, "damaged": damaged}, ensure_ascii=False))
         return 0
+    _show_versions(live, versions, damaged)
+    _show_history(live, {v.version for v in versions} | damaged.keys())
+    return 0
+
+
+def _show_versions(live: Any, versions: Sequence[Any], damaged: Mapping[str, str]) -> None:  # noqa: ANN401 - Live, imported late
+    """Print the versions, newest first; a star marks figures that cannot be held against those of the live one."""
     withdrawn = {one.version for one in live.withdrawn}
     marks = {live.version: "live", live.pending: "awaits approval"}
-    rows = []
+    measured = next((v for v in versions if v.version == live.version), versions[-1])
+    rows, other_rows = [], False
     for v in reversed(versions):
         state = marks.get(v.version) or ("withdrawn" if v.version in withdrawn else "")
         state += ", damaged" if v.version in damaged else ""
-        rows.append([v.version, state, f"{v.recall_at_1:.3f}", f"{v.recall_at_10:.3f}", str(v.test_rows), v.run])
+        star = "" if v.was_measured_like(measured) else "*"
+        other_rows = other_rows or bool(star)
+        figures = [f"{v.recall_at_1:.3f}{star}", f"{v.recall_at_10:.3f}{star}", f"{v.test_rows}{star}"]
+        rows.append([v.version, state, *figures, v.run])
     print_table(["version", "state", "recall@1", "recall@10", "test rows", "made by run"], rows)
-    kept = {v.version for v in versions} | damaged.keys()
+    if other_rows:
+        print_text(
+            f"* measured on other test rows than {measured.version}: not comparable. dssm compare RUN RUN compares two "
+            "runs on the rows that both were measured on"
+        )
+
+
+def _show_history(live: Any, kept: Collection[str]) -> None:  # noqa: ANN401 - as above
+    """Print what was live when, newest first."""
     history = [
         [p.since, p.until or "now", p.version + ("" if p.version in kept else " (pruned)"), p.why, p.run or ""]
         for p in reversed(live.periods())
     ]
     if history:
         print_table(["live from", "until", "version", "why", "made by run"], history)
-    return 0
 
 
 def _repair(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, imported late
@@ -195,7 +214,7 @@ def approve(corpus: str) -> int:
 
 
 def _announce_approved(folder: Path, manifest: Any) -> None:  # noqa: ANN401 - VersionManifest, imported late
-    """Tell Prefect, where a server answers, that a version went live: others wait for that event."""
+    """Let Prefect know, where a server answers, that a version went live: others wait for that event."""
     from flows.environment import start_prefect
 
     start_prefect()

@@ -63,9 +63,9 @@ def run(corpora: Sequence[str], every: bool, trial: bool, processes: int, as_jso
     if (every or len(corpora) > 1) and any(value for key, value in source.items() if key != "pairs"):
         raise click.UsageError("--source and what describes it go with one corpus")
     results = _run_all(processes, source["pairs"]) if every else [_run_one(name, source) for name in corpora]
-    for result in results if not every else []:  # the processes of all have told theirs
+    for result in results if not every else []:  # the processes of all have said theirs
         show_files(result)
-        TERMINAL.warn(result.warnings, told=[*result.reasons, result.error or ""])
+        TERMINAL.warn(result.warnings, said=[*result.reasons, result.error or ""])
     if as_json:
         one = results[0].model_dump() if len(corpora) == 1 else {"runs": [r.model_dump() for r in results]}
         print_text(json.dumps(one, ensure_ascii=False))
@@ -214,9 +214,9 @@ def compare(runs: Sequence[str], as_json: bool) -> int:
     for one in found:
         model, d = one.evaluation.model, one.difference
         figures = [f"{figure.value:.3f}" for figure in (model.recall_at_1, model.recall_at_10, model.mrr)]
-        told = f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f}) on {one.rows} rows" if d else ""
+        ahead = f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f}) on {one.rows} rows" if d else ""
         changed = "\n".join(f"{key} = {value}" for key, value in one.settings.items())
-        rows.append([one.run, *figures, told, changed])
+        rows.append([one.run, *figures, ahead, changed])
     print_table(["run", "recall@1", "recall@10", "MRR", "recall@10 against the first", "settings that differ"], rows)
     return 0
 

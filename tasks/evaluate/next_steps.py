@@ -49,8 +49,8 @@ def list_next_steps(
     facts = {"version": version, "corpus": evaluation.corpus, "count": len(held)}
     steps = [Step(kind, words(f"next.{key}", **facts), "gates" if held else "recall")]
     for outcome, kind in (("held", "bad"), ("warned", "warn")):
-        told = [gate for gate in gates if gate.outcome == outcome]
-        steps += [Step(kind, words("next.gate", name=gate.name, reason=gate.reason), "gates") for gate in told]
+        found = [gate for gate in gates if gate.outcome == outcome]
+        steps += [Step(kind, words("next.gate", name=gate.name, reason=gate.reason), "gates") for gate in found]
     findings = [*verdict.findings, *(drift.findings if drift else [])]
     steps += [_of_finding("bad", one, words) for one in findings if one.severity == "critical"]
     steps += _improve(evaluation, counts, words)

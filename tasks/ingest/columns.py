@@ -39,7 +39,7 @@ class Columns:
 
     queries: list[int]  # of a list of standard questions: its ids, or none
     question: int
-    passed_over: list[int]  # columns that could have been meant as well
+    passed_over: list[int]  # columns that would have done as well
     why_query: str = NAMED
     why_question: str = NAMED
     open_ended: bool = False  # the queries may go on beyond the header
@@ -47,7 +47,7 @@ class Columns:
 
     @property
     def numbered(self) -> bool:
-        """Whether a number told which columns are meant, so that the table may have no header."""
+        """Whether a column was given by its number, so that the table may have no header."""
         return BY_NUMBER in (self.why_query, self.why_question)
 
 

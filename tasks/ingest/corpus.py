@@ -23,8 +23,8 @@ from tasks.ingest.addresses import find_files, find_training_files, fingerprint
 from tasks.ingest.input_file import InputFile
 from tasks.ingest.labels import describe_joined
 from tasks.ingest.melting import shorten
+from tasks.ingest.quarantine import EMPTY_QUERY, REMEDIES, SURROGATE, is_usable_class, separate
 from tasks.ingest.question_list import QuestionList, find_question_list, join_ids, read_question_list
-from tasks.ingest.sifting import EMPTY_QUERY, REMEDIES, SURROGATE, is_usable_class, sift
 from tasks.ingest.sources import OpenedSource, describe_source, open_sources
 from tasks.ingest.tables import BATCH_ROWS, BadRow, Pairs
 from tasks.retrieval.normalise import normalise
@@ -165,7 +165,7 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
 
 
 class _Counter:
-    """Rows read so far, told to whoever wants to know."""
+    """Rows read so far, for whoever shows the progress."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
@@ -222,19 +222,19 @@ def _take(
     questions: _ParquetSink,
     quarantine: _ParquetSink,
 ) -> None:
-    sifted = sift(pairs, known_classes)
-    rows = len(sifted.lines)
+    separated = separate(pairs, known_classes)
+    rows = len(separated.lines)
     if rows:
         source = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([name]))
         row_ids = range(tally.rows, tally.rows + rows)
-        questions.add((row_ids, sifted.queries, sifted.normalised, sifted.classes, source, sifted.lines))
+        questions.add((row_ids, separated.queries, separated.normalised, separated.classes, source, separated.lines))
         tally.rows += rows
-        tally.class_rows.update(sifted.classes)
+        tally.class_rows.update(separated.classes)
         more = slice(_EXAMPLES - len(tally.samples))
-        tally.samples += zip(sifted.queries[more], sifted.classes[more], strict=True)
+        tally.samples += zip(separated.queries[more], separated.classes[more], strict=True)
     if pairs.payload:
         _keep_payload(tally.payload, pairs)
-    bad = [row for row in sifted.bad if not _may_wait(tally, name, row)]
+    bad = [row for row in separated.bad if not _may_wait(tally, name, row)]
     _set_aside(tally, [(name, row) for row in bad], quarantine)
 
 
@@ -291,7 +291,7 @@ def _describe_rivals(opened: OpenedSource) -> list[str]:
     read = [*layout.columns.queries, layout.columns.question]
     return [
         f"{opened.name}: read the columns {' and '.join(repr(layout.names[at]) for at in read)}, though "
-        f"{', '.join(repr(layout.names[at]) for at in layout.columns.passed_over)} could be meant too; "
+        f"{', '.join(repr(layout.names[at]) for at in layout.columns.passed_over)} would do as well; "
         "name them with --query-column and --question-column"
     ]
 

@@ -17,7 +17,7 @@ from schemas.suggestions import nearest, tell_apart
 from schemas.tables import GOLDEN
 from tasks.ingest.addresses import find_files
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.sifting import sift
+from tasks.ingest.quarantine import separate
 from tasks.ingest.sources import open_sources
 from tasks.retrieval.normalise import normalise
 
@@ -56,9 +56,9 @@ def read_golden(files: list[InputFile], source: Source, standard_questions: list
     for file in files:
         # The delimiter in the settings is that of the rows; this table may come from elsewhere.
         opened = open_sources(file, source.model_copy(update={"delimiter": None}), 0)
-        for sifted in (sift(pairs, usable_classes) for one in opened for pairs in one.pairs):
-            unusable += [f"{file.name}:{row.line} {row.reason}" for row in sifted.bad]
-            columns = zip(sifted.lines, sifted.queries, sifted.normalised, sifted.classes, strict=True)
+        for separated in (separate(pairs, usable_classes) for one in opened for pairs in one.pairs):
+            unusable += [f"{file.name}:{row.line} {row.reason}" for row in separated.bad]
+            columns = zip(separated.lines, separated.queries, separated.normalised, separated.classes, strict=True)
             for line, query, norm, standard in columns:
                 row = {"query": query, "standard_question": standard, "where": f"{file.name}:{line}"}
                 if standard not in known:
@@ -101,9 +101,9 @@ def write_golden(files: list[InputFile], source: Source, ingested: Path, folder:
     return len(table)
 
 
-def _refuse(name: str, what: str, rows: list[_Row], remedy: str, tell: Callable[[_Row], str] = "{}".format) -> None:
+def _refuse(name: str, what: str, rows: list[_Row], remedy: str, show: Callable[[_Row], str] = "{}".format) -> None:
     if rows:
-        examples = "; ".join(map(tell, rows[:_EXAMPLES])) + (", …" if len(rows) > _EXAMPLES else "")
+        examples = "; ".join(map(show, rows[:_EXAMPLES])) + (", …" if len(rows) > _EXAMPLES else "")
         raise SourceError(f"{name}: {len(rows)} {what} ({examples}). Nothing ran: {remedy}")
 
 

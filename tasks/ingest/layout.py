@@ -95,7 +95,7 @@ def find_doubts(name: str, table: Table, layout: Layout) -> list[str]:
 
 
 def _find_numbered(readings: list[Table], find: ColumnFinder, keep_payload: bool) -> tuple[Table, Layout]:
-    """Return the layout where a number tells a column: the delimiter is the one that makes rows of one width."""
+    """Return the layout where a column is a number: the delimiter is the one that makes rows of one width."""
     best: tuple[float, int, Table, Columns] | None = None
     for table in readings:
         try:

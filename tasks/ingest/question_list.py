@@ -13,7 +13,7 @@ from schemas.settings import Source
 from tasks.ingest.addresses import find_files
 from tasks.ingest.columns import find_list_columns
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.sifting import UNLISTED_ID, is_usable_class
+from tasks.ingest.quarantine import UNLISTED_ID, is_usable_class
 from tasks.ingest.sources import describe_source, open_columns
 from tasks.ingest.tables import BadRow, Pairs
 
@@ -83,7 +83,7 @@ def read_question_list(file: InputFile, source: Source) -> QuestionList:
 def join_ids(pairs: Iterator[Pairs], listed: QuestionList | None, notes: list[str]) -> Iterator[Pairs]:
     """Yield rows with the texts of their standard questions, where they name them by ids of the list.
 
-    Ids are told from texts by the first batch: at least half of its names are ids, and more than are texts.
+    Ids are distinguished from texts by the first batch: at least half of its names are ids, and more than are texts.
 
     Args:
         pairs: rows of one table.

@@ -183,15 +183,15 @@ def _describe_sheets(
     errors: list[tuple[Table, SourceError]],
     word: str,
 ) -> list[str]:
-    told = [f"{name}: the sheet {table.sheet!r} that was read is hidden" for table, _ in read if table.hidden]
+    notes = [f"{name}: the sheet {table.sheet!r} that was read is hidden" for table, _ in read if table.hidden]
     if left := [str(one[0].sheet) for one in found if one not in read]:
-        told.append(
+        notes.append(
             f"{name}: hidden sheets with the same columns were not read: {quoted(left)}; name them in source.sheet"
         )
     if errors:
         names = quoted([str(sheet.sheet) for sheet, _ in errors])
-        told.append(f"{name}: {word}s without these columns were not read: {names}")
-    return told
+        notes.append(f"{name}: {word}s without these columns were not read: {names}")
+    return notes
 
 
 def _choose_sheets(file: InputFile, sheets: list[Table], wanted: str | list[str] | None) -> list[Table]:

@@ -19,7 +19,7 @@ from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
 from schemas.workspace import COMPARISON_FILE, REPORT_FILE, RESULT_FILE, SETTINGS_FILE, Workspace, artifact_key
 from tasks.evaluate.comparison import compare
-from tasks.evaluate.seen import TRAINED_ON, list_trained_on
+from tasks.evaluate.training_queries import TRAINED_ON, hash_test_rows, list_trained_on
 from tasks.limits import time_limit
 from tasks.publish.card import write_card
 from tasks.publish.findings import LISTS, Findings, read_findings, write_report
@@ -153,7 +153,8 @@ def _add_version(
             CORPUS_PROFILE_FILE: steps.validate.output.corpus_profile.read_bytes(),
         }
         recall = (evaluation.model.recall_at_1.value, evaluation.model.recall_at_10.value, evaluation.test_rows)
-        manifest = update.add(candidate, extra, workspace.run, recall)
+        tested = hash_test_rows(steps.prepare.output.folder)
+        manifest = update.add(candidate, extra, workspace.run, recall, tested)
     return manifest
 
 
@@ -196,6 +197,6 @@ def _show(corpus: str, result: RunResult, gates: list[Gate], warnings: list[str]
         description=f"{corpus}: **{result.status}**\n"
         + "".join(f"\n- **{gate.name}**: {as_markdown(gate.reason)}" for gate in gates if gate.reason),
     )
-    get_run_logger().info("%s: %s %s", corpus, result.status, result.version or "")  # the run's state tells the reasons
+    get_run_logger().info("%s: %s %s", corpus, result.status, result.version or "")  # the run's state has the reasons
     for warning in warnings:
         get_run_logger().warning("%s: %s", corpus, warning)

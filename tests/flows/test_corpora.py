@@ -2,12 +2,22 @@
 
 import logging
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from flows.corpora import absolute, build_settings, load_corpus, merge, parse_overrides, require_known
+from flows.corpora import (
+    absolute,
+    build_settings,
+    change_settings,
+    load_corpus,
+    merge,
+    parse_overrides,
+    require_known,
+)
 from schemas.errors import SettingsError
+from tests.conftest import make_settings
 
 
 def test_a_loss_of_an_earlier_version_may_be_given_in_two_words(caplog):
@@ -66,3 +76,19 @@ def test_overrides_that_no_corpus_can_have_are_refused_before_anything_starts():
     require_known(parse_overrides(["model.hidden_dims=[64]"]))
     with pytest.raises(SettingsError, match=r"model\.hidden_dim: no such setting"):
         require_known(parse_overrides(["model.hidden_dim=[64]"]))
+
+
+def test_the_overrides_of_a_form_change_what_they_name(tmp_path):
+    """One KEY=VALUE a line; a typo says which name was meant, and that the form gave it."""
+    corpus = make_settings(tmp_path / "x.csv")
+    changed = change_settings(corpus, "\n training.epochs = 4 \nmodel.hidden_dims=[64]\n")
+    assert (changed.training.epochs, changed.model.hidden_dims) == (4, [64])
+    assert changed == corpus.model_copy(update={"training": changed.training, "model": changed.model})
+    assert change_settings(corpus, " \n") is corpus
+    for text, message in (
+        ("training.epoch=4", r"overrides: 1 setting.*did you mean training.epochs"),
+        ("epochs", r"overrides epochs: write it as section.key=value"),
+        ("name=other", r"the name cannot be changed"),
+    ):
+        with pytest.raises(SettingsError, match=re.compile(message, re.DOTALL)):
+            change_settings(corpus, text)

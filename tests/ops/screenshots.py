@@ -31,26 +31,29 @@ def main() -> None:
             run = machine.ended(machine.run_now("train-corpus/c"))
             with machine.client() as client:
                 deployment = client.read_deployment_by_name("train-corpus/c").id
-            with browsing(f"http://127.0.0.1:{machine.port}", 1440, 1150) as browser:
+            with browsing(f"http://127.0.0.1:{machine.port}", 1440, 1400) as browser:
                 take(browser, run.id, deployment)
         take_service(machine.home)
 
 
 def take(browser: Browser, run: UUID, deployment: UUID) -> None:
     """Open the pages of a run and of a deployment of corpus C, and take them."""
-    browser.open(f"/runs/flow-run/{run}", "Published")
-    browser.find("Artifacts").click()
+    browser.open(f"/runs/flow-run/{run}?tab=Artifacts", "Published")
     browser.find("c-recall")
     save(browser, "run")
     browser.find("c-training").click()
     browser.wait(By.CSS_SELECTOR, "img[src^='data:image']")
     save(browser, "training")
+    browser.open(f"/runs/flow-run/{run}", "Published")
+    browser.choose("Artifacts", "c-report").click()
+    browser.find("Open the report")
+    save(browser, "report")
     browser.open("/deployments", "At 03:00 AM every day")
     save(browser, "deployments")
     browser.open(f"/deployments/deployment/{deployment}/run", "Parameters")
-    hidden = browser.field("Model", "Hidden")
-    browser.fill(hidden, 32)
-    browser.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", hidden)
+    overrides = browser.field("overrides (Optional)")
+    browser.fill(overrides, "training.epochs = 4")
+    browser.driver.execute_script("arguments[0].scrollIntoView({block: 'end'})", overrides)
     save(browser, "form")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.tables import GOLDEN
 from tasks.evaluate.golden import ask_golden
-from tasks.evaluate.seen import TRAINED_ON, list_trained_on, was_trained_on
+from tasks.evaluate.training_queries import TRAINED_ON, list_trained_on, was_trained_on
 from tasks.retrieval.retriever import Hit
 
 
