@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run serve test test-ops test-ray test-service crash-matrix faults audit sbom screenshots format bench-recall bench-speed bench-scale bench-exports bench-service needs-corpora clean
+.PHONY: help run serve test test-ops test-ray test-service crash-matrix faults audit sbom screenshots format bench-doctor bench-recall bench-speed bench-scale bench-exports bench-service needs-corpora clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ bench-speed: needs-corpora .venv/ready .venv-peers/ready ## seconds against what
 
 needs-corpora:
 	@test -n "$(CORPORA)" || { echo 'name folders with train.csv and test.csv: make bench-recall CORPORA="corpora/banking77" (docs/benchmarks.md)'; exit 2; }
+
+bench-doctor: needs-corpora .venv/ready ## forecasts, wrong labels and mined queries of the doctor, against what is known: CORPORA="FOLDER..."
+	$(BIN)/python -m tests.benchmarks.doctor $(CORPORA)
 
 CORPUS ?= c
 

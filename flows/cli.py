@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from flows.commands import corpora, models, runs, servers
+from flows.commands import corpora, doctor, models, runs, servers
 from flows.commands.output import describe_failure, print_text, write
 from flows.environment import say
 from flows.signals import (
@@ -53,6 +53,7 @@ def cli() -> None:
 
 for _command in (
     *(runs.run, runs.check, runs.compare, runs.study),
+    *(doctor.doctor, doctor.mine),
     *(corpora.init, corpora.settings),
     *(models.query, models.models, models.rollback, models.approve),
     *(servers.serve, servers.server, servers.plan, servers.deploy, servers.api),

@@ -620,6 +620,22 @@ class Limits(Section):
     publish: float = Field(default=1440, gt=0, le=100_000, description="Minutes that publishing may take.")
 
 
+class Doctor(Section):
+    """What the health report looks at beside the corpus."""
+
+    query_log: str | None = Field(
+        default=None,
+        description="File of what customers asked, one query a line or the log of dssm api: the health report then "
+        "tells what nobody answers and how customers change. Empty: none.",
+    )
+    max_unanswered_share: float = Field(
+        default=0.2, ge=0, le=1, description="Share of the log's queries that are not answered; above, a warning."
+    )
+    max_new_word_share: float = Field(
+        default=0.1, ge=0, le=1, description="Share of the log's words that the corpus does not have; above, a warning."
+    )
+
+
 class CorpusSettings(Section):
     """One corpus and everything done with it. The parameter of its flow."""
 
@@ -638,6 +654,7 @@ class CorpusSettings(Section):
     publish: Publishing = Field(default_factory=Publishing)
     schedule: Schedule = Field(default_factory=Schedule)
     limits: Limits = Field(default_factory=Limits)
+    doctor: Doctor = Field(default_factory=Doctor)
     engine: Literal["local", "ray"] = Field(
         default="local",
         description="Where prepare, training and evaluation run: this machine, or a Ray cluster (the extra 'ray').",

@@ -14,9 +14,9 @@ from schemas.errors import MachineFault, SettingsError
 STEPS = ("ingest", "golden", "foreign", "validate", "drift", "prepare", "train", "evaluate", "publish")
 #: What a run leaves beside its steps.
 RESULT_FILE, SETTINGS_FILE, COMPARISON_FILE, REPORT_FILE = "run.json", "settings.json", "comparison.json", "report.html"
-HEARTBEAT_FILE = (
-    "heartbeat.json"  # of whatever is at work in its folder: dssm serve in DSSM_HOME, a run in runs/<corpus>
-)
+#: Of whatever is at work in its folder: dssm serve in DSSM_HOME, a run in runs/<corpus>.
+HEARTBEAT_FILE = "heartbeat.json"
+HEALTH_FILE, DIAGNOSIS_FILE = "health.html", "diagnosis.json"
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 

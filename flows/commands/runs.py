@@ -29,6 +29,8 @@ from flows.terminal import TERMINAL
 from schemas.errors import SettingsError
 from schemas.run import EXIT_CODES, RunResult
 
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
 
 @click.command()
 @click.argument("corpora", nargs=-1, metavar="[CORPUS]...", shell_complete=complete_corpus)
@@ -162,22 +164,38 @@ def _some_query(result: RunResult) -> str:
 @QUERY_COLUMN
 @QUESTION_COLUMN
 @SETTING
+@click.option("--apply", "todo", metavar="FILE", type=_FILE, help="A todo.xlsx or todo.csv, as you edited it.")
+@click.option("--undo", is_flag=True, help="Take back what the last --apply did.")
 @AS_JSON
 @with_verbosity
-def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
+def check(corpus: str | None, todo: Path | None, undo: bool, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
     """Ingest and validate only: what is wrong with the rows of CORPUS, or of a file.
 
     \b
     dssm check a
     dssm check --source train.csv
+    dssm check bank --apply todo.xlsx              what you accepted of the to-do list corrects the rows each night
+    dssm check bank --undo                         take that back
+
+    Your files are never changed: corrections lie in DSSM_HOME/corrections and are laid over the rows. docs/doctor.md
+    says more.
     """
     if not corpus and not source["source"]:
         raise click.UsageError("name a corpus, or give --source FILE")
+    if (todo or undo) and not corpus:
+        raise click.UsageError("--apply and --undo go with a corpus")
+    if todo and undo:
+        raise click.UsageError("give --apply or --undo, not both")
     settings = load_settings(corpus or "checked", source)
     use_prefect()
     from flows.check import check_corpus
 
-    outcome = check_corpus(settings)
+    if todo or undo:
+        from flows.doctor import check_with, check_without
+
+        outcome = check_with(settings, todo, say) if todo else check_without(settings, say)
+    else:
+        outcome = check_corpus(settings)
     show_files(outcome)
     if as_json:
         print_text(outcome.model_dump_json())

@@ -5,7 +5,7 @@ Equal sources, settings and seed give equal bytes.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,16 +14,18 @@ from typing import Any, Literal, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas.corrections import Correction
 from schemas.errors import CorpusRejected, SourceError
 from schemas.ingest import IngestFacts, SourceFile
 from schemas.outputs import IngestOutput
 from schemas.settings import Source
 from schemas.tables import PAYLOAD, QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.ingest.addresses import find_files, find_training_files, fingerprint
+from tasks.ingest.corrections import DRAFTED, Overlay
 from tasks.ingest.input_file import InputFile
 from tasks.ingest.labels import describe_joined
 from tasks.ingest.melting import shorten
-from tasks.ingest.quarantine import EMPTY_QUERY, REMEDIES, SURROGATE, is_usable_class, separate
+from tasks.ingest.quarantine import EMPTY_QUERY, REMEDIES, SURROGATE, Separated, is_usable_class, separate
 from tasks.ingest.question_list import QuestionList, find_question_list, join_ids, read_question_list
 from tasks.ingest.sources import OpenedSource, describe_source, open_sources
 from tasks.ingest.tables import BATCH_ROWS, BadRow, Pairs
@@ -107,7 +109,14 @@ class _ParquetSink:
         self._writer.close()
 
 
-def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress: Progress | None = None) -> IngestFacts:
+def ingest_corpus(
+    source: Source,
+    folder: Path,
+    base: Path,
+    seed: int,
+    progress: Progress | None = None,
+    corrections: Sequence[Correction] = (),
+) -> IngestFacts:
     """Read a source and write questions, test rows, standard questions and the quarantine into `folder`.
 
     Args:
@@ -117,6 +126,7 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
         base: Folder that relative addresses count from.
         seed: Seed of a bundled corpus; nothing else is random here.
         progress: Called after every batch with the rows read so far.
+        corrections: The owner's, which are laid over the rows.
 
     Raises:
         SourceError: a file is missing, or is no table, or lacks a column or rows.
@@ -126,24 +136,36 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
     test_files = find_files(source.test_path, base, "source.test_path") if source.test_path else []
     listed = _read_list(source, base)
     train, test = _Tally("train"), _Tally("test")
+    overlay = Overlay(corrections, "the corrections")
     with _ParquetSink(IngestOutput(folder).quarantine, QUARANTINE) as quarantine:
         report = _Counter(progress)
-        read = partial(_read_role, source=source, seed=seed, listed=listed, quarantine=quarantine, report=report)
+        read = partial(
+            _read_role,
+            source=source,
+            seed=seed,
+            listed=listed,
+            quarantine=quarantine,
+            report=report,
+            overlay=overlay,
+        )
         with _ParquetSink(IngestOutput(folder).questions, QUESTIONS) as questions:
             read(train, train_files, questions)
+            for drafted in (False, True):
+                _keep(train, overlay.name + drafted * DRAFTED, overlay.additions(drafted), questions)
         if test_files:
             with _ParquetSink(IngestOutput(folder).test, QUESTIONS) as questions:
                 read(test, test_files, questions)
-    ids = listed.ids if listed else {}
+    ids = _rename_listed(listed.ids, overlay) if listed else {}
     unlisted = {text: rows for text, rows in train.class_rows.items() if text not in ids} if listed else {}
     if unlisted:
         _refuse_clash(unlisted, ids, str(source.questions_path))
         warnings.append(_describe_unlisted(unlisted, str(source.questions_path)))
-    class_rows = train.class_rows | dict.fromkeys(train.waiting, 0)
+    class_rows = dict.fromkeys(map(overlay.rename, train.waiting), 0) | train.class_rows
     classes = _write_standard_questions(IngestOutput(folder).standard_questions, class_rows, ids)
     _write_payload(IngestOutput(folder).payload, train.payload, {*class_rows, *ids})
     joined = [] if source.multiple_labels == "keep" else describe_joined(train.class_rows)
     warnings += [*_describe_null_words(train.class_rows), *joined, *_describe_without_query(train.waiting)]
+    warnings += overlay.warnings()
     for tally in (train, test):
         if tally.quarantined:
             warnings.append(
@@ -157,6 +179,7 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
         quarantined=train.quarantined,
         quarantined_test=test.quarantined,
         reasons=dict((train.reasons + test.reasons).most_common()),
+        corrections=overlay.describe(),
         without_query=len(train.waiting),
         unlisted_rows=sum(unlisted.values()),
         files=[*train.files, *test.files, *([listed.file] if listed else [])],
@@ -187,6 +210,7 @@ def _read_role(
     listed: QuestionList | None,
     quarantine: _ParquetSink,
     report: _Counter,
+    overlay: Overlay,
 ) -> None:
     """Read all files of one role into `questions` and `quarantine`, counting in `tally`."""
     known_classes: set[str] = set()
@@ -196,7 +220,7 @@ def _read_role(
             before = tally.rows, tally.reasons.copy()
             tally.samples = []
             for pairs in join_ids(opened.pairs, listed, opened.notes):
-                _take(tally, opened.name, pairs, known_classes, questions, quarantine)
+                _take(tally, opened.name, pairs, known_classes, questions, quarantine, overlay)
                 report.add(len(pairs.lines) + len(pairs.bad))
             rows, reasons = tally.rows - before[0], tally.reasons - before[1]
             if rows + reasons.total() + len(tally.waiting) == 0:
@@ -221,8 +245,19 @@ def _take(
     known_classes: set[str],
     questions: _ParquetSink,
     quarantine: _ParquetSink,
+    overlay: Overlay,
 ) -> None:
-    separated = separate(pairs, known_classes)
+    train = tally.role == "train"
+    separated = separate(pairs if train else overlay.rename_all(pairs), known_classes)
+    _keep(tally, name, overlay.apply(separated) if train else separated, questions)
+    if pairs.payload:
+        _keep_payload(tally.payload, overlay.rename_all(pairs))
+    bad = [row for row in separated.bad if not _may_wait(tally, name, row)]
+    _set_aside(tally, [(name, row) for row in bad], quarantine)
+
+
+def _keep(tally: _Tally, name: str, separated: Separated, questions: _ParquetSink) -> None:
+    """Write usable rows of a file, and count them."""
     rows = len(separated.lines)
     if rows:
         source = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([name]))
@@ -232,10 +267,6 @@ def _take(
         tally.class_rows.update(separated.classes)
         more = slice(_EXAMPLES - len(tally.samples))
         tally.samples += zip(separated.queries[more], separated.classes[more], strict=True)
-    if pairs.payload:
-        _keep_payload(tally.payload, pairs)
-    bad = [row for row in separated.bad if not _may_wait(tally, name, row)]
-    _set_aside(tally, [(name, row) for row in bad], quarantine)
 
 
 def _set_aside(tally: _Tally, bad: list[tuple[str, BadRow]], quarantine: _ParquetSink) -> None:
@@ -311,6 +342,12 @@ def _read_list(source: Source, base: Path) -> QuestionList | None:
     if not source.questions_path:
         return None
     return read_question_list(find_question_list(source.questions_path, base), source)
+
+
+def _rename_listed(ids: Mapping[str, str], overlay: Overlay) -> dict[str, str]:
+    """Return the listed texts with their ids as the corrections call them; of two that become one, its own id stays."""
+    renamed = {overlay.rename(text): identity for text, identity in ids.items()}
+    return renamed | {text: identity for text, identity in ids.items() if text in renamed}
 
 
 def _refuse_clash(unlisted: Iterable[str], ids: Mapping[str, str], name: str) -> None:

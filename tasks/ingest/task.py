@@ -2,11 +2,13 @@
 
 import errno
 from pathlib import Path
+from typing import Any
 
 from prefect import State, Task, task
 from prefect.client.schemas.objects import TaskRun
 from prefect.logging import get_run_logger
 
+from schemas.corrections import corrections_file, read_corrections
 from schemas.errors import PipelineError, Unreachable
 from schemas.outputs import ForeignOutput, GoldenOutput, IngestOutput
 from schemas.settings import CorpusSettings
@@ -36,10 +38,16 @@ def ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput
 
 def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput]:
     base = Path.cwd()
-    inputs = {"files": fingerprint(corpus.source, base, corpus.seed), "source": corpus.source.model_dump()}
+    inputs: dict[str, Any] = {
+        "files": fingerprint(corpus.source, base, corpus.seed),
+        "source": corpus.source.model_dump(),
+    }
+    corrections = read_corrections(corrections_file(workspace.home, corpus.name))
+    if corrections:
+        inputs["corrections"] = [one.model_dump(exclude={"batch", "action", "gain"}) for one in corrections]
 
     def make(out: IngestOutput, _: Path) -> StepNotes:
-        facts = ingest_corpus(corpus.source, out.folder, base, corpus.seed)
+        facts = ingest_corpus(corpus.source, out.folder, base, corpus.seed, corrections=corrections)
         return StepNotes(facts, facts.warnings)
 
     step = run_step(workspace, IngestOutput, inputs, make)
@@ -51,6 +59,8 @@ def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutpu
         facts.classes,
         facts.quarantined + facts.quarantined_test,
     )
+    for told in facts.corrections:
+        get_run_logger().info("%s: %s", corpus.name, told)
     return step
 
 
@@ -72,7 +82,8 @@ def _read_golden(
     }
 
     def make(out: GoldenOutput, _: Path) -> StepNotes:
-        write_golden(files, corpus.source, ingested.output.folder, out.folder)
+        corrections = read_corrections(corrections_file(workspace.home, corpus.name))
+        write_golden(files, corpus.source, ingested.output.folder, out.folder, corrections)
         return StepNotes()
 
     step = run_step(workspace, GoldenOutput, inputs, make)

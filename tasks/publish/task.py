@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 
 from schemas.display import as_markdown, as_markdown_table
@@ -17,7 +17,19 @@ from schemas.manifest import write_atomically
 from schemas.outputs import CORPUS_PROFILE_FILE
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
-from schemas.workspace import COMPARISON_FILE, REPORT_FILE, RESULT_FILE, SETTINGS_FILE, Workspace, artifact_key
+from schemas.workspace import (
+    COMPARISON_FILE,
+    DIAGNOSIS_FILE,
+    HEALTH_FILE,
+    REPORT_FILE,
+    RESULT_FILE,
+    SETTINGS_FILE,
+    Workspace,
+    artifact_key,
+)
+from tasks.doctor.health import describe_health
+from tasks.doctor.sheet import TODO_FILES
+from tasks.doctor.visit import visit
 from tasks.evaluate.comparison import compare
 from tasks.evaluate.training_queries import TRAINED_ON, hash_test_rows, list_trained_on
 from tasks.limits import time_limit
@@ -74,6 +86,7 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunRe
     reasons = list_reasons(asked, "held") if status == "held" else []
     warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned") + damaged
     warnings += _doubt(found, status, version, asked, read_words(corpus.language))
+    warnings += _see_doctor(corpus, workspace)
     seconds = {name: step.seconds for name, step in steps.named().items()} | {"publish": time.monotonic() - began}
     result = summarise_run(corpus, workspace, steps, found.evaluation, status, version, reasons, warnings, seconds)
     result = _leave(corpus, workspace, registry, result)
@@ -94,6 +107,20 @@ def _doubt(found: Findings, status: Status, version: str | None, gates: list[Gat
     else:
         return []
     return [words(key, version=version, why=why) for why in reasons]
+
+
+def _see_doctor(corpus: CorpusSettings, workspace: Workspace) -> list[str]:
+    """Write the health report; a failure is a warning, since advice must not hold a night back."""
+    try:
+        said = visit(corpus, workspace)
+    except Exception as error:
+        return [f"the health report was not written: {type(error).__name__}: {error}"]
+    create_markdown_artifact(
+        key=artifact_key(corpus.name, "health"),
+        markdown=describe_health(said, corpus.language),
+        description=f"What the owner of {corpus.name} can do",
+    )
+    return said.warnings
 
 
 def _damaged_versions(registry: ModelRegistry) -> list[str]:
@@ -174,7 +201,8 @@ def _leave(corpus: CorpusSettings, workspace: Workspace, registry: ModelRegistry
     """
     try:
         write_atomically(workspace.root / RESULT_FILE, result.model_dump_json(indent=1).encode())
-        keep_files(workspace, [SETTINGS_FILE, COMPARISON_FILE, *LISTS, REPORT_FILE, RESULT_FILE])
+        told = [*LISTS, *TODO_FILES, DIAGNOSIS_FILE, HEALTH_FILE, REPORT_FILE]
+        keep_files(workspace, [SETTINGS_FILE, COMPARISON_FILE, *told, RESULT_FILE])
         prune(workspace, corpus.publish.keep_runs, registry.runs_to_spare())
     except (OSError, PipelineError) as error:
         if result.status != "published":

@@ -31,7 +31,7 @@ from tasks.validate.task import validate
 from tests.conftest import PAIRS, TOY, make_settings, write_table
 
 WORSE = {"model__embedding_dim": 2, "training__epochs": 1}
-WHAT = ["validation", "recall", "training", "gates", "report"]
+WHAT = ["validation", "recall", "training", "gates", "health", "report"]
 STEPS = ["ingest", "validate", "prepare", "train", "evaluate"]
 
 
