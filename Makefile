@@ -32,7 +32,7 @@ test-service: .venv/ready-dev ## the HTTP service: a real server, real HTTP, its
 crash-matrix: .venv/ready-dev ## every step x kill -9 x run again: the same bytes? (about 6 minutes)
 	$(BIN)/python -m tests.ops.crash_matrix
 
-screenshots: .venv/ready-dev ## docs/ui-*.png anew, in Debian's chromium
+screenshots: .venv/ready-dev ## docs/ui-*.png and report.png anew, in Debian's chromium
 	$(BIN)/python -m tests.ops.screenshots
 
 faults: .venv/ready-dev ## what goes wrong, tried: bad inputs, kills, races, full disks, machines; one table (minutes)

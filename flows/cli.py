@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from flows.commands import corpora, doctor, models, runs, servers
+from flows.commands import corpora, doctor, edits, explain, models, runs, servers
 from flows.commands.output import describe_failure, print_text, write
 from flows.environment import say
 from flows.signals import (
@@ -56,6 +56,8 @@ for _command in (
     *(doctor.doctor, doctor.mine),
     *(corpora.init, corpora.settings),
     *(models.query, models.models, models.rollback, models.approve),
+    explain.explain,
+    *(edits.add, edits.edit, edits.remove, edits.edits),
     *(servers.serve, servers.server, servers.plan, servers.deploy, servers.api),
 ):
     cli.add_command(_command)

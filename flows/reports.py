@@ -93,5 +93,7 @@ def _list_failing(result: RunResult) -> list[str]:
         return []
     with file.open(encoding="utf-8-sig", newline="") as stream:
         head, *rows = islice(csv.reader(stream), _SHOWN + 1)
-    lines = [head, ["---"] * len(head), *([as_markdown(Path(row[0]).name), *map(as_markdown, row[1:])] for row in rows)]
+    where = [f"{Path(row[0]).name}:{row[1]}" for row in rows]
+    shown = [[*map(as_markdown, row[2:]), as_markdown(place)] for row, place in zip(rows, where, strict=True)]
+    lines = [[*head[2:], head[0]], ["---"] * (len(head) - 1), *shown]
     return ["## Failing queries", "\n".join(f"| {' | '.join(line)} |" for line in lines)]

@@ -85,7 +85,7 @@ def train_and_publish(corpus: CorpusSettings, run: Workspace) -> RunResult:
     validated = validate(corpus, run, ingested)
     prepared = prepare(corpus, run, ingested, validated)
     foreign = read_foreign(corpus, run, ingested) if corpus.decisions.foreign_path else None
-    trained = train(corpus, run, prepared, foreign)
+    trained = train(corpus, run, prepared, ingested, foreign)
     evaluated = evaluate(corpus, run, prepared, trained, golden, foreign)
     end_if_deleted()
     expect_announcement(run)

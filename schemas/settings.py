@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from schemas.addresses import Address
 from schemas.expectations import check_expectation
@@ -60,6 +60,17 @@ else:
     TowerName, LossName = Literal[*TOWERS], Literal["auto", *LOSSES]
 
 
+def _check_zone(timezone: str) -> str:
+    try:
+        ZoneInfo(timezone)
+    except (KeyError, OSError, ValueError) as error:
+        raise ValueError("no IANA time zone, such as Asia/Shanghai or UTC") from error
+    return timezone
+
+
+TimeZone = Annotated[str, AfterValidator(_check_zone)]
+
+
 class Source(Section):
     """Where the rows `query -> standard question` come from."""
 
@@ -83,6 +94,15 @@ class Source(Section):
     )
     question_column: str | None = Field(
         default=None, description="Column of the standard questions; empty: found by common names."
+    )
+    payload_columns: str | list[str] = Field(
+        default=[],
+        description="Columns, or patterns, whose first value is kept with a standard question, beside those known by "
+        "common names (answer, category, channel, valid from and until). Of a list of standard questions all are kept.",
+    )
+    timezone: TimeZone = Field(
+        default="Asia/Shanghai",
+        description="IANA time zone of dates, and of times that name none, in columns such as valid from and until.",
     )
     encoding: str | None = Field(default=None, description="Encoding of text files; empty: detected.")
     delimiter: str | None = Field(
@@ -333,6 +353,11 @@ class Model(Section):
         le=1,
         description="Share of the kept queries in that score; empty: chosen on the validation cut, 0 included.",
     )
+    exemplar_texts: bool = Field(
+        default=True,
+        description="Keep the texts of those queries, with file and line, in the model: dssm explain shows them. "
+        "false: a published model holds no customer's words.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -576,7 +601,7 @@ class Schedule(Section):
         description="Cron of the run, five fields; 'nightly': a time between 2 and 6 o'clock that no other corpus has "
         "(dssm plan shows it); 'never': a person starts it.",
     )
-    timezone: str = Field(default="Asia/Shanghai", description="IANA time zone of the cron.")
+    timezone: TimeZone = Field(default="Asia/Shanghai", description="IANA time zone of the cron.")
 
     @field_validator("cron")
     @classmethod
@@ -590,15 +615,6 @@ class Schedule(Section):
         except (CronSimError, StopIteration) as error:
             raise ValueError("no cron: write five fields, e.g. '30 2 * * *', or 'nightly', or 'never'") from error
         return cron
-
-    @field_validator("timezone")
-    @classmethod
-    def _exists(cls, timezone: str) -> str:
-        try:
-            ZoneInfo(timezone)
-        except (KeyError, OSError, ValueError) as error:
-            raise ValueError("no IANA time zone, such as Asia/Shanghai or UTC") from error
-        return timezone
 
 
 class Limits(Section):

@@ -73,6 +73,7 @@ class Counts(NamedTuple):
     missed: int = 0  # of these, not among the first ten
     suspects: int = 0
     quarantine: int = 0
+    edits: Sequence[str] = ()  # that the export does not have, in words
     draws: Sequence[tuple[str, int]] = ()  # standard questions that come first for rows of others, and for how many
 
 
@@ -103,5 +104,9 @@ def _improve(evaluation: Evaluation, counts: Counts, words: Words) -> Iterator[S
         yield Step("info", text, "failing", words("next.twins_why", rows=pair.rows))
     if counts.suspects:
         yield Step("info", words("next.suspects", count=counts.suspects), "suspects", words("next.suspects_why"))
+    if counts.edits:
+        told = "; ".join(counts.edits[:_CLASSES]) + ("; …" if len(counts.edits) > _CLASSES else "")
+        facts = {"count": len(counts.edits), "corpus": evaluation.corpus}
+        yield Step("info", words("next.edits", **facts), "data", words("next.edits_why", edits=told, **facts))
     if counts.quarantine:
         yield Step("info", words("next.quarantine", count=counts.quarantine), "data", words("next.quarantine_why"))

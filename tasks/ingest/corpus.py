@@ -3,7 +3,6 @@
 Equal sources, settings and seed give equal bytes.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +18,14 @@ from schemas.errors import CorpusRejected, SourceError
 from schemas.ingest import IngestFacts, SourceFile
 from schemas.outputs import IngestOutput
 from schemas.settings import Source
-from schemas.tables import PAYLOAD, QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
+from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.ingest.addresses import find_files, find_training_files, fingerprint
 from tasks.ingest.corrections import DRAFTED, Overlay
 from tasks.ingest.input_file import InputFile
 from tasks.ingest.labels import describe_joined
 from tasks.ingest.melting import shorten
-from tasks.ingest.quarantine import EMPTY_QUERY, REMEDIES, SURROGATE, Separated, is_usable_class, separate
+from tasks.ingest.payload import Cells, find_doubts, keep_payload, write_payload
+from tasks.ingest.quarantine import EMPTY_QUERY, REMEDIES, Separated, is_usable_class, separate
 from tasks.ingest.question_list import QuestionList, find_question_list, join_ids, read_question_list
 from tasks.ingest.sources import OpenedSource, describe_source, open_sources
 from tasks.ingest.tables import BATCH_ROWS, BadRow, Pairs
@@ -50,7 +50,7 @@ class _Tally:
     examples: dict[str, list[str]] = field(default_factory=dict)
     files: list[SourceFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    payload: dict[str, dict[str, str]] = field(default_factory=dict)  # by class and column
+    payload: Cells = field(default_factory=dict)
     waiting: dict[str, tuple[str, BadRow]] = field(
         default_factory=dict
     )  # rows without a query, of classes without rows
@@ -76,16 +76,18 @@ class _Tally:
         )
 
 
-class _ParquetSink:
+class ParquetSink:
     """A Parquet file whose row groups have a good size, however small the batches are that come in."""
 
     def __init__(self, file: Path, schema: pa.Schema) -> None:
+        """Open `file` for rows of a schema."""
         self._schema = schema
         self._writer = pq.ParquetWriter(file, schema, compression="zstd", version="2.6")
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
 
     def add(self, columns: Iterable[Any]) -> None:
+        """Add rows, column by column."""
         arrays = [
             column if isinstance(column, pa.Array) else pa.array(column, field.type)
             for column, field in zip(columns, self._schema, strict=True)
@@ -137,7 +139,7 @@ def ingest_corpus(
     listed = _read_list(source, base)
     train, test = _Tally("train"), _Tally("test")
     overlay = Overlay(corrections, "the corrections")
-    with _ParquetSink(IngestOutput(folder).quarantine, QUARANTINE) as quarantine:
+    with ParquetSink(IngestOutput(folder).quarantine, QUARANTINE) as quarantine:
         report = _Counter(progress)
         read = partial(
             _read_role,
@@ -148,12 +150,12 @@ def ingest_corpus(
             report=report,
             overlay=overlay,
         )
-        with _ParquetSink(IngestOutput(folder).questions, QUESTIONS) as questions:
+        with ParquetSink(IngestOutput(folder).questions, QUESTIONS) as questions:
             read(train, train_files, questions)
             for drafted in (False, True):
                 _keep(train, overlay.name + drafted * DRAFTED, overlay.additions(drafted), questions)
         if test_files:
-            with _ParquetSink(IngestOutput(folder).test, QUESTIONS) as questions:
+            with ParquetSink(IngestOutput(folder).test, QUESTIONS) as questions:
                 read(test, test_files, questions)
     ids = _rename_listed(listed.ids, overlay) if listed else {}
     unlisted = {text: rows for text, rows in train.class_rows.items() if text not in ids} if listed else {}
@@ -162,10 +164,11 @@ def ingest_corpus(
         warnings.append(_describe_unlisted(unlisted, str(source.questions_path)))
     class_rows = dict.fromkeys(map(overlay.rename, train.waiting), 0) | train.class_rows
     classes = _write_standard_questions(IngestOutput(folder).standard_questions, class_rows, ids)
-    _write_payload(IngestOutput(folder).payload, train.payload, {*class_rows, *ids})
+    payload = _merge(train.payload, _rename(listed.payload, overlay) if listed else {}, {*class_rows, *ids})
+    write_payload(IngestOutput(folder).payload, payload, payload)
     joined = [] if source.multiple_labels == "keep" else describe_joined(train.class_rows)
-    warnings += [*_describe_null_words(train.class_rows), *joined, *_describe_without_query(train.waiting)]
-    warnings += overlay.warnings()
+    warnings += [*find_doubts(payload, source), *_describe_null_words(train.class_rows), *joined]
+    warnings += [*_describe_without_query(train.waiting), *overlay.warnings()]
     for tally in (train, test):
         if tally.quarantined:
             warnings.append(
@@ -203,12 +206,12 @@ class _Counter:
 def _read_role(
     tally: _Tally,
     files: list[InputFile],
-    questions: _ParquetSink,
+    questions: ParquetSink,
     *,
     source: Source,
     seed: int,
     listed: QuestionList | None,
-    quarantine: _ParquetSink,
+    quarantine: ParquetSink,
     report: _Counter,
     overlay: Overlay,
 ) -> None:
@@ -243,20 +246,20 @@ def _take(
     name: str,
     pairs: Pairs,
     known_classes: set[str],
-    questions: _ParquetSink,
-    quarantine: _ParquetSink,
+    questions: ParquetSink,
+    quarantine: ParquetSink,
     overlay: Overlay,
 ) -> None:
     train = tally.role == "train"
     separated = separate(pairs if train else overlay.rename_all(pairs), known_classes)
     _keep(tally, name, overlay.apply(separated) if train else separated, questions)
     if pairs.payload:
-        _keep_payload(tally.payload, overlay.rename_all(pairs))
+        keep_payload(tally.payload, overlay.rename_all(pairs))
     bad = [row for row in separated.bad if not _may_wait(tally, name, row)]
     _set_aside(tally, [(name, row) for row in bad], quarantine)
 
 
-def _keep(tally: _Tally, name: str, separated: Separated, questions: _ParquetSink) -> None:
+def _keep(tally: _Tally, name: str, separated: Separated, questions: ParquetSink) -> None:
     """Write usable rows of a file, and count them."""
     rows = len(separated.lines)
     if rows:
@@ -269,7 +272,7 @@ def _keep(tally: _Tally, name: str, separated: Separated, questions: _ParquetSin
         tally.samples += zip(separated.queries[more], separated.classes[more], strict=True)
 
 
-def _set_aside(tally: _Tally, bad: list[tuple[str, BadRow]], quarantine: _ParquetSink) -> None:
+def _set_aside(tally: _Tally, bad: list[tuple[str, BadRow]], quarantine: ParquetSink) -> None:
     for name, row in bad:
         tally.set_aside(name, row)
     if bad:
@@ -285,34 +288,21 @@ def _may_wait(tally: _Tally, name: str, row: BadRow) -> bool:
     return tally.waiting.setdefault(text, (name, row))[1] is row
 
 
-def _settle_waiting(tally: _Tally, quarantine: _ParquetSink) -> None:
+def _settle_waiting(tally: _Tally, quarantine: ParquetSink) -> None:
     """Set rows without a query aside whose standard question has rows, or all of them if nothing has."""
     late = {text: row for text, row in tally.waiting.items() if text in tally.class_rows or not tally.rows}
     _set_aside(tally, list(late.values()), quarantine)
     tally.waiting = {text: row for text, row in tally.waiting.items() if text not in late}
 
 
-def _keep_payload(kept: dict[str, dict[str, str]], pairs: Pairs) -> None:
-    """Keep the first cell that is not blank, per standard question and column."""
-    for name, cells in pairs.payload.items():
-        for question, cell in zip(pairs.questions, cells, strict=True):
-            if cell and (value := cell.strip()):
-                kept.setdefault(question.strip(), {}).setdefault(name, value)
+def _rename(payload: Cells, overlay: Overlay) -> Cells:
+    return {overlay.rename(text): cells for text, cells in payload.items()}
 
 
-def _write_payload(file: Path, payload: Mapping[str, Mapping[str, str]], classes: Iterable[str]) -> None:
-    """Write what goes with the standard questions; no file if nothing does."""
-    texts = sorted(text for text in classes if text in payload)
-    rows = [(text, json.dumps(_readable(payload[text]), ensure_ascii=False)) for text in texts]
-    if rows:
-        with _ParquetSink(file, PAYLOAD) as sink:
-            for start in range(0, len(rows), BATCH_ROWS):
-                sink.add(zip(*rows[start : start + BATCH_ROWS], strict=True))
-
-
-def _readable(cells: Mapping[str, str]) -> dict[str, str]:
-    """Return the cells that UTF-8 can hold: marks of undecodable bytes are lone surrogates."""
-    return {name: cell for name, cell in cells.items() if not SURROGATE.search(cell)}
+def _merge(of_rows: Cells, of_list: Cells, classes: Iterable[str]) -> Cells:
+    """Return what is known of each standard question; the list knows better than the rows."""
+    merged = {text: of_rows.get(text, {}) | of_list.get(text, {}) for text in sorted(classes)}
+    return {text: cells for text, cells in merged.items() if cells}
 
 
 def _describe_rivals(opened: OpenedSource) -> list[str]:
@@ -330,7 +320,7 @@ def _describe_rivals(opened: OpenedSource) -> list[str]:
 def _write_standard_questions(file: Path, class_rows: Mapping[str, int], ids: Mapping[str, str]) -> int:
     """Write all standard questions, those of the owner's list and those of the rows; return how many."""
     texts = sorted({*class_rows, *ids})
-    with _ParquetSink(file, STANDARD_QUESTIONS) as sink:
+    with ParquetSink(file, STANDARD_QUESTIONS) as sink:
         for start in range(0, len(texts), BATCH_ROWS):
             part = texts[start : start + BATCH_ROWS]
             norms = [normalise(text) for text in part]

@@ -18,7 +18,10 @@ from tasks.ingest.corpus import ingest_corpus
 from tasks.ingest.foreign import find_foreign_files, write_foreign
 from tasks.ingest.golden import find_golden_files, write_golden
 from tasks.ingest.guard import without_secrets
+from tasks.ingest.overlay import take_edits
 from tasks.limits import time_limit
+from tasks.registry import ModelRegistry
+from tasks.retrieval.edits import live_overlay
 from tasks.steps import StepNotes, StepRun, run_step
 
 
@@ -45,9 +48,14 @@ def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutpu
     corrections = read_corrections(corrections_file(workspace.home, corpus.name))
     if corrections:
         inputs["corrections"] = [one.model_dump(exclude={"batch", "action", "gain"}) for one in corrections]
+    edits = live_overlay(ModelRegistry.of(corpus.name, workspace.home)).edits
+    if edits:
+        inputs["edits"] = [edit.model_dump(mode="json") for edit in edits]
 
     def make(out: IngestOutput, _: Path) -> StepNotes:
         facts = ingest_corpus(corpus.source, out.folder, base, corpus.seed, corrections=corrections)
+        if edits:
+            facts = take_edits(out, facts, edits)
         return StepNotes(facts, facts.warnings)
 
     step = run_step(workspace, IngestOutput, inputs, make)

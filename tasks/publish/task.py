@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -39,6 +40,7 @@ from tasks.publish.gates import ask_gates, ask_golden_gate, list_reasons, refuse
 from tasks.publish.result import summarise_run
 from tasks.registry import ModelRegistry
 from tasks.retention import prune_runs
+from tasks.retrieval.edits import carry_edits
 from tasks.step_store import keep_files, prune
 from tasks.steps import Steps
 from tasks.update import Update
@@ -169,20 +171,23 @@ def _add_version(
     corpus: CorpusSettings, workspace: Workspace, update: Update, steps: Steps, found: Findings
 ) -> VersionManifest:
     """Copy the candidate beside the other versions; nothing points at it yet."""
-    evaluation, candidate = found.evaluation, steps.train.output.candidate
-    manifest = update.find_named(candidate, workspace.run)
-    if manifest is None:
+    evaluation, taken = found.evaluation, steps.ingest.output.read_taken()
+    with TemporaryDirectory(prefix=".edit-", suffix=".partial", dir=update.registry.folder) as scratch:
+        candidate, overlay = carry_edits(update, steps.train.output.candidate, taken.edits, taken.left, Path(scratch))
+        manifest = update.find_named(candidate, workspace.run)
+        if manifest:
+            return manifest
         extra = {
             "README.md": write_card(corpus, evaluation, found.training, found.verdict, workspace.run).encode(),
             steps.evaluate.output.evaluation.name: steps.evaluate.output.evaluation.read_bytes(),
             SETTINGS_FILE: corpus.model_dump_json(indent=1).encode(),
             TRAINED_ON: list_trained_on(steps.prepare.output.folder),
             CORPUS_PROFILE_FILE: steps.validate.output.corpus_profile.read_bytes(),
+            **overlay,
         }
         recall = (evaluation.model.recall_at_1.value, evaluation.model.recall_at_10.value, evaluation.test_rows)
         tested = hash_test_rows(steps.prepare.output.folder)
-        manifest = update.add(candidate, extra, workspace.run, recall, tested)
-    return manifest
+        return update.add(candidate, extra, workspace.run, recall, tested)
 
 
 def _tidy(corpus: CorpusSettings, workspace: Workspace, update: Update) -> None:

@@ -16,7 +16,7 @@ from prefect.runtime import deployment
 from rich.console import Console
 from rich.progress import Progress
 
-from schemas.outputs import ForeignOutput, PrepareOutput, TrainOutput
+from schemas.outputs import ForeignOutput, IngestOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch
 from schemas.workspace import Workspace
@@ -31,6 +31,7 @@ def train(
     corpus: CorpusSettings,
     workspace: Workspace,
     prepared: StepRun[PrepareOutput],
+    ingested: StepRun[IngestOutput],
     foreign: StepRun[ForeignOutput] | None = None,
 ) -> StepRun[TrainOutput]:
     """Train on the prepared files; an interrupted training of the same inputs is taken up where it stopped."""
@@ -53,7 +54,8 @@ def train(
         from tasks.train.training import train_candidate
 
         with in_turn(), time_limit("train", corpus.limits.train), _progress(corpus.name) as on_epoch:
-            report = train_candidate(prepared.output.folder, out.folder, partial, corpus, on_epoch, others)
+            folders = prepared.output.folder, out.folder, partial
+            report = train_candidate(*folders, corpus, on_epoch, others, ingested.output)
         verdict, corrected = report.convergence, report.reachability.corrected
         warnings = [corrected] if corrected else []
         warnings += [] if verdict.converged else [verdict.sentence]

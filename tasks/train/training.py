@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from schemas.errors import CorpusRejected, SettingsError
 from schemas.manifest import write_atomically
-from schemas.outputs import TrainOutput
+from schemas.outputs import IngestOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch, Reachability, TrainingReport
 from tasks.retrieval.device import give_back_memory
 from tasks.retrieval.exemplars import Exemplars
 from tasks.retrieval.model_files import ENCODER, ModelCard, write_candidate
 from tasks.retrieval.ranking import rank_of_truth
+from tasks.train.beside import keep_beside
 from tasks.train.checkpoints import load_record, save_record
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
@@ -43,6 +44,7 @@ def train_candidate(
     settings: CorpusSettings,
     on_epoch: OnEpoch,
     foreign: Path | None = None,
+    ingested: IngestOutput | None = None,
 ) -> TrainingReport:
     """Train as the settings say and write candidate/ and training.json into `folder`.
 
@@ -53,6 +55,7 @@ def train_candidate(
         settings: of the corpus.
         on_epoch: called after every epoch.
         foreign: folder of queries that are not of the corpus; None: there are none.
+        ingested: where the payload, and the texts of the kept queries, are taken from; None: the model has none.
 
     Raises:
         SettingsError: the target of the loss cannot be reached, and `loss.unreachable` is "refuse"; or the pretrained
@@ -96,7 +99,7 @@ def train_candidate(
         if kept is None:
             chosen["exemplar_weight"] = 0.0
         else:
-            arrays |= {"exemplars": kept[0], "exemplar_starts": kept[1]}
+            arrays |= {"exemplars": kept.vectors, "exemplar_starts": kept.starts}
         report = TrainingReport(
             rows=len(rows),
             classes=len(prepared.classes),
@@ -120,6 +123,8 @@ def train_candidate(
         exemplar_weight=float(chosen["exemplar_weight"]),
     )
     write_candidate(out.candidate, card, prepared_folder, arrays, decisions)
+    if ingested:
+        keep_beside(out.candidate, PrepareOutput(prepared_folder), ingested, settings, kept)
     write_atomically(out.report, report.model_dump_json(indent=1).encode())
     return report
 
@@ -220,7 +225,7 @@ def _choose_weight(
     kept = keep_exemplars(ensemble, prepared, rows, per_class)
     if kept is None:
         return 0.0
-    exemplars, classes = Exemplars.of(*kept), _flat(ensemble.class_vectors())
+    exemplars, classes = Exemplars.of(kept.vectors, kept.starts), _flat(ensemble.class_vectors())
     scores: dict[float, list[NDArray[np.float64]]] = {weight: [] for weight in WEIGHTS}
     for start in range(0, len(held), _BLOCK):
         block = held[start : start + _BLOCK]

@@ -49,7 +49,7 @@ def measured(settings: CorpusSettings) -> tuple[Workspace, Steps]:
     ingested = ingest(settings, run)
     validated = validate(settings, run, ingested)
     prepared = prepare(settings, run, ingested, validated)
-    trained = train(settings, run, prepared)
+    trained = train(settings, run, prepared, ingested)
     return run, Steps(ingested, validated, prepared, trained, evaluate(settings, run, prepared, trained))
 
 
