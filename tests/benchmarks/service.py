@@ -40,6 +40,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5, help="of each load")
     parser.add_argument("--rate", type=float, default=500, help="requests a second of the second load")
     parser.add_argument("--swaps", type=int, default=20, help="times that another version goes live")
+    parser.add_argument(
+        "--batch", type=int, default=0, help="queries of a request while versions go live, without pause"
+    )
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     texts = read_queries(arguments.queries, arguments.home / "runs" / arguments.corpus)
@@ -47,11 +50,22 @@ def main() -> None:
         registry = _copy(ModelRegistry.of(arguments.corpus, arguments.home), Path(folder))
         with serving(Path(folder), arguments.workers) as (url, process):
             bodies = requests(url, arguments.corpus, texts)
-            asyncio.run(_measure(url, process, bodies, registry, arguments))
+            batches = requests(url, arguments.corpus, _cut(texts, arguments.batch)) if arguments.batch else None
+            asyncio.run(_measure(url, process, bodies, batches, registry, arguments))
+
+
+def _cut(texts: Sequence[str], size: int) -> list[Sequence[str]]:
+    """Return batches of so many texts."""
+    return [texts[start : start + size] for start in range(0, len(texts), size)]
 
 
 async def _measure(
-    url: str, process: int, bodies: Iterator[bytes], registry: ModelRegistry, arguments: argparse.Namespace
+    url: str,
+    process: int,
+    bodies: Iterator[bytes],
+    batches: Iterator[bytes] | None,
+    registry: ModelRegistry,
+    arguments: argparse.Namespace,
 ) -> None:
     await load(url, bodies, 1, None)
     before = processor(process)
@@ -59,12 +73,16 @@ async def _measure(
     each = round(1000 * (processor(process) - before) / found["n"], 3)
     _say("as fast as can be", found | {"processor ms each": each})
     _say(f"{arguments.rate:g} a second", await load(url, bodies, arguments.seconds, arguments.rate))
+    await load(url, batches or bodies, 1, None)
+    _swap(registry, 0)
+    await asyncio.sleep(2)
     before, seconds = memory(process), 1.0 * arguments.swaps
-    load_task = asyncio.create_task(load(url, bodies, seconds, arguments.rate / 5))
+    load_task = asyncio.create_task(load(url, batches or bodies, seconds, None if batches else arguments.rate / 5))
     for number in range(arguments.swaps):
         await asyncio.to_thread(_swap, registry, number)
         await asyncio.sleep(0.7)
     _say(f"{arguments.swaps} versions go live", await load_task)
+    await asyncio.sleep(2)
     _say("memory", {"MB before": before, "MB after": memory(process)})
 
 
@@ -101,11 +119,11 @@ async def _is_answered(reader: asyncio.StreamReader) -> bool:
     head = await reader.readuntil(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
     body = await reader.readexactly(length)
-    return head.startswith(b"HTTP/1.1 200 ") and b'"results":[{' in body
+    return head.startswith(b"HTTP/1.1 200 ") and b'"results":[{' in body and b'"decision":' in body
 
 
-def requests(url: str, corpus: str, texts: Sequence[str]) -> Iterator[bytes]:
-    """Yield requests for each text in turn, over and over."""
+def requests(url: str, corpus: str, texts: Sequence[str | Sequence[str]]) -> Iterator[bytes]:
+    """Yield requests for each text, or each batch of them, in turn, over and over."""
     made = []
     for text in texts:
         body = json.dumps({"query": text}, ensure_ascii=False).encode()
