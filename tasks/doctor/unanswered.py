@@ -11,9 +11,9 @@ from schemas.language import read_words
 from schemas.outputs import EvaluateOutput, PrepareOutput
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
-from tasks.doctor.advice import assess, points_won
+from tasks.doctor.advice import assess
 from tasks.doctor.case import Case
-from tasks.doctor.curves import usual_curve
+from tasks.doctor.curves import grow, usual_curve
 from tasks.doctor.log import Asked
 from tasks.doctor.mining import EXAMPLES, MOST, as_actions, group, place, word_bags
 from tasks.doctor.traffic import describe_traffic
@@ -23,6 +23,7 @@ from tasks.retrieval.retriever import Model
 
 _BLOCK = 1024
 _SURE = 0.95  # of the held-out rows that score at least so, so many are right: such a query is answered
+_ADDED = 5  # queries that a standard question gets
 _CORPUS_ROWS = 20_000  # that a query is compared with
 
 
@@ -47,7 +48,8 @@ def mine(
     case = Case.read(PrepareOutput.of(workspace), EvaluateOutput.of(workspace))
     words, tokeniser = read_words(corpus.language), Tokeniser(corpus.text)
     condition = assess(case, None)
-    won = state.trust * points_won(case, state.curve or usual_curve(), condition, np.full(len(case.texts), 5))
+    recall, curve = condition.recall[10], state.curve or usual_curve()
+    won = state.trust * (grow(curve, 10, case.sizes, np.full(len(case.texts), _ADDED), recall) - recall)
     told = _told(log, case, won, corpus)
     times = Counter(one.norm for one in log if one.right is None)
     known = set(case.queries) | set(normalise_all(case.texts))
@@ -127,7 +129,7 @@ def _told(log: Sequence[Asked], case: Case, won: NDArray[np.float64], corpus: Co
             why=words("doctor.told_why", queries=len(queries)),
             new_queries=list(queries.values()),
             effort=len(queries),
-            gain=float(won[number[text]]),
+            gain=100 * len(queries) / len(log) * float(won[number[text]]),
         )
         for text, queries in told.items()
     ]
