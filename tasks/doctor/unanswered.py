@@ -23,6 +23,7 @@ from tasks.retrieval.retriever import Model
 
 _BLOCK = 1024
 _SURE = 0.95  # of the held-out rows that score at least so, so many are right: such a query is answered
+_HELPED = ("answer", "clarify")  # decisions that send no customer away
 _ADDED = 5  # queries that a standard question gets
 _CORPUS_ROWS = 20_000  # that a query is compared with
 
@@ -69,12 +70,12 @@ def watch(corpus: CorpusSettings, model: Model, case: Case, log: Sequence[Asked]
     """Return how a log differs from the corpus; what it does not say of its answers, the model says."""
     tokeniser, norms = Tokeniser(corpus.text), list({one.norm: one for one in log})
     ids = np.concatenate([_best(model, norms[start : start + _BLOCK])[0] for start in _starts(norms)])
-    words, answered = set[str](), find_answered(model, case, norms)
+    words, answered = set[str](), find_answered(model, case, norms, _HELPED)
     for text in [*case.queries, *normalise_all(case.texts)]:
         words.update(tokeniser.words(text))
     return describe_traffic(
         log,
-        lambda one: not one.none_right and (one.decision == "answer" if one.decision else one.norm in answered),
+        lambda one: not one.none_right and (one.decision in _HELPED if one.decision else one.norm in answered),
         {norm: case.texts[c] for norm, c in zip(norms, ids.tolist(), strict=True)},
         words,
         tokeniser.words,
@@ -82,10 +83,17 @@ def watch(corpus: CorpusSettings, model: Model, case: Case, log: Sequence[Asked]
     )
 
 
-def find_answered(model: Model, case: Case, norms: Sequence[str]) -> set[str]:
-    """Return the queries that the model answers: as it decides, or, where it stores nothing to decide by, by score."""
+def find_answered(model: Model, case: Case, norms: Sequence[str], decisions: Sequence[str] = ("answer",)) -> set[str]:
+    """Return the queries that the model answers.
+
+    Args:
+        model: decides, or, where it stores nothing to decide by, is judged by its scores.
+        case: held-out rows, that say what a score is worth.
+        norms: normalised queries.
+        decisions: that count as an answer.
+    """
     if model.decisions is not None:
-        return {norm for norm, one in zip(norms, model.answer(norms, 1), strict=True) if one.decision == "answer"}
+        return {norm for norm, one in zip(norms, model.answer(norms, 1), strict=True) if one.decision in decisions}
     sure, found = sure_score(model, case), set[str]()
     for start in _starts(norms):
         block = norms[start : start + _BLOCK]
