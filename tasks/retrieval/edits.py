@@ -76,7 +76,7 @@ def edit_live(registry: ModelRegistry, edit: Edit, model: Model | None = None) -
 
     Args:
         registry: of the corpus.
-        edit: what is to be changed; its standard question is named as the live version has it.
+        edit: what is to be changed; its standard question is named by its text, or its id, in the live version.
         model: the live version, where it is in memory.
 
     Raises:
@@ -86,8 +86,9 @@ def edit_live(registry: ModelRegistry, edit: Edit, model: Model | None = None) -
 
     def act(update: Update) -> Edited:
         folder, before = _open_live(update, model)
-        check_edit(edit, before)
-        stamped = edit.model_copy(update={"at": now(), "payload": _name_fields(edit.payload, before)})
+        named = _by_text(edit, before)
+        check_edit(named, before)
+        stamped = named.model_copy(update={"at": now(), "payload": _name_fields(edit.payload, before)})
         overlay = read_overlay(folder).followed_by(stamped)
         manifest = _make(update, folder, before, [stamped], overlay, stamped.describe())
         update.go_live(manifest, "edited")
@@ -231,6 +232,14 @@ def check_edit(edit: Edit, model: Model) -> None:
         raise EditError(
             f"{edit.standard_question!r} is one of the last {len(model.ids)} standard questions: a model has at least 2"
         )
+
+
+def _by_text(edit: Edit, model: Model) -> Edit:
+    """Return an edit that names its standard question by its text, where it was named by its id."""
+    named = edit.standard_question
+    if edit.action == "add" or named in model.standard_questions or named not in model.ids:
+        return edit
+    return edit.model_copy(update={"standard_question": model.standard_questions[model.ids.index(named)]})
 
 
 def _name_fields(given: Mapping[str, Value], model: Model) -> dict[str, Value]:
