@@ -59,6 +59,17 @@ class Convergence(BaseModel):
     training_recall_at_1: float  # of a sample of the training rows
 
 
+class ShareScore(BaseModel):
+    """What one division of a score among towers, encoder and kept queries finds on the validation rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    encoder: float  # share of the frozen encoder in a cosine; the towers have the rest
+    queries: float  # share of the kept queries in the score of the first standard questions
+    recall_at_1: float
+    recall_at_10: float
+
+
 class TrainingReport(BaseModel):
     """All that train says. Holds no times, so that equal inputs give equal bytes."""
 
@@ -73,3 +84,4 @@ class TrainingReport(BaseModel):
     negatives_used: bool  # False: exact softmax; the negatives file is written and proven all the same
     reachability: Reachability
     convergence: Convergence
+    shares: list[ShareScore] = []  # beside a frozen encoder: what was chosen from

@@ -55,7 +55,12 @@ class Prepared:
 
 
 def evaluate_files(
-    prepared_folder: Path, candidate: Path, folder: Path, settings: CorpusSettings, golden: Path | None = None
+    prepared_folder: Path,
+    candidate: Path,
+    folder: Path,
+    settings: CorpusSettings,
+    golden: Path | None = None,
+    cache: Path | None = None,
 ) -> Evaluation:
     """Measure a candidate and write evaluation.json, ranked.parquet and suspects.parquet; golden.json, where asked to.
 
@@ -65,8 +70,11 @@ def evaluate_files(
         folder: where to.
         settings: text, name, seed, engine and publish.golden_top are read.
         golden: golden.parquet of ingest; None: there are no golden queries.
+        cache: folder of what encoders make of texts; None: they are encoded anew.
     """
     prepared, model = Prepared.read(prepared_folder), Model(candidate)
+    if cache:
+        model.remember(cache / "vectors", settings.training.threads)
     read = model.encoder.read_prepared
     searched = prepared.train.slice(0, suspect_rows(len(prepared.train), len(prepared.classes)))
     train = TrainRows(

@@ -39,7 +39,7 @@ def evaluate(
     asked = golden.output.queries if golden else None
 
     def make(out: EvaluateOutput, _: Path) -> StepNotes:
-        evaluate_files(prepared.output.folder, trained.output.candidate, out.folder, corpus, asked)
+        evaluate_files(prepared.output.folder, trained.output.candidate, out.folder, corpus, asked, workspace.encoders)
         facts = prepared.output.read_facts()
         return StepNotes(warnings=describe_left_out(facts.test_rows, facts.rows, facts.classes))
 
