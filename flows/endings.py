@@ -20,7 +20,8 @@ from schemas.errors import PipelineError
 from schemas.manifest import write_atomically
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
-from schemas.workspace import RESULT_FILE, Workspace
+from schemas.workspace import REPORT_FILE, RESULT_FILE, Workspace
+from tasks.publish.failure import write_failure_report
 from tasks.registry import ModelRegistry
 from tasks.retention import prune_runs
 from tasks.step_store import keep_files
@@ -42,8 +43,14 @@ def as_state(result: RunResult) -> State[Any]:
     return Completed(name=name, message=f"version {result.version}{recall}; report: {result.report}", data=result)
 
 
-def as_failure(fault: PipelineError) -> State[Any]:
-    """Return the end of a flow that something foreseen has stopped: the owner's to mend, or the machine's."""
+def as_failure(fault: PipelineError, result: RunResult) -> State[Any]:
+    """Return the end of a flow that something foreseen has stopped: the owner's to mend, or the machine's.
+
+    Args:
+        fault: what has stopped it; whoever called the flow gets it.
+        result: what its run has left.
+    """
+    fault.run, fault.report = result.run, result.report
     return fail("Rejected" if fault.exit_code == 2 else "Failed", str(fault), fault)
 
 
@@ -55,16 +62,21 @@ def fail(name: str, message: str, outcome: object) -> State[Any]:
     return Failed(name=name, message=message, data=Ended() if deployment.get_id() else outcome)
 
 
-def leave_result(corpus: CorpusSettings, workspace: Workspace, status: Status, error: str) -> None:
-    """Leave run.json of a run that came to nothing; it counts among those that are kept, and old ones are deleted."""
+def leave_result(corpus: CorpusSettings, workspace: Workspace, status: Status, error: str) -> RunResult:
+    """Leave run.json and report.html of a run that came to nothing; return its result.
+
+    It counts among those that are kept, and old ones are deleted.
+    """
     result = RunResult(status=status, corpus=corpus.name, run=workspace.run, error=error)
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
+        result = result.model_copy(update={"report": str(write_failure_report(corpus, workspace, result))})
         write_atomically(workspace.root / RESULT_FILE, result.model_dump_json(indent=1).encode())
-        keep_files(workspace, [RESULT_FILE])
+        keep_files(workspace, [RESULT_FILE, REPORT_FILE])
         prune_runs(workspace, corpus.publish.keep_runs, ModelRegistry.of(corpus.name, workspace.home).runs_to_spare())
-    except (OSError, PipelineError) as fault:  # the run's own end is what counts
+    except (OSError, ValueError, PipelineError) as fault:  # the run's own end is what counts
         _LOGGER.warning("%s: not all of what the run leaves was written: %s", corpus.name, fault)
+    return result
 
 
 def name_run(result: RunResult) -> None:

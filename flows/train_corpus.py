@@ -13,6 +13,7 @@ from flows.approval import ask, find_waiting
 from flows.endings import as_failure, as_state, leave_result, name_run, tell_once
 from flows.faults import as_fault
 from flows.late_runs import as_skipped, end_if_deleted, find_newer_due
+from schemas.addresses import redact
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
@@ -52,9 +53,12 @@ def train_corpus(corpus: CorpusSettings) -> State[Any]:
             result = ask(corpus, run, result, asked=waiting is not None)
     except Exception as error:
         if (fault := as_fault(error)) is None:
+            leave_result(corpus, run, "failed", redact(f"{type(error).__name__}: {error}"))
             raise
-        leave_result(corpus, run, "rejected" if fault.exit_code == 2 else "failed", str(fault))
-        return as_failure(fault)
+        left = leave_result(corpus, run, "rejected" if fault.exit_code == 2 else "failed", str(fault))
+        if left.status == "rejected":  # else the server itself may be gone
+            name_run(left)
+        return as_failure(fault, left)
     except (KeyboardInterrupt, TerminationSignal):
         leave_result(corpus, run, "failed", "interrupted")
         raise

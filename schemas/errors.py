@@ -14,6 +14,8 @@ class PipelineError(Exception):
     """Base of every error raised on purpose. `dssm` ends with its `exit_code`."""
 
     exit_code: ClassVar[int] = 2
+    run: str | None = None  # that it has ended
+    report: str | None = None  # file, of that run
 
     def __init__(self, *said: object) -> None:
         super().__init__(*(redact(one) if isinstance(one, str) else one for one in said))

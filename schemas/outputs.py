@@ -30,6 +30,11 @@ class StepOutput:
         """Return the step's folder of a run, which need not be there."""
         return cls(workspace.step(cls.step))
 
+    @classmethod
+    def rejected(cls, workspace: Workspace) -> Self:
+        """Return the folder of what the step has found out about a corpus that it refused."""
+        return cls(workspace.root / f"{cls.step}.rejected")
+
 
 class IngestOutput(StepOutput):
     """What ingest read from the sources."""

@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from schemas.settings import Bound, CorpusSettings, Section
+from schemas.section import Bound, Section
+from schemas.settings import CorpusSettings
 
 _HEAD = """# Settings
 

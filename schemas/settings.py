@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from schemas.addresses import Address
 from schemas.expectations import check_expectation
 from schemas.language import Language
+from schemas.section import (
+    Bound,
+    Section,
+    Share,
+    ShareBound,
+    Tolerance,
+    at_least,
+    at_most,
+    find_missing,
+    rename_settings,
+    tolerance,
+)
 from schemas.training import Cause
 
 Severity = Literal["critical", "warning", "info"]
@@ -55,94 +58,6 @@ if TYPE_CHECKING:  # to a type checker, a Literal of names that stand in a table
     LossName: TypeAlias = str
 else:
     TowerName, LossName = Literal[*TOWERS], Literal["auto", *LOSSES]
-
-_BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-
-
-def _shape_form(schema: dict[str, Any]) -> None:
-    # A form, a deployment or an API call hands over a whole settings object. Were fields optional
-    # there, one that sends only `{"model": {"hidden_dims": [64]}}` would silently run on our defaults.
-    schema["required"] = list(schema.get("properties", {}))
-    for field in schema.get("properties", {}).values():  # the UI shows descriptions, and bounds only once broken
-        bounds = ", ".join(f"{word} {field[key]:g}" for key, word in _BOUNDS.items() if key in field)
-        if bounds:
-            field["description"] = f"{field['description']} {bounds.capitalize()}."
-
-
-class Section(BaseModel):
-    """A frozen group of settings; unknown keys are refused, so that a typo is not a default."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        hide_input_in_errors=True,  # Prefect shows them, and an address may hold a secret
-        validate_by_name=True,
-        validate_by_alias=True,
-        serialize_by_alias=True,
-        json_schema_extra=_shape_form,
-    )
-    RENAMED: ClassVar[Mapping[str, str]] = {}  # names of earlier versions, by which published models still speak
-    REMOVED: ClassVar[Mapping[str, str]] = {}  # settings of earlier versions, with why each has gone
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_bools(cls, data: Any) -> Any:  # noqa: ANN401 - raw input of any shape
-        """`true` would count as 1."""
-        fields = {field.alias or name: field for name, field in cls.model_fields.items()}
-        for key, value in data.items() if isinstance(data, dict) else ():
-            given = value if isinstance(value, list | tuple) else [value]
-            if (
-                key in fields
-                and any(isinstance(one, bool) for one in given)
-                and not _takes_bool(fields[key].annotation)
-            ):
-                raise ValueError(f"{key} is not true or false; give a value of its kind")
-        return data
-
-    @model_validator(mode="after")
-    def _order_levels(self) -> Self:
-        for name in type(self).model_fields:
-            bound = getattr(self, name)
-            if isinstance(bound, Bound) and bound.warn is not None and bound.stop is not None:
-                sign = -1 if name.startswith("min_") else 1
-                if sign * bound.warn > sign * bound.stop:
-                    raise ValueError(
-                        f"{name}.warn = {bound.warn:g} lies beyond {name}.stop = {bound.stop:g}: it could never warn; "
-                        "exchange them, or leave one out"
-                    )
-        return self
-
-    @model_validator(mode="before")
-    @classmethod
-    def _take_old_names(cls, data: Any) -> Any:  # noqa: ANN401 - raw input of any shape
-        return cls.modernise(data)[0] if isinstance(data, dict) else data
-
-    @classmethod
-    def modernise(cls, data: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, Any], list[str]]:
-        """Return raw values under the names of today, and a sentence for each of an earlier version.
-
-        Args:
-            data: values of this section, by name.
-            prefix: of the names in the sentences, such as "loss.".
-
-        Raises:
-            ValueError: a setting is given by both of its names.
-        """
-        values, notes = dict[str, Any](), list[str]()
-        for key, value in data.items():
-            name = cls.RENAMED.get(key, key)
-            if key in cls.REMOVED:
-                notes.append(f"{prefix}{key} is no setting any more, and is ignored: {cls.REMOVED[key]}; remove it")
-                continue
-            if name != key:
-                if name in data:
-                    raise ValueError(
-                        f"{prefix}{key} is the old name of {prefix}{name}, and both are given: remove the old"
-                    )
-                notes.append(f"{prefix}{key} is now called {prefix}{name}; the old name works for this version only")
-            values[name] = value
-        return values, notes
 
 
 class Source(Section):
@@ -242,13 +157,6 @@ class Text(Section):
         return self
 
 
-class Bound(Section):
-    """A limit on one statistic at two levels; an empty level never fires."""
-
-    warn: float | None = Field(default=None, ge=0, description="Beyond this the run goes on with a warning.")
-    stop: float | None = Field(default=None, ge=0, description="Beyond this the run ends and nothing is published.")
-
-
 class CustomExpectation(Section):
     """An expectation of `schemas.expectations`, run on the rows (columns query, standard_question, ...)."""
 
@@ -262,42 +170,6 @@ class CustomExpectation(Section):
         return self
 
 
-def _check_share(bound: Bound) -> Bound:
-    for level, limit in (("warn", bound.warn), ("stop", bound.stop)):
-        if limit is not None and limit > 1:
-            raise ValueError(f"{level} = {limit:g} is no share: it lies between 0 and 1 (5 % is 0.05)")
-    return bound
-
-
-ShareBound = Annotated[Bound, AfterValidator(_check_share)]
-
-
-def _number_is_stop(value: Any) -> Any:  # noqa: ANN401 - raw input of any shape
-    return {"stop": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-class _Share(Bound):
-    """A bound on a share of rows."""
-
-    warn: float | None = Field(default=None, ge=0, le=1, description="Beyond this the run goes on with a warning.")
-    stop: float | None = Field(default=None, ge=0, le=1, description="Beyond this the candidate is held back.")
-
-
-Tolerance = Annotated[_Share, BeforeValidator(_number_is_stop)]  # max_drop_vs_live = 0.05 is short for {stop = 0.05}
-
-
-def _tolerance(name: str, **levels: float) -> Any:  # noqa: ANN401 - pydantic's Field is typed Any
-    return Field(default_factory=lambda: _Share(**levels), description=f"Upper bound: {name}, as a share of rows.")
-
-
-def _at_most(name: str, **levels: float) -> Any:  # noqa: ANN401 - pydantic's Field is typed Any
-    return Field(default_factory=lambda: Bound(**levels), description=f"Upper bound: {name}.")
-
-
-def _at_least(name: str, **levels: float) -> Any:  # noqa: ANN401 - pydantic's Field is typed Any
-    return Field(default_factory=lambda: Bound(**levels), description=f"Lower bound: {name}.")
-
-
 class DriftBounds(Section):
     """How far the corpus may differ from the one that the live version was trained on.
 
@@ -305,22 +177,22 @@ class DriftBounds(Section):
     doubles at once, all of it under one standard question or in new words.
     """
 
-    RENAMED = {"max_rows_moved": "max_class_shift"}
+    RENAMED: ClassVar = {"max_rows_moved": "max_class_shift"}
 
-    max_rows_lost: ShareBound = _at_most("share of the live version's rows that are gone", warn=0.1, stop=0.5)
-    max_rows_gained: Bound = _at_most("rows added, as a share of the live version's", warn=1)
-    max_classes_removed: ShareBound = _at_most(
+    max_rows_lost: ShareBound = at_most("share of the live version's rows that are gone", warn=0.1, stop=0.5)
+    max_rows_gained: Bound = at_most("rows added, as a share of the live version's", warn=1)
+    max_classes_removed: ShareBound = at_most(
         "share of the live version's standard questions gone", warn=0.05, stop=0.5
     )
-    max_classes_added: ShareBound = _at_most("share of the standard questions that are new", warn=0.3)
-    max_classes_renamed: ShareBound = _at_most("share of the live version's standard questions renamed", warn=0.05)
-    max_class_shift: ShareBound = _at_most(
+    max_classes_added: ShareBound = at_most("share of the standard questions that are new", warn=0.3)
+    max_classes_renamed: ShareBound = at_most("share of the live version's standard questions renamed", warn=0.05)
+    max_class_shift: ShareBound = at_most(
         "share of rows that would have to change their standard question to be spread as they were (total variation, "
         "over the standard questions that both have)",
         warn=0.2,
         stop=0.5,
     )
-    max_new_words: ShareBound = _at_most(
+    max_new_words: ShareBound = at_most(
         "share of words in the queries that the live version's had not", warn=0.1, stop=0.5
     )
 
@@ -328,38 +200,38 @@ class DriftBounds(Section):
 class Validation(Section):
     """What the corpus must satisfy. Every bound has two levels, warn and stop."""
 
-    REMOVED = {"data_docs": "findings.parquet, the report and the UI show what was found"}
+    REMOVED: ClassVar = {"data_docs": "findings.parquet, the report and the UI show what was found"}
 
     small_class_rows: int = Field(default=3, ge=1, description="A class with at most so many rows is small, in rows.")
     max_query_characters: int = Field(
         default=300, ge=1, description="A longer query counts as over-long, in characters."
     )
-    min_rows: Bound = _at_least("usable rows", warn=200, stop=2)
-    min_classes: Bound = _at_least("standard questions with rows", warn=5, stop=2)
-    min_class_rows: Bound = _at_least("rows of the smallest class", warn=2)
-    max_small_class_share: ShareBound = _at_most("share of classes that are small", warn=0.5)
-    max_imbalance: Bound = _at_most("rows of the largest class over the median class", warn=100)
-    max_catch_all_share: ShareBound = _at_most(
+    min_rows: Bound = at_least("usable rows", warn=200, stop=2)
+    min_classes: Bound = at_least("standard questions with rows", warn=5, stop=2)
+    min_class_rows: Bound = at_least("rows of the smallest class", warn=2)
+    max_small_class_share: ShareBound = at_most("share of classes that are small", warn=0.5)
+    max_imbalance: Bound = at_most("rows of the largest class over the median class", warn=100)
+    max_catch_all_share: ShareBound = at_most(
         "share of rows under a standard question that takes whatever fits nowhere: by its name, such as 其他, or by "
         "ten times the mean of all",
         warn=0.1,
     )
-    max_placeholder_share: ShareBound = _at_most(
+    max_placeholder_share: ShareBound = at_most(
         "share of rows whose standard question reads like a missing value, such as nan", warn=0
     )
-    max_classes_per_query: Bound = _at_most(
+    max_classes_per_query: Bound = at_most(
         "standard questions per different query; more than 1 where the columns are swapped", warn=1
     )
-    max_boilerplate_share: ShareBound = _at_most("share of queries that begin or end with the same text", warn=0.1)
-    max_quarantined_share: ShareBound = _at_most("share of source rows that are unusable", warn=0.001, stop=0.5)
-    max_long_share: ShareBound = _at_most("share of over-long queries", warn=0.01)
-    max_damaged_share: ShareBound = _at_most("share of rows with encoding damage", warn=0.001, stop=0.5)
-    max_duplicate_share: ShareBound = _at_most("share of rows that repeat an earlier row", warn=0.2)
-    max_conflict_share: ShareBound = _at_most(
+    max_boilerplate_share: ShareBound = at_most("share of queries that begin or end with the same text", warn=0.1)
+    max_quarantined_share: ShareBound = at_most("share of source rows that are unusable", warn=0.001, stop=0.5)
+    max_long_share: ShareBound = at_most("share of over-long queries", warn=0.01)
+    max_damaged_share: ShareBound = at_most("share of rows with encoding damage", warn=0.001, stop=0.5)
+    max_duplicate_share: ShareBound = at_most("share of rows that repeat an earlier row", warn=0.2)
+    max_conflict_share: ShareBound = at_most(
         "share of rows whose query stands under several standard questions", warn=0.02
     )
-    max_twin_classes: Bound = _at_most("standard questions equal to another after normalising", warn=0)
-    max_order_z: Bound = _at_most("z of order by standard question, before the shuffle", warn=6)
+    max_twin_classes: Bound = at_most("standard questions equal to another after normalising", warn=0)
+    max_order_z: Bound = at_most("z of order by standard question, before the shuffle", warn=6)
     drift: DriftBounds = Field(default_factory=DriftBounds, description="Against the live version's corpus.")
     expectations: list[CustomExpectation] = Field(
         default_factory=list,
@@ -384,7 +256,7 @@ class Split(Section):
 class Negatives(Section):
     """The wrong standard questions drawn for every training row."""
 
-    REMOVED = {
+    REMOVED: ClassVar = {
         "mined_from": "no corpus showed a gain of mined negatives, and all are drawn at random",
         "mined_per_row": "no negatives are mined",
     }
@@ -405,7 +277,12 @@ class Negatives(Section):
 class Model(Section):
     """The tower, and how many of it are averaged."""
 
-    RENAMED = {"towers": "ensemble", "embedding": "embedding_dim", "hidden": "hidden_dims", "output": "output_dim"}
+    RENAMED: ClassVar = {
+        "towers": "ensemble",
+        "embedding": "embedding_dim",
+        "hidden": "hidden_dims",
+        "output": "output_dim",
+    }
 
     tower: TowerName = Field(
         default="bag", description="; ".join(f"{name}: {kind.description}" for name, kind in TOWERS.items()) + "."
@@ -499,7 +376,7 @@ class Model(Section):
 class Loss(Section):
     """The training objective."""
 
-    REMOVED = {"label_smoothing": "softmax_all and its estimate spread 0.05 over all standard questions"}
+    REMOVED: ClassVar = {"label_smoothing": "softmax_all and its estimate spread 0.05 over all standard questions"}
 
     kind: LossName = Field(
         default="auto",
@@ -556,7 +433,7 @@ class Loss(Section):
 class Training(Section):
     """How a model is trained."""
 
-    REMOVED = {
+    REMOVED: ClassVar = {
         "precision": "layers multiply in bfloat16 on a GPU, and in float32 elsewhere",
         "class_balance": "every row comes once an epoch",
     }
@@ -603,30 +480,30 @@ class Training(Section):
 class Publishing(Section):
     """When a candidate goes live, and how long old versions stay."""
 
-    RENAMED = {
+    RENAMED: ClassVar = {
         "below_baseline": "max_drop_vs_baseline",
         "below_live": "max_drop_vs_live",
         "below_live_by_size": "max_drop_vs_live_by_size",
         "hold_verdicts": "hold_causes",
     }
 
-    max_drop_vs_baseline: Tolerance = _tolerance(
+    max_drop_vs_baseline: Tolerance = tolerance(
         "without a live version, how far recall@10 lies below the best baseline; and recall@1 and MRR, where it is no "
         "chance",
         warn=0.0,
         stop=0.02,
     )
-    max_drop_vs_live: Tolerance = _tolerance(
+    max_drop_vs_live: Tolerance = tolerance(
         "with a live version, how far recall@10, recall@1 or MRR lies below it, on the same rows; counts only where it "
         "is no chance",
         warn=0.0,
         stop=0.01,
     )
-    max_drop_vs_live_by_size: Tolerance = _tolerance(
+    max_drop_vs_live_by_size: Tolerance = tolerance(
         "the same among the test rows of each size of class (1-3 training rows, 4-10, 11-50, more)", warn=0.0, stop=0.03
     )
-    min_gain_over_guess: _Share = Field(
-        default_factory=lambda: _Share(warn=0.05, stop=0.0),
+    min_gain_over_guess: Share = Field(
+        default_factory=lambda: Share(warn=0.05, stop=0.0),
         description="Lower bound, to be exceeded: recall@1 above that of a guess (1 / standard questions).",
     )
     confidence: float = Field(
@@ -758,28 +635,12 @@ class CorpusSettings(Section):
             data, _ = use_new_names(data)
         fills = bool(info.context and info.context.get("fill_defaults"))
         if isinstance(data, dict) and not fills:
-            if missing := _missing(cls, data):
+            if missing := find_missing(cls, data):
                 raise ValueError(
                     f"partial settings: {len(missing)} value(s) missing, e.g. {', '.join(missing[:3])}; "
                     "hand over the whole settings object (dssm run --set changes single values)"
                 )
         return data
-
-
-def _takes_bool(kind: Any) -> bool:  # noqa: ANN401 - any annotation
-    return kind is bool or kind is Any or any(_takes_bool(one) for one in get_args(kind))
-
-
-def _missing(section: type[BaseModel], data: dict[str, Any], prefix: str = "") -> list[str]:
-    missing = []
-    for name, field in section.model_fields.items():
-        key = field.alias or name
-        value = data.get(key, data.get(name, ...))
-        if value is ...:
-            missing.append(prefix + key)
-        elif isinstance(value, dict) and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            missing += _missing(field.annotation, value, f"{prefix}{key}.")
-    return missing
 
 
 def use_new_names(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -788,15 +649,4 @@ def use_new_names(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     Raises:
         ValueError: a setting is given by both of its names.
     """
-    return _use_new_names(CorpusSettings, raw, "")
-
-
-def _use_new_names(section: type[Section], raw: Mapping[str, Any], prefix: str) -> tuple[dict[str, Any], list[str]]:
-    fields = {field.alias or name: field for name, field in section.model_fields.items()}
-    values, notes = section.modernise(raw, prefix)
-    for name, value in values.items():
-        kind = fields[name].annotation if name in fields else None
-        if isinstance(value, Mapping) and isinstance(kind, type) and issubclass(kind, Section):
-            values[name], more = _use_new_names(kind, value, f"{prefix}{name}.")
-            notes += more
-    return values, notes
+    return rename_settings(CorpusSettings, raw)

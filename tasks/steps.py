@@ -116,7 +116,7 @@ def run_step(
         try:
             notes = make(kind(out), partial)
         except CorpusRejected as error:  # a repeat ends the same; what it found is for the owner to read
-            rejected = target.with_name(f"{step}.rejected")
+            rejected = kind.rejected(workspace).folder
             shutil.rmtree(rejected, ignore_errors=True)
             os.replace(out, rejected)
             shutil.rmtree(partial)

@@ -121,31 +121,38 @@ def _write_lists(
 ) -> dict[str, RowList]:
     """Write failing, suspects and quarantine as CSV and XLSX; return what the report shows of each."""
     where = [places[row] for row in suspects["row_id"].to_pylist()]
-    columns: dict[str, list[list[Any]]] = {
-        "failing": _columns(failing, "source", "line", "query", "standard_question", "first", "place"),
-        "suspects": [
-            [source for source, _ in where],
-            [line for _, line in where],
-            *_columns(suspects, "query", "standard_question", "suggested", "margin"),
-        ],
-        "quarantine": [
-            *_columns(quarantine, "source", "line"),
-            [words.name("list", role) for role in quarantine["role"].to_pylist()],
-            [words.name("reason", reason) for reason in quarantine["reason"].to_pylist()],
-            *_columns(quarantine, "query", "standard_question"),
-        ],
+    asked = _columns(failing, "source", "line", "query", "standard_question", "first", "place")
+    labelled: list[list[Any]] = [
+        [source for source, _ in where],
+        [line for _, line in where],
+        *_columns(suspects, "query", "standard_question", "suggested", "margin"),
+    ]
+    return {
+        "failing": _write_list(folder, "failing", failing, asked, words),
+        "suspects": _write_list(folder, "suspects", suspects, labelled, words),
+        "quarantine": write_quarantine(folder, quarantine, words),
     }
-    lists = {}
-    for name, table in (("failing", failing), ("suspects", suspects), ("quarantine", quarantine)):
-        files: list[str] = []
-        for file in (f"{name}.csv", f"{name}.xlsx"):
-            (folder / file).unlink(missing_ok=True)  # of a decision that was taken a moment ago
-        if len(table):
-            header = [words(f"list.{key}") for key in _HEADERS[name]]
-            files = write_lists(folder, name, header, zip(*columns[name], strict=True))
-        shown = table.slice(0, LISTED).to_pylist()
-        lists[name] = RowList(shown, len(table), files, min(len(table), XLSX_ROWS))
-    return lists
+
+
+def write_quarantine(folder: Path, quarantine: pa.Table, words: Words) -> RowList:
+    """Write the rows set aside as CSV and XLSX; return what a report shows of them."""
+    columns: list[list[Any]] = [
+        *_columns(quarantine, "source", "line"),
+        [words.name("list", role) for role in quarantine["role"].to_pylist()],
+        [words.name("reason", reason) for reason in quarantine["reason"].to_pylist()],
+        *_columns(quarantine, "query", "standard_question"),
+    ]
+    return _write_list(folder, "quarantine", quarantine, columns, words)
+
+
+def _write_list(folder: Path, name: str, table: pa.Table, columns: list[list[Any]], words: Words) -> RowList:
+    files: list[str] = []
+    for file in (f"{name}.csv", f"{name}.xlsx"):
+        (folder / file).unlink(missing_ok=True)  # of a decision that was taken a moment ago
+    if len(table):
+        header = [words(f"list.{key}") for key in _HEADERS[name]]
+        files = write_lists(folder, name, header, zip(*columns, strict=True))
+    return RowList(table.slice(0, LISTED).to_pylist(), len(table), files, min(len(table), XLSX_ROWS))
 
 
 def _columns(table: pa.Table, *names: str) -> list[list[Any]]:

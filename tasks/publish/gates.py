@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from schemas.evaluation import Comparison, Difference, Evaluation, Gate, Golden, Interval
 from schemas.language import Language, Words, read_words
-from schemas.settings import Bound, Publishing, Tolerance
+from schemas.section import Bound, Tolerance
+from schemas.settings import Publishing
 from schemas.training import TrainingReport
 from schemas.validation import Verdict
 from tasks.evaluate.golden import LOOKED_AT

@@ -57,7 +57,7 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[Ing
     try:
         drift = _compare(corpus, workspace, step)
     except CorpusRejected:
-        _show(corpus, verdict, DriftOutput(workspace.root / "drift.rejected").read_drift())
+        _show(corpus, verdict, DriftOutput.rejected(workspace).read_drift())
         raise
     _show(corpus, verdict, drift)
     logger = get_run_logger()

@@ -5,7 +5,8 @@ import json
 import pytest
 from markupsafe import escape
 
-from flows.cli import _show_study, cli
+from flows.cli import cli
+from flows.commands.runs import _show_study
 from flows.corpora import parse_overrides
 from flows.study import RECIPE, list_experiments, settings_of, start_study, study_folder
 from schemas.errors import SettingsError

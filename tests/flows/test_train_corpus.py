@@ -364,6 +364,46 @@ def test_a_rejected_corpus_changes_nothing_that_is_live(flow, toy_csv, tmp_path)
     assert rejected.parent.parent.name > first.run
 
 
+def test_a_rejected_run_leaves_a_report_with_why_and_which_rows_and_a_name(flow, toy_csv, tmp_path):
+    """Its error knows the report; a corpus that breaks a bound shows its findings and how its files were read."""
+    bad = write_table(tmp_path / "bad.csv", [("=1+1", ""), ("<b>退票</b>", "")])
+    with pytest.raises(CorpusRejected, match="none of the 2") as raised:
+        flow(make_settings(bad, "refused"))
+    report = Path(raised.value.report)
+    page, result = report.read_text("utf-8"), json.loads((report.parent / "run.json").read_text("utf-8"))
+    assert (result["status"], result["run"], result["report"]) == ("rejected", raised.value.run, str(report))
+    assert result["error"] == str(raised.value)
+    assert ("none of the 2" in page, "<b>退票</b>" in page, "&lt;b&gt;退票&lt;/b&gt;" in page) == (True, False, True)
+    assert "'=1+1" in (report.parent / "quarantine.csv").read_text("utf-8-sig")
+
+    with pytest.raises(CorpusRejected) as raised:
+        flow(make_settings(toy_csv, "refused", validate__min_rows={"stop": 1000}, language="zh"))
+    page = Path(raised.value.report).read_text("utf-8")
+    assert ("toy.csv (train)" in page, "已拒绝" in page, 'class="tag critical"' in page) == (True, True, True)
+    with get_client(sync_client=True) as client:
+        names = [run.name for run in client.read_flow_runs() if run.name.startswith("refused ")]
+    assert len(names) == 2
+    assert all(re.fullmatch(r"refused \d\d-\d\d rejected", name) for name in names), names
+
+
+def test_an_interrupted_run_and_one_that_nobody_foresaw_leave_a_report(flow, toy_csv, monkeypatch):
+    """With run.json they count among the runs that are kept."""
+    for error, said in ((KeyboardInterrupt(), "interrupted"), (ZeroDivisionError("by 0"), "ZeroDivisionError")):
+
+        def prepare(*_, error=error):
+            raise error
+
+        monkeypatch.setattr("flows.train_corpus.prepare", prepare)
+        with pytest.raises(type(error)):
+            flow(make_settings(toy_csv, "ended"))
+        newest = max(flow.home.glob("runs/ended/*/run.json"))
+        result = json.loads(newest.read_text("utf-8"))
+        assert result["status"] == "failed"
+        assert said in result["error"]
+        page = Path(result["report"]).read_text("utf-8")
+        assert (said in page, "toy.csv (train)" in page) == (True, True)
+
+
 def test_a_corpus_is_compared_with_that_of_the_live_version(flow, toy_csv, tmp_path):
     """What has changed stands in the report, a warning in the result; half a corpus stops, and the live one stays."""
     file = Path(shutil.copy(toy_csv, tmp_path / "toy.csv"))

@@ -6,7 +6,8 @@ import pytest
 
 from schemas.evaluation import ClassResult, ConfusedPair, Golden, GoldenMiss, SuspectRow
 from schemas.language import Message, read_words
-from schemas.settings import Bound, CustomExpectation, DriftBounds, Publishing, Validation
+from schemas.section import Bound
+from schemas.settings import CustomExpectation, DriftBounds, Publishing, Validation
 from schemas.training import Epoch
 from tasks.evaluate.next_steps import Counts, list_next_steps
 from tasks.evaluate.plots import Night

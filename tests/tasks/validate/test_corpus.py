@@ -9,7 +9,8 @@ import pytest
 
 from schemas.errors import SettingsError
 from schemas.expectations import EXPECTATIONS, NumberColumn, TextColumn
-from schemas.settings import Bound, CustomExpectation, Validation
+from schemas.section import Bound
+from schemas.settings import CustomExpectation, Validation
 from schemas.tables import QUESTIONS
 from schemas.validation import Verdict
 from tasks.validate.corpus import validate_corpus

@@ -1,0 +1,1 @@
+"""The commands of `dssm`, by what they are about; `flows/cli.py` gathers them."""

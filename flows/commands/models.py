@@ -1,0 +1,215 @@
+"""Commands about what is published: query, models, rollback, approve."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.commands.options import complete_corpus
+from flows.commands.output import print_table, print_text
+from flows.environment import say
+from schemas.errors import SettingsError, SourceError, StaleFile
+from schemas.run import RunResult
+
+_CHUNK, _LONGEST_LINE = 1 << 16, 1 << 20  # bytes
+
+
+@click.command()
+@click.argument("corpus", shell_complete=complete_corpus)
+@click.argument("text", required=False)
+@click.option("--file", "file", metavar="FILE", help="Queries, one a line (UTF-8); - for standard input.")
+@click.option("--top", default=10, show_default=True, type=click.IntRange(1), help="How many standard questions.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per query.")
+def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bool) -> int:
+    """Ask the live model of CORPUS for the standard questions nearest to TEXT.
+
+    \b
+    dssm query bank "怎么提前还款" --top 5
+    dssm query bank --file queries.txt --json
+    """
+    if (text is None) == (file is None):
+        raise click.UsageError("give one TEXT, or --file FILE")
+    from schemas.errors import NothingLive
+    from tasks.retrieval.retriever import Retriever
+
+    registry = find_registry(corpus)
+    try:
+        retriever = Retriever(registry)
+    except NothingLive:
+        _require_published(registry)
+        raise
+    for queries in [[text]] if text is not None else _read_lines(file or "-"):
+        for asked, hits in zip(queries, retriever.search(queries, top), strict=True):
+            if as_json:
+                results = [{"standard_question": hit.standard_question, "score": round(hit.score, 6)} for hit in hits]
+                print_text(json.dumps({"query": asked, "results": results}, ensure_ascii=False))
+            else:
+                print_text(
+                    "\n".join([asked] * (file is not None) + [f"  {h.score:6.3f}  {h.standard_question}" for h in hits])
+                )
+    return 0
+
+
+def _read_lines(file: str) -> Iterator[list[str]]:
+    """Yield the lines of a file as they come, a few at a time: who writes into a pipe waits for the answer."""
+    number, rest = 0, b""
+    try:
+        with open(0 if file == "-" else file, "rb", closefd=file != "-") as stream:
+            while chunk := stream.read1(_CHUNK):
+                *lines, rest = (rest + chunk).split(b"\n")  # not splitlines: a query may hold other separators
+                if len(rest) > _LONGEST_LINE:
+                    raise SourceError(f"{file}:{number + len(lines) + 1} has over {_LONGEST_LINE:,} bytes: no query")
+                yield [_decode(line, file, number + place) for place, line in enumerate(lines, 1)]
+                number += len(lines)
+    except OSError as error:
+        raise SourceError(f"cannot read {file}: {error.strerror}; give a text file with one query a line") from error
+    if rest:
+        yield [_decode(rest, file, number + 1)]
+
+
+def _decode(line: bytes, file: str, number: int) -> str:
+    try:
+        return line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{file} is not UTF-8 (line {number}, byte {error.start}); save it as UTF-8") from error
+
+
+@click.command()
+@click.argument("corpus", shell_complete=complete_corpus)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--repair", is_flag=True, help="Rebuild a damaged live.json from the versions.")
+def models(corpus: str, as_json: bool, repair: bool) -> int:
+    """List the versions of CORPUS, and what was live when, by which run and why; newest first.
+
+    What was live stays in that history when its version has been pruned (publish.keep_versions). Damaged versions are
+    named on standard error; they are never live.
+    """
+    from schemas.errors import NothingLive
+
+    registry = find_registry(corpus)
+    if repair:
+        _repair(registry)
+    registry.follow()
+    live, versions = registry.cached_live(), registry.cached_versions()
+    damaged = registry.cached_damaged() | _harmed_among(registry, (live.version, live.pending))
+    if not versions and not damaged:
+        _require_published(registry)
+    for why in damaged.values():
+        say(f"set aside: {why}")
+    if not versions:
+        raise NothingLive(f"no version of corpus {corpus!r} yet; make one: dssm run {corpus}")
+    if as_json:
+        found = {"versions": [v.model_dump() for v in versions], "history": [p.model_dump() for p in live.periods()]}
+        print_text(json.dumps({"live": live.model_dump(), **found, "damaged": damaged}, ensure_ascii=False))
+        return 0
+    withdrawn = {one.version for one in live.withdrawn}
+    marks = {live.version: "live", live.pending: "awaits approval"}
+    rows = []
+    for v in reversed(versions):
+        state = marks.get(v.version) or ("withdrawn" if v.version in withdrawn else "")
+        state += ", damaged" if v.version in damaged else ""
+        rows.append([v.version, state, f"{v.recall_at_1:.3f}", f"{v.recall_at_10:.3f}", str(v.test_rows), v.run])
+    print_table(["version", "state", "recall@1", "recall@10", "test rows", "made by run"], rows)
+    kept = {v.version for v in versions} | damaged.keys()
+    history = [
+        [p.since, p.until or "now", p.version + ("" if p.version in kept else " (pruned)"), p.why, p.run or ""]
+        for p in reversed(live.periods())
+    ]
+    if history:
+        print_table(["live from", "until", "version", "why", "made by run"], history)
+    return 0
+
+
+def _repair(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, imported late
+    """Rebuild live.json and say what answers now."""
+    name, live = registry.corpus, registry.repair()
+    if live is None:
+        print_text(f"{name}: live.json is whole; nothing to repair")
+        return
+    print_text(
+        f"{name}: live.json was rebuilt; live is {live.version or 'nothing'}, and {len(live.history)} change(s) of "
+        f"what was live are known. If that is not the right one: dssm rollback {name} --to VERSION"
+    )
+
+
+def _harmed_among(registry: Any, names: Sequence[str | None]) -> dict[str, str]:  # noqa: ANN401 - as above
+    """Return what is wrong with the files of some versions, by name; those of a store were checked when they came."""
+    found = {}
+    for name in names:
+        if name is None or registry.has_store:
+            continue
+        try:
+            registry.verify(name)
+        except StaleFile as error:
+            found[name] = str(error)
+    return found
+
+
+@click.command()
+@click.argument("corpus", shell_complete=complete_corpus)
+@click.option("--to", metavar="VERSION", help="Go back to this version; the one live before otherwise.")
+def rollback(corpus: str, to: str | None) -> int:
+    """Take the live version of CORPUS back; the same inputs never publish it again."""
+    registry = find_registry(corpus)
+    _require_published(registry)
+    manifest = registry.change(lambda update: update.roll_back(to))
+    print_text(f"{corpus}: version {manifest.version} is live again (recall@10 {manifest.recall_at_10:.3f})")
+    return 0
+
+
+@click.command()
+@click.argument("corpus", shell_complete=complete_corpus)
+def approve(corpus: str) -> int:
+    """Make the version of CORPUS that waits for approval live."""
+    registry = find_registry(corpus)
+    _require_published(registry)
+    manifest = registry.change(lambda update: update.approve())
+    print_text(f"{corpus}: version {manifest.version} is live (recall@10 {manifest.recall_at_10:.3f})")
+    _announce_approved(registry.folder, manifest)
+    return 0
+
+
+def _announce_approved(folder: Path, manifest: Any) -> None:  # noqa: ANN401 - VersionManifest, imported late
+    """Tell Prefect, where a server answers, that a version went live: others wait for that event."""
+    from flows.environment import start_prefect
+
+    start_prefect()
+    from flows.announcements import announce, send_message
+    from flows.server import answers, server_address, use_server
+
+    file = folder / manifest.version / "settings.json"
+    settings = json.loads(file.read_bytes()) if file.exists() else {}
+    figures = {name: getattr(manifest, name) for name in ("version", "run", "recall_at_1", "recall_at_10", "test_rows")}
+    if answers(server_address()):
+        with use_server(start=False):
+            result = RunResult(status="published", corpus=manifest.corpus, **figures)
+            announce(result, settings.get("publish", {}).get("on_published"))
+    send_message(f"{manifest.corpus}: Published", f"version {manifest.version}, approved")
+
+
+def find_registry(corpus: str) -> Any:  # noqa: ANN401 - ModelRegistry, imported late
+    """Return the registry of a corpus; SettingsError where nothing was ever published, as far as this disk knows."""
+    from flows.corpora import NAME
+    from tasks.registry import ModelRegistry
+
+    if not NAME.fullmatch(corpus):
+        raise SettingsError(f"{corpus!r} is no name of a corpus: lower-case letters, digits, - and _ make one")
+    registry = ModelRegistry.of(corpus)
+    if not registry.has_store:  # what a store has is known when it has been asked
+        _require_published(registry)
+    return registry
+
+
+def _require_published(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, imported late
+    """Refuse a corpus of which nothing was ever published."""
+    from schemas.workspace import default_home
+    from tasks.registry import list_corpora
+
+    if not registry.exists():
+        known = ", ".join(list_corpora(default_home())) or "none"
+        raise SettingsError(
+            f"no model of corpus {registry.corpus!r} in DSSM_HOME = {default_home()}; there are: {known}. Make one: "
+            f"dssm run {registry.corpus}, or set DSSM_HOME to where it lies"
+        )

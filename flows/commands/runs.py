@@ -1,0 +1,291 @@
+"""Commands that run the flow, and look at its runs: run, check, compare, study."""
+
+import glob
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.commands.options import (
+    AS_JSON,
+    QUERY_COLUMN,
+    QUESTION_COLUMN,
+    QUESTIONS,
+    SETTING,
+    SOURCE,
+    TEST_SOURCE,
+    complete_corpus,
+    load_settings,
+    with_verbosity,
+)
+from flows.commands.output import describe_failure, print_table, print_text, show_files
+from flows.commands.start import find_server, use_prefect
+from flows.environment import say
+from flows.faults import require_address_space
+from flows.terminal import TERMINAL
+from schemas.errors import SettingsError
+from schemas.run import EXIT_CODES, RunResult
+
+
+@click.command()
+@click.argument("corpora", nargs=-1, metavar="[CORPUS]...", shell_complete=complete_corpus)
+@click.option("--all", "every", is_flag=True, help="Every corpus of data/corpora.")
+@SOURCE
+@TEST_SOURCE
+@QUESTIONS
+@QUERY_COLUMN
+@QUESTION_COLUMN
+@SETTING
+@click.option("--no-publish", "trial", is_flag=True, help="Train, measure and report; nothing goes live.")
+@click.option("--processes", default=1, show_default=True, type=click.IntRange(1), help="With --all: at a time.")
+@AS_JSON
+@with_verbosity
+def run(corpora: Sequence[str], every: bool, trial: bool, processes: int, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
+    """Ingest, validate, prepare, train, evaluate and publish CORPUS.
+
+    \b
+    dssm run a                                     settings from data/corpora/a.toml
+    dssm run a --set model.hidden_dims=[64]             one of them changed
+    dssm run bank --source train.csv --test-source test.csv
+    dssm run a --set model.hidden_dims=[64] --no-publish    an experiment; compare it: dssm compare RUN RUN
+    dssm run --all --processes 2                   every corpus in a process of its own, two at a time
+
+    Exit codes: 0 published, unchanged, measured or awaiting approval; 1 held back by a gate; 2 bad usage, settings or
+    data; 3 a fault of the machine or of ours; 130 interrupted.
+    """
+    if every == bool(corpora):
+        raise click.UsageError("name a corpus, or give --all")
+    if trial:
+        source["pairs"] = [*source["pairs"], "publish.go_live=false"]
+    if (every or len(corpora) > 1) and any(value for key, value in source.items() if key != "pairs"):
+        raise click.UsageError("--source and what describes it go with one corpus")
+    results = _run_all(processes, source["pairs"]) if every else [_run_one(name, source) for name in corpora]
+    for result in results if not every else []:  # the processes of all have told theirs
+        show_files(result)
+        TERMINAL.warn(result.warnings, told=[*result.reasons, result.error or ""])
+    if as_json:
+        one = results[0].model_dump() if len(corpora) == 1 else {"runs": [r.model_dump() for r in results]}
+        print_text(json.dumps(one, ensure_ascii=False))
+    else:
+        _show_results(results)
+    return max(EXIT_CODES[result.status] for result in results)
+
+
+def _run_all(processes: int, pairs: Sequence[str]) -> list[RunResult]:
+    """Run every corpus in a process of its own, as the flow train-all; return the best first."""
+    from flows.corpora import find_tomls, parse_overrides
+
+    parse_overrides(pairs)  # a typo costs no process
+    if not find_tomls():
+        raise SettingsError("no corpus to run: add data/corpora/NAME.toml")
+    find_server()
+    from flows.train_all import rank, train_all
+
+    state = train_all(processes=processes, settings=list(pairs), return_state=True)
+    outcome: Any = state.result(raise_on_failure=False)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return rank(outcome)
+
+
+def _run_one(name: str, source: dict[str, Any]) -> RunResult:
+    """Run one corpus; what goes wrong becomes its result, so that the next one still runs."""
+    try:
+        return _train(name, source)
+    except KeyboardInterrupt:
+        raise
+    except Exception as error:
+        result = describe_failure(name, error)
+        say(result.error or "")
+        return result
+
+
+def _train(name: str, source: dict[str, Any]) -> RunResult:
+    require_address_space()
+    corpus = load_settings(name, source)
+    find_server()
+    from prefect import tags
+
+    from flows.deployments import TAG
+    from flows.train_corpus import train_corpus
+
+    with tags(TAG, name):
+        state = train_corpus(corpus, return_state=True)
+    outcome: Any = state.result(raise_on_failure=False)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    result: RunResult = outcome
+    return result
+
+
+def _show_results(results: Sequence[RunResult]) -> None:
+    def show(value: float | None) -> str:
+        return "" if value is None else f"{value:.3f}"
+
+    rows = []
+    for r in results:
+        best = max((figures["recall_at_10"] for figures in r.baselines.values()), default=None)
+        total = f"{sum(r.seconds.values()):.0f} s" if r.seconds else ""
+        rows.append([r.corpus, r.status, show(r.recall_at_1), show(r.recall_at_10), show(best), total])
+    if len(results) > 1 or not results[0].error:  # one that came to nothing has had its message
+        print_table(["corpus", "status", "recall@1", "recall@10", "best baseline", "time"], rows)
+    for r in results:
+        for reason in r.reasons:
+            print_text(f"{r.corpus} is {r.status}: {reason}")
+        if r.report:
+            print_text(f"report of {r.corpus}: {r.report}")
+    if live := [r for r in results if r.status in ("published", "unchanged")]:
+        print_text(f"next: dssm query {live[0].corpus} {shlex.quote(_some_query(live[0]))}")
+
+
+def _some_query(result: RunResult) -> str:
+    """Return a query of the corpus itself, one of its first and short."""
+    import pyarrow.parquet as pq
+
+    from schemas.outputs import IngestOutput
+    from schemas.workspace import Workspace
+
+    file = IngestOutput.of(Workspace.of(result.corpus, result.run or "")).questions
+    try:
+        rows = next(pq.ParquetFile(file).iter_batches(100, columns=["query"])).column(0).to_pylist()
+    except (OSError, StopIteration):
+        return "…"
+    return str(min(rows, key=len))
+
+
+@click.command()
+@click.argument("corpus", required=False, shell_complete=complete_corpus)
+@SOURCE
+@QUERY_COLUMN
+@QUESTION_COLUMN
+@SETTING
+@AS_JSON
+@with_verbosity
+def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
+    """Ingest and validate only: what is wrong with the rows of CORPUS, or of a file.
+
+    \b
+    dssm check a
+    dssm check --source train.csv
+    """
+    if not corpus and not source["source"]:
+        raise click.UsageError("name a corpus, or give --source FILE")
+    settings = load_settings(corpus or "checked", source)
+    use_prefect()
+    from flows.check import check_corpus
+
+    outcome = check_corpus(settings)
+    show_files(outcome)
+    if as_json:
+        print_text(outcome.model_dump_json())
+    else:
+        warnings = "".join(f"\n  warning: {warning}" for warning in outcome.warnings)
+        print_text(
+            f"{outcome.corpus}: {outcome.rows} rows of {outcome.classes} standard questions can be used{warnings}"
+        )
+    return EXIT_CODES[outcome.status]
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per run.")
+def compare(runs: Sequence[str], as_json: bool) -> int:
+    """Compare RUNs of a corpus: what was set differently, and how recall@10 differs from that of the first.
+
+    \b
+    dssm run bank --no-publish --set training.epochs=4
+    dssm compare 20261124-081147-7c83aa 20261125-081147-1b2c3d
+
+    The interval (95 %) is paired: of the test rows that both were measured on. A RUN is its folder, or its name.
+    """
+    from tasks.evaluate.experiments import compare_runs
+
+    found = compare_runs([_find_run(run) for run in runs])
+    if as_json:
+        for one in found:
+            difference = one.difference and one.difference.model_dump()
+            facts = {"corpus": one.corpus, "run": one.run, "settings": one.settings, "rows": one.rows}
+            print_text(json.dumps(facts | {"difference": difference, "model": one.evaluation.model.model_dump()}))
+        return 0
+    rows = []
+    for one in found:
+        model, d = one.evaluation.model, one.difference
+        figures = [f"{figure.value:.3f}" for figure in (model.recall_at_1, model.recall_at_10, model.mrr)]
+        told = f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f}) on {one.rows} rows" if d else ""
+        changed = "\n".join(f"{key} = {value}" for key, value in one.settings.items())
+        rows.append([one.run, *figures, told, changed])
+    print_table(["run", "recall@1", "recall@10", "MRR", "recall@10 against the first", "settings that differ"], rows)
+    return 0
+
+
+def _find_run(name: str) -> Path:
+    """Return the folder of a run, named by itself or by its path."""
+    from schemas.workspace import default_home
+
+    if Path(name).is_dir():
+        return Path(name).resolve()
+    found = sorted(default_home().glob(f"runs/*/{glob.escape(name)}"))
+    if not found:
+        raise SettingsError(
+            f"no run {name!r} below {default_home() / 'runs'}; the last line of a run names its report there"
+        )
+    return found[-1]
+
+
+@click.command()
+@click.option("--corpus", "corpora", metavar="NAME", multiple=True, help="Run it on this corpus; may be repeated.")
+@click.option("--full", is_flag=True, help="The LSTM in every experiment of the article, not only in its table.")
+@SETTING
+@AS_JSON
+@with_verbosity
+def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: bool) -> int:
+    """Re-run the article's experiments, and say which of its findings reproduce.
+
+    \b
+    dssm study                                     on the bundled corpora A, B and C
+    dssm study --corpus bank                       on your own
+    dssm study --corpus c --set training.epochs=2  a quick look
+
+    What is finished is re-used: after an interruption the same command goes on.
+    """
+    from flows.corpora import parse_overrides
+
+    changes = parse_overrides(pairs)
+    find_server()
+    from flows.study import start_study, study_folder
+
+    done = start_study(corpora, full, changes)
+    folder = study_folder(done.name)
+    if as_json:
+        files = {"report": str(folder / "report.html"), "file": str(folder / "study.json")}
+        print_text(json.dumps({"status": "studied", **files, **done.model_dump(mode="json")}, ensure_ascii=False))
+        return 0
+    _show_study(done, folder)
+    return 0
+
+
+def _show_study(done: Any, folder: Path) -> None:  # noqa: ANN401 - schemas.study.Study, imported late
+    rows = []
+    for m in done.experiments:
+        article, small = m.experiment.article_recall_at_10, m.small_recall_at_10
+        figures = [m.loss_fall, m.reducible_fall, m.oscillation]
+        rows.append(
+            [
+                m.experiment.name,
+                m.experiment.title,
+                "" if article is None else f"{article:.2f}",
+                f"{m.recall_at_10.value:.3f} ({m.recall_at_10.low:.3f}-{m.recall_at_10.high:.3f})",
+                f"{m.recall_at_1.value:.3f}",
+                "" if small is None else f"{small.value:.3f}",
+                *(f"{figure:.1%}" for figure in figures),
+                f"{m.effective_rank:.0f}",
+            ]
+        )
+    header = ["experiment", "", "article", "recall@10", "recall@1", "1-3 rows", "loss fell", "of reducible"]
+    print_table([*header, "oscillation", "rank"], rows)
+    for finding in done.findings:
+        print_text(f"{finding.verdict}: {finding.subject}\n  {finding.ours}")
+    print_text(f"report of the study: {folder / 'report.html'}")
