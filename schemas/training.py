@@ -85,3 +85,23 @@ class TrainingReport(BaseModel):
     reachability: Reachability
     convergence: Convergence
     shares: list[ShareScore] = []  # beside a frozen encoder: what was chosen from
+
+    def ablation(self) -> dict[str, ShareScore]:
+        """Return what the chosen shares find, and what is found without one part: empty without a frozen encoder.
+
+        Each part is left out at the best shares of the others.
+        """
+        if not self.shares:
+            return {}
+        encoder, queries = (float(self.chosen[name]) for name in ("encoder_share", "exemplar_weight"))
+        parts = {
+            "chosen": [s for s in self.shares if (s.encoder, s.queries) == (encoder, queries)],
+            "without_encoder": [s for s in self.shares if s.encoder == 0],
+            "without_towers": [s for s in self.shares if s.encoder == 1],
+            "without_queries": [s for s in self.shares if s.queries == 0],
+        }
+        return {
+            name: max(scores, key=lambda score: score.recall_at_1 + score.recall_at_10)
+            for name, scores in parts.items()
+            if scores
+        }

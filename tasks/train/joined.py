@@ -13,7 +13,7 @@ from tasks.retrieval.encoders import join
 from tasks.retrieval.text_encoder import OnEncoded, TextEncoder
 from tasks.train.data import Prepared
 from tasks.train.encoder_files import make_encoder
-from tasks.train.ensemble import Ensemble
+from tasks.train.exemplars import Source
 from tasks.train.projection import MOST_ROWS, Projection, train_projection
 
 DEFAULT_SHARE = 0.6
@@ -54,23 +54,45 @@ def encode_corpus(folder: Path, settings: CorpusSettings, cache: Path, on_encode
     return Encoded(vectors[: len(queries)], vectors[len(queries) :], made)
 
 
+class Remembered:
+    """A source whose vectors are computed once, however many shares they are joined by."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self.members = source, source.members
+        self._rows = dict[bytes, NDArray[np.float32]]()
+        self._classes: NDArray[np.float32] | None = None
+
+    def encode_rows(self, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return (S, n, o) vectors of training rows."""
+        key = rows.tobytes()
+        if key not in self._rows:
+            self._rows[key] = self._source.encode_rows(prepared, rows)
+        return self._rows[key]
+
+    def class_vectors(self) -> NDArray[np.float32]:
+        """Return (S, K, o) vectors of all standard questions."""
+        if self._classes is None:
+            self._classes = self._source.class_vectors()
+        return self._classes
+
+
 class Joined:
     """Towers and encoder as one member, whose cosines are the weighted mean of both."""
 
     members = 1
 
-    def __init__(self, ensemble: Ensemble, encoded: Encoded, projection: Projection, share: float) -> None:
+    def __init__(self, towers: Source, encoded: Encoded, projection: Projection, share: float) -> None:
         """Take what has been trained; `share` is that of the encoder."""
-        self._ensemble, self._encoded, self._projection, self.share = ensemble, encoded, projection, share
+        self._towers, self._encoded, self._projection, self.share = towers, encoded, projection, share
 
     def encode_rows(self, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return (1, n, S * o + d) vectors of unit length of training rows."""
-        towers = self._ensemble.encode_rows(prepared, rows).transpose(1, 0, 2)
+        towers = self._towers.encode_rows(prepared, rows).transpose(1, 0, 2)
         return join(towers, self._projection.apply(self._encoded.queries[rows]), self.share).transpose(1, 0, 2)
 
     def class_vectors(self) -> NDArray[np.float32]:
         """Return (1, K, S * o + d) vectors of unit length of all standard questions."""
-        towers = self._ensemble.class_vectors().transpose(1, 0, 2)
+        towers = self._towers.class_vectors().transpose(1, 0, 2)
         return join(towers, self._projection.classes, self.share).transpose(1, 0, 2)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:

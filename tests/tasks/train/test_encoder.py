@@ -11,6 +11,8 @@ import pytest
 from schemas.errors import SettingsError, StaleFile
 from tasks.retrieval.retriever import Model
 from tasks.retrieval.text_encoder import TextEncoder
+from tasks.train.choosing import further_cuts
+from tasks.train.data import read_prepared
 from tasks.train.encoder_files import make_encoder, settle_encoder
 from tasks.train.training import train_candidate
 from tests.tasks.prepare.toy import PAIRS, file_bytes
@@ -186,6 +188,23 @@ def test_shares_are_chosen_on_the_validation_cut_and_told(beside, train):
     assert chosen in {(score.encoder, score.queries) for score in report.shares}
     assert Model(candidate).card.encoder_share == chosen[0]
     assert {score.encoder for score in report.shares} >= {0.0, 1.0}
+
+
+def test_of_few_rows_further_cuts_are_judged_together(beside, train, prepared):
+    """Eighteen validation rows are a toss: four more draws of about as many, no two alike, count as well."""
+    settings = beside()
+    data = read_prepared(prepared, settings.model)
+    masks = [data.validation, *(cut.validation for cut in further_cuts(data, settings))]
+    seen = sum(mask.sum() for mask in masks)
+
+    report, _ = train(settings)
+
+    assert len({mask.tobytes() for mask in masks}) == len(masks) == 5
+    assert 70 < seen < 100
+    hits = np.array([score.recall_at_10 for score in report.shares]) * seen
+    np.testing.assert_allclose(hits, hits.round(), atol=1e-6)
+    single = hits / seen * data.validation.sum()
+    assert not np.allclose(single, single.round())  # the cut of prepare alone cannot have said so
 
 
 def test_each_text_is_encoded_once_ever(beside, train, prepared, cache):

@@ -10,9 +10,10 @@ from tasks.evaluate.candidate import TRAIN_ROWS, baseline_every, describe_left_o
 from tasks.retrieval.exemplars import Exemplars
 from tasks.retrieval.model_files import read_arrays
 from tasks.retrieval.retriever import Model
+from tasks.train.choosing import clearly_best
 from tasks.train.data import read_prepared
 from tasks.train.exemplars import keep_exemplars
-from tasks.train.training import clearly_best, train_candidate
+from tasks.train.training import train_candidate
 
 _X, _Y = [1.0, 0.0], [0.0, 1.0]
 
