@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from flows.signals import heeding_interrupts
 from schemas.addresses import redact
 from schemas.display import printable
 from schemas.errors import SettingsError
@@ -92,18 +93,18 @@ def start_prefect() -> None:
     """Set the environment and import Prefect.
 
     Raises:
-        SettingsError: its own settings cannot be meant: a variable, its profile, or a file of this folder.
+        SettingsError: its own settings are wrong: a variable, its profile, or a file of this folder.
     """
     set_environment()
     held = _HeldStream(sys.stderr)  # Prefect's own complaint of the same
     try:
-        with redirect_stderr(held), warnings.catch_warnings():
+        with heeding_interrupts(), redirect_stderr(held), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a PREFECT_HOME that cannot be made: the server will tell
             import prefect.main  # noqa: F401 - it reads and checks its settings now
     except (ValueError, TypeError, AttributeError) as error:  # of pydantic, of logging's configuration
         names = ", ".join(sorted(name for name in os.environ if name.startswith("PREFECT_") and name not in DEFAULTS))
         raise SettingsError(
-            f"Prefect's own settings cannot be meant: {_explain(error)}. They come from the environment "
+            f"Prefect's own settings are wrong: {_explain(error)}. They come from the environment "
             f"({names or 'nothing'}), from its profile, and from .env, prefect.toml or pyproject.toml of this folder"
         ) from error
     held.release()

@@ -5,7 +5,7 @@ import os
 import re
 import resource
 
-from schemas.errors import MachineFault, PipelineError
+from schemas.errors import MachineFault, PipelineError, SettingsError
 
 _NO_MEMORY = {"OutOfMemoryError", "BrokenProcessPool"}  # of torch, and a worker the system killed: slow to import
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
@@ -21,6 +21,7 @@ _SAYS_NO_ROOM = re.compile(
     r"no space left on device|disk quota exceeded|os error (28|122)\b|database or disk is full|file too large",
     re.IGNORECASE,
 )
+_OURS = ("flows", "tasks", "schemas")
 _ADDRESSES = 3_600_000_000  # bytes; 3.43 GB on two cores, and OpenBLAS exits with 1 just below
 _LIBRARIES_AT_FAULT = (RuntimeError, OSError, SystemError)
 
@@ -32,6 +33,11 @@ def as_fault(error: BaseException) -> PipelineError | None:
     for one in (error, error.__cause__):
         if one and (fault := _as_full_disk(one) or _as_no_memory(one)):
             return fault
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in _OURS:
+        return SettingsError(
+            f"{error.name} is not installed here: this environment answers queries and does not train (serving/). "
+            "For the whole pipeline: pip install --constraint constraints.txt --editable ."
+        )
     text = f"{type(error).__name__}: {error}"
     if "401 Unauthorized" in text:
         return MachineFault(

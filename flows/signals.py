@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -23,6 +24,22 @@ def interrupt_on_signals() -> None:
 def exit_on_signals() -> None:
     """Let SIGTERM and SIGHUP end a service, which is no failure; one that is ignored, as under nohup, stays so."""
     _handle(_exit)
+
+
+@contextmanager
+def heeding_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt where a library made another exception of it, as pydantic does while it serialises."""
+    begun, before = len(_INTERRUPTS), signal.getsignal(signal.SIGINT)
+    if before != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    except Exception as error:
+        if len(_INTERRUPTS) > begun:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def end_without_memory(last_words: str) -> None:
@@ -76,7 +93,8 @@ def _handle(handler: _Handler, *more: signal.Signals) -> None:
             signal.signal(number, handler)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    _INTERRUPTS.append(number)
     raise KeyboardInterrupt
 
 
@@ -93,5 +111,6 @@ def _leave(_number: int = 0, _frame: FrameType | None = None) -> None:
 
 _PATIENCE = 15  # seconds
 _NO_MEMORY: list[str] = []
+_INTERRUPTS: list[int] = []
 _STATE: list[str] = []
 atexit.register(_leave)  # before all others, and so the last to run

@@ -14,7 +14,7 @@ class SourceFile(BaseModel):
 
     name: str  # as the settings name it; of a workbook with several tables, the sheet in brackets
     role: Role
-    format: Literal["csv", "jsonl", "json", "yaml", "parquet", "excel", "bundled", "imported"]
+    format: Literal["csv", "jsonl", "json", "yaml", "parquet", "excel", "html", "bundled", "imported"]
     kind: str | None = None  # of another platform's export
     encoding: str | None = None  # None: not a text file
     delimiter: str | None = None  # None: not a CSV or TSV file

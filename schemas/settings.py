@@ -86,7 +86,7 @@ class Source(Section):
     )
     encoding: str | None = Field(default=None, description="Encoding of text files; empty: detected.")
     delimiter: str | None = Field(
-        default=None, min_length=1, max_length=1, description="Delimiter of text files; empty: detected."
+        default=None, min_length=1, max_length=8, description="Delimiter of text files; empty: detected."
     )
     sheet: str | list[str] | None = Field(
         default=None,
@@ -105,10 +105,10 @@ class Source(Section):
         description="Rows without a standard question take the one above where each stands once, as merged cells do "
         "when exported; 'none': they are set aside.",
     )
-    multiple_labels: Literal["set_aside", "explode"] = Field(
+    multiple_labels: Literal["set_aside", "explode", "keep"] = Field(
         default="set_aside",
-        description="A query with several standard questions, as annotation tools write it: set_aside, or explode "
-        "into a row for each.",
+        description="A query with several standard questions, as annotation tools write it: set_aside, explode into "
+        "a row for each, or keep labels such as 'a;b' as they are though 'a' and 'b' are labels too.",
     )
 
 

@@ -27,6 +27,7 @@ BUNDLED = "bundled:"
 _LOCAL = ("file", "local", "memory", "data", "zip", "tar")
 _DEEPEST = 5  # folders below one that an importer reads as a whole: Dialogflow CX has four
 _TABLES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".xlsm")
+_OTHER_TABLES = (".xls", ".xlsb", ".ods")  # of a folder, only if it holds no other
 
 
 def find_files(addresses: str | Sequence[str], base: Path, setting: str = "source.path") -> list[InputFile]:
@@ -170,11 +171,13 @@ def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str)
     if find_importer(Look(whole)):
         return [whole]
     tables = [file for file in files if file.suffix in _TABLES]
+    tables = tables or [file for file in files if file.suffix in _OTHER_TABLES]
     if not tables:
         inside = ", ".join(PurePosixPath(name).name for name in names[:5]) or "no files"
         raise SourceError(
             f"the folder {address} holds no table ({inside}); a table ends in "
-            f"{', '.join(_TABLES)}, or such a name and .gz. For tables in its subfolders, give {address}/**/*.csv"
+            f"{', '.join((*_TABLES, *_OTHER_TABLES))}, or such a name and .gz. "
+            f"For tables in its subfolders, give {address}/**/*.csv"
         )
     return tables
 

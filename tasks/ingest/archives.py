@@ -13,6 +13,7 @@ _LARGE = 1 << 24  # bytes of a part of a workbook, beyond which it may not be pa
 _TIGHTEST = 100  # to one; texts pack to a tenth or so
 _LARGEST = 1 << 30
 _SHOWN = 5
+_BESIDE = (".md", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".pdf", ".docx", ".sha256", ".md5", ".html", ".py", ".sql")
 
 
 def unpack(file: InputFile) -> InputFile:
@@ -23,6 +24,11 @@ def unpack(file: InputFile) -> InputFile:
     """
     with reading(file, "ZIP archive"), file.open() as stream, zipfile.ZipFile(stream) as archive:
         names = [part.filename for part in archive.infolist() if not part.is_dir() and not _is_litter(part.filename)]
+        secret = any(part.flag_bits & 1 for part in archive.infolist())
+    if secret:
+        raise SourceError(f"{file.name} is a ZIP archive with a password; unpack it and give the file to read")
+    tables = [name for name in names if not _is_beside(name)]
+    names = tables if len(tables) == 1 else names
     if len(names) != 1:
         inside = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
         advice = "unpack it and give the one to read" if names else "export it again"
@@ -50,6 +56,12 @@ def refuse_bombs(name: str, stream: IO[bytes], *, but: str = "") -> None:
                     "which no table of texts does; export it again, or as CSV"
                 )
     stream.seek(0)
+
+
+def _is_beside(name: str) -> bool:
+    """Whether a file is likely to lie beside a table, and to be none."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in _BESIDE or path.stem.lower() in ("readme", "license", "licence", "changelog")
 
 
 def _is_litter(name: str) -> bool:

@@ -8,44 +8,29 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from schemas.errors import SourceError
-from tasks.retrieval.normalise import normalise
-
-_QUERY = (
-    *("query", "user_query", "utterance", "text", "sentence", "queries", "similar_question", "similar_questions"),
-    *("相似问", "相似问题", "相似问法", "相似问句", "相似说法", "扩展问", "扩展问题", "扩展问法", "问法", "用户问题"),
-    *("用户问", "用户问句", "用户提问", "用户问法", "用户说法", "用户输入", "客户问题", "问句", "语料", "提问"),
+from tasks.ingest.column_names import (
+    CLEARLY_STANDARD,
+    EITHER,
+    ID,
+    PAYLOAD,
+    PLAIN_TEXTS,
+    QUERY,
+    STANDARD,
+    STATE,
+    TITLES,
+    Names,
+    base_of,
+    key_of,
 )
-_CLEARLY_STANDARD = (
-    *("standard_question", "standardquestion", "std_question", "standard", "标准问", "标准问题", "标准问句"),
-    *("标准问法", "标准提问"),
-)
-_STANDARD = (
-    *(*_CLEARLY_STANDARD, "label_text", "intent", "label", "category", "class", "意图", "类别", "分类", "标签"),
-)
-_EITHER = ("question", "问题")  # the query beside a label, the standard question beside a query
-_ID = (
-    *("id", "question_id", "standard_question_id", "standard_id", "code", "key", "qid", "faq_id"),
-    *("编号", "序号", "标准问id", "问题id", "标准问编号", "标准问题id", "知识id", "知识编号"),
-)
-REPLIES = ("answer", "answers", "response", "reply", "答案", "回答", "答复", "回复", "标准答案", "答案内容", "回复内容")
-_CATEGORY = (
-    *("category", "topic", "tag", "tags", "domain", "分类", "类别", "类目", "目录", "业务", "业务线", "主题"),
-    *("一级分类", "二级分类", "三级分类", "标签", "知识分类", "问题分类"),
-)
-STATE = ("status", "state", "enabled", "active", "状态", "启用", "是否启用", "启用状态", "是否有效", "上线状态")
-_VALIDITY = (
-    *("valid_from", "valid_to", "valid_until", "start_date", "end_date", "expires", "expiry", "有效期", "生效时间"),
-    *("失效时间", "生效日期", "失效日期", "过期时间", "开始时间", "结束时间", "有效期至"),
-)
-_PAYLOAD = (*REPLIES, *_CATEGORY, *STATE, *_VALIDITY)
 
 NAMED, BY_NAME, BY_NUMBER = "named in the settings", "found by its name", "by its number"
 WITHOUT_HEADER = "by its values: the table has no header"
 BY_ANSWER = "the first question of each answer"
 
+_NAMELESS = ("", "unnamed")  # as pandas calls what has no name
+_YES_NO = re.compile(r"^(?:is_|是否)|enable|active|valid|启用|有效|上线|生效")
+_OUT_OF_USE = re.compile(r"delete|disable|inactive|停用|删除|禁用|下线|invalid")
 _COMPARED = 500  # names of columns, in the search for the nearest
-_NUMBER = re.compile(r"[_(（]?(?:\d+|[一二三四五六七八九十]+)[)）]?$")
-_NOTE = re.compile(r"[(（\[【][^)）\]】]*[)）\]】]|[\r\n].*|[:：].*", re.S)  # an explanation within a header
 
 
 @dataclass(frozen=True)
@@ -58,6 +43,7 @@ class Columns:
     why_query: str = NAMED
     why_question: str = NAMED
     open_ended: bool = False  # the queries may go on beyond the header
+    line_by_line: bool = False  # a cell holds a query a line, as its format says
 
     @property
     def numbered(self) -> bool:
@@ -85,14 +71,12 @@ def find_columns(
         queries, question = ([other], question) if query is None else (queries, other)
         query = queries[0]
         why_query = why_question = BY_NUMBER
-    query_names: tuple[str, ...] = (*_QUERY, *_EITHER)
-    question_names: tuple[str, ...] = _STANDARD
-    if question is None and not _matches(keys, _STANDARD, query) and (query is not None or _matches(keys, _QUERY)):
-        question_names = _EITHER
     if question is None:
-        question = next(iter(_matches(keys, question_names, query)), None)
+        question = _find_question(keys, query)
     if query is None:
-        query = next(iter(_matches(keys, query_names, question)), None)
+        query = _find_query(keys, question)
+        if question is None and query is not None:
+            question = _find_weak_question(keys, query)
         queries = [] if query is None else _family(keys, query, question)
     if query is None or question is None:
         raise SourceError(_missing(header, query, question, name))
@@ -100,11 +84,35 @@ def find_columns(
         raise SourceError(_repeated(header[question], header.count(header[question]), name))
     if question in queries:
         raise SourceError(f"{name}: queries and standard questions cannot both be the column {header[question]!r}")
-    rivals = [] if query_column else _matches(keys, query_names, query)
-    if not question_column and keys[question] not in _CLEARLY_STANDARD:
-        rivals += _matches(keys, question_names, question)
+    rivals = [] if query_column else _matches(keys, (QUERY, EITHER), query)
+    if not question_column and keys[question] not in CLEARLY_STANDARD:
+        rivals += _matches(keys, (EITHER if keys[question] in EITHER.exact else STANDARD,), question)
     passed_over = [rival for rival in dict.fromkeys(rivals) if rival not in (*queries, question)]
     return Columns(queries, question, passed_over, why_query, why_question)
+
+
+def _find_question(keys: list[str], query: int | None) -> int | None:
+    """Return the column of standard questions: a question is one beside queries, and a query beside labels."""
+    found = _matches(keys, (STANDARD,), query)
+    numbered = [key for key in keys if key not in EITHER.exact and base_of(key) in EITHER.exact]
+    if not found and (query is not None or _matches(keys, (QUERY,)) or len(numbered) > 1):
+        found = _matches(keys, (EITHER,), query)
+    return next(iter(found), None)
+
+
+def _find_query(keys: list[str], question: int | None) -> int | None:
+    found = _matches(keys, (QUERY, EITHER), question)
+    if not found and question is not None:
+        found = _matches(keys, (Names(QUERY.weak),), question)
+    return next(iter(found), None)
+
+
+def _find_weak_question(keys: list[str], query: int) -> int | None:
+    """Return the column whose name says less, beside one that holds queries for certain."""
+    if keys[query] in EITHER.exact:
+        return None
+    titles = () if keys[query] in PLAIN_TEXTS else TITLES.exact
+    return next(iter(_matches(keys, (Names((*STANDARD.weak, *titles)),), query)), None)
 
 
 def find_list_columns(header: Sequence[str], question_column: str | None, name: str) -> Columns:
@@ -114,9 +122,9 @@ def find_list_columns(header: Sequence[str], question_column: str | None, name: 
         SourceError: no column of texts.
     """
     keys = [key_of(column) for column in header]
-    wanted = (*((key_of(question_column),) if question_column else ()), *_STANDARD, *_EITHER, "text", "title", "name")
-    identity = next(iter(_matches(keys, _ID)), None)
-    text = next(iter(_matches(keys, wanted, identity)), None)
+    named = Names((key_of(question_column),) if question_column else ())
+    identity = next(iter(_matches(keys, (ID,))), None)
+    text = next(iter(_matches(keys, (named, STANDARD, EITHER, Names(("text",)), TITLES), identity)), None)
     if text is None:
         raise SourceError(
             f"{name}: no column of standard questions. Columns found: {quoted(header)}. "
@@ -128,23 +136,34 @@ def find_list_columns(header: Sequence[str], question_column: str | None, name: 
 def find_id_column(header: Sequence[str]) -> str | None:
     """Return the column of ids of standard questions, where a list says their texts; its name says more than `id`."""
     keys = [key_of(column) for column in header]
-    named = [at for at in _matches(keys, _ID) if keys[at] not in ("id", "code", "key", "编号", "序号")]
-    return next((header[at] for at in [*named, *_matches(keys, _ID)]), None)
+    found = _matches(keys, (ID,))
+    named = [at for at in found if keys[at] not in ("id", "code", "key", "编号", "序号")]
+    return next((header[at] for at in [*named, *found]), None)
 
 
 def is_name(cell: str) -> bool:
     """Whether a cell is a name that a column of queries, standard questions or ids is known by."""
-    return _base(key_of(cell)) in {*_QUERY, *_STANDARD, *_EITHER, *_ID}
+    return any(_rank(names, key_of(cell)) is not None for names in (QUERY, STANDARD, EITHER, ID))
 
 
 def find_payload(header: Sequence[str], taken: Sequence[int]) -> list[int]:
     """Return the columns that go with a standard question: answer, category, status, validity."""
-    return [at for at, column in enumerate(header) if at not in taken and _base(key_of(column)) in _PAYLOAD]
+    return [at for at, column in enumerate(header) if at not in taken and _rank(PAYLOAD, key_of(column)) is not None]
 
 
 def is_state(column: str) -> bool:
     """Whether a column says if its row is in use."""
     return key_of(column) in STATE
+
+
+def says_yes(column: str) -> bool:
+    """Whether a yes in a column of states means that the row is in use."""
+    return not says_no(column) and _YES_NO.search(key_of(column)) is not None
+
+
+def says_no(column: str) -> bool:
+    """Whether a yes in a column of states means that the row is out of use."""
+    return _OUT_OF_USE.search(key_of(column)) is not None
 
 
 def _named_all(
@@ -183,22 +202,29 @@ def _named(header: Sequence[str], keys: list[str], given: str | None, what: str,
     )
 
 
-def _matches(keys: list[str], names: Sequence[str], taken: int | None = None) -> list[int]:
-    """Return the columns called one of `names`, in the order of `names`; numbered ones come last."""
-    plain = [at for name in names for at, key in enumerate(keys) if key == name and at != taken]
-    bases = [_base(key) for key in keys]
-    numbered = [at for name in names for at, base in enumerate(bases) if base == name != keys[at] and at != taken]
-    return plain + [at for at in numbered if sum(base == bases[at] for base in bases) > 1]
+def _matches(keys: list[str], kinds: Sequence[Names], taken: int | None = None) -> list[int]:
+    """Return the columns whose names are of one of the `kinds`, what says most first; numbered ones come last."""
+    ranked = [
+        (at_kind if plain else len(kinds) + at_kind, rank, at)
+        for at, key in enumerate(keys)
+        for at_kind, names in enumerate(kinds)
+        for plain in (True, False)
+        if at != taken and (rank := names.rank(key if plain else base_of(key))) is not None
+    ]
+    return list(dict.fromkeys(at for _, _, at in sorted(ranked)))
+
+
+def _rank(names: Names, key: str) -> int | None:
+    rank = names.rank(key)
+    return names.rank(base_of(key)) if rank is None else rank
 
 
 def _family(keys: list[str], chosen: int, taken: int | None) -> list[int]:
     """Return the columns called like the chosen one, or numbered beside it, as 相似问1 and 相似问2 are."""
-    base = _base(keys[chosen])
-    numbered = [at for at, key in enumerate(keys) if key != base and _base(key) == base and at != taken]
-    same = [at for at, key in enumerate(keys) if key == keys[chosen] and at != taken]
-    found = sorted({*same, *(numbered if len(numbered) > 1 else [])})
+    base = base_of(keys[chosen])
+    found = [at for at, key in enumerate(keys) if at != taken and (key == keys[chosen] or base_of(key) == base)]
     # One name over several columns: a merged header leaves the others blank.
-    blank = itertools.takewhile(lambda at: not keys[at], range(found[-1] + 1, len(keys)))
+    blank = itertools.takewhile(lambda at: keys[at] in _NAMELESS, range(found[-1] + 1, len(keys)))
     return [*found, *blank]
 
 
@@ -210,17 +236,29 @@ def _missing(header: Sequence[str], query: int | None, question: int | None, nam
     if query is None and question is None:
         return (
             f"{name}: no column of queries and none of standard questions. Columns found: {quoted(header)}"
-            f"{_nearest((*_QUERY, *_EITHER, *_STANDARD), header)}. Name them with --query-column and --question-column "
-            "(source.query_column, source.question_column)"
+            f"{_garbled(header)}{_nearest((*QUERY.exact, *EITHER.exact, *STANDARD.exact), header)}. "
+            "Name them with --query-column and --question-column (source.query_column, source.question_column)"
         )
     known, what, option = (
-        ((*_QUERY, *_EITHER), "queries", "query") if query is None else (_STANDARD, "standard questions", "question")
+        ((*QUERY.exact, *EITHER.exact), "queries", "query")
+        if query is None
+        else (STANDARD.exact, "standard questions", "question")
     )
     rest = [column for at, column in enumerate(header) if at not in (query, question)]
     return (
         f"{name}: no column of {what}. Columns found: {quoted(header)}{_nearest(known, rest)}. "
         f"Name it with --{option}-column (source.{option}_column)"
     )
+
+
+def _garbled(header: Sequence[str]) -> str:
+    """Return a word on names that are UTF-8 read as Western text and saved again."""
+    text = ", ".join(header)
+    try:
+        meant = text.encode("latin-1").decode()
+    except UnicodeError:
+        return ""
+    return f" (which read {meant[:40]!r} before UTF-8 was taken for Latin-1: export it again)" if meant != text else ""
 
 
 def _nearest(wanted: Sequence[str], header: Sequence[str]) -> str:
@@ -233,13 +271,3 @@ def quoted(header: Sequence[str]) -> str:
     """Return the names of columns for a message, long ones and long lists cut."""
     shown = ", ".join(repr(column if len(column) <= 40 else column[:39] + "…") for column in header[:12])
     return shown + (f" and {len(header) - 12} more" if len(header) > 12 else "")
-
-
-def key_of(column: str) -> str:
-    """Return what a name of a column is compared by: marks of obligation and explanations in it are left out."""
-    bare = _NOTE.sub("", column[:200]).strip(" \t*＊#\ufeff") or column[:200]
-    return normalise(bare).replace(" ", "_").replace("-", "_")
-
-
-def _base(key: str) -> str:
-    return _NUMBER.sub("", key) or key

@@ -21,6 +21,7 @@ from schemas.settings import Source
 from schemas.tables import PAYLOAD, QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.ingest.addresses import find_files, find_training_files, fingerprint
 from tasks.ingest.input_file import InputFile
+from tasks.ingest.labels import describe_joined
 from tasks.ingest.melting import shorten
 from tasks.ingest.question_list import QuestionList, find_question_list, join_ids, read_question_list
 from tasks.ingest.sifting import EMPTY_QUERY, REMEDIES, SURROGATE, is_usable_class, sift
@@ -141,7 +142,8 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
     class_rows = train.class_rows | dict.fromkeys(train.waiting, 0)
     classes = _write_standard_questions(IngestOutput(folder).standard_questions, class_rows, ids)
     _write_payload(IngestOutput(folder).payload, train.payload, {*class_rows, *ids})
-    warnings += [*_describe_null_words(train.class_rows), *_describe_without_query(train.waiting)]
+    joined = [] if source.multiple_labels == "keep" else describe_joined(train.class_rows)
+    warnings += [*_describe_null_words(train.class_rows), *joined, *_describe_without_query(train.waiting)]
     for tally in (train, test):
         if tally.quarantined:
             warnings.append(

@@ -6,6 +6,7 @@ places keeps its encoding, and the rows of those places are set aside.
 
 import codecs
 import io
+import re
 import zipfile
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -51,10 +52,24 @@ _NO_TABLES = (
     (b"\xff\xd8\xff", "a picture"),
     (b"GIF8", "a picture"),
     (b"\x7fELF", "a program"),
+    (b"{\\rtf", "an RTF document"),
+    (b"MIME-Version:", 'a web archive (MHTML), as Excel saves "single file web page"; save it as .xlsx'),
+    (b"INSERT INTO ", "an SQL dump; export the table as CSV"),
+    (b"-- MySQL dump", "an SQL dump; export the table as CSV"),
+    (b"CREATE TABLE ", "an SQL dump; export the table as CSV"),
+    (b"\x1f\x9d", "a file packed by compress; unpack it first"),
     (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with `git lfs pull`"),
 )
-Kind = Literal["text", "parquet", "xlsx", "xls", "xlsb", "ods", "zip"]
-_MARKUP = (b"<!doctype html", b"<html", b"<table", b"<?xml")
+_NO_ARCHIVES = {
+    "word/document.xml": "a Word document; copy its table into a sheet",
+    "ppt/presentation.xml": "a PowerPoint presentation; copy its table into a sheet",
+    "Index/Document.iwa": "an Apple Numbers document; export it as .xlsx or CSV",
+    "META-INF/MANIFEST.MF": "a Java archive",
+}
+Kind = Literal["text", "markup", "parquet", "xlsx", "xls", "xlsb", "ods", "zip"]
+_PAGE = (b"<!doctype html", b"<html", b"<table")
+_XML_WORKBOOK = b"urn:schemas-microsoft-com:office:spreadsheet"
+_OF_7_BITS = ((re.compile(rb"\x1b\$[@B]"), "iso2022_jp"), (re.compile(rb"~\{[!-~]{2,}?~\}"), "hz"))
 
 
 @dataclass(frozen=True)
@@ -99,11 +114,12 @@ def find_kind(file: InputFile) -> Kind:
     for magic, what in _NO_TABLES:
         if head.startswith(magic):
             raise SourceError(f"{file.name} looks like {what}: not a table{_accepted()}")
-    if head[:64].lower().startswith(_MARKUP):
-        raise SourceError(
-            f"{file.name} looks like a web page or XML: not a table{_accepted()}. "
-            "A login or error page saved in place of the file looks like this"
-        )
+    text = head.translate(None, b"\0").removeprefix(codecs.BOM_UTF8).removeprefix(codecs.BOM_UTF16_LE).lstrip()
+    is_page = text[:64].lower().startswith(_PAGE) or (text.startswith(b"<") and b"<table" in text.lower())
+    if is_page or (text.startswith(b"<?xml") and _XML_WORKBOOK in text):
+        return "markup"
+    if text.startswith((b"<?xml", b"<!DOCTYPE")):
+        raise SourceError(f"{file.name} looks like XML: not a table{_accepted()}")
     if file.suffix in (".parquet", ".pq") or (head and file.suffix in (".xlsx", ".xlsm")):
         kind = "a Parquet file" if file.suffix in (".parquet", ".pq") else "an Excel workbook"
         raise SourceError(f"{file.name} is named like {kind} but does not begin like one; export it again")
@@ -136,6 +152,7 @@ def find_encoding(file: InputFile, given: str | None) -> str:
         if wide := _find_utf16(head):
             return wide
         _refuse_binary(file, head.count(0), len(head))
+        _refuse_7_bits(file, head)
     first_bad = _first_undecodable(file, "utf-8")
     if first_bad is None:
         return "utf-8"
@@ -244,6 +261,9 @@ def _find_archive(file: InputFile) -> Kind:
         raise SourceError(f"{file.name} is a torn Excel workbook or ZIP archive; copy or export it again") from None
     if file.suffix == ".ods":
         raise SourceError(f"{file.name} is named like an OpenDocument sheet but is none; save it again, or as .xlsx")
+    for part, what in _NO_ARCHIVES.items():
+        if part in names:
+            raise SourceError(f"{file.name} is {what}: not a table{_accepted()}")
     return "xlsb" if "xl/workbook.bin" in names else "xlsx" if "xl/workbook.xml" in names else "zip"
 
 
@@ -257,6 +277,20 @@ def _find_utf16(head: bytes) -> str | None:
             if "\n" in text or "\r" in text:
                 return encoding
     return None
+
+
+def _refuse_7_bits(file: InputFile, head: bytes) -> None:
+    """Refuse a text whose bytes are ASCII and whose characters are not: every decoder would take it."""
+    for mark, encoding in _OF_7_BITS:
+        found = mark.search(head)
+        if not found or not head.isascii():
+            continue
+        start = head.rfind(b"\n", 0, found.start()) + 1
+        line = head[start:].split(b"\n")[0].decode(encoding, "replace")
+        raise SourceError(
+            f"{file.name}: its encoding seems to be {encoding}: one line of it reads as {line[:_SHOWN_CHARACTERS]!r}. "
+            f"Name it: --set source.encoding={encoding}, or export it as UTF-8"
+        )
 
 
 def _refuse_binary(file: InputFile, nul_bytes: int, size: int) -> None:

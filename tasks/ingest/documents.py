@@ -18,6 +18,7 @@ _YAML_SUFFIXES = (".yml", ".yaml")
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 _HEAD_CHARACTERS = 1_000
 _OBJECT = re.compile(r"[\s\ufeff]*(\{|\[\s*[\[{])")  # a row of CSV may begin with a bracket, never with two
+_YAML = re.compile(r"\ufeff?(?:\s*#.*\n|\s*\n|---\s*\n)*(?:version: *[\"']?\d|(?:nlu|conversations|categories): *\n)")
 _ANYTHING = re.compile(r"[\s\ufeff]*[\[{]")
 
 
@@ -26,9 +27,9 @@ def find_document_format(file: InputFile, encoding: str) -> DocumentFormat | Non
     if file.suffix in _YAML_SUFFIXES:
         return "yaml"
     with reading(file), open_text(file, encoding, longest_line=None) as text:
-        begins = (_ANYTHING if file.suffix in _JSON_SUFFIXES else _OBJECT).match(text.read(_HEAD_CHARACTERS))
-    if not begins:
-        return None
+        head = text.read(_HEAD_CHARACTERS)
+    if not (_ANYTHING if file.suffix in _JSON_SUFFIXES else _OBJECT).match(head):
+        return "yaml" if _YAML.match(head) and file.suffix not in _JSON_SUFFIXES else None
     with reading(file), open_text(file, encoding, longest_line=None) as text:
         return "jsonl" if json_values.are_lines(text) else "json"
 

@@ -4,14 +4,18 @@ So QnA Maker, FastGPT, Dify and MaxKB export: no column says which questions mea
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from schemas.errors import SourceError
-from tasks.ingest.columns import BY_ANSWER, BY_NAME, REPLIES, Columns, key_of
+from tasks.ingest.column_names import REPLIES, key_of
+from tasks.ingest.columns import BY_ANSWER, BY_NAME, Columns
 from tasks.ingest.tables import Pairs
 
 _QUESTIONS = ("question", "questions", "q", "query", "问题", "提问", "問題")
-_ANSWERS = (*REPLIES, "a", "分段内容", "分段內容", "section_content")
+_OF_MAXKB = ("分段内容", "section_content", "paragraph_content")
+_ANSWERS = (*REPLIES, "a", *_OF_MAXKB)
+_GROUPS = ("qna_id", "qnaid")  # of an answer
 _EDGES = re.compile(r"^(?:\\n|\s)+|(?:\\n|\s)+$")  # QnA Maker writes line ends as two characters
 _INDEXES = ("indexes", "index")  # FastGPT's: other wordings, in this column and those after it
 
@@ -30,9 +34,9 @@ def find_faq_columns(header: Sequence[str]) -> Columns | None:
     indexes = _first(keys, _INDEXES)
     if keys[question] == "q" and indexes is not None:
         further = [at for at in range(indexes + 1, len(keys)) if keys[at] in ("", *_INDEXES)]
-        return Columns([indexes, *further], question, [], BY_NAME, BY_NAME, open_ended=True)
-    group = keys.index("qnaid") if "qnaid" in keys else answer
-    return Columns([question], group, [], BY_NAME, BY_ANSWER)
+        return Columns([indexes, *further], question, [], BY_NAME, BY_NAME, open_ended=True, line_by_line=True)
+    group = next((keys.index(name) for name in _GROUPS if name in keys), answer)
+    return Columns([question], group, [], BY_NAME, BY_ANSWER, line_by_line=keys[answer] in _OF_MAXKB)
 
 
 def _first(keys: list[str], names: Sequence[str]) -> int | None:
@@ -42,25 +46,27 @@ def _first(keys: list[str], names: Sequence[str]) -> int | None:
 def name_by_first_question(batches: Iterable[Pairs], name: str) -> Iterator[Pairs]:
     """Yield the questions of each answer but the first, which becomes their standard question.
 
+    A cell of several questions is a group of its own, though another may have the same answer.
+
     An answer with a single question comes last, as a standard question without a query.
 
     Raises:
         SourceError: no answer has a second question.
     """
-    first = dict[str, str]()  # question of each answer
+    first = dict[str, str]()  # question of each answer, or of each line with several
     alone = dict[str, tuple[int, dict[str, str]]]()  # answers with one question so far: its line, and its payload
     several = False
     for pairs in batches:
         kept, named = list[int](), list[str]()
-        for at, (query, answer) in enumerate(zip(pairs.queries, pairs.questions, strict=True)):
-            query, answer = _EDGES.sub("", query), answer.strip()
-            if query and answer and answer not in first:
-                first[answer] = query
-                alone[answer] = pairs.lines[at], {column: cells[at] for column, cells in pairs.payload.items()}
+        for at, (query, group) in enumerate(zip(pairs.queries, _groups(pairs), strict=True)):
+            query = _EDGES.sub("", query)
+            if query and group and group not in first:
+                first[group] = query
+                alone[group] = pairs.lines[at], {column: cells[at] for column, cells in pairs.payload.items()}
                 continue
             kept.append(at)
-            named.append(first.get(answer, ""))
-            several |= alone.pop(answer, None) is not None
+            named.append(first.get(group, ""))
+            several |= alone.pop(group, None) is not None
         yield _rename(pairs, kept, named)
     if alone and not several:
         raise SourceError(
@@ -71,9 +77,16 @@ def name_by_first_question(batches: Iterable[Pairs], name: str) -> Iterator[Pair
     for _, cells in alone.values():
         for column, cell in cells.items():
             payload.setdefault(column, []).append(cell)
-    yield Pairs(
-        [line for line, _ in alone.values()], [""] * len(alone), [first[answer] for answer in alone], [], payload
-    )
+    yield Pairs([line for line, _ in alone.values()], [""] * len(alone), [first[group] for group in alone], [], payload)
+
+
+def _groups(pairs: Pairs) -> list[str]:
+    """Return by what each question belongs to others: its answer, and its line if several stand in that."""
+    rows = Counter(pairs.lines)
+    return [
+        f"{line} {answer.strip()}" if rows[line] > 1 and answer.strip() else answer.strip()
+        for line, answer in zip(pairs.lines, pairs.questions, strict=True)
+    ]
 
 
 def _rename(pairs: Pairs, kept: list[int], questions: list[str]) -> Pairs:

@@ -3,22 +3,29 @@
 import re
 from collections.abc import Sequence
 
+from tasks.ingest.columns import is_name
 from tasks.ingest.tables import BadRow
 
 REPEATED_HEADER = "repeated header"
 NOTE = "note below the header"
 FOOTER = "total or signature"
 
+_LONGEST_NAME = 30
 _FIRST_ROWS = 2  # below the header, where notes stand
 _NOTES = re.compile(
     r"\s*[（(\[【*]?\s*(?:必填|选填|非必填|可选|可不填|示例|例如|例[:：]|请填写|请输入|填写说明|说明[:：]|注[:：]|格式[:：]|不超过\d+)"
 )
+_WORDS = re.compile(r"\W*(?:required|optional|mandatory)\W*$", re.I)  # a note that is nothing but this
+_TYPES = re.compile(r"\s*(?:string|str|text|n?(?:var)?char|object|utf8|longtext)(?:\s*\(\d+\))?\s*$", re.I)
+_RULE = re.compile(r"\s*[:+|]*[-=_+]{2,}[-=_+:|\s]*$")  # below the header of a table that is drawn with signs
+_COUNT = re.compile(r"\s*\d+\s*$")
 _SUMS = re.compile(r"\s*(?:合计|总计|小计|共计|总数|grand total|total)\s*[:：]?\s*\d*\s*(?:条|行)?\s*$", re.I)
 _SIGNATURES = re.compile(
     r"\s*(?:数据来源|来源系统|导出人|导出时间|导出日期|制表人|制表时间|统计时间|打印时间|"
     r"exported (?:by|at|on))\s*[:：]",
     re.I,
 )
+_BLANKS = "\ufeff \t\xa0"  # files that were joined have marks of their encoding inside
 _BEGINNINGS = frozenset(" \t合总小共数来导制统打gGtTeE")  # of these two; nearly every text begins otherwise
 
 
@@ -35,16 +42,29 @@ def find_furniture(
         first: these rows follow the header.
     """
     found: dict[int, str] = {}
-    if header and header[1] in questions:
-        found |= {at: REPEATED_HEADER for at, pair in enumerate(zip(queries, questions, strict=True)) if pair == header}
+    if header and (header[1] in questions or f"\ufeff{header[1]}" in questions):
+        rows = enumerate(zip(queries, questions, strict=True))
+        found |= {at: REPEATED_HEADER for at, pair in rows if tuple(cell.strip(_BLANKS) for cell in pair) == header}
     if header and first:
         noted = enumerate(zip(queries[:_FIRST_ROWS], questions[:_FIRST_ROWS], strict=True))
-        found |= {at: NOTE for at, pair in noted if any(map(_NOTES.match, pair))}
+        found |= {at: reason for at, pair in noted if (reason := _explains(pair, header))}
     odd = {text for text in {*questions} if text[:1] in _BEGINNINGS and (_SUMS.match(text) or _SIGNATURES.match(text))}
     if odd:
         found |= {
             at: FOOTER
             for at, (query, text) in enumerate(zip(queries, questions, strict=True))
-            if text in odd and (not query.strip() or _SUMS.match(query) or _SIGNATURES.match(query))
+            if text in odd and (not query.strip() or any(one.match(query) for one in (_SUMS, _SIGNATURES, _COUNT)))
         }
     return {at: BadRow(lines[at], reason, queries[at], questions[at]) for at, reason in found.items()}
+
+
+def _explains(pair: tuple[str, str], header: tuple[str, str]) -> str | None:
+    """Return why a row below the header is no data: it explains the columns, or is a second header."""
+    if any(map(_NOTES.match, pair)) or any(all(map(one.match, pair)) for one in (_WORDS, _TYPES, _RULE)):
+        return NOTE
+    numbers_columns = pair[1].strip() in ("", header[1]) and _COUNT.match(pair[0])
+    return REPEATED_HEADER if numbers_columns or all(map(_is_header, pair)) else None
+
+
+def _is_header(cell: str) -> bool:
+    return len(cell) <= _LONGEST_NAME and "\n" not in cell and is_name(cell)

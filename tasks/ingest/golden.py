@@ -1,6 +1,6 @@
 """Golden queries: the owner's table of queries that must always find their standard question.
 
-Nothing is set aside here: one row that cannot be meant ends the run before anything is trained.
+Nothing is set aside here: one wrong row ends the run before anything is trained.
 """
 
 from collections.abc import Callable

@@ -15,6 +15,7 @@ from tasks.ingest.tables import BadRow, torn_reason
 from tasks.ingest.values import Item, Path
 
 MAX_VALUE_CHARACTERS = 4_000_000  # of one element: decoded at once, hence bounded
+_MOST_KEYS = 30  # of a row; an object of more is a mapping
 _HEAD_LINES = 20  # by which JSON Lines are told from a document
 _HEAD_CHARACTERS = 1 << 20
 _LINES_CHARACTERS = 2_000_000  # of lines decoded at a time
@@ -80,7 +81,7 @@ def are_lines(stream: TextIO) -> bool:
     parsed = [parse_object(line) for line in head if line.strip(" \t\r\n\ufeff")]
     rows = [row for row in parsed if row is not None]
     if len(parsed) == 1 and rows:
-        return not any(isinstance(value, (dict, list)) for value in rows[0].values())
+        return len(rows[0]) <= _MOST_KEYS and not any(isinstance(value, (dict, list)) for value in rows[0].values())
     return len(rows) > 1 or bool(parsed and parsed[0])
 
 

@@ -1,11 +1,10 @@
 """Rows whose label is not one plain text: several labels, a list, an object, an annotator's no. Pure."""
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from tasks.ingest.tables import BadRow, Pairs, as_text
-from tasks.ingest.values import texts
+from tasks.ingest.values import parse_texts, parse_value, texts
 
 MULTIPLE_LABELS = "several labels"
 NESTED = "nested value"
@@ -14,7 +13,8 @@ HELD_OUT = "row of a test part"
 OUT_OF_SCOPE = "out of scope"
 
 LABEL_REMEDIES = {
-    MULTIPLE_LABELS: "a query has one standard question; source.multiple_labels = 'explode' makes a row for each",
+    MULTIPLE_LABELS: "a query has one standard question; --set source.multiple_labels=explode makes a row for each, "
+    "=keep leaves 'a;b' one",
     NESTED: "write one text in place of the object or list",
     REJECTED: "nothing: only what was accepted is trained on",
     HELD_OUT: "nothing: tests are never trained on; to measure by them, write them to a file for --test-source",
@@ -25,8 +25,10 @@ LABEL_REMEDIES = {
 # An empty query stands for a standard question without any: it stays retrievable by its text.
 Imported = tuple[int, str, str] | BadRow
 
-_JOINTS = "#|;；"  # between labels in one cell; a comma or a slash is as often part of a name
-_JOINED = re.compile(f"[{_JOINTS}]")
+_JOINTS = "#|;；\n"  # between labels in one cell, each of which is one of its own elsewhere; and, as often
+_DOUBTFUL = ",，、+&"  # part of a name: told, and taken apart only if that is asked for
+_EXAMPLES = 3
+_JOINED, _WIDELY_JOINED = re.compile(f"[{_JOINTS}]"), re.compile(f"[{_JOINTS}{_DOUBTFUL}]")
 _LIST = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _MAX_JOINED = 100_000  # rows that wait until all labels are known
 
@@ -55,11 +57,8 @@ def read_labels(text: str) -> list[str] | None:
 
     None: an object or list of which no labels can be made.
     """
-    if text.lstrip()[:1] not in ("[", "{"):
-        return [text]
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+    value = parse_value(text)
+    if value is None:
         return [text]
     if isinstance(value, dict):
         value = value.get("choices", value)
@@ -68,15 +67,9 @@ def read_labels(text: str) -> list[str] | None:
 
 
 def read_queries(text: str) -> list[str]:
-    """Return the queries that a cell holds: those of a JSON list of texts, else its own text."""
-    if not text.lstrip().startswith("["):
-        return [text]
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        return [text]
-    are_texts = isinstance(values, list) and all(isinstance(one, str) for one in values)
-    return (texts(values) or [""]) if are_texts else [text]
+    """Return the queries that a cell holds: those of a list of texts, else its own text."""
+    found = parse_texts(text) if text.lstrip().startswith("[") else None
+    return [text] if found is None else texts(found) or [""]
 
 
 def take_lists_apart(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pairs]:
@@ -87,17 +80,25 @@ def take_lists_apart(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pai
     return (_without_lists(pairs, explode) for pairs in batches)
 
 
+def take_query_lists_apart(batches: Iterable[Pairs]) -> Iterator[Pairs]:
+    """Yield a row for each query of a cell that holds a list of them, whatever stands beside it."""
+    for pairs in batches:
+        labels = [[label] for label in pairs.questions]
+        yield _spread(pairs, labels, [read_queries(query) for query in pairs.queries], explode=True)
+
+
 def take_joined_apart(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pairs]:
-    """Yield the rows with one label each, where several are joined by a sign and each is a label of its own.
+    """Yield the rows with one label each, where several are joined by a sign and each is a label of its own elsewhere.
 
     Rows whose label may be such come last: only then are all labels known.
     """
+    joint = _WIDELY_JOINED if explode else _JOINED
     known = set[str]()
     waiting = list[Pairs]()
     rows = 0
     for pairs in batches:
         new = set(pairs.questions) - known
-        joined = {label for label in new if _JOINED.search(label)} if rows < _MAX_JOINED else set[str]()
+        joined = {label for label in new if joint.search(label)} if rows < _MAX_JOINED else set[str]()
         known |= new - joined
         if joined:
             waiting.append(_pick(pairs, [at for at, label in enumerate(pairs.questions) if label in joined]))
@@ -109,8 +110,25 @@ def take_joined_apart(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pa
         yield _split_joined(pairs, known, explode)
 
 
+def describe_joined(rows: Mapping[str, int]) -> list[str]:
+    """Return a warning of labels that may be several: a sign joins others, each of which is a label too.
+
+    Args:
+        rows: of each label.
+    """
+    joined = [label for label in rows if _WIDELY_JOINED.search(label) and len(_parts(label, rows)) > 1]
+    if not joined:
+        return []
+    examples = ", ".join(repr(label) for label in joined[:_EXAMPLES])
+    return [
+        f"{len(joined)} standard questions of {sum(rows[label] for label in joined)} rows are others joined by a sign "
+        f"({examples}). If these rows have several labels, --set source.multiple_labels=explode makes a row for each; "
+        "if the joined text is one name, --set source.multiple_labels=keep ends this warning"
+    ]
+
+
 def _without_lists(pairs: Pairs, explode: bool) -> Pairs:
-    labels = {label: read_labels(label) for label in set(pairs.questions) if label.lstrip()[:1] in ("[", "{")}
+    labels = {label: read_labels(label) for label in set(pairs.questions) if label.lstrip()[:1] in ("[", "{", "(")}
     labels = {label: found for label, found in labels.items() if found != [label]}
     joined = "\n".join(pairs.queries)
     if not labels and not ("[" in joined and _LIST.search(joined)):
@@ -121,12 +139,13 @@ def _without_lists(pairs: Pairs, explode: bool) -> Pairs:
 
 def _split_joined(pairs: Pairs, known: set[str], explode: bool) -> Pairs:
     """Split the labels of which every part is a label of its own."""
-    chosen = {label: _parts(label, known) for label in set(pairs.questions)}
+    joints = _JOINTS + _DOUBTFUL if explode else _JOINTS
+    chosen = {label: _parts(label, known, joints) for label in set(pairs.questions)}
     return _spread(pairs, [chosen[label] for label in pairs.questions], [[query] for query in pairs.queries], explode)
 
 
-def _parts(label: str, known: set[str]) -> list[str]:
-    for joint in _JOINTS:
+def _parts(label: str, known: Container[str], joints: str = _JOINTS + _DOUBTFUL) -> list[str]:
+    for joint in joints:
         parts = [part.strip() for part in label.split(joint)]
         if len(parts) > 1 and all(part in known for part in parts):
             return parts

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from schemas.settings import Source
-from tasks.ingest.columns import is_state
+from tasks.ingest.columns import BY_ANSWER, is_state, says_no, says_yes
 from tasks.ingest.furniture import find_furniture
 from tasks.ingest.layout import Layout
-from tasks.ingest.splitting import Lists, find_lists
+from tasks.ingest.splitting import AUTO, LINES, Lists, find_lists
 from tasks.ingest.tables import Batch, Pairs, Table
 
 _EXAMPLES = 3
@@ -26,6 +26,8 @@ _OFF = frozenset(
     "停用 已停用 禁用 已禁用 失效 已失效 下线 已下线 关闭 已关闭 删除 已删除 作废 已作废 未启用 无效 过期 已过期 "
     "disabled inactive off deleted deprecated retired archived expired obsolete".split()
 )
+_YES = frozenset("是 1 true yes y 真 √ ✓ ✔".split())
+_NO = frozenset("否 0 false no n 假 × ✗ ✘".split())
 _MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|&(?:[a-zA-Z]{2,8}|#\d{1,6}|#x[0-9a-fA-F]{1,6});")
 _MARKUP_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _BREAKS = re.compile(r"<(?:br|/p|/div|/li)\b[^<>]*>", re.I)
@@ -123,8 +125,11 @@ class Melting:
         cells = [cell for column in columns for cell in column]
         self._fills = self.source.fill_down == "auto" and _are_merged(columns, questions)
         filled = self._fill(questions, columns) if self._fills else questions
+        if self.layout.columns.why_question == BY_ANSWER:
+            filled = [str(at) for at in range(len(filled))]  # a row is a class, whatever its answer
         self._above, self._counts["filled"] = "", 0
-        self._lists = find_lists(cells, filled * len(columns), self.source.split)
+        by_lines = self.layout.columns.line_by_line and self.source.split == AUTO
+        self._lists = find_lists(cells, filled * len(columns), LINES if by_lines else self.source.split)
 
     def _fill(self, questions: list[str], columns: list[list[str]]) -> list[str]:
         filled = []
@@ -140,7 +145,8 @@ class Melting:
     def _count_states(self, payload: dict[str, list[str]]) -> None:
         for name, cells in payload.items():
             if is_state(name):
-                off = {cell for cell in {*cells} if cell.strip().lower() in _OFF}
+                words = _OFF | (_YES if says_no(name) else _NO if says_yes(name) else frozenset())
+                off = {cell for cell in {*cells} if cell.strip().lower() in words}
                 self._off.update((name, cell) for cell in cells if cell in off)
 
     def _clean(self, cells: list[str], lines: Sequence[int]) -> list[str]:

@@ -6,6 +6,7 @@ from tasks.ingest.decoding import find_encoding, find_kind
 from tasks.ingest.document_tables import open_document_tables
 from tasks.ingest.documents import find_document_format, refuse_false_name
 from tasks.ingest.input_file import InputFile, reading
+from tasks.ingest.markup_tables import open_markup_tables
 from tasks.ingest.parquet_tables import open_parquet_table
 from tasks.ingest.tables import Table
 from tasks.ingest.text_tables import open_text_tables
@@ -28,6 +29,8 @@ def open_tables(file: InputFile, source: Source, outline: Outline | None = None)
         kind = find_kind(file)
         if kind == "zip":
             return open_tables(unpack(file), source, outline)
+        if kind == "markup":
+            return [[table] for table in open_markup_tables(file, source.encoding)]
         if kind == "parquet":
             return [[open_parquet_table(file)]]
         if kind in ("xlsx", "xls", "xlsb", "ods"):

@@ -46,6 +46,9 @@ REMEDIES = {
     FOOTER: "nothing: it is no data",
     TOO_LONG: f"a cell has at most {MAX_CELL_CHARACTERS:,} characters; look for an unclosed quotation mark",
 }
+# What a spreadsheet shows in place of a value, also after it was exported as text; MySQL's word for no value.
+_ERRORS = frozenset(("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#名称?"))
+_NO_TEXT = frozenset((*_ERRORS, "\\N"))
 _OURS = re.compile(f"[{ERROR_CELL}{NO_VALUE}{ENDLESS}]")  # marks, no text of the cell
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -98,6 +101,8 @@ def _all_usable(queries: list[str], normalised: list[str]) -> bool:
     """Whether no query is bad, in a few passes at the speed of C: nearly all batches are this good."""
     if not all(normalised) or max(map(len, queries), default=0) > MAX_CELL_CHARACTERS:
         return False
+    if not _NO_TEXT.isdisjoint(queries):
+        return False
     joined = "".join(queries)
     try:
         joined.encode()
@@ -112,7 +117,7 @@ def _find_reason(query: str, norm: str, label: str, is_bad_class: bool) -> str |
         return UNDECODABLE_BYTES
     if any(len(cell) > MAX_CELL_CHARACTERS or ENDLESS in cell for cell in cells):
         return TOO_LONG
-    if any(ERROR_CELL in cell for cell in cells):
+    if any(ERROR_CELL in cell or cell in _ERRORS for cell in cells):
         return ERROR_VALUE
     if any(NO_VALUE in cell for cell in cells):
         return UNCOMPUTED
@@ -120,15 +125,19 @@ def _find_reason(query: str, norm: str, label: str, is_bad_class: bool) -> str |
         return LONE_SURROGATE
     if any("\0" in cell for cell in cells):
         return NUL_BYTE
-    if not norm:
-        return EMPTY_NORMALISED if query.strip() else EMPTY_QUERY
+    if not norm or query in _NO_TEXT:
+        return EMPTY_NORMALISED if query.strip() and norm == "" else EMPTY_QUERY
     return EMPTY_QUESTION if is_bad_class else None
 
 
 def is_usable_class(text: str) -> bool:
     """Whether a trimmed text can be a standard question: readable, finite, and not only invisible characters."""
     return (
-        len(text) <= MAX_CELL_CHARACTERS and "\0" not in text and not SURROGATE.search(text) and normalise(text) != ""
+        len(text) <= MAX_CELL_CHARACTERS
+        and "\0" not in text
+        and text not in _NO_TEXT
+        and not SURROGATE.search(text)
+        and normalise(text) != ""
     )
 
 

@@ -18,7 +18,7 @@ from tasks.ingest.decoding import find_encoding, find_kind
 from tasks.ingest.faq import find_faq_columns, name_by_first_question
 from tasks.ingest.importers import Imported, Importer, Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
-from tasks.ingest.labels import take_joined_apart, take_lists_apart
+from tasks.ingest.labels import take_joined_apart, take_lists_apart, take_query_lists_apart
 from tasks.ingest.layout import ColumnFinder, Layout, find_doubts, find_layout
 from tasks.ingest.melting import Melting
 from tasks.ingest.opening import open_tables
@@ -143,9 +143,12 @@ def _find_columns(source: Source, name: str, header: Sequence[str]) -> Columns:
 def _refine(opened: OpenedSource, source: Source) -> OpenedSource:
     """Take lists and several labels apart, and name the answers of a FAQ table by their first questions."""
     if opened.layout and opened.layout.columns.why_question == BY_ANSWER:
-        return replace(opened, pairs=name_by_first_question(opened.pairs, opened.name))
+        return replace(opened, pairs=name_by_first_question(take_query_lists_apart(opened.pairs), opened.name))
     explode = source.multiple_labels == "explode"
-    return replace(opened, pairs=take_joined_apart(take_lists_apart(opened.pairs, explode=explode), explode=explode))
+    pairs = take_lists_apart(opened.pairs, explode=explode)
+    return replace(
+        opened, pairs=pairs if source.multiple_labels == "keep" else take_joined_apart(pairs, explode=explode)
+    )
 
 
 def _open_sheets(
@@ -156,7 +159,7 @@ def _open_sheets(
     filled = [sheet for sheet in chosen if sheet.head]
     if not filled:
         return [OpenedSource(file.name, chosen[0].format, iter(()), chosen[0])]
-    word = "sheet" if chosen[0].format == "excel" else "list"
+    word = {"excel": "sheet", "html": "table"}.get(chosen[0].format, "list")
     found, errors = list[tuple[Table, Layout]](), list[tuple[Table, SourceError]]()
     for sheet in filled:
         try:

@@ -7,24 +7,39 @@ standard question and lists in most rows; a log has many rows per standard quest
 import html
 import json
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from schemas.errors import SourceError
+from tasks.ingest.values import parse_texts
 
 AUTO, NONE, LINES = "auto", "none", "lines"
 
-_NUMBER = re.compile(r"(?:^|(?<=[\s;；,，。？?！!]))[(（]?(\d{1,2})[.、)）:：．](?!\d)\s*")
-_BULLET = re.compile(r"\s*(?:[(（]?\d{1,2}[.、)）:：．](?!\d)|[①-⑳]|[-–•·●*]\s)\s*")
+_NUMBER = re.compile(r"(?<![\d.a-zA-Z])[(（【\[]?(?:(\d{1,2})[.、)）】\]:：．](?!\d)|([①-⑳]))\s*")
+_ORDINAL = re.compile(  # before an item of a list: 1. 一、 (a) Q1： 问法1： 第1种：
+    r"\s*(?P<before>[^\s\d]{0,4}?)(?:(?P<at>\d{1,2}|[一二三四五六七八九十]{1,2}|[a-jA-J])(?:种|条|个)?"
+    r"(?P<after>[.、)）】\]:：．—-]+(?!\d)|\s)|(?P<circled>[①-⑳]))\s*"
+)
+_BULLET = re.compile(r"\s*[-–—•·●■◆▪○*+>]+\s*")
 _TAGS = re.compile(r"</?[a-zA-Z][^<>]*>")
-_EDGES = " \t\r\n;；|｜"
+_EDGES = " \t\r\n\v\xa0\u3000;；|｜"
+_COMMAS = ",，、"  # at the end of a part of a list
+_QUOTES = ("“”", "「」", "『』", '""', "''", "‘’")
+_MARKS = re.compile(r"[\r\n\v\f\x85\u2028\u2029;；|｜<\t\\/]|^\s*[(（【\[{①\d]")  # else a cell is no list
+_SIGNS = re.compile(  # that stand in few sentences
+    r"[^\w\s,，.。、?？!！:：;；'\"“”‘’()（）《》<>\[\]【】{}…-]+|[-=_~*+#/\\]{2,}"
+)
 _NUMBERED, _JSON = "numbers", "JSON lists"
 
 _ROWS_A_CLASS = 1.5  # at most, in a sheet with a row per standard question
 _LONGEST = 80  # characters of the usual part: what is longer is no similar question
 _FEWEST_CELLS = 2
 _LOOKED_AT = 20_000  # cells
+_WEAK_SHARE = 0.3  # of cells with three parts, from which a sign of sentences is told
+_ENUMERATED = frozenset("|｜/／#")
 
 
 @dataclass(frozen=True)
@@ -34,12 +49,18 @@ class Separator:
     name: str  # for messages
     pattern: str = ""
     weak: bool = False  # it stands in plain sentences as well
+    sure: bool = True  # whether the cells of a column can make it sure; else it is told
     told: tuple[str, ...] = ()  # marks of it, of which one stands in every cell to tell of where it is not sure
 
     @property
     def setting(self) -> str:
         """What source.split is set to for this separator alone."""
-        return LINES if self.name == SEPARATORS[0].name else self.name.strip("'") + ("；" if ";" in self.name else "")
+        if self.name == SEPARATORS[0].name:
+            return LINES
+        bare = self.name.strip("'")
+        if len(bare) > 1:
+            return json.dumps([bare], ensure_ascii=False)  # of a text, each character is a separator
+        return bare + {";": "；", ",": "，", "?": "？。"}.get(bare, "")
 
     def separates(self, cell: str) -> bool:
         """Whether a cell has several parts."""
@@ -57,23 +78,22 @@ class Separator:
 
 
 SEPARATORS: Final = (
-    Separator("line breaks", r"[\r\n\u2028]+", told=("\n", "\r", "\u2028")),
+    Separator("line breaks", r"(?:_x000[dD]_|[\r\n\v\f\x85\u2028\u2029])+", told=("\n", "\r", "\v", "\u2028", "_x000")),
     Separator("';'", r"[;；]+", told=(";", "；")),
     Separator("'|'", r"[|｜]+", told=("|", "｜")),
-    Separator("'<br>'", r"(?i:<br\s*/?>)+", told=("<br", "<BR", "<Br")),
-    Separator("'\\n'", r"(?:\\r)?\\n", told=("\\n",)),
-    Separator("'##'", r"##+"),
-    Separator("'$$'", r"\$\$+"),
-    Separator("'&&'", r"&&+"),
-    Separator("'@@'", r"@@+"),
+    Separator("'<br>'", r"(?i:</?(?:br|p|div|li|ul|ol)\b[^<>]*>\s*)+", told=("<br", "<BR", "<Br", "<p", "<li")),
+    Separator("'\\n'", r"(?:[\\/]r)?[\\/]n", told=("\\n",)),
     Separator("TAB", r"\t+"),
     Separator(_NUMBERED),
     Separator(_JSON),
-    Separator("'/'", r"[/／]", weak=True),
-    Separator("'#'", r"#", weak=True),
-    Separator("'、'", r"、", weak=True),
 )
-_MARKS = re.compile(r"[\r\n\u2028;；|｜#$&@\t/／、\\<]|^\s*[(（\[]?[\d\"]")  # a cell without any of these is no list
+_WEAK: Final = (
+    Separator("'/'", r"[/／]", weak=True, told=("/", "／")),
+    Separator("'#'", r"#", weak=True, told=("#",)),
+    Separator("'、'", r"、", weak=True, told=("、",)),
+    Separator("','", r"[,，]", weak=True, sure=False, told=(",", "，")),
+    Separator("'?'", r"[?？。]", weak=True, sure=False, told=("?", "？", "。")),
+)
 
 
 @dataclass(frozen=True)
@@ -113,20 +133,37 @@ def find_lists(cells: Sequence[str], questions: Sequence[str], setting: str | Se
     if setting != AUTO:
         return Lists(_given(setting), ())
     pairs = [(cell, label) for cell, label in zip(cells, questions, strict=True) if cell.strip()][:_LOOKED_AT]
-    marked = [cell for cell, _ in pairs if _MARKS.search(cell)]
-    if not marked:
-        return Lists(None, SEPARATORS[:1])
     rows_a_class = len(pairs) / max(1, len({label for _, label in pairs}))
+    texts = [cell for cell, _ in pairs]
+    one_row_a_class = rows_a_class <= _ROWS_A_CLASS
+    weak = (*_find_signs(texts), *_WEAK) if one_row_a_class else ()  # a log needs no look at these
     sure, suspects = [], []
-    for separator in SEPARATORS:
-        lists = [parts for parts in map(separator.parts, marked) if len(parts) > 1]
-        if _is_sure(lists, len(pairs), rows_a_class, separator.weak):
+    marked = [cell for cell in texts if _MARKS.search(cell)]
+    for separator in (*SEPARATORS, *weak):
+        lists = [parts for parts in map(separator.parts, texts if separator.weak else marked) if len(parts) > 1]
+        if separator.sure and _is_sure(lists, len(pairs), rows_a_class, separator.weak):
             sure.append(separator)
-        elif separator.told and (lists or separator is SEPARATORS[0]):
+        elif separator.told and _is_suspect(separator, lists, len(pairs)):
             suspects.append(separator)
     strong = [separator for separator in sure if not separator.weak]
     chosen = strong or sure[:1]
-    return Lists(Splitter(tuple(chosen)) if chosen else None, tuple(suspects))
+    told = [one for one in suspects if not (chosen and one.weak)]
+    return Lists(Splitter(tuple(chosen)) if chosen else None, tuple(told))
+
+
+def _find_signs(cells: Sequence[str]) -> list[Separator]:
+    """Return the runs of signs, strange to sentences, that stand in half of the cells: the longest first."""
+    found = Counter(sign for cell in cells for sign in {*_SIGNS.findall(cell)})
+    often = [sign for sign, times in found.items() if 2 * times >= len(cells) and sign not in _ENUMERATED]
+    return [Separator(f"'{sign}'", re.escape(sign), weak=True, told=(sign,)) for sign in sorted(often, key=len)[::-1]]
+
+
+def _is_suspect(separator: Separator, lists: list[list[str]], cells: int) -> bool:
+    """Whether cells with this separator are worth a word: what sentences hold as well, only where it is frequent."""
+    if separator.weak:
+        long_lists = [parts for parts in lists if len(parts) > 2]
+        return len(long_lists) >= max(_FEWEST_CELLS, _WEAK_SHARE * cells)
+    return bool(lists) or separator is SEPARATORS[0]
 
 
 def _given(setting: str | Sequence[str]) -> Splitter | None:
@@ -159,7 +196,7 @@ def _is_sure(lists: list[list[str]], cells: int, rows_a_class: float, weak: bool
 def _split_numbered(cell: str) -> list[str]:
     """Split at 1., 2., 3., … if they begin with the cell and none is missing."""
     marks = list(_NUMBER.finditer(cell))
-    if not marks or [int(mark.group(1)) for mark in marks] != [*range(1, len(marks) + 1)]:
+    if len(marks) < 2 or [_value(mark[1] or mark[2]) for mark in marks] != [*range(1, len(marks) + 1)]:
         return [cell]
     if cell[: marks[0].start()].strip():
         return [cell]
@@ -167,18 +204,43 @@ def _split_numbered(cell: str) -> list[str]:
     return [cell[mark.end() : end] for mark, end in zip(marks, ends, strict=True)]
 
 
+def _value(ordinal: str) -> int:
+    """Return the number that a text of one to two digits, a letter or 十二 stands for."""
+    if ordinal.isdecimal():
+        return int(ordinal)
+    if ordinal.isascii():
+        return ord(ordinal.lower()) - ord("a") + 1
+    if unicodedata.numeric(ordinal[0], 0) and len(ordinal) == 1:
+        return int(unicodedata.numeric(ordinal))
+    tens, _, ones = ordinal.partition("十")
+    return 10 * int(unicodedata.numeric(tens or "一")) + int(unicodedata.numeric(ones) if ones else 0)
+
+
 def _split_json(cell: str) -> list[str]:
-    if not cell.lstrip().startswith("["):
-        return [cell]
-    try:
-        found = json.loads(cell)
-    except (ValueError, RecursionError):
-        return [cell]
-    return found if found and all(isinstance(one, str) for one in found) else [cell]
+    """Return the texts of a list as programs write it; of objects, the first text of each."""
+    return parse_texts(cell) or [cell]
 
 
 def _trim(parts: list[str]) -> list[str]:
     kept = [part for part in (part.strip(_EDGES) for part in parts) if _TAGS.sub("", part)]
-    if len(kept) > 1 and all(map(_BULLET.match, kept)):
-        kept = [bare for bare in (_BULLET.sub("", part, count=1) for part in kept) if bare]
-    return kept
+    if len(kept) < 2:
+        return kept
+    kept = [part.strip(_COMMAS + " ") for part in kept]
+    if all(map(_BULLET.match, kept)):
+        kept = [_BULLET.sub("", part, count=1) for part in kept]
+    kept = _without_ordinals(kept)
+    for quotes in _QUOTES:
+        if all(len(part) > 1 and part[0] + part[-1] == quotes for part in kept):
+            kept = [part[1:-1].strip() for part in kept]
+    return [part for part in kept if part]
+
+
+def _without_ordinals(parts: list[str]) -> list[str]:
+    """Return the parts without the numbers or letters before them, if these count from one."""
+    marks = [_ORDINAL.match(part) for part in parts]
+    found = [mark for mark in marks if mark]
+    if len(found) < len(parts) or len({mark["before"] for mark in found}) > 1:
+        return parts
+    if [_value(mark["at"] or mark["circled"]) for mark in found] != [*range(1, len(parts) + 1)]:
+        return parts
+    return [part[mark.end() :] for part, mark in zip(parts, found, strict=True)]

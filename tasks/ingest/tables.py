@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Literal, TypeVar
 
-Format = Literal["csv", "jsonl", "json", "yaml", "parquet", "excel", "bundled", "imported"]
+Format = Literal["csv", "jsonl", "json", "yaml", "parquet", "excel", "html", "bundled", "imported"]
 
 BATCH_ROWS = 1 << 16
 BATCH_CHARACTERS = 1 << 23

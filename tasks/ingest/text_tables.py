@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +14,10 @@ from tasks.ingest.input_file import InputFile, reading
 from tasks.ingest.tables import MAX_CELL_CHARACTERS, Batch, HeadRow, Selection, Table, select
 
 DELIMITERS = (",", "\t", ";", "|")
+_OTHERS = re.compile(r"[-=]+>|[^\w\s\"'“”‘’()（）【】《》<>*？?！!.。-]+|[\x01-\x08\x1c-\x1f]|_{2,}|--+")  # in a header
+_OF_SENTENCES = frozenset("，、；：:~/&+%")  # delimiters only where every line has as many
+_AGREED = 0.9  # share of lines with as many of another delimiter
+_STANDING_IN = "\x1f"  # for a delimiter of several characters, which the csv module does not know
 
 _CHUNK_CHARACTERS = 2_000_000  # of lines parsed at a time: some 30,000 rows
 _HEAD_LINES = 50  # among which the header is looked for
@@ -28,16 +33,22 @@ class Dialect:
     skip_blanks: bool = False  # after the delimiter
     backslash: bool = False  # before a quotation mark inside a cell
     quotes: bool = True  # around cells; else a quotation mark is a character like any other
+    mark: str = '"'  # of quotation
 
     @property
     def options(self) -> dict[str, Any]:
         """The arguments of the csv module."""
         return {
-            "delimiter": self.delimiter,
+            "delimiter": self.delimiter if len(self.delimiter) == 1 else _STANDING_IN,
+            "quotechar": self.mark,
             "skipinitialspace": self.skip_blanks,
             "escapechar": "\\" if self.backslash else None,
             "quoting": csv.QUOTE_MINIMAL if self.quotes else csv.QUOTE_NONE,
         }
+
+    def prepare(self, lines: list[str]) -> list[str]:
+        """Return the lines as the csv module can split them."""
+        return lines if len(self.delimiter) == 1 else [line.replace(self.delimiter, _STANDING_IN) for line in lines]
 
 
 def open_text_tables(file: InputFile, encoding: str, given: str | None) -> list[Table]:
@@ -53,7 +64,7 @@ def open_text_tables(file: InputFile, encoding: str, given: str | None) -> list[
     if not "".join(lines).strip():
         return [Table(file.name, "csv", [], lambda _: iter(()), encoding=encoding)]
     only = given or _declared(lines)
-    delimiters = [only] if only else DELIMITERS
+    delimiters = [only] if only else [*DELIMITERS, *_find_others(lines)]
     dialects = [_refine(Dialect(delimiter), lines) for delimiter in delimiters]
     heads = [_parse_head(lines[:_HEAD_LINES], dialect) for dialect in dialects]
     tables = [_as_table(file, encoding, head, dialect) for head, dialect in zip(heads, dialects, strict=True)]
@@ -90,6 +101,19 @@ def _head(text: TextIO) -> list[str]:
     return lines
 
 
+def _find_others(lines: list[str]) -> list[str]:
+    """Return signs that split the first line, which no usual delimiter does, and split the others alike."""
+    whole = [line for line in lines if line.strip()]
+    if any(delimiter in whole[0] for delimiter in DELIMITERS):
+        return []
+    found = []
+    for sign in dict.fromkeys(_OTHERS.findall(whole[0])):
+        alike = sum(line.count(sign) == whole[0].count(sign) for line in whole)
+        if alike >= (1 if sign in _OF_SENTENCES else _AGREED) * len(whole):
+            found.append(sign)
+    return found
+
+
 def _declared(lines: list[str]) -> str | None:
     """Return the delimiter that a first line `sep=;` names, as Excel reads it."""
     first = lines[0].rstrip("\r\n").strip('"')
@@ -97,7 +121,7 @@ def _declared(lines: list[str]) -> str | None:
 
 
 def _parse_head(lines: list[str], dialect: Dialect) -> list[HeadRow]:
-    rows, starts, _ = parse_lines(lines, dialect, last=True)
+    rows, starts, _ = parse_lines(dialect.prepare(lines), dialect, last=True)
     ends = [*starts[1:], len(lines)]
     cells = [[cell.strip() for cell in row] for row in rows]
     return [HeadRow(start + 1, end, row) for row, start, end in zip(cells, starts, ends, strict=True) if "".join(row)]
@@ -113,7 +137,9 @@ def _refine(dialect: Dialect, lines: list[str]) -> Dialect:
         choices += [replace(choice, backslash=True) for choice in choices]
     if '"' in sample and dialect.delimiter == "\t":
         choices.append(replace(dialect, quotes=False))
-    if len(choices) == 1:
+    if f"'{dialect.delimiter}'" in sample and '"' not in sample:
+        choices.append(replace(dialect, mark="'"))
+    if len(choices) == 1 or len(dialect.delimiter) > 1:
         return dialect
     return max(choices, key=lambda choice: _well_formed(lines, choice))
 
@@ -125,7 +151,7 @@ def _well_formed(lines: list[str], dialect: Dialect) -> int:
     return sum(
         len(row) == width
         and _is_whole(lines[start:end], dialect, strict=True)
-        and not (dialect.delimiter != " " and any(cell.startswith(' "') for cell in row))
+        and not (dialect.delimiter != " " and any(cell.startswith((' "', "'")) for cell in row))
         for row, start, end in zip(rows, starts, ends, strict=True)
     )
 
@@ -135,7 +161,7 @@ def _read(file: InputFile, encoding: str, dialect: Dialect, wanted: Selection) -
         line = 1 + sum(1 for _ in itertools.islice(text, wanted.after))
         rest: list[str] = []
         while (chunk := text.readlines(_CHUNK_CHARACTERS)) or rest:
-            lines = rest + chunk
+            lines = rest + dialect.prepare(chunk)
             rows, starts, rest = parse_lines(lines, dialect, last=not chunk)
             yield select(rows, [line + start for start in starts], wanted)
             line += len(lines) - len(rest)

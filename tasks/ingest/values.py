@@ -1,5 +1,9 @@
 """What JSON and YAML documents are to ingest: values with their places, and the outline of a document. Pure."""
 
+import ast
+import csv
+import json
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -12,6 +16,9 @@ _ELEMENTS = 1_000  # of a document that is one list: as many tell its keys
 _PATHS = 20_000
 _NODES = 200_000  # values kept in an outline, all together
 _CHARACTERS = 200  # of a text
+_TEXT_KEYS = ("text", "query", "question", "utterance", "value", "content", "name", "问题", "相似问", "内容")
+_LONGEST = 100_000  # characters of a list in a cell
+_NUMPY = re.compile(r"(?<=['\"])\s+(?=['\"])")  # between the texts of an array
 
 
 class Item(NamedTuple):
@@ -77,3 +84,41 @@ def texts(value: object) -> list[str]:
     """Return the texts of a list, or of a single value; what is no text is left out."""
     values = value if isinstance(value, list) else [value]
     return [text for one in values if not isinstance(one, (dict, list)) and (text := as_text(one)).strip()]
+
+
+def parse_value(text: str) -> Any:  # noqa: ANN401  # a cell holds anything
+    """Return the list or object that a cell holds as JSON, Python, NumPy or PostgreSQL write it; None: neither."""
+    text = text.strip()
+    if text[:1] not in ("[", "{", "(") or len(text) > _LONGEST:
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = _parse_literal(text)
+    if isinstance(value, (tuple, set)):
+        return [*value] if isinstance(value, tuple) else sorted(value, key=str)
+    return value if isinstance(value, (list, dict)) else None
+
+
+def _parse_literal(text: str) -> Any:  # noqa: ANN401
+    array = text.startswith("{") and text.endswith("}") and not re.search(r"[{}:\n]", text[1:-1])
+    if array and "'" not in text:
+        return next(csv.reader([text[1:-1]]), [])
+    try:
+        return ast.literal_eval(_NUMPY.sub(", ", text))
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        return None
+
+
+def parse_texts(text: str) -> list[str] | None:
+    """Return the texts of a list that a cell holds, of objects their own texts; None: it holds no such list."""
+    values = parse_value(text)
+    found = [_text_of(one) for one in values] if isinstance(values, list) else [None]
+    return None if None in found else [one for one in found if one]
+
+
+def _text_of(value: Any) -> str | None:  # noqa: ANN401
+    if isinstance(value, dict):
+        named = [value[key] for key in _TEXT_KEYS if isinstance(value.get(key), str)]
+        return next(iter(named), None)
+    return value if isinstance(value, str) else None

@@ -58,7 +58,7 @@ def open_workbook_tables(file: InputFile, kind: str) -> list[Table]:
         SourceError: it is torn, unpacks to more than it should, or has no sheet of cells.
     """
     with reading(file, _NAMES[kind]):
-        sheets = _open_openpyxl(file) if kind == "xlsx" and not _is_strict(file) else _open_calamine(file)
+        sheets = _open_xlsx(file) if kind == "xlsx" and not _is_strict(file) else _open_calamine(file)
         if not sheets:
             raise SourceError(f"{file.name} is a workbook without sheets of cells")
         return [_as_table(file, *sheet) for sheet in sheets]
@@ -88,6 +88,14 @@ def _read(file: InputFile, rows: Callable[[list[str]], Rows], notes: list[str], 
             if not wanted.ragged:
                 cells = [row[: wanted.width] for row in cells]
             yield select(cells, [line for line, _ in numbered], wanted)
+
+
+def _open_xlsx(file: InputFile) -> list[tuple[str, bool, Callable[[list[str]], Rows]]]:
+    """Open with openpyxl; what it cannot read, as some sheets of charts, with calamine."""
+    try:
+        return _open_openpyxl(file)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return _open_calamine(file)
 
 
 def _open_openpyxl(file: InputFile) -> list[tuple[str, bool, Callable[[list[str]], Rows]]]:

@@ -1,10 +1,14 @@
 """What ends a process that nobody can talk to any more."""
 
+import os
+import signal
 import subprocess
 import sys
 
 import pytest
+from pydantic import BaseModel, model_serializer
 
+from flows.signals import heeding_interrupts
 from schemas.workspace import CHECKOUT
 
 MAIN = """
@@ -38,3 +42,27 @@ def test_a_thread_without_memory_ends_the_process(how, out):
     )
     assert (done.returncode, done.stdout.splitlines()[1:]) == (3, [out] if out else [])
     assert done.stdout.startswith("out of memory: a thread could not be started")
+
+
+class Interrupted(BaseModel):
+    """Receives Ctrl-C while pydantic writes it down."""
+
+    @model_serializer
+    def send_ctrl_c(self) -> dict[str, str]:
+        """Send it to this process."""
+        os.kill(os.getpid(), signal.SIGINT)
+        return {}
+
+
+def test_ctrl_c_in_code_that_makes_another_exception_of_it():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(ValueError, match="KeyboardInterrupt"):  # what pydantic makes of it
+        Interrupted().model_dump()
+    with pytest.raises(KeyboardInterrupt), heeding_interrupts():
+        Interrupted().model_dump()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_what_is_no_interrupt_stays_what_it_is():
+    with pytest.raises(ValueError, match="wrong"), heeding_interrupts():
+        raise ValueError("wrong")

@@ -12,12 +12,13 @@ from tasks.ingest.importers.chatterbot import CHATTERBOT
 from tasks.ingest.importers.clinc import CLINC
 from tasks.ingest.importers.dialogflow import DIALOGFLOW
 from tasks.ingest.importers.fasttext import FASTTEXT
+from tasks.ingest.importers.headed_lists import HEADED_LISTS
 from tasks.ingest.importers.hwu64 import HWU64
 from tasks.ingest.importers.intent_lists import INTENT_LISTS
 from tasks.ingest.importers.label_studio import LABEL_STUDIO
 from tasks.ingest.importers.look import Look
 from tasks.ingest.importers.luis import CLU, LUIS
-from tasks.ingest.importers.mapping import MAPPING
+from tasks.ingest.importers.mapping import MAPPED_OBJECTS, MAPPED_TEXTS, MAPPING
 from tasks.ingest.importers.prodigy import PRODIGY
 from tasks.ingest.importers.qna_maker import CUSTOM_QUESTION_ANSWERING, QNA_MAKER
 from tasks.ingest.importers.question_files import QUESTION_FILES
@@ -69,10 +70,13 @@ IMPORTERS: tuple[Importer, ...] = (
     DIALOGFLOW,
     *INTENT_LISTS,
     SEQ_LABEL,
+    HEADED_LISTS,
     FASTTEXT,
     TREC,
     HWU64,
     QUESTION_FILES,
+    MAPPED_OBJECTS,
+    MAPPED_TEXTS,
     MAPPING,  # last: the least there is to recognise
 )
 

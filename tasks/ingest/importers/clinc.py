@@ -11,6 +11,7 @@ from tasks.ingest.labels import HELD_OUT, OUT_OF_SCOPE, Imported, plain_row
 from tasks.ingest.tables import BadRow
 from tasks.ingest.values import Item, Outline
 
+_OUT_OF_SCOPE = ("oos", "ood", "out_of_scope", "out-of-scope", "out of scope", "oos_id")
 _PARTS = ("train", "val", "valid", "validation", "dev", "test")
 
 
@@ -38,7 +39,7 @@ def _convert(item: Item, _: Source) -> Iterator[Imported]:
         yield row
     elif part == "test":
         yield BadRow(row[0], HELD_OUT, *row[1:])
-    elif out_of_scope or row[2] == "oos":
+    elif out_of_scope or row[2].lower() in _OUT_OF_SCOPE:
         yield BadRow(row[0], OUT_OF_SCOPE, *row[1:])
     else:
         yield row

@@ -1,4 +1,4 @@
-"""fastText: a line begins with __label__ and the label, several times if it has several, then the text."""
+"""fastText: a line begins (or ends) with __label__ and the label, several times if it has several."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,9 @@ _PREFIX = "__label__"
 
 
 def _fits(lines: list[str]) -> bool:
-    return 2 * sum(_PREFIX in line for line in lines) > len(lines) and lines[0].lstrip().startswith(_PREFIX)
+    return 2 * sum(_PREFIX in line for line in lines) > len(lines) and any(
+        part.startswith(_PREFIX) for part in (lines[0].lstrip(), lines[0].rsplit(maxsplit=1)[-1])
+    )
 
 
 def _convert(lines: Iterator[tuple[int, str]], source: Source) -> Iterator[Imported]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 from schemas.settings import Source
 from tasks.ingest.importers.look import DocumentImporter
+from tasks.ingest.importers.snips import has_chunks, join_chunks
 from tasks.ingest.labels import Imported, plain_row
 from tasks.ingest.values import Item, Outline, texts
 
@@ -17,6 +19,7 @@ _KINDS = (
     ("intents.json (intent, utterances)", "intent", "utterances"),
     ("Amazon Alexa", "name", "samples"),
     ("Amazon Lex", "name", "sampleUtterances"),
+    ("Dialogflow (API)", "displayName", "trainingPhrases"),
 )
 
 
@@ -29,10 +32,18 @@ def _fits(intent: str, examples: str, outline: Outline) -> bool:
     )
 
 
+def _text_of(example: dict[str, Any]) -> object:
+    """Return the text of an example; Dialogflow's is in parts."""
+    parts = example.get("parts")
+    if has_chunks({"data": parts}):
+        return join_chunks({"data": parts})
+    return example.get("text", example.get("utterance"))
+
+
 def _convert(intent: str, examples: str, item: Item, _: Source) -> Iterator[Imported]:
     if not (item.listed and isinstance(item.value, dict) and isinstance(item.value.get(examples), list)):
         return
-    given = [one.get("text", one.get("utterance")) if isinstance(one, dict) else one for one in item.value[examples]]
+    given = [_text_of(one) if isinstance(one, dict) else one for one in item.value[examples]]
     for query in texts(given) or [""]:  # an intent without examples stays retrievable by its name
         yield plain_row(item.line, query, item.value.get(intent))
 

@@ -18,6 +18,7 @@ _SECTION = re.compile(r"#+\s*(intent|synonym|regex|lookup)\s*:\s*(.*?)\s*$")
 _TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".parquet", ".xlsx")
 _MARKS = ("#", "-", "*", "+", "<!--")
 _BULLET = re.compile(r"\s*[-*+]\s+(.*)")
+_COMMENT = re.compile(r"<!--.*?-->")
 
 
 def strip_entities(text: str) -> str:
@@ -71,6 +72,7 @@ def _fits_markdown(lines: list[str]) -> bool:
 def _convert_markdown(lines: Iterator[tuple[int, str]], _: Source) -> Iterator[Imported]:
     intent = None
     for number, line in lines:
+        line = _COMMENT.sub("", line)
         if line.lstrip().startswith("#"):
             found = _SECTION.match(line)
             intent = found[2] if found and found[1] == "intent" else None

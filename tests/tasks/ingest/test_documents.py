@@ -156,11 +156,11 @@ def test_keys_that_come_late_and_keys_inside_of_objects_are_columns(write, inges
     rows = [{"text": f"q{at}"} for at in range(30)] + [{"text": "late", "label": "x"}]
     write("".join(json.dumps(row) + "\n" for row in rows), "t.jsonl")
     assert ingest("t.jsonl").pairs == [("late", "x")]
-    nested = [{"q": {"text": "a", "lang": "en"}, "intent": {"name": "x"}}, {"q": {"text": "b"}, "intent": None}]
+    nested = [{"z": {"w": "a", "lang": "en"}, "intent": {"name": "x"}}, {"z": {"w": "b"}, "intent": None}]
     write("".join(json.dumps(row) + "\n" for row in nested), "n.jsonl")
-    with pytest.raises(SourceError, match=r"Columns found: 'q\.text', 'q\.lang', 'intent\.name'"):
+    with pytest.raises(SourceError, match=r"Columns found: 'z\.w', 'z\.lang', 'intent\.name'"):
         ingest("n.jsonl")
-    assert ingest("n.jsonl", query_column="q.text", question_column="intent.name").pairs == [("a", "x")]
+    assert ingest("n.jsonl", query_column="z.w", question_column="intent.name").pairs == [("a", "x")]
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "json"])

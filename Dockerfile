@@ -1,0 +1,45 @@
+# syntax=docker/dockerfile:1
+# Two images of one checkout, neither of them run by root:
+#
+#   docker build --target service -t dssm-service .    answers queries: no torch, no Prefect
+#   docker build --target worker  -t dssm-worker .     trains; also the Prefect server, and `dssm deploy`
+#
+# tests/ops/test_batteries.py builds and runs both, or takes the same steps where there is no container engine.
+ARG PYTHON=3.11-slim
+
+FROM python:${PYTHON} AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PATH=/opt/venv/bin:$PATH
+RUN python -m venv /opt/venv
+WORKDIR /srv/dssm-pipeline
+
+FROM build AS build-service
+COPY . .
+RUN pip install --constraint constraints.txt ./serving
+
+FROM build AS build-worker
+# torch comes first, and alone: its layer stays when the code changes. A CPU build, where PIP_EXTRA_INDEX_URL offers one.
+ARG PIP_EXTRA_INDEX_URL
+COPY constraints.txt .
+RUN pip install "$(grep -E '^torch==' constraints.txt)"
+COPY . .
+RUN pip install --constraint constraints.txt --editable .
+
+FROM python:${PYTHON} AS runtime
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 DSSM_HOME=/var/lib/dssm PREFECT_HOME=/tmp/prefect
+RUN useradd --uid 10001 --no-create-home --home-dir /var/lib/dssm dssm \
+    && install -d -o dssm -g dssm /var/lib/dssm
+USER 10001:10001
+VOLUME /var/lib/dssm
+
+FROM runtime AS service
+COPY --from=build-service /opt/venv /opt/venv
+EXPOSE 8000
+HEALTHCHECK --start-period=30s --interval=10s \
+    CMD ["python", "-c", "import urllib.request as web; web.urlopen('http://127.0.0.1:8000/healthz', timeout=5)"]
+CMD ["dssm", "api", "--host", "0.0.0.0"]
+
+FROM runtime AS worker
+COPY --from=build-worker /opt/venv /opt/venv
+COPY --from=build-worker /srv/dssm-pipeline /srv/dssm-pipeline
+WORKDIR /srv/dssm-pipeline
+CMD ["prefect", "worker", "start", "--pool", "nightly", "--type", "process"]

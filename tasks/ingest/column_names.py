@@ -1,0 +1,170 @@
+"""What the names of columns mean, in English and Chinese: a query, a standard question, an id, a payload. Pure.
+
+A name is compared by its key: without marks of obligation, explanations and numbers before it, in lower case with `_`
+between words, and in simplified characters.
+"""
+
+import re
+from dataclasses import dataclass
+
+from tasks.retrieval.normalise import normalise
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names of one kind of column, those that say most first."""
+
+    exact: tuple[str, ...]
+    made: re.Pattern[str] = re.compile(r"(?!)")  # names made of several words
+    weak: tuple[str, ...] = ()  # that say so only beside a column of the other kind, whose name is sure
+
+    def rank(self, key: str) -> int | None:
+        """Return how much a key says, the least number the most; None: it is no such name."""
+        if key in self.exact:
+            return self.exact.index(key)
+        bare = _SUFFIX.sub("", _PREFIX.sub("", key))
+        if bare in self.exact:  # beside a column of numbers, `label_name` holds its texts
+            return self.exact.index(bare) - (_TEXT_OF.search(key) is not None)
+        if self.made.fullmatch(key) or self.made.fullmatch(bare):
+            return len(self.exact)
+        return None
+
+
+_ASKED = "(?:问(?:题|句|法)?|提问|咨询|询问|说法|话术|原话|语料|语句|句子|短语|例句|表达|表述|文本|输入|消息|q|query)"
+_SPOKEN = (
+    "(?:q|quer(?:y|ies)|questions?|utterances?|phrases?|texts?|inputs?|says|said|messages?|msg|sentences?|questioning|"
+    "wordings?|asks?|ask)"
+)
+QUERY = Names(
+    (
+        *("query", "user_query", "utterance", "text", "sentence", "queries", "similar_question", "similar_questions"),
+        *(
+            "相似问",
+            "相似问题",
+            "相似问法",
+            "相似问句",
+            "相似说法",
+            "扩展问",
+            "扩展问题",
+            "扩展问法",
+            "问法",
+            "用户问题",
+        ),
+        *("用户问", "用户问句", "用户提问", "用户问法", "用户说法", "用户输入", "客户问题", "问句", "语料", "提问"),
+    ),
+    re.compile(
+        rf"(?:相似|近似|类似|扩展|拓展|扩充|同义|同类|相近|等价|其[他它]|别名|变体|泛化|衍生|子|副|备用|用户|客户|访客|顾客|"
+        rf"会员|来访者?|原始|样例|示例|示范|训练|测试|常见|实际|真实|口语)的?{_ASKED}"
+        rf"|(?:sim|similar|alt|alternate|alternative|extended?|extra|other|more|related|sub|variant|user|customer|client|"
+        rf"visitor|raw|original|training|train|sample|example)_?{_SPOKEN}"
+        rf"|{_SPOKEN}_(?:sim|similar|alt|variants?|variations?|examples?|raw|original)"
+        r"|utterances?|sentences?|texts|questions|examples|samples|patterns|paraphrases?|variants?|variations?|alternatives?|similars?|synonym_questions?"
+        r"|文本|句子|问句|咨询|query文本|相似|相似query|例句|训练语料|近义问法?|同义词问法|问题列表",
+    ),
+    (
+        *("content", "contents", "message", "messages", "msg", "phrase", "phrases", "input"),
+        *("example", "sample", "x", "q", "data", "review", "comment", "body"),
+        *("内容", "消息", "句", "例子", "样本", "输入", "正文", "原文", "留言", "发言"),
+    ),
+)
+CLEARLY_STANDARD = (
+    *("standard_question", "standardquestion", "std_question", "standard", "标准问", "标准问题", "标准问句"),
+    *("标准问法", "标准提问"),
+)
+STANDARD = Names(
+    (
+        *(*CLEARLY_STANDARD, "label_text", "intent", "label", "category", "class", "意图", "类别", "分类", "标签"),
+        *("labels", "intents", "类目", "问题分类", "问题类型"),
+    ),
+    re.compile(
+        r"(?:所属|归属|对应|匹配|命中|关联|挂载|绑定|正确|目标|人工)的?(?:标准问(?:题|句|法)?|意图|类别|标签|主问题?|知识点?)"
+        r"|(?:标准|主|规范|典型|基准|母|业务|一级|faq)(?:问(?:题|句|法)?|提问|说法|话术|表述|意图|q|query)"
+        rf"|(?:standard|std|canonical|main|primary|master|base|norm|faq)_?{_SPOKEN}"
+        rf"|{_SPOKEN}_(?:std|standard|canonical)"
+        r"|(?:top|predicted|true|gold|expected|correct|target|user|main|业务|用户)_?(?:intent|label|class|意图)"
+        r"|intent_?(?:display|label|class)|class_?label|ground_truth",
+    ),
+    (*("target", "y", "topic", "tag", "tags", "cats", "cat", "choice", "choices", "主题", "类型", "业务"),),
+)
+TITLES = Names(  # of standard questions beside similar ones; beside plain texts, of articles
+    ("title", "name", "faq", "标题", "名称", "知识", "知识点", "主问")
+)
+PLAIN_TEXTS = frozenset(("text", "texts", "sentence", "sentences", "文本", "句子"))
+EITHER = Names(("question", "问题"))  # the query beside a label, the standard question beside a query
+ID = Names(
+    (
+        *("id", "question_id", "standard_question_id", "standard_id", "code", "key", "qid", "faq_id"),
+        *("编号", "序号", "标准问id", "问题id", "标准问编号", "标准问题id", "标准问题编号", "知识id", "知识编号"),
+    )
+)
+REPLIES = ("answer", "answers", "response", "reply", "答案", "回答", "答复", "回复", "标准答案", "答案内容", "回复内容")
+_CATEGORY = (
+    *("category", "topic", "tag", "tags", "domain", "分类", "类别", "类目", "目录", "业务", "业务线", "主题"),
+    *("一级分类", "二级分类", "三级分类", "标签", "知识分类", "问题分类"),
+)
+STATE = (
+    *("status", "state", "enabled", "enable", "active", "is_active", "is_enabled", "is_valid", "valid", "disabled"),
+    *(
+        "is_deleted",
+        "deleted",
+        "is_disabled",
+        "状态",
+        "启用",
+        "是否启用",
+        "启用状态",
+        "是否有效",
+        "上线状态",
+        "是否上线",
+    ),
+    *(
+        "是否生效",
+        "有效状态",
+        "生效状态",
+        "发布状态",
+        "知识状态",
+        "是否停用",
+        "是否删除",
+        "是否禁用",
+        "是否下线",
+        "停用",
+    ),
+)
+_VALIDITY = (
+    *("valid_from", "valid_to", "valid_until", "start_date", "end_date", "expires", "expiry", "有效期", "生效时间"),
+    *("失效时间", "生效日期", "失效日期", "过期时间", "开始时间", "结束时间", "有效期至"),
+)
+PAYLOAD = Names((*REPLIES, *_CATEGORY, *STATE, *_VALIDITY))
+
+_NUMBER = re.compile(
+    r"[\W_]*(?:\d+|[一二三四五六七八九十]+)[)）\]】]?$|(?:(?<=[\u4e00-\u9fff])|[\W_]+)(?:[ivx]+|[a-z])$"
+    r"|^第?\d+[个条号]?_?(?=\D)|^第[一二三四五六七八九十]+[个条]"
+)
+_NOTE = re.compile(r"[(（\[【][^)）\]】]*[)）\]】]|[\r\n].*|[:：].*", re.S)  # an explanation within a header
+_FRAME = re.compile(r"^\s*[【\[「“\"'‘]([^】\]」”\"'’]+)[】\]」”\"'’]\s*$")  # around the whole name
+_LEAD = re.compile(r"^(?:(?:\d{1,2}|[a-z])[.、．]\s*|faq\s*[-_:：.]\s*|(?:知识库|kb)\s*[-_.]\s*)(?=\D)", re.I)
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_SUFFIX = re.compile(
+    r"(?<=.)(?:_?(?:names?|texts?|value|list|strings?|str|choices?|文本|名称|内容|列表|集合?|标题|标签|名|文字))$"
+)
+_PREFIX = re.compile(r"^(?:the_|all_|所有|全部|_source_|fields_|record_|attributes_)(?=.)")
+_BETWEEN = re.compile(r"[ \-/.#]+")
+_TEXT_OF = re.compile(r"_(?:name|text)$")
+_SIMPLE = str.maketrans(
+    "標準問題類別圖戶語單編號狀態內訓練說話擴變體義類標籤輸應屬關聯顧諮詢發業務識點達",
+    "标准问题类别图户语单编号状态内训练说话扩变体义类标签输应属关联顾咨询发业务识点达",
+)
+
+
+def key_of(column: str) -> str:
+    """Return what a name of a column is compared by: marks of obligation and explanations in it are left out."""
+    name = column[:200]
+    name = _FRAME.sub(r"\1", name)
+    bare = _NOTE.sub("", name).strip(" \t*＊#\ufeff") or name
+    bare = _LEAD.sub("", bare) or bare
+    key = normalise(_CAMEL.sub("_", bare)).translate(_SIMPLE)
+    return _BETWEEN.sub("_", key)
+
+
+def base_of(key: str) -> str:
+    """Return a key without the number of one of several such columns."""
+    return _NUMBER.sub("", key) or key
