@@ -11,7 +11,7 @@ from schemas.outputs import DriftOutput
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
 from schemas.workspace import RESULT_FILE, Workspace
-from tasks.ingest.task import ingest, read_golden
+from tasks.ingest.task import ingest, read_foreign, read_golden
 from tasks.retention import CHECK, prune_runs
 from tasks.validate.task import validate
 
@@ -46,6 +46,8 @@ def _check(corpus: CorpusSettings, run: Workspace) -> RunResult:
         ingested = ingest.fn(corpus, run)
         if corpus.publish.golden_path:
             read_golden.fn(corpus, run, ingested)
+        if corpus.decisions.foreign_path:
+            read_foreign.fn(corpus, run, ingested)
         validated = validate.fn(corpus, run, ingested)
     facts, drift = ingested.output.read_facts(), DriftOutput.of(run).read_drift()
     return RunResult(

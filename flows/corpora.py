@@ -19,6 +19,7 @@ from tasks.registry import ModelRegistry, list_corpora
 
 _PATHS = {
     "source": ("path", "test_path", "questions_path"),
+    "decisions": ("foreign_path",),
     "publish": ("golden_path",),
     "text": ("user_dictionary",),
 }

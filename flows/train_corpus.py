@@ -18,7 +18,7 @@ from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
 from tasks.evaluate.task import evaluate
-from tasks.ingest.task import ingest, read_golden
+from tasks.ingest.task import ingest, read_foreign, read_golden
 from tasks.prepare.task import prepare
 from tasks.publish.task import publish
 from tasks.step_store import find_run
@@ -73,8 +73,9 @@ def train_and_publish(corpus: CorpusSettings, run: Workspace) -> RunResult:
     golden = read_golden(corpus, run, ingested) if corpus.publish.golden_path else None
     validated = validate(corpus, run, ingested)
     prepared = prepare(corpus, run, ingested, validated)
-    trained = train(corpus, run, prepared)
-    evaluated = evaluate(corpus, run, prepared, trained, golden)
+    foreign = read_foreign(corpus, run, ingested) if corpus.decisions.foreign_path else None
+    trained = train(corpus, run, prepared, foreign)
+    evaluated = evaluate(corpus, run, prepared, trained, golden, foreign)
     end_if_deleted()
     expect_announcement(run)
     return publish(corpus, run, Steps(ingested, validated, prepared, trained, evaluated))

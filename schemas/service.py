@@ -4,6 +4,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
 
+from schemas.decisions import Decision
+
 QUERY_ID = r"^[0-9a-f]{16}$"
 
 
@@ -109,6 +111,12 @@ class Answer(BaseModel):
     query_id: str = Field(pattern=QUERY_ID, description="Names this query in feedback and in the query log.")
     query: str
     results: list[Result] = Field(description="Best first.")
+    decision: Decision | None = Field(
+        description="Answer with the first result, let the customer choose (clarify), or hand over to a person; null: "
+        "the version was made without held-out queries to decide by."
+    )
+    probability: float | None = Field(description="That the first result is right; null as above.")
+    offers: list[Result] = Field(description="To clarify: the 2 to 4 standard questions to choose from, best first.")
 
 
 class SearchAnswer(Answer):

@@ -477,6 +477,36 @@ class Training(Section):
     )
 
 
+class DecisionBounds(Section):
+    """What a query is answered with: the first standard question, a choice of some, or a person."""
+
+    max_wrong: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of direct answers that may be wrong; the probability from which one is given is chosen so "
+        "on held-out queries.",
+    )
+    max_handed_over: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of the corpus's own queries that may be handed over to a person for looking foreign.",
+    )
+    confidence: float | None = Field(
+        default=0.9,
+        ge=0.5,
+        le=0.999,
+        description="In how many of all trainings both promises hold, each; empty: on average over trainings, which "
+        "answers more where few rows are held out, and is wrong more often there.",
+    )
+    foreign_path: Address | list[Address] | None = Field(
+        default=None,
+        description="Queries that are not of this corpus, such as the source of another: a table as source.path takes "
+        "it, or a .txt with one a line. They tune what tells foreign queries, and measure it. Empty: none.",
+    )
+
+
 class Publishing(Section):
     """When a candidate goes live, and how long old versions stay."""
 
@@ -501,6 +531,12 @@ class Publishing(Section):
     )
     max_drop_vs_live_by_size: Tolerance = tolerance(
         "the same among the test rows of each size of class (1-3 training rows, 4-10, 11-50, more)", warn=0.0, stop=0.03
+    )
+    max_drop_vs_live_decisions: Tolerance = tolerance(
+        "with a live version, how far right direct answers lie below it, or wrong ones above it, on the same rows; "
+        "counts only where it is no chance, and both promise the same ([decisions])",
+        warn=0.05,
+        stop=0.3,
     )
     min_gain_over_guess: Share = Field(
         default_factory=lambda: Share(warn=0.05, stop=0.0),
@@ -594,6 +630,7 @@ class CorpusSettings(Section):
     model: Model = Field(default_factory=Model)
     loss: Loss = Field(default_factory=Loss)
     training: Training = Field(default_factory=Training)
+    decisions: DecisionBounds = Field(default_factory=DecisionBounds)
     publish: Publishing = Field(default_factory=Publishing)
     schedule: Schedule = Field(default_factory=Schedule)
     engine: Literal["local", "ray"] = Field(

@@ -41,6 +41,11 @@ GOLDEN = pa.schema(
     metadata={"grain": "one query that must always find its standard question, in source order"},
 )
 
+FOREIGN = pa.schema(
+    [pa.field("query", pa.string(), nullable=False)],  # normalised
+    metadata={"grain": "one different query that is not of the corpus, in drawn order"},
+)
+
 QUARANTINE = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from schemas.addresses import redact
 from schemas.errors import SettingsError
 
-STEPS = ("ingest", "golden", "validate", "drift", "prepare", "train", "evaluate", "publish")
+STEPS = ("ingest", "golden", "foreign", "validate", "drift", "prepare", "train", "evaluate", "publish")
 #: What a run leaves beside its steps.
 RESULT_FILE, SETTINGS_FILE, COMPARISON_FILE, REPORT_FILE = "run.json", "settings.json", "comparison.json", "report.html"
 CHECKOUT = Path(__file__).resolve().parents[1]

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
@@ -19,6 +20,7 @@ from flows.api.refusals import Json, Refusal
 from schemas.service import CorpusState, FeedbackRequest, Limits, SearchRequest, explain
 from tasks.retrieval.corpora import Corpora, Served
 from tasks.retrieval.query_log import QueryLog
+from tasks.retrieval.retriever import Answer as Found
 from tasks.retrieval.retriever import Hit
 from tasks.version_files import now
 
@@ -82,12 +84,14 @@ class Service:
         asked = await self._read(request, SearchRequest)
         queries, model = asked.queries, served.model
         if sum(map(len, queries)) <= _AT_ONCE:
-            found = model.search(queries, asked.top)
+            found = model.answer(queries, asked.top)
         else:
-            found = await asyncio.to_thread(model.search, queries, asked.top)
+            found = await asyncio.to_thread(model.answer, queries, asked.top)
         corpus = served.manifest.corpus
         self._metrics.queries.labels(corpus).inc(len(queries))
-        answers = [_as_answer(query, hits) for query, hits in zip(queries, found, strict=True)]
+        for decision, count in Counter(one.decision or "none" for one in found).items():
+            self._metrics.decisions.labels(corpus, decision).inc(count)
+        answers = [_as_answer(query, one) for query, one in zip(queries, found, strict=True)]
         head = {"corpus": corpus, "version": model.version}
         self._note(request, head, answers)
         return Json(head | answers[0] if isinstance(asked.query, str) else head | {"answers": answers})
@@ -171,10 +175,20 @@ class Service:
             self._log.add(start | one | {"results": one["results"][:_LOGGED]})
 
 
-def _as_answer(query: str, hits: Sequence[Hit]) -> dict[str, Any]:
+def _as_answer(query: str, found: Found) -> dict[str, Any]:
     """Return an `Answer`."""
-    results = [{"standard_question": hit.standard_question, "id": hit.id, "score": round(hit.score, 6)} for hit in hits]
-    return {"query_id": secrets.token_hex(8), "query": query, "results": results}
+    return {
+        "query_id": secrets.token_hex(8),
+        "query": query,
+        "results": _as_results(found.hits),
+        "decision": found.decision,
+        "probability": found.probability and round(found.probability, 4),
+        "offers": _as_results(found.offers),
+    }
+
+
+def _as_results(hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    return [{"standard_question": hit.standard_question, "id": hit.id, "score": round(hit.score, 6)} for hit in hits]
 
 
 def _describe(served: Served) -> CorpusState:

@@ -23,11 +23,15 @@ _CHUNK, _LONGEST_LINE = 1 << 16, 1 << 20  # bytes
 @click.option("--top", default=10, show_default=True, type=click.IntRange(1), help="How many standard questions.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per query.")
 def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bool) -> int:
-    """Ask the live model of CORPUS for the standard questions nearest to TEXT.
+    """Ask the live model of CORPUS for the standard questions nearest to TEXT, and what to do with it.
 
     \b
     dssm query bank "怎么提前还款" --top 5
     dssm query bank --file queries.txt --json
+
+    Below the standard questions stands what to do: answer with the first, let the customer choose, or hand over to a
+    person; and the probability that the first is right. decisions.max_wrong of the settings says how many direct
+    answers may be wrong (docs/decisions.md).
     """
     if (text is None) == (file is None):
         raise click.UsageError("give one TEXT, or --file FILE")
@@ -41,15 +45,34 @@ def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bo
         _require_published(registry)
         raise
     for queries in [[text]] if text is not None else _read_lines(file or "-"):
-        for asked, hits in zip(queries, retriever.search(queries, top), strict=True):
+        for asked, answer in zip(queries, retriever.answer(queries, top), strict=True):
             if as_json:
-                results = [{"standard_question": hit.standard_question, "score": round(hit.score, 6)} for hit in hits]
-                print_text(json.dumps({"query": asked, "results": results}, ensure_ascii=False))
+                print_text(json.dumps({"query": asked} | _as_json(answer), ensure_ascii=False))
             else:
-                print_text(
-                    "\n".join([asked] * (file is not None) + [f"  {h.score:6.3f}  {h.standard_question}" for h in hits])
-                )
+                lines = [f"  {hit.score:6.3f}  {hit.standard_question}" for hit in answer.hits]
+                print_text("\n".join([asked] * (file is not None) + lines + _say_decision(answer)))
     return 0
+
+
+def _as_json(answer: Any) -> dict[str, Any]:  # noqa: ANN401 - Answer, imported late
+    results, offers = (
+        [{"standard_question": hit.standard_question, "score": round(hit.score, 6)} for hit in hits]
+        for hits in (answer.hits, answer.offers)
+    )
+    probability = answer.probability and round(answer.probability, 4)
+    return {"results": results, "decision": answer.decision, "probability": probability, "offers": offers}
+
+
+def _say_decision(answer: Any) -> list[str]:  # noqa: ANN401 - as above
+    """Return what to do with a query as a line; none where the version stores nothing to decide by."""
+    if answer.decision is None:
+        return []
+    what = {
+        "answer": "answer with the first",
+        "clarify": f"clarify: offer the first {len(answer.offers)}",
+        "handover": "hand over to a person",
+    }
+    return [f"  {what[answer.decision]} (it is right with a probability of {answer.probability:.2f})"]
 
 
 def _read_lines(file: str) -> Iterator[list[str]]:

@@ -4,16 +4,18 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from schemas.errors import StaleFile
-from schemas.evaluation import Comparison
+from schemas.evaluation import ComparedDecisions, Comparison
 from schemas.manifest import write_atomically
 from schemas.outputs import EvaluateOutput, GoldenOutput, PrepareOutput
 from schemas.settings import CorpusSettings
 from schemas.workspace import COMPARISON_FILE, Workspace
 from tasks.evaluate.candidate import Prepared
+from tasks.evaluate.deciding import compare_decisions, decide_rows, find_places
 from tasks.evaluate.golden import ask_golden
 from tasks.evaluate.measure import TestRows, rank_rows
 from tasks.evaluate.metrics import by_class_size, compare_by_class_size, measure
@@ -83,7 +85,8 @@ def compare_with_live(
     texts = prepared.test["standard_question"].to_pylist()
     truth = [by_text.get(text, by_id.get(ids[number], -1)) for text, number in zip(texts, rows.truth, strict=True)]
     ranks = rank_rows(model, TestRows(rows.queries, np.array(truth, np.int64), rows.in_train), len(by_text)).ranks
-    candidate: NDArray[np.int64] = pq.read_table(ranked, columns=["rank"])["rank"].to_numpy()
+    found = pq.read_table(ranked, columns=["rank", "decision"])
+    candidate: NDArray[np.int64] = found["rank"].to_numpy()
     sizes = prepared.classes["rows"].to_numpy()
     unseen = ~(was_trained_on(live, rows.queries) | rows.in_train)
     overall, by_size = compare_by_class_size(
@@ -96,4 +99,39 @@ def compare_with_live(
         seen_rows=int(np.count_nonzero(~unseen)),
         difference=overall,
         by_class_size=by_size,
+        decided=_compare_decisions(found, model, rows, np.array(truth, np.int64), unseen, settings),
+    )
+
+
+def _compare_decisions(
+    found: pa.Table,
+    live: Model,
+    rows: TestRows,
+    truth: NDArray[np.int64],
+    unseen: NDArray[np.bool_],
+    settings: CorpusSettings,
+) -> ComparedDecisions | None:
+    """Return the direct answers of both on the rows new to both; None: they decide nothing, or promise other things.
+
+    Args:
+        found: ranks and decisions of the candidate.
+        live: the live version.
+        rows: the test rows.
+        truth: their standard questions in the live version.
+        unseen: the rows new to both.
+        settings: as above.
+    """
+    promised, bounds = live.decisions, settings.decisions
+    used = np.flatnonzero(unseen & found["decision"].is_valid().to_numpy())
+    if promised is None or not len(used):
+        return None
+    if (promised.max_wrong, promised.max_handed_over) != (bounds.max_wrong, bounds.max_handed_over):
+        return None
+    theirs = decide_rows(live, promised, [rows.queries[row] for row in used])
+    ours = found.take(used)
+    return compare_decisions(
+        (np.array(ours["decision"].to_pylist(), dtype=str), ours["rank"].to_numpy() == 0),
+        (theirs.chosen, find_places(theirs.first, truth[used]) == 0),
+        (1 - settings.publish.confidence) / 2,
+        settings.seed,
     )

@@ -8,7 +8,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 
 from schemas.evaluation import Comparison, Evaluation
-from schemas.outputs import EvaluateOutput, GoldenOutput, PrepareOutput, TrainOutput
+from schemas.outputs import EvaluateOutput, ForeignOutput, GoldenOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.workspace import Workspace, artifact_key
@@ -27,19 +27,23 @@ def evaluate(
     prepared: StepRun[PrepareOutput],
     trained: StepRun[TrainOutput],
     golden: StepRun[GoldenOutput] | None = None,
+    foreign: StepRun[ForeignOutput] | None = None,
 ) -> StepRun[EvaluateOutput]:
     """Write evaluation.json and golden.json (re-used where nothing changed), and comparison.json of this run."""
     inputs: dict[str, Any] = {
         "prepared": prepared.manifest.key,
         "trained": trained.manifest.key,
         "corpus": corpus.name,
+        "foreign": foreign and foreign.manifest.key,
     }
     if golden:
         inputs |= {"golden": golden.manifest.key, "golden_top": corpus.publish.golden_top}
+    others = foreign.output.folder if foreign else None
     asked = golden.output.queries if golden else None
 
     def make(out: EvaluateOutput, _: Path) -> StepNotes:
-        evaluate_files(prepared.output.folder, trained.output.candidate, out.folder, corpus, asked, workspace.encoders)
+        folders = (prepared.output.folder, trained.output.candidate, out.folder)
+        evaluate_files(*folders, corpus, asked, others, workspace.encoders)
         facts = prepared.output.read_facts()
         return StepNotes(warnings=describe_left_out(facts.test_rows, facts.rows, facts.classes))
 

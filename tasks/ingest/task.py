@@ -1,4 +1,4 @@
-"""The Prefect tasks of ingest: one reads the source, the other the golden queries."""
+"""The Prefect tasks of ingest: one reads the source, the others golden and foreign queries."""
 
 import errno
 from pathlib import Path
@@ -8,11 +8,12 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.logging import get_run_logger
 
 from schemas.errors import PipelineError
-from schemas.outputs import GoldenOutput, IngestOutput
+from schemas.outputs import ForeignOutput, GoldenOutput, IngestOutput
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
 from tasks.ingest.addresses import digest, fingerprint
 from tasks.ingest.corpus import ingest_corpus
+from tasks.ingest.foreign import find_foreign_files, write_foreign
 from tasks.ingest.golden import find_golden_files, write_golden
 from tasks.ingest.guard import without_secrets
 from tasks.steps import StepNotes, StepRun, run_step
@@ -75,4 +76,33 @@ def _read_golden(
 
     step = run_step(workspace, GoldenOutput, inputs, make)
     get_run_logger().info("%s: %d golden queries", corpus.name, step.manifest.files[0].rows)
+    return step
+
+
+@task(task_run_name="foreign-{corpus.name}", retries=2, retry_delay_seconds=5, retry_condition_fn=_is_worth_retrying)
+def read_foreign(
+    corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]
+) -> StepRun[ForeignOutput]:
+    """Read `decisions.foreign_path`."""
+    with without_secrets():
+        return _read_foreign(corpus, workspace, ingested)
+
+
+def _read_foreign(
+    corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]
+) -> StepRun[ForeignOutput]:
+    files = find_foreign_files(corpus.decisions.foreign_path or [], Path.cwd())
+    inputs = {
+        "files": {file.name: file.name if file.bundled else digest(file) for file in files},
+        "source": corpus.source.model_dump(include={"encoding"}),
+        "seed": corpus.seed,
+        "ingested": ingested.manifest.key,
+    }
+
+    def make(out: ForeignOutput, _: Path) -> StepNotes:
+        write_foreign(files, corpus.source, ingested.output.folder, corpus.seed, out.folder)
+        return StepNotes()
+
+    step = run_step(workspace, ForeignOutput, inputs, make)
+    get_run_logger().info("%s: %d foreign queries", corpus.name, step.manifest.files[0].rows)
     return step

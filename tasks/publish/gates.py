@@ -53,6 +53,8 @@ def ask_gates(
         ask_golden_gate(golden, words),
         *(_ask_baseline_places(evaluation, comparison, settings, words) if baseline.outcome != "held" else ()),
         *(_ask_live_places(comparison, settings, words) if live_gates[0].outcome != "held" else ()),
+        *_ask_promise(evaluation, words),
+        *_ask_live_decisions(comparison, settings, words),
         _ask_guess(evaluation, settings.min_gain_over_guess, words),
     ]
 
@@ -172,6 +174,42 @@ def _ask_guess(evaluation: Evaluation, least: Bound, words: Words) -> Gate:
         bound=", ".join(told) or words("gate.none"),
         reason=words("gate.guess_reason", **facts, level=level, limit=limits[level]) if level else "",
     )
+
+
+def _ask_promise(evaluation: Evaluation, words: Words) -> Iterator[Gate]:
+    """Whether no more direct answers to test rows are wrong than promised; test rows may be of another kind."""
+    decided = evaluation.decided
+    if decided is None:
+        return
+    zone = decided.zones["answer"]
+    facts = {"answered": zone.rows, "wrong": zone.rows - zone.right, "share": decided.wrong.value}
+    facts |= {"rows": decided.rows, "limit": decided.max_wrong}
+    broken = decided.wrong.low > decided.max_wrong
+    yield Gate(
+        name=words("gate.promise_name"),
+        outcome="warned" if broken else "passed",
+        measured=words("gate.promise", **facts),
+        bound=words("gate.promise_bound", **facts),
+        reason=words("gate.promise_reason", **facts) if broken else "",
+    )
+
+
+def _ask_live_decisions(comparison: Comparison | None, settings: Publishing, words: Words) -> Iterator[Gate]:
+    if not comparison or not comparison.decided:
+        return
+    tolerance, setting = settings.max_drop_vs_live_decisions, "publish.max_drop_vs_live_decisions"
+    for kind, paired in {"right": comparison.decided.more_right, "wrong": comparison.decided.fewer_wrong}.items():
+        loss = -paired.gain.value
+        level = _find_level(loss, tolerance) if paired.at_most < 0 else None
+        facts = {"rows": comparison.decided.rows, "version": comparison.version, "loss": loss}
+        limit = {"setting": setting, "level": level, "limit": getattr(tolerance, level)} if level else {}
+        yield Gate(
+            name=words(f"gate.decided_{kind}_name"),
+            outcome=_OUTCOMES[level],
+            measured=words(f"gate.decided_{kind}", gain=loss if kind == "wrong" else -loss, **facts),
+            bound=words("gate.place_bound", limits=_limits(setting, tolerance, words)),
+            reason=words(f"gate.decided_{kind}_reason", **facts, **limit) if level else "",
+        )
 
 
 def _ask_live(comparison: Comparison | None, live: str | None, settings: Publishing, words: Words) -> Iterator[Gate]:

@@ -27,11 +27,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from schemas.decisions import MOST_OFFERED, Decision
 from schemas.errors import NothingLive, StaleFile
 from tasks.registry import Follower, ModelRegistry
-from tasks.retrieval.encoders import JoinedEncoder, make_encoder, to_unit
+from tasks.retrieval.decisions import Signals, decide
+from tasks.retrieval.encoders import JoinedEncoder, Read, make_encoder, to_unit
 from tasks.retrieval.exemplars import Exemplars, Keep
-from tasks.retrieval.model_files import read_arrays, read_card, reading
+from tasks.retrieval.model_files import read_arrays, read_card, read_decisions, reading
 from tasks.retrieval.nearest import Nearest
 from tasks.retrieval.normalise import normalise
 from tasks.retrieval.ranking import ranking
@@ -56,6 +58,16 @@ class Hit:
     id: str
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What was found for one query, and what to do with it."""
+
+    hits: list[Hit]  # best first
+    decision: Decision | None = None  # None: the version stores nothing to decide by
+    probability: float | None = None  # that the first is right
+    offers: Sequence[Hit] = ()  # where the customer is to choose: 2 to 4 of the first
+
+
 class Model:
     """One version in memory, immutable."""
 
@@ -72,6 +84,7 @@ class Model:
         """
         self.version = folder.name
         self.card = read_card(folder)
+        self.decisions = read_decisions(folder)
         arrays = read_arrays(folder)
         self._read_questions(folder)
         sharing = SharedArrays(shared, folder) if shared else None
@@ -112,18 +125,31 @@ class Model:
         """Return (n, K) scores of all standard questions: what a search goes by."""
         return self._scores(self.vectors_of(self.encoder.read([normalise(query) for query in queries])))
 
+    def signals(self, queries: Sequence[str]) -> tuple[Signals, NDArray[np.int64], NDArray[np.float64]]:
+        """Return what is decided by, and the first standard questions and their scores, (n, up to `MOST_OFFERED`)."""
+        top = min(MOST_OFFERED, len(self.ids))
+        ids, scores, known = np.empty((len(queries), top), np.int64), np.empty((len(queries), top)), [np.zeros(0)]
+        for start in range(0, len(queries), _BLOCK):
+            block = [normalise(query) for query in queries[start : start + _BLOCK]]
+            read = self.encoder.read(block)
+            known.append(_known(read, len(block)))
+            for place, (best, their) in enumerate(self._best(read, top), start):
+                ids[place], scores[place] = best, their
+        margin = scores[:, 0] - scores[:, 1] if top > 1 else np.zeros(len(queries))
+        return Signals(scores[:, 0], margin, np.concatenate(known)), ids, scores
+
     def _scores(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         cosines: NDArray[np.float32] = vectors @ self._classes
         if self._exemplars is None:
             return cosines
         return self._exemplars.mix(cosines, vectors, self.card.exemplar_weight)
 
-    def cosines_of(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - the encoder's own form
+    def cosines_of(self, read: Read) -> NDArray[np.float32]:
         """Return (n, K) cosines of what the encoder has read, whatever queries are kept: they may be these."""
         cosines: NDArray[np.float32] = self.vectors_of(read) @ self._classes
         return cosines
 
-    def vectors_of(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - as above
+    def vectors_of(self, read: Read) -> NDArray[np.float32]:
         """Return (n, S * o) vectors, of unit length per tower."""
         unit = to_unit(self.encoder.vectors(read))
         return unit.reshape(len(unit), -1)
@@ -140,19 +166,36 @@ class Model:
             TypeError: `queries` is a bare text or holds what is none, or `top` is no whole number.
             ValueError: `top` is below 1.
         """
+        return [answer.hits for answer in self.answer(queries, top)]
+
+    def answer(self, queries: Iterable[str], top: int = 10) -> list[Answer]:
+        """Return what `search` does, with what to do: answer with the first, offer a choice, or hand over to a person.
+
+        Raises:
+            TypeError: as `search`.
+            ValueError: as `search`.
+        """
         queries, top = _as_texts(queries), _as_count(top)
-        found: list[list[Hit]] = []
+        found: list[Answer] = []
         for start in range(0, len(queries), _BLOCK):
             block = [normalise(query) for query in queries[start : start + _BLOCK]]
-            for query, (ids, scores) in zip(block, self._best(block, top), strict=True):
-                pairs = zip(ids.tolist(), scores.tolist(), strict=True)
-                hits = [Hit(self.standard_questions[n], score, self.ids[n]) for n, score in pairs]
-                found.append(hits if query else [])
+            read = self.encoder.read(block)
+            shares = _known(read, len(block)).tolist()
+            most = max(top, MOST_OFFERED) if top > 0 else top
+            for query, known, (ids, scores) in zip(block, shares, self._best(read, most), strict=True):
+                found.append(self._answer(ids.tolist() if query else [], scores.tolist(), known, top))
         return found
 
-    def _best(self, normalised: Sequence[str], top: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    def _answer(self, ids: list[int], scores: list[float], known: float, top: int) -> Answer:
+        hits = [Hit(self.standard_questions[n], score, self.ids[n]) for n, score in zip(ids, scores, strict=False)]
+        if self.decisions is None:
+            return Answer(hits[:top])
+        decision, probability, offered = decide(self.decisions, scores if ids else [], known)
+        return Answer(hits[:top], decision, probability, hits[:offered])
+
+    def _best(self, read: Read, top: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield the ids of the `top` standard questions of each query, best first, and their scores."""
-        vectors = self.vectors_of(self.encoder.read(normalised))
+        vectors = self.vectors_of(read)
         if self._nearest:
             yield from (self._nearest.search(vector, top) for vector in vectors)
             return
@@ -238,6 +281,15 @@ class Retriever:
         """
         return self.model.search(queries, top)
 
+    def answer(self, queries: Iterable[str], top: int = 10) -> list[Answer]:
+        """Return what `search` does, with what to do: answer with the first, offer a choice, or hand over to a person.
+
+        Raises:
+            TypeError: as `search`.
+            ValueError: as `search`.
+        """
+        return self.model.answer(queries, top)
+
     def _begin(self) -> None:
         """Make what a process has of its own."""
         self._process, self._lock = os.getpid(), threading.Lock()
@@ -283,6 +335,11 @@ class Retriever:
         except OSError:
             return None
         return status.st_mtime_ns, status.st_ino
+
+
+def _known(read: Read, count: int) -> NDArray[np.float64]:
+    """Return (count,) the shares of known features; of an encoder that does not count them, 1."""
+    return np.ones(count) if read.known is None else np.asarray(read.known, np.float64)
 
 
 def _is_text(kind: pa.DataType) -> bool:

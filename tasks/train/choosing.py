@@ -4,7 +4,9 @@ One cut of the training rows, made by prepare, does where it holds enough of the
 and all are judged together (repeated random sub-sampling), or the choice would be a toss.
 """
 
+import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +26,7 @@ from tasks.train.checkpoints import load_record, save_record
 from tasks.train.data import Prepared
 from tasks.train.ensemble import Ensemble, identify_training, rows_of, with_members
 from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, Source, keep_exemplars
+from tasks.train.held_out import HELD_OUT, write_held_out
 from tasks.train.joined import DEFAULT_SHARE, SHARES, Encoded, Joined, Remembered
 
 _CHOOSING_MEMBERS = 2  # enough to see when to stop
@@ -73,16 +76,20 @@ def choose(
     few = with_members(settings, min(_CHOOSING_MEMBERS, settings.model.ensemble))
     finished = partial / "chosen.json"
     identity = identify_training(prepared, rows_of(prepared, "choose"), few, "choose", settings.training.epochs)
-    if stored := load_record(finished, identity, _read_choice):
+    if (partial / HELD_OUT).is_dir() and (stored := load_record(finished, identity, _read_choice)):
         return stored
-    checkpoint = partial / "choose.safetensors"
-    tried, done = _try_cut(prepared, few, encoded, checkpoint, on_epoch)
-    all_tried = [tried]
-    for cut in further_cuts(prepared, settings):  # of few rows, hence in no time, and here
-        all_tried.append(_try_cut(cut, few.model_copy(update={"engine": "local"}), encoded, None, _no_one)[0])
-    stop = best_stop(np.concatenate([one.scores for one in all_tried], axis=1))
-    ranks = {shares: np.concatenate([one.ranks[shares] for one in all_tried]) for shares in tried.ranks}
-    share, weight = _best_shares(ranks)
+    with Ensemble(prepared, rows_of(prepared, "choose"), few, "choose", settings.training.epochs) as ensemble:
+        tried, done = _try_cut(ensemble, prepared, few, encoded, partial / "choose.safetensors", on_epoch)
+        all_tried = [tried, *_try_further(prepared, few, encoded)]
+        stop = best_stop(np.concatenate([one.scores for one in all_tried], axis=1))
+        ranks = {shares: np.concatenate([one.ranks[shares] for one in all_tried]) for shares in tried.ranks}
+        share, weight = _best_shares(ranks)
+        joined = None
+        if encoded and share:
+            projection = encoded.learn(prepared, rows_of(prepared, "choose"), settings, "choose")
+            joined = Joined(ensemble, encoded, projection, share)
+        shutil.rmtree(partial / HELD_OUT, ignore_errors=True)
+        write_held_out(ensemble, joined, prepared, weight, few, partial / HELD_OUT)
     chosen: dict[str, float | int | str] = {"epochs": stop, "exemplar_weight": weight}
     told = list[ShareScore]()
     if encoded:
@@ -123,29 +130,36 @@ def further_cuts(prepared: Prepared, settings: CorpusSettings) -> list[Prepared]
     return cuts
 
 
+def _try_further(prepared: Prepared, few: CorpusSettings, encoded: Encoded | None) -> Iterator[_Tried]:
+    """Yield what is found on further cuts: of few rows, hence in no time, and on this machine."""
+    here = few.model_copy(update={"engine": "local"})
+    for cut in further_cuts(prepared, few):
+        with Ensemble(cut, rows_of(cut, "choose"), here, "choose", few.training.epochs) as ensemble:
+            yield _try_cut(ensemble, cut, here, encoded, None, lambda epoch, most: None)[0]
+
+
 def _try_cut(
-    prepared: Prepared, few: CorpusSettings, encoded: Encoded | None, checkpoint: Path | None, on_epoch: OnEpoch
+    ensemble: Ensemble,
+    prepared: Prepared,
+    few: CorpusSettings,
+    encoded: Encoded | None,
+    checkpoint: Path | None,
+    on_epoch: OnEpoch,
 ) -> tuple[_Tried, list[Epoch]]:
     """Train outside the validation rows of one cut; return what is found on them, and the epochs."""
-    held, rows, epochs = np.flatnonzero(prepared.validation), rows_of(prepared, "choose"), few.training.epochs
-    with Ensemble(prepared, rows, few, "choose", epochs) as ensemble:
+    held = np.flatnonzero(prepared.validation)
 
-        def measure(epoch: Epoch, most: int) -> None:
-            ranks = find_ranks(ensemble, prepared, held)
-            ensemble.done[-1] = epoch.model_copy(
-                update={"recall_at_10": float((ranks < 10).mean()), "validation_scores": _score(ranks).tolist()}
-            )
-            on_epoch(ensemble.done[-1], most)
+    def measure(epoch: Epoch, most: int) -> None:
+        ranks = find_ranks(ensemble, prepared, held)
+        ensemble.done[-1] = epoch.model_copy(
+            update={"recall_at_10": float((ranks < 10).mean()), "validation_scores": _score(ranks).tolist()}
+        )
+        on_epoch(ensemble.done[-1], most)
 
-        run(ensemble, epochs, checkpoint, few, measure)
-        scores = np.array([epoch.validation_scores for epoch in ensemble.done])
-        ranks = _ranks_by_shares(ensemble, prepared, few, encoded)
-        done = [epoch.model_copy(update={"validation_scores": None}) for epoch in ensemble.done]
-        return _Tried(scores, ranks), done
-
-
-def _no_one(epoch: Epoch, most: int) -> None:
-    """Nobody is told."""
+    run(ensemble, few.training.epochs, checkpoint, few, measure)
+    scores = np.array([epoch.validation_scores for epoch in ensemble.done])
+    done = [epoch.model_copy(update={"validation_scores": None}) for epoch in ensemble.done]
+    return _Tried(scores, _ranks_by_shares(ensemble, prepared, few, encoded)), done
 
 
 def _read_choice(record: dict[str, Any]) -> Choice:

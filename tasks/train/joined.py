@@ -85,6 +85,11 @@ class Joined:
         """Take what has been trained; `share` is that of the encoder."""
         self._towers, self._encoded, self._projection, self.share = towers, encoded, projection, share
 
+    @property
+    def files(self) -> Path:
+        """Folder of the encoder's files."""
+        return self._encoded.folder
+
     def encode_rows(self, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return (1, n, S * o + d) vectors of unit length of training rows."""
         towers = self._towers.encode_rows(prepared, rows).transpose(1, 0, 2)

@@ -10,16 +10,17 @@ from schemas.outputs import TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import OnEpoch, Reachability, TrainingReport
 from tasks.retrieval.device import give_back_memory
-from tasks.retrieval.model_files import ENCODER, ModelCard, write_candidate
+from tasks.retrieval.model_files import write_candidate
 from tasks.retrieval.text_encoder import OnEncoded
 from tasks.train.choosing import choose, find_ranks, run
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
-from tasks.train.encoder_files import copy_encoder, settle_encoder
+from tasks.train.encoder_files import settle_encoder
 from tasks.train.ensemble import Ensemble, rows_of
-from tasks.train.exemplars import Source, keep_exemplars
+from tasks.train.held_out import HELD_OUT, calibrate_on_held_out
 from tasks.train.joined import Encoded, Joined, encode_corpus
 from tasks.train.objectives import Objective, make_objective
+from tasks.train.parts import gather_parts, write_encoder
 from tasks.train.reachability import assess
 from tasks.train.towers import find_tower
 
@@ -33,6 +34,7 @@ def train_candidate(
     partial: Path,
     settings: CorpusSettings,
     on_epoch: OnEpoch,
+    foreign: Path | None = None,
     cache: Path | None = None,
     on_encoded: OnEncoded = lambda done, most: None,
 ) -> TrainingReport:
@@ -44,6 +46,7 @@ def train_candidate(
         partial: folder for checkpoints. What an interrupted training with the same inputs left there is taken up.
         settings: of the corpus.
         on_epoch: called after every epoch.
+        foreign: folder of queries that are not of the corpus; None: there are none.
         cache: folder that keeps what encoders make of texts, from night to night; None: a folder in `partial`.
         on_encoded: called after some texts passed through a frozen encoder, with how many of how many.
 
@@ -61,11 +64,15 @@ def train_candidate(
         )
     settings, settled, objective, reach = _settle_loss(prepared, settings)
     encoded: Encoded | None = None
+    cache = cache or partial / "cache"
     if settings.model.frozen_encoder:
         settings = settings.model_copy(update={"model": settle_encoder(settings.model)})
-        encoded = encode_corpus(prepared_folder, settings, cache or partial / "cache", on_encoded)
+        encoded = encode_corpus(prepared_folder, settings, cache, on_encoded)
     choice = choose(prepared, settings, partial, on_epoch, encoded)
     chosen, chosen_epochs = choice.chosen | settled, choice.epochs
+    decisions = None
+    if chosen_epochs:
+        decisions = calibrate_on_held_out(partial / HELD_OUT, prepared_folder, settings, foreign, cache)
     rows = rows_of(prepared, "refit")
     with Ensemble(prepared, rows, settings, "refit", settings.training.epochs) as ensemble:
         start = ensemble.loss_without_dropout(_START_ROWS)
@@ -84,17 +91,11 @@ def train_candidate(
             prepared,
             settings,
         )
-        arrays = ensemble.arrays()
-        source: Source = ensemble
+        joined = None
         if encoded and (share := float(chosen["encoder_share"])):
-            source = joined = Joined(ensemble, encoded, encoded.learn(prepared, rows, settings, "refit"), share)
-            arrays |= joined.arrays()
-        per_class = settings.model.exemplars if chosen["exemplar_weight"] else 0
-        kept = keep_exemplars(source, prepared, rows, per_class)
-        if kept is None:
-            chosen["exemplar_weight"] = 0.0
-        else:
-            arrays |= {"exemplars": kept[0], "exemplar_starts": kept[1]}
+            joined = Joined(ensemble, encoded, encoded.learn(prepared, rows, settings, "refit"), share)
+        card, arrays = gather_parts(ensemble, joined, prepared, rows, float(chosen["exemplar_weight"]), settings)
+        chosen["exemplar_weight"] = card.exemplar_weight
         report = TrainingReport(
             rows=len(rows),
             classes=len(prepared.classes),
@@ -109,22 +110,8 @@ def train_candidate(
         )
     out = TrainOutput(folder)
     out.candidate.mkdir()
-    ensemble.write(out.candidate / ENCODER)
-    model, share = settings.model, float(chosen.get("encoder_share", 0.0))
-    if encoded and share:
-        copy_encoder(encoded.folder, out.candidate / ENCODER)
-    elif encoded:  # the towers alone do better: nothing of it is needed to answer
-        model = model.model_copy(update={"encoder": None})
-    card = ModelCard(
-        corpus=settings.name,
-        text=settings.text,
-        model=model,
-        classes=report.classes,
-        features=find_tower(settings.model).features(prepared.sizes),
-        exemplar_weight=float(chosen["exemplar_weight"]),
-        encoder_share=share,
-    )
-    write_candidate(out.candidate, card, prepared_folder, arrays)
+    write_encoder(ensemble, joined, out.candidate)
+    write_candidate(out.candidate, card, prepared_folder, arrays, decisions)
     write_atomically(out.report, report.model_dump_json(indent=1).encode())
     return report
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -112,7 +113,11 @@ def test_one_query_is_answered_best_first(bank_twice, dssm):
     assert scores == sorted(scores, reverse=True)
     for_people = dssm("query", "bank", "我要退票", "--top", "3")
     assert for_people.code == 0
-    assert len(for_people.out.strip().splitlines()) == 3
+    *hits, what_to_do = for_people.out.strip().splitlines()
+    assert len(hits) == 3
+    assert re.search(r"(answer|offer|hand over) .*\(it is right with a probability of [01]\.\d\d\)", what_to_do)
+    assert answer["decision"] in ("answer", "clarify", "handover")
+    assert f"{answer['probability']:.2f}" in what_to_do
 
 
 @pytest.mark.parametrize("how", ["file", "stdin"])
@@ -127,6 +132,7 @@ def test_a_line_is_a_query_and_an_empty_line_has_no_results(how, bank_twice, dss
     answers = [json.loads(line) for line in ended.out.split("\n")[:-1]]
     assert [answer["query"] for answer in answers] == lines
     assert [len(answer["results"]) for answer in answers] == [2, 0, 0, 2, 2]
+    assert [answer["decision"] for answer in answers][1:3] == ["handover", "handover"]
 
 
 @pytest.mark.parametrize(

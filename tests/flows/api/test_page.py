@@ -29,9 +29,11 @@ def test_a_query_is_typed_and_answered(api):
         assert [row[1] for row in rows] == [one["standard_question"] for one in results]
         assert [row[2] for row in rows] == [f"{one['score']:.3f}" for one in results]
         assert "toy, version" in browser.text
+        assert "the first is right with a probability of" in browser.text
 
         browser.find("中文").click()
         browser.find("查找标准问")
+        assert "第一条正确的概率为" in browser.text
         assert browser.table()[0] == ["#", "标准问", "得分"]
         assert browser.driver.execute_script("return document.documentElement.lang") == "zh-CN"
         assert all(address.startswith((api.url, "data:")) for address in browser.loaded())

@@ -37,7 +37,7 @@ def of(texts, min_texts, text=None, most=1000):
 def rows(vocabulary, texts):
     """Weigh texts that are given as features."""
     owners = np.repeat(np.arange(len(texts)), [len(text) for text in texts]).astype(np.int64)
-    return vocabulary.weigh(len(texts), owners, code_spelled([feature for text in texts for feature in text]))
+    return vocabulary.weigh(len(texts), owners, code_spelled([feature for text in texts for feature in text]))[0]
 
 
 def test_a_feature_is_counted_once_per_text():
@@ -187,11 +187,21 @@ def test_one_text_is_read_as_many_are(wanted):
     vocabulary = of([tokeniser.features(text) for text in texts[::2]], 1, wanted)
 
     for text in texts:
-        numbers, values = vocabulary.row(text, tokeniser)
-        row = vocabulary.rows([text, "退票"], tokeniser)[[0]]
+        numbers, values, known = vocabulary.row(text, tokeniser)
+        rows, shares = vocabulary.read([text, "退票"], tokeniser)
+        row = rows[[0]]
         assert numbers.tolist() == row.indices.tolist()
         assert values.tolist() == row.data.tolist()
         assert values.dtype == row.data.dtype
+        assert known == shares[0]
+
+
+def test_the_share_of_known_features_is_counted_with_repeats():
+    """Of a text without features it is 0; what the decisions of a model go by."""
+    tokeniser = Tokeniser(Text(bigrams=False, char_ngrams_latin=None))
+    vocabulary = of([["w:refund"], ["w:my"]], 1, tokeniser.text)
+
+    assert vocabulary.read(["refund refund my ticket", "", "ticket"], tokeniser)[1].tolist() == [0.75, 0, 0]
 
 
 def test_rows_are_read_back_from_any_slice_of_a_column():
