@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run serve test test-ops test-ray test-service crash-matrix screenshots format bench-recall bench-speed bench-scale bench-exports bench-service clean
+.PHONY: help run serve test test-ops test-ray test-service crash-matrix screenshots format bench-doctor bench-recall bench-speed bench-scale bench-exports bench-service needs-corpora clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -32,7 +32,7 @@ test-service: .venv/ready-dev ## the HTTP service: a real server, real HTTP, its
 crash-matrix: .venv/ready-dev ## every step x kill -9 x run again: the same bytes? (about 6 minutes)
 	$(BIN)/python -m tests.ops.crash_matrix
 
-screenshots: .venv/ready-dev ## docs/ui-*.png anew, in Debian's chromium
+screenshots: .venv/ready-dev ## docs/ui-*.png and report.png anew, in Debian's chromium
 	$(BIN)/python -m tests.ops.screenshots
 
 format: .venv/ready-dev ## bring the code into form
@@ -41,19 +41,24 @@ format: .venv/ready-dev ## bring the code into form
 
 # --- what is measured, not asserted
 
-PEERS ?= ../shared/peers/peers.py
-CORPORA ?= $(wildcard ../shared/corpora/*/)
+CORPORA ?=
 SPLIT ?= test
 SEEDS ?= 3
 
-bench-recall: .venv/ready .venv-peers/ready ## recall and time against what a user would pick instead (SPLIT=validation: without test.csv; ENCODER=FOLDER PREFIX='query: ')
+bench-recall: needs-corpora .venv/ready .venv-peers/ready ## recall and time against what a user would pick instead: CORPORA="FOLDER..."; ENCODER=FOLDER
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tests.benchmarks.recall $(CORPORA) --split $(SPLIT) --seeds $(SEEDS) \
-	    --peers $(PEERS) --peers-python .venv-peers/bin/python --out data/bench/recall-$(SPLIT).jsonl \
+	    --peers-python .venv-peers/bin/python --out data/bench/recall-$(SPLIT).jsonl \
 	    $(if $(ENCODER),--encoder $(ENCODER) --prefix '$(PREFIX)')
 
-bench-speed: .venv/ready .venv-peers/ready ## seconds against what a user would pick instead, and of one query
+bench-speed: needs-corpora .venv/ready .venv-peers/ready ## seconds against what a user would pick instead, and of one query
 	OMP_NUM_THREADS=2 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tests.benchmarks.speed $(CORPORA) \
-	    --peers $(PEERS) --peers-python .venv-peers/bin/python
+	    --peers-python .venv-peers/bin/python
+
+needs-corpora:
+	@test -n "$(CORPORA)" || { echo 'name folders with train.csv and test.csv: make bench-recall CORPORA="corpora/banking77" (docs/benchmarks.md)'; exit 2; }
+
+bench-doctor: needs-corpora .venv/ready ## forecasts, wrong labels and mined queries of the doctor, against what is known: CORPORA="FOLDER..."
+	$(BIN)/python -m tests.benchmarks.doctor $(CORPORA)
 
 CORPUS ?= c
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from flows.commands import corpora, models, runs, servers
+from flows.commands import corpora, doctor, edits, explain, models, runs, servers
 from flows.commands.output import describe_failure, print_text, write
 from flows.environment import say
 from flows.signals import (
@@ -51,8 +51,11 @@ def cli() -> None:
 
 for _command in (
     *(runs.run, runs.check, runs.compare, runs.study),
+    *(doctor.doctor, doctor.mine),
     *(corpora.init, corpora.settings),
     *(models.query, models.models, models.rollback, models.approve),
+    explain.explain,
+    *(edits.add, edits.edit, edits.remove, edits.edits),
     *(servers.serve, servers.server, servers.plan, servers.deploy, servers.api),
 ):
     cli.add_command(_command)

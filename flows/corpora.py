@@ -71,7 +71,7 @@ def load_corpus(name: str, overrides: Mapping[str, Any] | None = None, own_sourc
 
 
 def _refuse_collision(name: str, tomls: Mapping[str, Path]) -> None:
-    """Two names that Prefect cannot tell apart would share their deployment and the history of their artifacts."""
+    """Two names that are one to Prefect would share their deployment and the history of their artifacts."""
     for other in sorted({*tomls, *list_corpora(default_home())}):
         if other != name and other.replace("_", "-") == name.replace("_", "-"):
             raise SettingsError(
@@ -79,18 +79,19 @@ def _refuse_collision(name: str, tomls: Mapping[str, Path]) -> None:
             )
 
 
-def build_settings(raw: Mapping[str, Any], where: str, overrides: Mapping[str, Any] | None = None) -> CorpusSettings:
+def build_settings(
+    raw: Mapping[str, Any], where: str, overrides: Mapping[str, Any] | None = None, who: str = "--set"
+) -> CorpusSettings:
     """Return validated settings; SettingsError names every wrong key with the nearest known one, and who set it."""
     try:
         return CorpusSettings.model_validate(raw, context={"fill_defaults": True})
     except ValidationError as error:
         problems = error.errors()
         typed = [_is_set_by(overrides or {}, problem["loc"]) for problem in problems]
-        lines = [
-            _explain(one) + " (by --set)" * (ours and not all(typed)) for one, ours in zip(problems, typed, strict=True)
-        ]
-        who = "--set" if all(typed) else where
-        raise SettingsError(f"{who}: {len(lines)} setting(s) are not valid\n  " + "\n  ".join(lines)) from error
+        by = f" (by {who})"
+        lines = [_explain(one) + by * (ours and not all(typed)) for one, ours in zip(problems, typed, strict=True)]
+        blamed = who if all(typed) else where
+        raise SettingsError(f"{blamed}: {len(lines)} setting(s) are not valid\n  " + "\n  ".join(lines)) from error
 
 
 def _is_set_by(overrides: Mapping[str, Any], path: Sequence[int | str]) -> bool:
@@ -105,18 +106,37 @@ def _is_set_by(overrides: Mapping[str, Any], path: Sequence[int | str]) -> bool:
     return bool(path)
 
 
-def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return `--set` arguments as a nested dict: `model.hidden_dims=[64]`, values as in TOML; null empties one."""
+def change_settings(corpus: CorpusSettings, overrides: str) -> CorpusSettings:
+    """Return settings with what the lines of a form change, KEY=VALUE as `--set` has them.
+
+    Raises:
+        SettingsError: a line changes nothing that there is, or the corpus's name.
+    """
+    lines = [line.strip() for line in overrides.splitlines() if line.strip()]
+    changes = parse_overrides(lines, "overrides")
+    if changes.get("name", corpus.name) != corpus.name:
+        raise SettingsError(f"overrides: this deployment is that of {corpus.name!r}; the name cannot be changed")
+    raw = merge(corpus.model_dump(mode="json"), changes)
+    return build_settings(raw, "the deployment's parameters", changes, "overrides") if lines else corpus
+
+
+def parse_overrides(pairs: Sequence[str], who: str = "--set") -> dict[str, Any]:
+    """Return changes as a nested dict: `model.hidden_dims=[64]`, values as in TOML; null empties one.
+
+    Args:
+        pairs: KEY=VALUE each.
+        who: gave them, for messages.
+    """
     merged: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise SettingsError(f"--set {pair}: write it as section.key=value, e.g. --set model.hidden_dims=[64]")
+            raise SettingsError(f"{who} {pair}: write it as section.key=value, e.g. model.hidden_dims=[64]")
         nested: Any = _parse_value(value.strip())
         for part in reversed(key.strip().split(".")):
             nested = {part: nested}
         merged = merge(merged, nested)
-    return _with_absolute_paths(_renamed(merged, "--set"), Path.cwd())
+    return _with_absolute_paths(_renamed(merged, who), Path.cwd())
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,7 +196,7 @@ def _with_absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
 
 
 def _find_encoder(raw: Mapping[str, Any], base: Path) -> None:
-    """Make the path of a local encoder absolute; what is no folder is a name at the hub, or told of by train."""
+    """Make the path of a local encoder absolute; what is no folder is a name at the hub, or refused by train."""
     model = raw.get("model")
     if isinstance(model, dict) and isinstance(model.get("encoder"), str):
         folder = Path(absolute(model["encoder"], base))

@@ -84,11 +84,11 @@ def _as_full_disk(error: BaseException) -> MachineFault | None:
             f"cannot write{where}: {why}. Free space below DSSM_HOME (old runs: runs/<corpus>/) {again}"
         )
     if number in _NO_LEAVE:
-        deed = "write"
+        action = "write"
         if os.path.exists(file) and not os.access(file, os.R_OK):
-            deed = "read"
+            action = "read"
         return MachineFault(
-            f"cannot {deed}{where}: {os.strerror(number)}. Give this user the right to {deed} it {again}"
+            f"cannot {action}{where}: {os.strerror(number)}. Give this user the right to {action} it {again}"
         )
     if number in _TOO_MANY:
         return MachineFault(f"too many open files{where}: raise the limit (ulimit -n 4096) {again}")

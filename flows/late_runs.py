@@ -41,7 +41,7 @@ def skip_late_runs(deployments: Sequence[UUID]) -> int:
 
 
 def mark_dead_runs(deployments: Sequence[UUID]) -> list[FlowRun]:
-    """Mark those runs as crashed whose process died before it began; tell people, and return them.
+    """Mark those runs as crashed whose process died before it began; send a message, and return them.
 
     Such a run is Pending: it has no heartbeat yet that could fall silent, and holds its deployment's only place.
     """

@@ -1,4 +1,4 @@
-"""Deployments carried out: a Prefect server found or started, told of the deployments, their runs started on time."""
+"""Deployments carried out: a Prefect server found or started, given the deployments, their runs started on time."""
 
 import asyncio
 import os
@@ -25,6 +25,7 @@ from prefect.utilities.callables import parameter_schema
 
 from flows.deployments import TAG, Change, Deployment, compare
 from flows.environment import DEFAULTS, say
+from flows.form import fold
 from flows.late_runs import mark_dead_runs, skip_late_runs
 from flows.server import answers
 from flows.terminal import verbosity
@@ -86,7 +87,7 @@ def _mark_crashed() -> AutomationCore:
     """
     return AutomationCore(
         name=_CRASHED_AUTOMATION,
-        description=f"No sign of life for {_SILENCE.seconds} s (a run tells it every 30 s): its process is gone.",
+        description=f"No sign of life for {_SILENCE.seconds} s (a run gives one every 30 s): its process is gone.",
         trigger=EventTrigger(
             after={"prefect.flow-run.heartbeat"},
             expect={"prefect.flow-run.*"},
@@ -123,7 +124,7 @@ def _register(
         schedules=[DeploymentScheduleCreate(schedule=_as_schedule(cron), active=active) for cron in one.crons],
         concurrency_limit=1,
         parameters=one.parameters,
-        parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
+        parameter_openapi_schema=fold(parameter_schema(flow).model_dump(exclude_unset=True)),
         enforce_parameter_schema=True,
         description=one.description,
         tags=one.tags,
@@ -194,7 +195,7 @@ def _as_description(client: SyncPrefectClient, found: DeploymentResponse) -> Dep
 def serve(deployments: Sequence[Deployment], api: str) -> None:
     """Start the runs of these deployments when they are due, each in a process of its own, until interrupted.
 
-    An outage of the server at `api` is told once, and waited out.
+    An outage of the server at `api` is said once, and waited out.
     """
     with get_client(sync_client=True) as client:
         ids = {client.read_deployment_by_name(one.key).id: one.name for one in deployments}
@@ -227,7 +228,7 @@ def _quiet_output() -> Iterator[None]:
 
 
 def _watch(deployments: Sequence[UUID], api: str) -> None:
-    """Tell of an outage of the server, and look after runs that died before they began; both until the process ends."""
+    """Report an outage of the server, and look after runs that died before they began; both until the process ends."""
     looks = 0
     there = True
     while True:

@@ -32,9 +32,9 @@ class Terminal(logging.Handler):
         else:
             sys.stderr.write(f"{time.strftime('%H:%M:%S', time.localtime(record.created))}  {message.strip()}\n")
 
-    def warn(self, warnings: Iterable[str], told: Iterable[str] = ()) -> None:
-        """Print those warnings that stand neither in an earlier one nor in what is `told` elsewhere."""
-        elsewhere = list(told)
+    def warn(self, warnings: Iterable[str], said: Iterable[str] = ()) -> None:
+        """Print those warnings that stand neither in an earlier one nor in what is `said` elsewhere."""
+        elsewhere = list(said)
         for warning in warnings:
             core = warning.removeprefix("training: ")
             if verbosity() != "quiet" and not any(core in text for text in [*self._warned, *elsewhere]):

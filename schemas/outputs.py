@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 import pyarrow.parquet as pq
 
+from schemas.edits import Taken
 from schemas.evaluation import Evaluation, Golden
 from schemas.ingest import IngestFacts
 from schemas.manifest import StepManifest
@@ -62,6 +63,15 @@ class IngestOutput(StepOutput):
     def payload(self) -> Path:
         """What belongs to a standard question besides its text; PAYLOAD."""
         return self.folder / "payload.parquet"
+
+    @property
+    def edits(self) -> Path:
+        """What was edited since the export, and of that what it lacks, as JSON. There is no file without edits."""
+        return self.folder / "edits.json"
+
+    def read_taken(self) -> Taken:
+        """Return those edits."""
+        return Taken.model_validate_json(self.edits.read_bytes()) if self.edits.exists() else Taken()
 
     @property
     def quarantine(self) -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from schemas.addresses import Address
 from schemas.expectations import check_expectation
@@ -60,6 +60,17 @@ else:
     TowerName, LossName = Literal[*TOWERS], Literal["auto", *LOSSES]
 
 
+def _check_zone(timezone: str) -> str:
+    try:
+        ZoneInfo(timezone)
+    except (KeyError, OSError, ValueError) as error:
+        raise ValueError("no IANA time zone, such as Asia/Shanghai or UTC") from error
+    return timezone
+
+
+TimeZone = Annotated[str, AfterValidator(_check_zone)]
+
+
 class Source(Section):
     """Where the rows `query -> standard question` come from."""
 
@@ -83,6 +94,15 @@ class Source(Section):
     )
     question_column: str | None = Field(
         default=None, description="Column of the standard questions; empty: found by common names."
+    )
+    payload_columns: str | list[str] = Field(
+        default=[],
+        description="Columns, or patterns, whose first value is kept with a standard question, beside those known by "
+        "common names (answer, category, channel, valid from and until). Of a list of standard questions all are kept.",
+    )
+    timezone: TimeZone = Field(
+        default="Asia/Shanghai",
+        description="IANA time zone of dates, and of times that name none, in columns such as valid from and until.",
     )
     encoding: str | None = Field(default=None, description="Encoding of text files; empty: detected.")
     delimiter: str | None = Field(
@@ -165,7 +185,7 @@ class CustomExpectation(Section):
     severity: Severity = Field(default="warning", description="critical ends the run; warning and info travel on.")
 
     @model_validator(mode="after")
-    def _can_be_meant(self) -> Self:
+    def _is_known(self) -> Self:
         check_expectation(self.type, self.kwargs)
         return self
 
@@ -347,6 +367,11 @@ class Model(Section):
         ge=0,
         le=1,
         description="Share of the kept queries in that score; empty: chosen on the validation cut, 0 included.",
+    )
+    exemplar_texts: bool = Field(
+        default=True,
+        description="Keep the texts of those queries, with file and line, in the model: dssm explain shows them. "
+        "false: a published model holds no customer's words.",
     )
 
     @model_validator(mode="before")
@@ -591,7 +616,7 @@ class Schedule(Section):
         description="Cron of the run, five fields; 'nightly': a time between 2 and 6 o'clock that no other corpus has "
         "(dssm plan shows it); 'never': a person starts it.",
     )
-    timezone: str = Field(default="Asia/Shanghai", description="IANA time zone of the cron.")
+    timezone: TimeZone = Field(default="Asia/Shanghai", description="IANA time zone of the cron.")
 
     @field_validator("cron")
     @classmethod
@@ -606,18 +631,25 @@ class Schedule(Section):
             raise ValueError("no cron: write five fields, e.g. '30 2 * * *', or 'nightly', or 'never'") from error
         return cron
 
-    @field_validator("timezone")
-    @classmethod
-    def _exists(cls, timezone: str) -> str:
-        try:
-            ZoneInfo(timezone)
-        except (KeyError, OSError, ValueError) as error:
-            raise ValueError("no IANA time zone, such as Asia/Shanghai or UTC") from error
-        return timezone
+
+class Doctor(Section):
+    """What the health report looks at beside the corpus."""
+
+    query_log: str | None = Field(
+        default=None,
+        description="File of what customers asked, one query a line or the log of dssm api: the health report then "
+        "tells what nobody answers and how customers change. Empty: none.",
+    )
+    max_unanswered_share: float = Field(
+        default=0.2, ge=0, le=1, description="Share of the log's queries that are not answered; above, a warning."
+    )
+    max_new_word_share: float = Field(
+        default=0.1, ge=0, le=1, description="Share of the log's words that the corpus does not have; above, a warning."
+    )
 
 
 class CorpusSettings(Section):
-    """One corpus and everything done with it. The flow's one parameter."""
+    """One corpus and everything done with it. The parameter of its flow."""
 
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_-]*$", max_length=64, description="Name of corpus and deployment, e.g. 'bank_zh'."
@@ -633,6 +665,7 @@ class CorpusSettings(Section):
     decisions: DecisionBounds = Field(default_factory=DecisionBounds)
     publish: Publishing = Field(default_factory=Publishing)
     schedule: Schedule = Field(default_factory=Schedule)
+    doctor: Doctor = Field(default_factory=Doctor)
     engine: Literal["local", "ray"] = Field(
         default="local",
         description="Where prepare, training and evaluation run: this machine, or a Ray cluster (the extra 'ray').",

@@ -32,6 +32,15 @@ PAYLOAD = pa.schema(
     metadata={"grain": "one standard question with an answer, a category, a state or a validity, sorted by text"},
 )
 
+EXEMPLARS = pa.schema(
+    [
+        pa.field("text", pa.string(), nullable=False),  # as given; of a standard question without rows its own
+        pa.field("source", pa.dictionary(pa.int32(), pa.string())),  # file; null: it is no training row
+        pa.field("line", pa.int64()),
+    ],
+    metadata={"grain": "one kept query of a model, in the order of their vectors"},
+)
+
 GOLDEN = pa.schema(
     [
         pa.field("query", pa.string(), nullable=False),  # as given

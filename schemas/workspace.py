@@ -14,6 +14,7 @@ from schemas.errors import SettingsError
 STEPS = ("ingest", "golden", "foreign", "validate", "drift", "prepare", "train", "evaluate", "publish")
 #: What a run leaves beside its steps.
 RESULT_FILE, SETTINGS_FILE, COMPARISON_FILE, REPORT_FILE = "run.json", "settings.json", "comparison.json", "report.html"
+HEALTH_FILE, DIAGNOSIS_FILE = "health.html", "diagnosis.json"
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 

@@ -454,7 +454,7 @@ class ModelRegistry:
         for folder in self.folder.glob("[!.]*/"):  # also one without a manifest: whoever was to fill it was killed
             if folder.name not in there:
                 clear(folder)
-        for folder in self.folder.glob(f"{_FETCHING}*/"):  # who fetches holds no lock: only age tells a killed one
+        for folder in self.folder.glob(f"{_FETCHING}*/"):  # who fetches holds no lock: a killed one is known by its age
             if time.time() - folder.stat().st_mtime > LEFT_OVER.total_seconds():
                 shutil.rmtree(folder, ignore_errors=True)
 

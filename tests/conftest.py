@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from schemas.settings import CorpusSettings
+from schemas.settings import TOWERS, CorpusSettings
 from schemas.workspace import CHECKOUT
 from tasks.store import Store
 
@@ -59,6 +59,8 @@ FAST = {
     "publish.hold_causes": [],
 }
 
+
+RANDOM_TOWERS = [name for name, kind in TOWERS.items() if not kind.has_encoder]  # a new one is tested like the others
 
 _PREFECT_HOME = pytest.StashKey[str]()
 

@@ -1,7 +1,7 @@
 """Options that several commands have, and the settings that they make."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,24 @@ SETTING = click.option(
     help="Change a setting, e.g. model.hidden_dims=[64].",
 )
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="End standard output with one JSON object.")
+
+
+FILTER = click.option(
+    "--filter", "filters", metavar="FIELD=VALUE", multiple=True, help="Only those; also >= and <=; may be repeated."
+)
+VALID_AT = click.option(
+    "--valid-at", metavar="MOMENT", default="now", show_default=True, help="2026-01-31T18:00; any: valid or not."
+)
+
+
+def read_filters(filters: Sequence[str], valid_at: str) -> tuple[Any, Any]:
+    """Return what the two options above say, as `Model.search` takes it."""
+    from schemas.filters import parse_filters, parse_valid_at
+
+    try:
+        return parse_filters(filters), parse_valid_at(valid_at)
+    except ValueError as error:
+        raise click.UsageError(f"--valid-at: {error}") from None
 
 
 def load_settings(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSettings, imported late

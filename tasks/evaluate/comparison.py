@@ -19,7 +19,7 @@ from tasks.evaluate.deciding import compare_decisions, decide_rows, find_places
 from tasks.evaluate.golden import ask_golden
 from tasks.evaluate.measure import TestRows, rank_rows
 from tasks.evaluate.metrics import by_class_size, compare_by_class_size, measure
-from tasks.evaluate.seen import was_trained_on
+from tasks.evaluate.training_queries import was_trained_on
 from tasks.registry import ModelRegistry
 from tasks.retrieval.retriever import Model
 

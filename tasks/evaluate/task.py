@@ -60,7 +60,7 @@ def _show(
     corpus: CorpusSettings, evaluation: Evaluation, training: TrainingReport, comparison: Comparison | None
 ) -> None:
     """Leave the recall table and the loss curve in the Prefect UI."""
-    told = summarise(evaluation, corpus.language)
+    summary = summarise(evaluation, corpus.language)
     rows = {"candidate": evaluation.model, **({"live": comparison.live} if comparison else {}), **evaluation.baselines}
     table = [
         {
@@ -75,10 +75,10 @@ def _show(
         for who, m in rows.items()
         if evaluation.measured
     ]
-    create_table_artifact(table=table, key=artifact_key(corpus.name, "recall"), description=told)
+    create_table_artifact(table=table, key=artifact_key(corpus.name, "recall"), description=summary)
     create_markdown_artifact(
         key=artifact_key(corpus.name, "training"),
-        markdown=f"# {corpus.name}\n\n{told}\n\n{training.convergence.sentence}\n\n"
+        markdown=f"# {corpus.name}\n\n{summary}\n\n{training.convergence.sentence}\n\n"
         f"![loss curve]({to_data_uri(plot_loss(training, corpus.language))})\n",
         description=f"How the training of {corpus.name} went",
     )

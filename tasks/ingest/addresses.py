@@ -189,7 +189,7 @@ def _as_export(file: InputFile) -> InputFile:
     try:
         inside = ZipFileSystem(file.open())
     except zipfile.BadZipFile:
-        return file  # whoever reads it tells
+        return file  # whoever reads it says so
     whole = InputFile(file.name, "", inside, parts=_below(file.name, inside, ""))
     return whole if find_importer(Look(whole)) else file
 

@@ -13,7 +13,7 @@ from schemas.tables import FOREIGN
 from tasks.ingest.addresses import find_files
 from tasks.ingest.decoding import find_encoding, open_text
 from tasks.ingest.input_file import InputFile, reading
-from tasks.ingest.sifting import sift
+from tasks.ingest.quarantine import separate
 from tasks.ingest.sources import open_sources
 from tasks.retrieval.hashing import keys, text_keys
 from tasks.retrieval.normalise import normalise, normalise_all
@@ -68,4 +68,4 @@ def _read(file: InputFile, source: Source) -> Iterator[str]:
     # The columns in the settings are those of the corpus; these tables come from elsewhere.
     for opened in open_sources(file, Source(path=file.name, encoding=source.encoding), 0):
         for pairs in opened.pairs:
-            yield from sift(pairs, set()).normalised
+            yield from separate(pairs, set()).normalised

@@ -2,11 +2,13 @@
 
 import errno
 from pathlib import Path
+from typing import Any
 
 from prefect import State, Task, task
 from prefect.client.schemas.objects import TaskRun
 from prefect.logging import get_run_logger
 
+from schemas.corrections import corrections_file, read_corrections
 from schemas.errors import PipelineError
 from schemas.outputs import ForeignOutput, GoldenOutput, IngestOutput
 from schemas.settings import CorpusSettings
@@ -16,6 +18,9 @@ from tasks.ingest.corpus import ingest_corpus
 from tasks.ingest.foreign import find_foreign_files, write_foreign
 from tasks.ingest.golden import find_golden_files, write_golden
 from tasks.ingest.guard import without_secrets
+from tasks.ingest.overlay import take_edits
+from tasks.registry import ModelRegistry
+from tasks.retrieval.edits import live_overlay
 from tasks.steps import StepNotes, StepRun, run_step
 
 
@@ -35,10 +40,21 @@ def ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput
 
 def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput]:
     base = Path.cwd()
-    inputs = {"files": fingerprint(corpus.source, base, corpus.seed), "source": corpus.source.model_dump()}
+    inputs: dict[str, Any] = {
+        "files": fingerprint(corpus.source, base, corpus.seed),
+        "source": corpus.source.model_dump(),
+    }
+    corrections = read_corrections(corrections_file(workspace.home, corpus.name))
+    if corrections:
+        inputs["corrections"] = [one.model_dump(exclude={"batch", "action", "gain"}) for one in corrections]
+    edits = live_overlay(ModelRegistry.of(corpus.name, workspace.home)).edits
+    if edits:
+        inputs["edits"] = [edit.model_dump(mode="json") for edit in edits]
 
     def make(out: IngestOutput, _: Path) -> StepNotes:
-        facts = ingest_corpus(corpus.source, out.folder, base, corpus.seed)
+        facts = ingest_corpus(corpus.source, out.folder, base, corpus.seed, corrections=corrections)
+        if edits:
+            facts = take_edits(out, facts, edits)
         return StepNotes(facts, facts.warnings)
 
     step = run_step(workspace, IngestOutput, inputs, make)
@@ -50,6 +66,8 @@ def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutpu
         facts.classes,
         facts.quarantined + facts.quarantined_test,
     )
+    for told in facts.corrections:
+        get_run_logger().info("%s: %s", corpus.name, told)
     return step
 
 
@@ -71,7 +89,8 @@ def _read_golden(
     }
 
     def make(out: GoldenOutput, _: Path) -> StepNotes:
-        write_golden(files, corpus.source, ingested.output.folder, out.folder)
+        corrections = read_corrections(corrections_file(workspace.home, corpus.name))
+        write_golden(files, corpus.source, ingested.output.folder, out.folder, corrections)
         return StepNotes()
 
     step = run_step(workspace, GoldenOutput, inputs, make)

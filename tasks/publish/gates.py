@@ -166,12 +166,12 @@ def _ask_guess(evaluation: Evaluation, least: Bound, words: Words) -> Gate:
     reached = (level for level, limit in limits.items() if evaluation.measured and recall - guess <= limit)
     level = next(reached, None)
     facts = {"recall": recall, "guess": guess, "classes": evaluation.classes}
-    told = [words(f"gate.guess_{name}", limit=limit) for name, limit in limits.items()]
+    shown = [words(f"gate.guess_{name}", limit=limit) for name, limit in limits.items()]
     return Gate(
         name=words("gate.guess_name"),
         outcome=_OUTCOMES[level] if evaluation.measured else "not asked",
         measured=words("gate.guess", **facts) if evaluation.measured else "–",
-        bound=", ".join(told) or words("gate.none"),
+        bound=", ".join(shown) or words("gate.none"),
         reason=words("gate.guess_reason", **facts, level=level, limit=limits[level]) if level else "",
     )
 
@@ -221,8 +221,8 @@ def _ask_live(comparison: Comparison | None, live: str | None, settings: Publish
             bound=words("gate.live_not_asked"),
         )
         if live and comparison is None:
-            told = {key: words(f"gate.{text}", version=live) for key, text in _UNREADABLE.items()}
-            gate = gate.model_copy(update={"outcome": "warned", **told})
+            unread = {key: words(f"gate.{text}", version=live) for key, text in _UNREADABLE.items()}
+            gate = gate.model_copy(update={"outcome": "warned", **unread})
         yield gate
         return
     yield _ask_difference(
@@ -345,5 +345,5 @@ def _find_level(loss: float, tolerance: Tolerance) -> str | None:
 
 def _limits(setting: str, tolerance: Tolerance, words: Words) -> str:
     levels = {"warns": tolerance.warn, "holds": tolerance.stop}
-    told = [words(f"gate.{what}", limit=limit) for what, limit in levels.items() if limit is not None]
-    return words("gate.limits", told=", ".join(told) or words("gate.none"), setting=setting)
+    shown = [words(f"gate.{what}", limit=limit) for what, limit in levels.items() if limit is not None]
+    return words("gate.limits", limits=", ".join(shown) or words("gate.none"), setting=setting)

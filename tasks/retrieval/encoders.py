@@ -68,6 +68,29 @@ class BagEncoder:
         """Return the tf-idf rows that prepare wrote."""
         return Read(rows_from_lists(table["features"], table["weights"], len(self._embeddings)))
 
+    @property
+    def size(self) -> int:
+        """Number of features it knows."""
+        return len(self._embeddings)
+
+    def names(self, numbers: NDArray[np.integer]) -> list[str]:
+        """Return features by their numbers, marked by kind as `Tokeniser.features` does."""
+        return [self._vocabulary.features[number] for number in numbers.tolist()]
+
+    def parts(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """Return a text's known features, what each adds to its vector, and what none does; no hidden layers.
+
+        The vector is their sum: layers without a function between them are linear, but for a bias.
+
+        Returns:
+            (F,) numbers, (F, S, o) parts and (S, o) the bias.
+        """
+        numbers, values, _ = self._vocabulary.row(text, self._tokeniser)
+        weighted = (self._embeddings[numbers] * values[:, None]).reshape(len(numbers), *self._shape)
+        nothing = np.zeros((1, *self._shape), np.float32)
+        bias = apply_layers(self._card, self._arrays, nothing)[0]
+        return numbers, apply_layers(self._card, self._arrays, weighted) - bias, bias
+
     def vectors(self, read: Read) -> NDArray[np.float32]:
         """Return (n, S, o): weighted sums of embeddings through the layers."""
         form: sp.csr_array | _Row = read.form

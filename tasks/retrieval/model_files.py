@@ -6,6 +6,8 @@ vocabulary.parquet          features and idf (bag), or words.parquet (lstm), or
 encoder/                    configuration, weights and tokeniser of the fine-tuned encoder (pretrained), or
                             encoder.onnx and tokenizer.json of the frozen one beside a tower
 standard_questions.parquet  id, text and training rows of each class, in the order of the vectors
+payload.parquet             further fields of each class, where there are any: tasks.retrieval.payload
+exemplars.parquet           text, file and line of the training queries kept, unless model.exemplar_texts is false
 user_dictionary.txt         only where one was given
 decisions.json              what a query is answered with; not in versions of before, nor where nothing was held out
 """
@@ -36,6 +38,7 @@ FORMAT = 1
 DICTIONARY = "user_dictionary.txt"
 DECISIONS = "decisions.json"
 ENCODER = "encoder"
+EXEMPLARS_FILE = "exemplars.parquet"
 _WAY_OUT = "take another version, or run the corpus again"
 _TYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "I32": np.int32, "I64": np.int64}
 TABLES = {"bag": "vocabulary.parquet", "lstm": "words.parquet"}

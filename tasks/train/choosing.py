@@ -206,7 +206,7 @@ def _ranks_by_weight(source: Source, prepared: Prepared, settings: CorpusSetting
         held = held[:_SHARE_ROWS]
     weights = WEIGHTS if weight is None else (weight,)
     kept = keep_exemplars(source, prepared, rows, settings.model.exemplars if any(weights) else 0)
-    exemplars, classes = Exemplars.of(*kept) if kept else None, _flat(source.class_vectors())
+    exemplars, classes = Exemplars.of(kept.vectors, kept.starts) if kept else None, _flat(source.class_vectors())
     ranks: dict[float, list[NDArray[np.int64]]] = {weight: [] for weight in (weights if kept else (0.0,))}
     for start in range(0, len(held), _BLOCK):
         block = held[start : start + _BLOCK]

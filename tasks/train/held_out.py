@@ -49,7 +49,7 @@ def write_held_out(
         to: the folder.
     """
     to.mkdir(parents=True)
-    card, arrays = gather_parts(ensemble, joined, prepared, rows_of(prepared, "choose"), weight, settings)
+    card, arrays, _ = gather_parts(ensemble, joined, prepared, rows_of(prepared, "choose"), weight, settings)
     write_encoder(ensemble, joined, to)
     table = TABLES.get(settings.model.tower)
     if table is None:

@@ -11,7 +11,7 @@ from tasks.retrieval.model_files import ENCODER, ModelCard
 from tasks.train.data import Prepared
 from tasks.train.encoder_files import copy_encoder
 from tasks.train.ensemble import Ensemble
-from tasks.train.exemplars import keep_exemplars
+from tasks.train.exemplars import Kept, keep_exemplars
 from tasks.train.joined import Joined
 from tasks.train.towers import find_tower
 
@@ -23,8 +23,8 @@ def gather_parts(
     rows: NDArray[np.int64],
     weight: float,
     settings: CorpusSettings,
-) -> tuple[ModelCard, dict[str, NDArray[Any]]]:
-    """Return the card of a model, and the arrays of model.safetensors.
+) -> tuple[ModelCard, dict[str, NDArray[Any]], Kept | None]:
+    """Return the card of a model, the arrays of model.safetensors, and the queries that are kept.
 
     Args:
         ensemble: its towers, trained on `rows`.
@@ -37,7 +37,7 @@ def gather_parts(
     arrays: dict[str, NDArray[Any]] = ensemble.arrays() | (joined.arrays() if joined else {})
     kept = keep_exemplars(joined or ensemble, prepared, rows, settings.model.exemplars if weight else 0)
     if kept:
-        arrays |= {"exemplars": kept[0], "exemplar_starts": kept[1]}
+        arrays |= {"exemplars": kept.vectors, "exemplar_starts": kept.starts}
     model = settings.model
     if model.frozen_encoder and joined is None:  # nothing of it is needed to answer
         model = model.model_copy(update={"encoder": None})
@@ -50,7 +50,7 @@ def gather_parts(
         exemplar_weight=weight if kept else 0.0,
         encoder_share=joined.share if joined else 0.0,
     )
-    return card, arrays
+    return card, arrays, kept
 
 
 def write_encoder(ensemble: Ensemble, joined: Joined | None, folder: Path) -> None:

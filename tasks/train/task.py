@@ -16,7 +16,7 @@ from prefect.runtime import deployment
 from rich.console import Console
 from rich.progress import Progress
 
-from schemas.outputs import ForeignOutput, PrepareOutput, TrainOutput
+from schemas.outputs import ForeignOutput, IngestOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch
 from schemas.workspace import Workspace
@@ -31,6 +31,7 @@ def train(
     corpus: CorpusSettings,
     workspace: Workspace,
     prepared: StepRun[PrepareOutput],
+    ingested: StepRun[IngestOutput],
     foreign: StepRun[ForeignOutput] | None = None,
 ) -> StepRun[TrainOutput]:
     """Train on the prepared files; an interrupted training of the same inputs is taken up where it stopped."""
@@ -54,7 +55,9 @@ def train(
 
         folders = (prepared.output.folder, out.folder, partial)
         with in_turn(), _progress(corpus.name) as (on_epoch, on_encoded):
-            report = train_candidate(*folders, corpus, on_epoch, others, workspace.encoders, on_encoded)
+            report = train_candidate(
+                *folders, corpus, on_epoch, others, ingested.output, workspace.encoders, on_encoded
+            )
         verdict, corrected = report.convergence, report.reachability.corrected
         warnings = [corrected] if corrected else []
         warnings += [] if verdict.converged else [verdict.sentence]

@@ -6,12 +6,13 @@ import numpy as np
 
 from schemas.errors import CorpusRejected, SettingsError
 from schemas.manifest import write_atomically
-from schemas.outputs import TrainOutput
+from schemas.outputs import IngestOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import OnEpoch, Reachability, TrainingReport
 from tasks.retrieval.device import give_back_memory
 from tasks.retrieval.model_files import write_candidate
 from tasks.retrieval.text_encoder import OnEncoded
+from tasks.train.beside import keep_beside
 from tasks.train.choosing import choose, find_ranks, run
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
@@ -35,6 +36,7 @@ def train_candidate(
     settings: CorpusSettings,
     on_epoch: OnEpoch,
     foreign: Path | None = None,
+    ingested: IngestOutput | None = None,
     cache: Path | None = None,
     on_encoded: OnEncoded = lambda done, most: None,
 ) -> TrainingReport:
@@ -47,6 +49,7 @@ def train_candidate(
         settings: of the corpus.
         on_epoch: called after every epoch.
         foreign: folder of queries that are not of the corpus; None: there are none.
+        ingested: where the payload, and the texts of the kept queries, are taken from; None: the model has none.
         cache: folder that keeps what encoders make of texts, from night to night; None: a folder in `partial`.
         on_encoded: called after some texts passed through a frozen encoder, with how many of how many.
 
@@ -94,7 +97,8 @@ def train_candidate(
         joined = None
         if encoded and (share := float(chosen["encoder_share"])):
             joined = Joined(ensemble, encoded, encoded.learn(prepared, rows, settings, "refit"), share)
-        card, arrays = gather_parts(ensemble, joined, prepared, rows, float(chosen["exemplar_weight"]), settings)
+        weight = float(chosen["exemplar_weight"])
+        card, arrays, kept = gather_parts(ensemble, joined, prepared, rows, weight, settings)
         chosen["exemplar_weight"] = card.exemplar_weight
         report = TrainingReport(
             rows=len(rows),
@@ -112,6 +116,8 @@ def train_candidate(
     out.candidate.mkdir()
     write_encoder(ensemble, joined, out.candidate)
     write_candidate(out.candidate, card, prepared_folder, arrays, decisions)
+    if ingested:
+        keep_beside(out.candidate, PrepareOutput(prepared_folder), ingested, settings, kept)
     write_atomically(out.report, report.model_dump_json(indent=1).encode())
     return report
 

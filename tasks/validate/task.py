@@ -52,8 +52,8 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[Ing
     if verdict.outcome == "fail":
         _show(corpus, verdict, None)
         where = where_step(workspace, step.manifest)
-        told = describe_rejection(corpus.name, verdict.findings, step.output.findings.name, corpus.language)
-        raise CorpusRejected(f"{told}\n{read_words(corpus.language)('rejection.where', where=where)}")
+        why = describe_rejection(corpus.name, verdict.findings, step.output.findings.name, corpus.language)
+        raise CorpusRejected(f"{why}\n{read_words(corpus.language)('rejection.where', where=where)}")
     try:
         drift = _compare(corpus, workspace, step)
     except CorpusRejected:

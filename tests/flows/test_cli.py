@@ -109,6 +109,7 @@ def test_one_query_is_answered_best_first(bank_twice, dssm):
 
     (answer,) = [json.loads(line) for line in ended.out.splitlines()]
     assert {r["standard_question"] for r in answer["results"]} == set(TOY)
+    assert all(r["id"] == r["standard_question"] for r in answer["results"]), "no list gave them ids"
     scores = [r["score"] for r in answer["results"]]
     assert scores == sorted(scores, reverse=True)
     for_people = dssm("query", "bank", "我要退票", "--top", "3")
@@ -253,6 +254,8 @@ def test_a_rejected_run_leaves_its_result(bank_twice, dssm):
     newest = sorted((dssm.home / "runs" / "bank").iterdir())[-1]
     left = json.loads((newest / "run.json").read_text("utf-8"))
     assert (left["status"], left["error"]) == ("rejected", ended["error"])
+    assert (ended["run"], ended["report"]) == (newest.name, str(newest / "report.html"))
+    assert "9,999" in (newest / "report.html").read_text("utf-8")
 
 
 def test_checking_needs_no_server(dssm, bank_twice):
@@ -489,6 +492,20 @@ def test_a_damaged_model_is_named_by_query_and_models(bank, bank_twice, dssm, tm
     assert f"set aside: {models / bank_twice['version'] / 'model.safetensors'}" in listed.err
     assert here("rollback", "bank").code == 0
     assert here("query", "bank", "怎么退票").code == 0
+
+
+def test_figures_of_other_test_rows_are_marked(bank, bank_twice, dssm, tmp_path):
+    """Two nights on one test file can be compared; a split of another corpus cannot, nor what does not say."""
+    here = copy_home(dssm, tmp_path / "home")
+    assert "*" not in here("models", "bank").out
+    registry = ModelRegistry(here.home / "models" / "bank")
+    with registry.update() as update:
+        for tested in ("other rows", None):
+            update.add(registry.folder / bank["version"], {}, "run-9", (0.5, 0.9, 14), tested)
+    listed = here("models", "bank").out
+    assert [line.count("*") for line in listed.splitlines() if "run-9" in line] == [3, 3]
+    assert f"* measured on other test rows than {bank_twice['version']}: not comparable" in listed
+    assert all("*" not in line for line in listed.splitlines() if bank["run"] in line)
 
 
 def test_a_waiting_version_goes_live_when_approved(dssm, bank_twice):

@@ -1,11 +1,13 @@
 """Settings from TOML files and the command line, in the words of earlier versions."""
 
 import logging
+import re
 
 import pytest
 
-from flows.corpora import build_settings, load_corpus, merge, parse_overrides
+from flows.corpora import build_settings, change_settings, load_corpus, merge, parse_overrides
 from schemas.errors import SettingsError
+from tests.conftest import make_settings
 
 
 def test_a_loss_of_an_earlier_version_may_be_given_in_two_words(caplog):
@@ -43,3 +45,19 @@ def test_a_toml_that_cannot_be_read_is_one_message(spoil, message, home):
     spoil(folder / "odd.toml")
     with pytest.raises(SettingsError, match=message):
         load_corpus("odd")
+
+
+def test_the_overrides_of_a_form_change_what_they_name(tmp_path):
+    """One KEY=VALUE a line; a typo says which name was meant, and that the form gave it."""
+    corpus = make_settings(tmp_path / "x.csv")
+    changed = change_settings(corpus, "\n training.epochs = 4 \nmodel.hidden_dims=[64]\n")
+    assert (changed.training.epochs, changed.model.hidden_dims) == (4, [64])
+    assert changed == corpus.model_copy(update={"training": changed.training, "model": changed.model})
+    assert change_settings(corpus, " \n") is corpus
+    for text, message in (
+        ("training.epoch=4", r"overrides: 1 setting.*did you mean training.epochs"),
+        ("epochs", r"overrides epochs: write it as section.key=value"),
+        ("name=other", r"the name cannot be changed"),
+    ):
+        with pytest.raises(SettingsError, match=re.compile(message, re.DOTALL)):
+            change_settings(corpus, text)

@@ -80,7 +80,7 @@ def test_the_description_is_sound_and_its_examples_are_answered(api):
 
     search = document["paths"]["/v1/{corpus}/search"]["post"]
     examples = search["requestBody"]["content"]["application/json"]["examples"]
-    assert len(examples) == 2
+    assert len(examples) == 4
     for example in examples.values():
         assert api.http.post("/v1/toy/search", json=example["value"]).status_code == 200
     assert {"200", "401", "404", "413", "415", "422", "429", "503"} <= set(search["responses"])

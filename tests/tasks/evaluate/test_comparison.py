@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.evaluate.comparison import compare_with_live
-from tasks.evaluate.seen import TRAINED_ON, list_trained_on
+from tasks.evaluate.training_queries import TRAINED_ON, list_trained_on
 from tasks.retrieval.model_files import DECISIONS
 from tasks.retrieval.retriever import Model
 from tests.conftest import make_settings

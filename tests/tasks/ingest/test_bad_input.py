@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import CorpusRejected, SourceError
-from tasks.ingest.sifting import REMEDIES
+from tasks.ingest.quarantine import REMEDIES
 
 GOOD = "query,label\n怎么退票,退票\n退票呢,退票\n"
 
