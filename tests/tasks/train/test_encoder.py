@@ -51,7 +51,7 @@ def train(prepared, cache, tmp_path):
         out, partial = tmp_path / name, tmp_path / f"{name}-partial"
         out.mkdir()
         partial.mkdir()
-        report = train_candidate(prepared, out, partial, settings, lambda *_: None, None, cache, told)
+        report = train_candidate(prepared, out, partial, settings, lambda *_: None, cache=cache, on_encoded=told)
         return report, out / "candidate"
 
     return run
