@@ -159,6 +159,7 @@ class Receipt(_Frozen):
     batch: str
     run: str  # that the list was made from
     promises: list[Promise]
+    trust: float = 1.0  # that the forecasts were multiplied by
     outcome: Outcome | None = None  # None: no night has passed since
 
     @property
@@ -178,5 +179,5 @@ class DoctorState(_Frozen):
         """What a forecast point was worth so far; near 1 while little is known."""
         settled = [one for one in self.receipts if one.outcome and one.forecast > 0]
         won = sum(one.outcome.points for one in settled if one.outcome)
-        trust = (won + 2.0) / (sum(one.forecast for one in settled) + 2.0)
+        trust = (won + 2.0) / (sum(one.forecast / one.trust for one in settled) + 2.0)
         return min(2.0, max(0.25, trust))

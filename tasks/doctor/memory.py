@@ -70,7 +70,7 @@ def apply_todo(workspace: Workspace, file: Path, batch: str) -> list[Correction]
         if made:
             write_atomically(corrections, write_lines([*earlier, *made]))
     if made:
-        receipt = open_receipt(batch, run.run, made)
+        receipt = open_receipt(batch, run.run, made, read_state(workspace).trust)
         change_state(workspace, lambda state: state.model_copy(update={"receipts": [*state.receipts, receipt]}))
     return made
 

@@ -10,14 +10,14 @@ from schemas.doctor import Kept, Outcome, Promise, Receipt
 from tasks.doctor.case import Case
 
 
-def open_receipt(batch: str, run: str, corrections: Sequence[Correction]) -> Receipt:
+def open_receipt(batch: str, run: str, corrections: Sequence[Correction], trust: float = 1.0) -> Receipt:
     """Return the receipt of one application: a promise for each action, which its first correction carries."""
     promises = [
         Promise(kind=one.action, standard_question=one.standard_question, to=one.to or "", gain=one.gain)
         for one in corrections
         if one.gain is not None and one.action is not None
     ]
-    return Receipt(batch=batch, run=run, promises=promises)
+    return Receipt(batch=batch, run=run, promises=promises, trust=trust)
 
 
 def settle(receipt: Receipt, run: str, before: Case, after: Case) -> Receipt:

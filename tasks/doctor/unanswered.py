@@ -65,47 +65,50 @@ def mine(
 
 def watch(corpus: CorpusSettings, model: Model, case: Case, log: Sequence[Asked]) -> Traffic:
     """Return how a log differs from the corpus; what it does not say of its answers, the model says."""
-    tokeniser = Tokeniser(corpus.text)
-    norms = list({one.norm: one for one in log})
-    best = [_best(model, norms[start : start + _BLOCK]) for start in _starts(norms)]
-    first = {norm: case.texts[c] for norm, c in zip(norms, np.concatenate([ids for ids, _ in best]), strict=True)}
-    scores = dict(zip(norms, np.concatenate([found for _, found in best]).tolist(), strict=True))
-    sure, words = sure_score(model, case), set[str]()
+    tokeniser, norms = Tokeniser(corpus.text), list({one.norm: one for one in log})
+    ids = np.concatenate([_best(model, norms[start : start + _BLOCK])[0] for start in _starts(norms)])
+    words, answered = set[str](), find_answered(model, case, norms)
     for text in [*case.queries, *normalise_all(case.texts)]:
         words.update(tokeniser.words(text))
     return describe_traffic(
         log,
-        lambda one: not one.none_right and (one.decision == "answer" if one.decision else scores[one.norm] >= sure),
-        first,
+        lambda one: not one.none_right and (one.decision == "answer" if one.decision else one.norm in answered),
+        {norm: case.texts[c] for norm, c in zip(norms, ids.tolist(), strict=True)},
         words,
         tokeniser.words,
         dict(zip(case.texts, case.sizes.tolist(), strict=True)),
     )
 
 
+def find_answered(model: Model, case: Case, norms: Sequence[str]) -> set[str]:
+    """Return the queries that the model answers: as it decides, or, where it stores nothing to decide by, by score."""
+    if model.decisions is not None:
+        return {norm for norm, one in zip(norms, model.answer(norms, 1), strict=True) if one.decision == "answer"}
+    sure, found = sure_score(model, case), set[str]()
+    for start in _starts(norms):
+        block = norms[start : start + _BLOCK]
+        found |= {norm for norm, score in zip(block, _best(model, block)[1].tolist(), strict=True) if score >= sure}
+    return found
+
+
 def sure_score(model: Model, case: Case) -> float:
     """Return the score from which on an answer counts as one: most held-out rows that score so are right."""
     if not len(case.ranks):
-        return np.inf
+        return float("inf")
     best = np.concatenate([_best(model, case.asked[start : start + _BLOCK])[1] for start in _starts(case.asked)])
     order = np.argsort(-best, kind="stable")
     right = np.cumsum(case.ranks[order] == 0) / np.arange(1, len(order) + 1)
     sure = np.flatnonzero(right >= _SURE)
-    return float(best[order[sure[-1]]]) if len(sure) else np.inf
+    return float(best[order[sure[-1]]]) if len(sure) else float("inf")
 
 
 def _unanswered(model: Model, case: Case, asked: list[Asked]) -> list[Asked]:
-    """Return the queries that were not answered: as the log says, or else by their score."""
-    unknown = [one for one in asked if one.decision is None and not one.none_right]
-    scores: dict[str, float] = {}
-    for start in _starts(unknown):
-        block = [one.norm for one in unknown[start : start + _BLOCK]]
-        scores |= dict(zip(block, _best(model, block)[1].tolist(), strict=True))
-    sure = sure_score(model, case) if unknown else np.inf
+    """Return the queries that were not answered: as the log says, or else the model."""
+    answered = find_answered(model, case, [one.norm for one in asked if one.decision is None])
     return [
         one
         for one in asked
-        if one.none_right or (one.decision != "answer" if one.decision else scores[one.norm] < sure)
+        if one.none_right or (one.decision != "answer" if one.decision else one.norm not in answered)
     ]
 
 
