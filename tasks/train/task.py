@@ -20,6 +20,7 @@ from schemas.outputs import ForeignOutput, IngestOutput, PrepareOutput, TrainOut
 from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch
 from schemas.workspace import Workspace
+from tasks.limits import time_limit
 from tasks.retrieval.text_encoder import OnEncoded
 from tasks.steps import StepNotes, StepRun, run_step
 
@@ -54,7 +55,8 @@ def train(
         from tasks.train.training import train_candidate
 
         folders = (prepared.output.folder, out.folder, partial)
-        with in_turn(), _progress(corpus.name) as (on_epoch, on_encoded):
+        limit = time_limit("train", corpus.limits.train)
+        with in_turn(), limit, _progress(corpus.name) as (on_epoch, on_encoded):
             report = train_candidate(
                 *folders, corpus, on_epoch, others, ingested.output, workspace.encoders, on_encoded
             )
