@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from schemas.edits import Edit, Expected, Overlay, Value
-from schemas.errors import EditError, NothingLive, PipelineError
+from schemas.errors import EditError, NothingLive, PipelineError, StaleFile
 from schemas.live import VersionManifest, parse_model
 from schemas.suggestions import did_you_mean, nearest
 from schemas.tables import EXEMPLARS
@@ -168,7 +168,7 @@ def carry_edits(
 
 def _find_late(update: Update, known: Sequence[Edit], left: Sequence[Edit]) -> tuple[list[Edit], Overlay]:
     """Return the edits of the live version that are not known, and the overlay of one that has them all."""
-    late = [edit for edit in live_overlay(update.registry, update.live.version).edits if edit not in known]
+    late = [edit for edit in known_edits(update.registry, update.live.version)[0] if edit not in known]
     overlay = Overlay(edits=list(left))
     for edit in late:
         overlay = overlay.followed_by(edit)
@@ -201,6 +201,14 @@ def live_overlay(registry: ModelRegistry, version: str | None = None) -> Overlay
     if version is None or OVERLAY_FILE not in registry.manifest(version).files:
         return Overlay()
     return read_overlay(registry.fetch(version, OVERLAY_FILE))
+
+
+def known_edits(registry: ModelRegistry, version: str | None = None) -> tuple[list[Edit], list[str]]:
+    """Return the edits of a version, or of what is live, and why they cannot be read: that must bar no new version."""
+    try:
+        return live_overlay(registry, version).edits, []
+    except StaleFile as error:
+        return [], [f"what was edited since the export cannot be read, and is left out: {error}"]
 
 
 def check_edit(edit: Edit, model: Model) -> None:
