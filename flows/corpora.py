@@ -20,7 +20,7 @@ from tasks.registry import ModelRegistry, list_corpora
 _PATHS = {
     "source": ("path", "test_path", "questions_path"),
     "decisions": ("foreign_path",),
-    "publish": ("golden_path",),
+    "publish": ("changes_log", "golden_path"),
     "text": ("user_dictionary",),
 }
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it

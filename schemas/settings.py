@@ -564,6 +564,19 @@ class Publishing(Section):
         description="Causes of a failed training that hold a candidate back; any other failure is a warning: where no "
         "cause was found, recall decides.",
     )
+    changes_log: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of what customers asked, a query a line, or the query log of the service: the live version "
+        "and the candidate are asked the same, and the report tells what changes. Empty: none.",
+    )
+    max_changed: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share of the queries of changes_log whose answer or decision may change; a candidate that changes "
+        "more waits for approval.",
+    )
     golden_path: Address | None = Field(
         default=None,
         description="Table of queries that must always find their standard question, columns as in the source; "

@@ -49,7 +49,7 @@ def evaluate(
     step = run_step(workspace, EvaluateOutput, inputs, make)
     evaluation = step.output.read_evaluation()
     registry = ModelRegistry.of(corpus.name, workspace.home)
-    comparison = compare(corpus, workspace, registry, prepared.output, step.output)
+    comparison = compare(corpus, workspace, registry, prepared.output, step.output, trained.output.candidate)
     _show(corpus, evaluation, trained.output.read_report(), comparison)
     get_run_logger().info("%s: %s", corpus.name, summarise(evaluation, corpus.language))
     return step
