@@ -173,7 +173,7 @@ class Update:
         others = [m.version for m in self.registry.versions() if m.version != version]
         raise damaged or NothingLive(
             f"{version} is the first version of corpus {self.registry.corpus!r}: there is none to go back to; "
-            + (f"name one that was never live: --to {others[-1]}" if others else "the next run may replace it")
+            + (f"name another one: --to {others[-1]}" if others else "the next run may replace it")
         )
 
     def _find_named_version(self, name: str) -> VersionManifest:

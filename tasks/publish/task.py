@@ -33,6 +33,7 @@ from tasks.doctor.sheet import TODO_FILES
 from tasks.doctor.visit import visit
 from tasks.evaluate.comparison import compare
 from tasks.evaluate.training_queries import TRAINED_ON, hash_test_rows, list_trained_on
+from tasks.limits import time_limit
 from tasks.publish.card import write_card
 from tasks.publish.findings import LISTS, Findings, read_findings, write_report
 from tasks.publish.gates import ask_gates, ask_golden_gate, changes_much, list_reasons, refuse_again
@@ -83,7 +84,8 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunRe
         _tidy(corpus, workspace, update)
         return status, version, asked
 
-    status, version, asked = registry.change(decide_and_publish)
+    with time_limit("publish", corpus.limits.publish):
+        status, version, asked = registry.change(decide_and_publish)
     reasons = list_reasons(asked, "held") if status == "held" else []
     warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned") + damaged
     warnings += _doubt(found, status, version, asked, read_words(corpus.language))
