@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run serve test test-ops test-ray test-service crash-matrix screenshots format bench-recall bench-speed bench-scale bench-exports bench-service clean
+.PHONY: help run serve test test-ops test-ray test-service crash-matrix faults audit sbom screenshots format bench-doctor bench-recall bench-speed bench-scale bench-exports bench-service needs-corpora clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -32,8 +32,17 @@ test-service: .venv/ready-dev ## the HTTP service: a real server, real HTTP, its
 crash-matrix: .venv/ready-dev ## every step x kill -9 x run again: the same bytes? (about 6 minutes)
 	$(BIN)/python -m tests.ops.crash_matrix
 
-screenshots: .venv/ready-dev ## docs/ui-*.png anew, in Debian's chromium
+screenshots: .venv/ready-dev ## docs/ui-*.png and report.png anew, in Debian's chromium
 	$(BIN)/python -m tests.ops.screenshots
+
+faults: .venv/ready-dev ## what goes wrong, tried: bad inputs, kills, races, full disks, machines; one table (minutes)
+	$(BIN)/python -m tests.faults
+
+audit: .venv-audit/ready ## known vulnerabilities of what is installed with us; asks over the network
+	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --vulnerability-service osv
+
+sbom: .venv/ready .venv-audit/ready ## sbom.json: every package of .venv with version and licence (CycloneDX)
+	.venv-audit/bin/cyclonedx-py environment --output-reproducible --of JSON -o sbom.json .venv
 
 format: .venv/ready-dev ## bring the code into form
 	$(BIN)/ruff format .
@@ -41,18 +50,23 @@ format: .venv/ready-dev ## bring the code into form
 
 # --- what is measured, not asserted
 
-PEERS ?= ../shared/peers/peers.py
-CORPORA ?= $(wildcard ../shared/corpora/*/)
+CORPORA ?=
 SPLIT ?= test
 SEEDS ?= 3
 
-bench-recall: .venv/ready .venv-peers/ready ## recall and time against what a user would pick instead (SPLIT=validation: without test.csv)
+bench-recall: needs-corpora .venv/ready .venv-peers/ready ## recall and time against what a user would pick instead: CORPORA="FOLDER..."
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tests.benchmarks.recall $(CORPORA) --split $(SPLIT) --seeds $(SEEDS) \
-	    --peers $(PEERS) --peers-python .venv-peers/bin/python --out data/bench/recall-$(SPLIT).jsonl
+	    --peers-python .venv-peers/bin/python --out data/bench/recall-$(SPLIT).jsonl
 
-bench-speed: .venv/ready .venv-peers/ready ## seconds against what a user would pick instead, and of one query
+bench-speed: needs-corpora .venv/ready .venv-peers/ready ## seconds against what a user would pick instead, and of one query
 	OMP_NUM_THREADS=2 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tests.benchmarks.speed $(CORPORA) \
-	    --peers $(PEERS) --peers-python .venv-peers/bin/python
+	    --peers-python .venv-peers/bin/python
+
+needs-corpora:
+	@test -n "$(CORPORA)" || { echo 'name folders with train.csv and test.csv: make bench-recall CORPORA="corpora/banking77" (docs/benchmarks.md)'; exit 2; }
+
+bench-doctor: needs-corpora .venv/ready ## forecasts, wrong labels and mined queries of the doctor, against what is known: CORPORA="FOLDER..."
+	$(BIN)/python -m tests.benchmarks.doctor $(CORPORA)
 
 CORPUS ?= c
 
@@ -88,6 +102,12 @@ clean: ## forget runs and models of this checkout (not the settings)
 
 .venv/ready-ray: .venv/ready-dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ray]'
+	touch $@
+
+# Its packages never meet ours, of which they tell.
+.venv-audit/ready:
+	test -d .venv-audit || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet 'pip-audit>=2.10,<3' 'cyclonedx-bom>=7.5,<8'
 	touch $@
 
 .venv/ready-dev: .venv/ready

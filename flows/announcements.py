@@ -1,4 +1,4 @@
-"""Tell others how a run ended: Prefect events, the next deployment, a message to people. None of it fails the run."""
+"""Announce how a run ended: Prefect events, the next deployment, a message to people. None of it fails the run."""
 
 import logging
 import os
@@ -17,12 +17,12 @@ from tasks.registry import ModelRegistry
 
 _LOGGER = logging.getLogger("dssm.announcements")
 _EVENTS = {"published": "model.published", "held": "candidate.held"}
-_UNTOLD = "untold"  # in the folder of a run that may have published without anybody being told
+_UNTOLD = "untold"  # in the folder of a run that may have published without an announcement
 _WORTH_A_MESSAGE = {"Published", "HeldBack", "AwaitingApproval"}
 
 
 def expect_announcement(workspace: Workspace) -> None:
-    """Note that this run may publish: should it die before others are told, the next run tells them."""
+    """Note that this run may publish: should it die before its announcement, the next run makes it."""
     workspace.root.mkdir(parents=True, exist_ok=True)
     (workspace.root / _UNTOLD).touch()
 
@@ -46,7 +46,7 @@ def announce(result: RunResult, on_published: str | None, workspace: Workspace |
     Args:
         result: of the run.
         on_published: the deployment; None: none.
-        workspace: of the run, where it is noted that others were told.
+        workspace: of the run, where it is noted that this was done.
     """
     _emit(result, on_published)
     if workspace:
@@ -92,7 +92,7 @@ def send_message(title: str, body: str) -> None:
         return
     from apprise import Apprise  # half a second that only those pay who use it
 
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it tells addresses, which are secrets
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it logs addresses, which are secrets
     sender = Apprise()
     known = [sender.add(address) for address in addresses]
     if not all(known) or not sender.notify(title=title, body=body):

@@ -13,6 +13,7 @@ from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
 from schemas.workspace import COMPARISON_FILE, RESULT_FILE, Workspace
 from tasks.registry import ModelRegistry
+from tasks.retrieval.edits import approve
 from tasks.step_store import keep_files
 from tasks.update import Update
 
@@ -70,7 +71,7 @@ def _carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[St
         if live.pending != version:
             return "held", [f"version {version} no longer waits: {live.pending or live.version} took its place"]
         if answer.go_live:
-            update.approve()
+            approve(update)
             return "published", []
         update.decline()
         return "held", [f"declined{remark}"]

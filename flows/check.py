@@ -11,8 +11,9 @@ from schemas.outputs import DriftOutput
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
 from schemas.workspace import RESULT_FILE, Workspace
-from tasks.ingest.task import ingest, read_golden
+from tasks.ingest.task import ingest, read_foreign, read_golden
 from tasks.retention import CHECK, prune_runs
+from tasks.retrieval.features import Tokeniser
 from tasks.validate.task import validate
 
 
@@ -42,10 +43,14 @@ def _leave(corpus: CorpusSettings, run: Workspace, result: RunResult) -> None:
 
 
 def _check(corpus: CorpusSettings, run: Workspace) -> RunResult:
+    if corpus.text.user_dictionary:
+        Tokeniser(corpus.text)  # a dictionary that is none would be told by prepare, which no check comes to
     with disable_run_logger():  # the very functions that a run's tasks are made of
         ingested = ingest.fn(corpus, run)
         if corpus.publish.golden_path:
             read_golden.fn(corpus, run, ingested)
+        if corpus.decisions.foreign_path:
+            read_foreign.fn(corpus, run, ingested)
         validated = validate.fn(corpus, run, ingested)
     facts, drift = ingested.output.read_facts(), DriftOutput.of(run).read_drift()
     return RunResult(

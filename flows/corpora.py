@@ -19,11 +19,13 @@ from tasks.registry import ModelRegistry, list_corpora
 
 _PATHS = {
     "source": ("path", "test_path", "questions_path"),
-    "publish": ("golden_path",),
+    "decisions": ("foreign_path",),
+    "publish": ("changes_log", "golden_path"),
     "text": ("user_dictionary",),
 }
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
 _LOGGER = logging.getLogger("dssm.settings")
+_LONGEST_TOML, _LONGEST_PATH, _LONGEST_KEY = 1 << 20, 4096, 100  # bytes, characters, characters that are shown
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # s3://..., bundled:c
 
 
@@ -70,7 +72,7 @@ def load_corpus(name: str, overrides: Mapping[str, Any] | None = None, own_sourc
 
 
 def _refuse_collision(name: str, tomls: Mapping[str, Path]) -> None:
-    """Two names that Prefect cannot tell apart would share their deployment and the history of their artifacts."""
+    """Two names that are one to Prefect would share their deployment and the history of their artifacts."""
     for other in sorted({*tomls, *list_corpora(default_home())}):
         if other != name and other.replace("_", "-") == name.replace("_", "-"):
             raise SettingsError(
@@ -78,18 +80,19 @@ def _refuse_collision(name: str, tomls: Mapping[str, Path]) -> None:
             )
 
 
-def build_settings(raw: Mapping[str, Any], where: str, overrides: Mapping[str, Any] | None = None) -> CorpusSettings:
+def build_settings(
+    raw: Mapping[str, Any], where: str, overrides: Mapping[str, Any] | None = None, who: str = "--set"
+) -> CorpusSettings:
     """Return validated settings; SettingsError names every wrong key with the nearest known one, and who set it."""
     try:
         return CorpusSettings.model_validate(raw, context={"fill_defaults": True})
     except ValidationError as error:
         problems = error.errors()
         typed = [_is_set_by(overrides or {}, problem["loc"]) for problem in problems]
-        lines = [
-            _explain(one) + " (by --set)" * (ours and not all(typed)) for one, ours in zip(problems, typed, strict=True)
-        ]
-        who = "--set" if all(typed) else where
-        raise SettingsError(f"{who}: {len(lines)} setting(s) are not valid\n  " + "\n  ".join(lines)) from error
+        by = f" (by {who})"
+        lines = [_explain(one) + by * (ours and not all(typed)) for one, ours in zip(problems, typed, strict=True)]
+        blamed = who if all(typed) else where
+        raise SettingsError(f"{blamed}: {len(lines)} setting(s) are not valid\n  " + "\n  ".join(lines)) from error
 
 
 def _is_set_by(overrides: Mapping[str, Any], path: Sequence[int | str]) -> bool:
@@ -104,18 +107,37 @@ def _is_set_by(overrides: Mapping[str, Any], path: Sequence[int | str]) -> bool:
     return bool(path)
 
 
-def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return `--set` arguments as a nested dict: `model.hidden_dims=[64]`, values as in TOML; null empties one."""
+def change_settings(corpus: CorpusSettings, overrides: str) -> CorpusSettings:
+    """Return settings with what the lines of a form change, KEY=VALUE as `--set` has them.
+
+    Raises:
+        SettingsError: a line changes nothing that there is, or the corpus's name.
+    """
+    lines = [line.strip() for line in overrides.splitlines() if line.strip()]
+    changes = parse_overrides(lines, "overrides")
+    if changes.get("name", corpus.name) != corpus.name:
+        raise SettingsError(f"overrides: this deployment is that of {corpus.name!r}; the name cannot be changed")
+    raw = merge(corpus.model_dump(mode="json"), changes)
+    return build_settings(raw, "the deployment's parameters", changes, "overrides") if lines else corpus
+
+
+def parse_overrides(pairs: Sequence[str], who: str = "--set") -> dict[str, Any]:
+    """Return changes as a nested dict: `model.hidden_dims=[64]`, values as in TOML; null empties one.
+
+    Args:
+        pairs: KEY=VALUE each.
+        who: gave them, for messages.
+    """
     merged: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise SettingsError(f"--set {pair}: write it as section.key=value, e.g. --set model.hidden_dims=[64]")
+            raise SettingsError(f"{who} {pair}: write it as section.key=value, e.g. model.hidden_dims=[64]")
         nested: Any = _parse_value(value.strip())
         for part in reversed(key.strip().split(".")):
             nested = {part: nested}
         merged = merge(merged, nested)
-    return _with_absolute_paths(_renamed(merged, "--set"), Path.cwd())
+    return _with_absolute_paths(_renamed(merged, who), Path.cwd())
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,14 +150,44 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
 
 def absolute(address: str, base: Path) -> str:
-    """Return a local address as an absolute path from `base`; one with a scheme stays as it is."""
-    return address if _ADDRESS.match(address) else str((base / Path(address).expanduser()).absolute())
+    """Return a local address as an absolute path from `base`; one with a scheme stays as it is.
+
+    Raises:
+        SettingsError: it begins with the home of somebody who has none, or is longer than any path.
+    """
+    if _ADDRESS.match(address):
+        return address
+    if len(address) > _LONGEST_PATH:
+        raise SettingsError(
+            f"{address[:40]}… has {len(address):,} characters; the longest path that systems know has {_LONGEST_PATH:,}"
+        )
+    try:
+        return str((base / Path(address).expanduser()).absolute())
+    except RuntimeError as error:
+        home = Path(address).parts[0]
+        raise SettingsError(f"{address}: {home} is nobody's home here; write the whole path") from error
+
+
+def require_known(overrides: Mapping[str, Any]) -> None:
+    """Refuse overrides that no corpus can have, before anything is started.
+
+    Raises:
+        SettingsError: an override is no setting, or has no value of its kind.
+    """
+    any_corpus = {"name": "any", "source": {"path": "rows.csv"}}
+    build_settings(merge(any_corpus, overrides), "--set", overrides)
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        raw = tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        if file.exists() and not file.is_file() and not file.is_dir():  # a pipe or a device may have no end
+            raise SettingsError(f"{file} is no file; make it one that holds settings")
+        with file.open("rb") as stream:
+            content = stream.read(_LONGEST_TOML + 1)
+        if len(content) > _LONGEST_TOML:
+            raise SettingsError(f"{file} has more than {_LONGEST_TOML:,} bytes: that is no TOML of a corpus")
+        raw = tomllib.loads(content.decode("utf-8"))
+    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
         raise SettingsError(f"{file} is not TOML: {error}") from error
     except OSError as error:
         raise SettingsError(
@@ -175,7 +227,7 @@ def _with_absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
 
 
 def _find_encoder(raw: Mapping[str, Any], base: Path) -> None:
-    """Make the path of a local encoder absolute; what is no folder is a name at the hub, or told of by train."""
+    """Make the path of a local encoder absolute; what is no folder is a name at the hub, or refused by train."""
     model = raw.get("model")
     if isinstance(model, dict) and isinstance(model.get("encoder"), str):
         folder = Path(absolute(model["encoder"], base))
@@ -209,12 +261,12 @@ def _parse_value(text: str) -> Any:  # noqa: ANN401 - any TOML value
         return None
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text  # a bare word: --set model.tower=lstm
 
 
 def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's dict of an error
-    path = ".".join(str(part) for part in problem["loc"])
+    path = ".".join(str(part) for part in problem["loc"])[:_LONGEST_KEY]
     if problem["type"] == "extra_forbidden":
         known = known_keys()
         parent, _, last = path.rpartition(".")

@@ -20,7 +20,7 @@ _FIRST_MINUTE, _LAST_MINUTE, _LONGEST_STEP = 2 * 60, 6 * 60, 30  # of the night,
 
 
 class Deployment(BaseModel):
-    """One deployment, told by the TOML or read from a server."""
+    """One deployment, made from the TOML or read from a server."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -89,7 +89,7 @@ def describe(corpora: Sequence[CorpusSettings], pool: str | None = None) -> list
             name=corpus.name,
             entrypoint="flows.train_corpus.train_corpus",
             crons=[f"{crons[corpus.name]}, {corpus.schedule.timezone}"] if crons[corpus.name] else [],
-            parameters={"corpus": corpus.model_dump(mode="json")},
+            parameters={"corpus": corpus.model_dump(mode="json"), "overrides": ""},
             tags=[TAG, corpus.name],
             description=_describe_corpus(corpus),
             home=home,
@@ -170,6 +170,6 @@ def _describe_corpus(corpus: CorpusSettings) -> str:
     paths = corpus.source.path if isinstance(corpus.source.path, list) else [corpus.source.path]
     return (
         f"Train, measure and publish corpus `{corpus.name}` from {as_markdown(', '.join(paths))}.\n\n"
-        "Its settings are the parameter. *Custom run* starts one with a field changed; "
-        "what holds for every night stands in its TOML."
+        "Its settings are the parameter. *Custom run* starts one with some changed, in the fields or as `KEY=VALUE` in "
+        "*overrides*; what holds for every night stands in its TOML."
     )

@@ -1,4 +1,4 @@
-"""How a run ends, as Prefect shows it: a state with a name of ours, one line in the log, no traceback of what is told.
+"""How a run ends, as Prefect shows it: a state with a name of ours, one line in the log, no traceback beside a message.
 
 What nobody foresaw is left to Prefect, with its traceback.
 """
@@ -80,7 +80,7 @@ def leave_result(corpus: CorpusSettings, workspace: Workspace, status: Status, e
 
 
 def name_run(result: RunResult) -> None:
-    """Give Prefect's run a name that tells, e.g. `bank 11-25 0.845 published`."""
+    """Give Prefect's run a name with day, figure and end: `bank 11-25 0.845 published`."""
     if (context := FlowRunContext.get()) is None or context.flow_run is None:
         return
     recall = "" if result.recall_at_10 is None else f" {result.recall_at_10:.3f}"
@@ -98,7 +98,7 @@ def tell_once() -> None:
 
 
 class _Once(logging.Filter):
-    """Drops what Prefect adds to an end that the flow's last state tells: bad data, a full disk, `Ended`."""
+    """Drops what Prefect adds to an end that stands in the flow's last state: bad data, a full disk, `Ended`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -24,6 +24,7 @@ DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_SERVER_UI_V2_ENABLED": "false",  # one UI for every link: that of the screenshots
     # A server that is started again still knows who held a place, and frees that of a run that is gone; in memory
     # (Prefect's default) it would be taken for ever, and the corpus never run again.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
@@ -40,7 +41,7 @@ class _SafeRecord(logging.LogRecord):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - what logging gives it
         super().__init__(*args, **kwargs)
-        with suppress(TypeError, ValueError):  # arguments that do not fit are told by logging itself
+        with suppress(TypeError, ValueError):  # arguments that do not fit are reported by logging itself
             self.msg, self.args = printable(redact(self.getMessage())), None
         if self.exc_info and self.exc_info[0]:
             self.exc_text = printable(redact(logging.Formatter().formatException(self.exc_info)))
@@ -58,13 +59,26 @@ def set_environment() -> None:
     given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path)]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(CHECKOUT), *given]))
     logging.setLogRecordFactory(_SafeRecord)
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # tells of every temporary folder
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # logs every temporary folder
 
 
 def say(message: str) -> None:
-    """Tell the person at the terminal; the standard output is for results."""
-    sys.stderr.write(printable(redact(f"dssm: {message}\n")))
-    sys.stderr.flush()
+    """Say something to the person at the terminal; the standard output is for results."""
+    tell(f"dssm: {redact(message)}\n")
+
+
+def tell(text: str) -> None:
+    """Write to standard error; where nobody reads there any more, to nowhere: what is at work goes on."""
+    try:
+        sys.stderr.write(printable(text))
+        sys.stderr.flush()
+    except OSError:
+        give_up(sys.stderr)
+
+
+def give_up(stream: TextIO) -> None:
+    """Let what is still written to a stream go nowhere; Python would complain of it at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _HeldStream(io.StringIO):
@@ -75,10 +89,15 @@ class _HeldStream(io.StringIO):
         self._real, self._released = real, False
 
     def write(self, text: str) -> int:
-        return self._real.write(text) if self._released else super().write(text)
+        if not self._released:
+            return super().write(text)
+        with suppress(OSError):  # nobody reads there any more
+            self._real.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        self._real.flush()
+        with suppress(OSError):
+            self._real.flush()
 
     def isatty(self) -> bool:
         return self._real.isatty()
@@ -86,7 +105,7 @@ class _HeldStream(io.StringIO):
     def release(self) -> None:
         """Write what was kept, and from now on everything at once."""
         self._released = True
-        self._real.write(self.getvalue())
+        self.write(self.getvalue())
 
 
 def start_prefect() -> None:
@@ -99,7 +118,7 @@ def start_prefect() -> None:
     held = _HeldStream(sys.stderr)  # Prefect's own complaint of the same
     try:
         with heeding_interrupts(), redirect_stderr(held), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a PREFECT_HOME that cannot be made: the server will tell
+            warnings.simplefilter("ignore")  # of a PREFECT_HOME that cannot be made: the server will report it
             import prefect.main  # noqa: F401 - it reads and checks its settings now
     except (ValueError, TypeError, AttributeError) as error:  # of pydantic, of logging's configuration
         names = ", ".join(sorted(name for name in os.environ if name.startswith("PREFECT_") and name not in DEFAULTS))

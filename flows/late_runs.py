@@ -41,7 +41,7 @@ def skip_late_runs(deployments: Sequence[UUID]) -> int:
 
 
 def mark_dead_runs(deployments: Sequence[UUID]) -> list[FlowRun]:
-    """Mark those runs as crashed whose process died before it began; tell people, and return them.
+    """Mark those runs as crashed whose process died before it began; send a message, and return them.
 
     Such a run is Pending: it has no heartbeat yet that could fall silent, and holds its deployment's only place.
     """
@@ -58,6 +58,23 @@ def mark_dead_runs(deployments: Sequence[UUID]) -> list[FlowRun]:
     for run in dead:
         send_message(f"{run.name}: Crashed", _DEAD)
     return dead
+
+
+def tell_crashed_runs(deployments: Sequence[UUID], since: datetime, message: str) -> list[FlowRun]:
+    """Tell people of runs that were marked as crashed with `message` since then; return them.
+
+    An automation of the server marks a run whose heartbeat fell silent, and no process of the run is left to tell.
+    """
+    crashed = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=list(deployments)),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED])),
+    )
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(flow_run_filter=crashed, sort=FlowRunSort.EXPECTED_START_TIME_DESC)
+    told = [one for one in found if one.state and one.state.message == message and one.state.timestamp > since]
+    for run in told:
+        send_message(f"{run.name}: Crashed", message)
+    return told
 
 
 def end_if_deleted() -> None:

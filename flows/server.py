@@ -2,6 +2,7 @@
 
 import atexit
 import errno
+import logging
 import os
 import re
 import shutil
@@ -80,7 +81,7 @@ def _setter() -> str:
         return "PREFECT_API_URL"
     context = SettingsContext.get()
     name = context.profile.name if context else ""
-    return f"Prefect's profile {name!r}; prefect config view tells more"
+    return f"Prefect's profile {name!r}; prefect config view shows it"
 
 
 def connect(api: str) -> None:
@@ -121,7 +122,7 @@ def run_server(host: str | None, port: int | None) -> None:
     """Run a Prefect server in this process, as `dssm serve` starts one, until it is interrupted.
 
     Raises:
-        MachineFault: another program listens there.
+        MachineFault: another program listens there, or it cannot start.
     """
     from flows.server_process import serve
 
@@ -131,7 +132,30 @@ def run_server(host: str | None, port: int | None) -> None:
     api = f"http://{_in_address(host)}:{port}/api"
     connect(api)
     say(f"Prefect server: open {Server(api).ui}; dssm and workers use PREFECT_API_URL={api}; Ctrl-C ends it")
-    serve(listening, temporary=False)
+    startup = _Startup()
+    logging.getLogger("uvicorn.error").addFilter(startup)
+    if not serve(listening, temporary=False):
+        raise _cannot_start(startup.said)
+
+
+class _Startup(logging.Filter):
+    """Keeps what uvicorn logs of a server that cannot start: hundreds of lines, of which a message has the reason."""
+
+    said = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if not message.startswith(("Traceback", "Application startup failed")):
+            return True
+        self.said += f"{message}\n"
+        return False
+
+
+def _cannot_start(said: str) -> MachineFault:
+    return MachineFault(
+        f"the Prefect server cannot start: {find_reason(said)}. Its history is {_describe_history()}: move that away "
+        "or mend it, or set PREFECT_HOME to another folder"
+    )
 
 
 def use_server_for_runs() -> None:
@@ -158,6 +182,7 @@ def use_server_for_runs() -> None:
     try:
         connect(_start_temporary())
     except MachineFault as fault:
+        say(f"warning: {fault}. This run goes on without that history: what it adds is forgotten when it ends")
         folder = tempfile.mkdtemp(prefix="dssm-prefect-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         os.environ.pop("PREFECT_API_DATABASE_CONNECTION_URL", None)  # the older name of the same
@@ -165,7 +190,6 @@ def use_server_for_runs() -> None:
         os.environ |= own | {"PREFECT_HOME": folder}
         refresh_global_settings_context()
         connect(_start_temporary())
-        say(f"warning: {fault}. This run goes on without that history: what it adds is forgotten when it ends")
 
 
 def _start_temporary() -> str:
@@ -220,11 +244,7 @@ def _wait_for(process: subprocess.Popen[bytes], api: str, log: BinaryIO) -> None
         if process.poll() is not None or time.monotonic() > until:
             _stop(process)
             log.seek(0)
-            reason = find_reason(log.read().decode("utf-8", "replace"))
-            raise MachineFault(
-                f"the Prefect server cannot start: {reason}. Its history is {_describe_history()}: move that away or "
-                "mend it, or set PREFECT_HOME to another folder"
-            )
+            raise _cannot_start(log.read().decode("utf-8", "replace"))
         time.sleep(0.1)
 
 

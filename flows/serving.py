@@ -1,4 +1,4 @@
-"""Deployments carried out: a Prefect server found or started, told of the deployments, their runs started on time."""
+"""Deployments carried out: a Prefect server found or started, given the deployments, their runs started on time."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 from uuid import UUID
@@ -25,15 +25,19 @@ from prefect.utilities.callables import parameter_schema
 
 from flows.deployments import TAG, Change, Deployment, compare
 from flows.environment import DEFAULTS, say
-from flows.late_runs import mark_dead_runs, skip_late_runs
+from flows.form import fold
+from flows.heartbeat import beat
+from flows.late_runs import mark_dead_runs, skip_late_runs, tell_crashed_runs
 from flows.server import answers
 from flows.terminal import verbosity
 from schemas.errors import SettingsError
+from schemas.workspace import HEARTBEAT_FILE, default_home
 
 _CRASHED_AUTOMATION = "dssm: a run without a heartbeat has crashed"
 _SILENCE = timedelta(seconds=120)
 _LOOK_SECONDS, _SWEEP_SECONDS = 5, 60
 _OUTAGE = "the Prefect server at {api} does not answer; what is due starts when it does"
+_CRASHED = "its process is gone; start it again: what is finished is not repeated"
 _FLOWS = ["train-corpus", "train-all", "study"]
 
 
@@ -86,7 +90,7 @@ def _mark_crashed() -> AutomationCore:
     """
     return AutomationCore(
         name=_CRASHED_AUTOMATION,
-        description=f"No sign of life for {_SILENCE.seconds} s (a run tells it every 30 s): its process is gone.",
+        description=f"No sign of life for {_SILENCE.seconds} s (a run gives one every 30 s): its process is gone.",
         trigger=EventTrigger(
             after={"prefect.flow-run.heartbeat"},
             expect={"prefect.flow-run.*"},
@@ -100,7 +104,7 @@ def _mark_crashed() -> AutomationCore:
         actions=[
             ChangeFlowRunState(
                 state=StateType.CRASHED,
-                message="its process is gone; start it again: what is finished is not repeated",
+                message=_CRASHED,
             )
         ],
     )
@@ -123,7 +127,7 @@ def _register(
         schedules=[DeploymentScheduleCreate(schedule=_as_schedule(cron), active=active) for cron in one.crons],
         concurrency_limit=1,
         parameters=one.parameters,
-        parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
+        parameter_openapi_schema=fold(parameter_schema(flow).model_dump(exclude_unset=True)),
         enforce_parameter_schema=True,
         description=one.description,
         tags=one.tags,
@@ -194,7 +198,7 @@ def _as_description(client: SyncPrefectClient, found: DeploymentResponse) -> Dep
 def serve(deployments: Sequence[Deployment], api: str) -> None:
     """Start the runs of these deployments when they are due, each in a process of its own, until interrupted.
 
-    An outage of the server at `api` is told once, and waited out.
+    An outage of the server at `api` is said once, and waited out.
     """
     with get_client(sync_client=True) as client:
         ids = {client.read_deployment_by_name(one.key).id: one.name for one in deployments}
@@ -227,15 +231,18 @@ def _quiet_output() -> Iterator[None]:
 
 
 def _watch(deployments: Sequence[UUID], api: str) -> None:
-    """Tell of an outage of the server, and look after runs that died before they began; both until the process ends."""
-    looks = 0
-    there = True
+    """Report an outage of the server and runs that died, and give signs of life, until the process ends."""
+    looks, there, told = 0, True, datetime.now(UTC)
     while True:
         if answers(api) != there:
             there = not there
             say(f"the Prefect server at {api} answers again" if there else _OUTAGE.format(api=api))
         if there and looks % (_SWEEP_SECONDS // _LOOK_SECONDS) == 0:
             with suppress(Exception):  # the next look comes
+                now = datetime.now(UTC)
+                tell_crashed_runs(deployments, told, _CRASHED)
+                told = now
                 mark_dead_runs(deployments)
+        beat(default_home() / HEARTBEAT_FILE, api=api, server=there)
         looks += 1
         time.sleep(_LOOK_SECONDS)

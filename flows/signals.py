@@ -49,7 +49,7 @@ def end_without_memory(last_words: str) -> None:
     `last_words` on standard output.
     """
 
-    def tell(found: Any) -> None:  # noqa: ANN401 - of sys.unraisablehook or threading.excepthook
+    def report(found: Any) -> None:  # noqa: ANN401 - of sys.unraisablehook or threading.excepthook
         if issubclass(found.exc_type, MemoryError) or "can't start new thread" in str(found.exc_value):
             os.kill(os.getpid(), signal.SIGALRM)
         elif hasattr(found, "thread"):
@@ -66,7 +66,7 @@ def end_without_memory(last_words: str) -> None:
         signal.alarm(_PATIENCE)
         raise MemoryError(_NO_MEMORY[0])
 
-    sys.unraisablehook = threading.excepthook = tell
+    sys.unraisablehook = threading.excepthook = report
     signal.signal(signal.SIGALRM, raise_in_main)
 
 
@@ -79,7 +79,7 @@ def leave_without_memory(code: object) -> None:
 
 
 def leave_soon() -> None:
-    """Make an interrupted process end as soon as what it has to tell others is told; a second Ctrl-C ends it at once.
+    """Make an interrupted process end as soon as others know of it; a second Ctrl-C ends it at once.
 
     Python would take seconds to take the libraries apart.
     """

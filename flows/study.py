@@ -207,7 +207,7 @@ def run_experiment(experiment: Experiment, corpus: CorpusSettings) -> tuple[Meas
     ingested = ingest(corpus, run)
     validated = validate(corpus, run, ingested)
     prepared = prepare(corpus, run, ingested, validated)
-    trained = train.with_options(task_run_name=f"train-{experiment.name}")(corpus, run, prepared)
+    trained = train.with_options(task_run_name=f"train-{experiment.name}")(corpus, run, prepared, ingested)
     evaluated = evaluate.with_options(task_run_name=f"evaluate-{experiment.name}")(corpus, run, prepared, trained)
 
     steps = Steps(ingested, validated, prepared, trained, evaluated)

@@ -10,15 +10,18 @@ from prefect.runtime import flow_run
 
 from flows.announcements import announce, announce_missed, expect_announcement, message_end
 from flows.approval import ask, find_waiting
+from flows.corpora import change_settings
 from flows.endings import as_failure, as_state, leave_result, name_run, tell_once
 from flows.faults import as_fault
+from flows.heartbeat import beating
 from flows.late_runs import as_skipped, end_if_deleted, find_newer_due
+from flows.reports import show_report
 from schemas.addresses import redact
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
-from schemas.workspace import Workspace
+from schemas.workspace import HEARTBEAT_FILE, Workspace
 from tasks.evaluate.task import evaluate
-from tasks.ingest.task import ingest, read_golden
+from tasks.ingest.task import ingest, read_foreign, read_golden
 from tasks.prepare.task import prepare
 from tasks.publish.task import publish
 from tasks.step_store import find_run
@@ -34,11 +37,15 @@ from tasks.validate.task import validate
     on_failure=[message_end],
     on_crashed=[message_end],
 )
-def train_corpus(corpus: CorpusSettings) -> State[Any]:
+def train_corpus(corpus: CorpusSettings, overrides: str = "") -> State[Any]:
     """Train, measure and publish the retrieval model of one corpus.
 
     The steps hand each other folders and hashes, never frames or tensors; each is re-used where its
     inputs, its settings and the code are those of an earlier run.
+
+    Args:
+        corpus: its settings; those that the form of the UI does not show are as in the TOML.
+        overrides: settings changed for this run, one KEY=VALUE a line, such as training.epochs=4 (`dssm settings`).
     """
     tell_once()
     run = workspace_of_run(corpus.name)
@@ -46,9 +53,11 @@ def train_corpus(corpus: CorpusSettings) -> State[Any]:
         return as_skipped(newer)
 
     try:
+        corpus = change_settings(corpus, overrides)
         announce_missed(corpus, run)
         waiting = find_waiting(run)
-        result = waiting or train_and_publish(corpus, run)
+        with beating(run.runs / HEARTBEAT_FILE, lambda: {"run": run.run, "step": run.last_step()}):
+            result = waiting or train_and_publish(corpus, run)
         if result.status == "awaiting_approval":
             result = ask(corpus, run, result, asked=waiting is not None)
     except Exception as error:
@@ -58,12 +67,14 @@ def train_corpus(corpus: CorpusSettings) -> State[Any]:
         left = leave_result(corpus, run, "rejected" if fault.exit_code == 2 else "failed", str(fault))
         if left.status == "rejected":  # else the server itself may be gone
             name_run(left)
+            show_report(left)
         return as_failure(fault, left)
     except (KeyboardInterrupt, TerminationSignal):
         leave_result(corpus, run, "failed", "interrupted")
         raise
     announce(result, corpus.publish.on_published, run)
     name_run(result)
+    show_report(result)
     return as_state(result)
 
 
@@ -73,8 +84,9 @@ def train_and_publish(corpus: CorpusSettings, run: Workspace) -> RunResult:
     golden = read_golden(corpus, run, ingested) if corpus.publish.golden_path else None
     validated = validate(corpus, run, ingested)
     prepared = prepare(corpus, run, ingested, validated)
-    trained = train(corpus, run, prepared)
-    evaluated = evaluate(corpus, run, prepared, trained, golden)
+    foreign = read_foreign(corpus, run, ingested) if corpus.decisions.foreign_path else None
+    trained = train(corpus, run, prepared, ingested, foreign)
+    evaluated = evaluate(corpus, run, prepared, trained, golden, foreign)
     end_if_deleted()
     expect_announcement(run)
     return publish(corpus, run, Steps(ingested, validated, prepared, trained, evaluated))

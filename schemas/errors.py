@@ -25,6 +25,14 @@ class SettingsError(PipelineError):
     """The settings, or the words of the command line, are not valid."""
 
 
+class FilterError(SettingsError):
+    """A search was narrowed by a field that there is not, or by a value that it cannot hold."""
+
+
+class EditError(SettingsError):
+    """A standard question cannot be added, edited or removed so."""
+
+
 class SourceError(PipelineError):
     """A source cannot be found or read as a table of queries. Retrying cannot help."""
 
@@ -41,6 +49,10 @@ class MachineFault(PipelineError):
     """Disk, server, memory: nothing is wrong with the data. The same command may work later."""
 
     exit_code = 3
+
+
+class Unreachable(MachineFault):
+    """The server of a source, or the way to it, fails. It may answer a moment later: such a step is tried again."""
 
 
 class ProofBroken(PipelineError):

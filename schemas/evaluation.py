@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.changes import Changes
+from schemas.decisions import Decision
+
 
 class Interval(BaseModel):
     """A measured share with its 95 % bootstrap interval over test rows (macro: over classes)."""
@@ -64,6 +67,57 @@ class SuspectRow(BaseModel):
     margin: float  # score of the suggested minus that of the label, > 0
 
 
+class Zone(BaseModel):
+    """Test rows with one decision."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int
+    right: int  # whose first answer is right
+    offered_right: int  # of a choice: that hold the right one
+
+
+class RiskPoint(BaseModel):
+    """What share of answers would be wrong if the surest were given to this share of all queries."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    answered: float
+    wrong: float
+    probability: float  # from which on
+
+
+class Foreign(BaseModel):
+    """How queries that are not of the corpus are told from its test rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int
+    auroc: float
+    rejected: float  # share, where 95 % of the test rows are kept
+    handed_over: float  # share, as the model decides
+    answered: float  # share that gets a direct answer, and a wrong one
+
+
+class Decided(BaseModel):
+    """How the test rows are decided."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    held_out: int  # queries that it was calibrated on
+    max_wrong: float  # the promises
+    max_handed_over: float
+    answer_from: float | None  # probability; None: nothing is answered directly
+    rows: int
+    zones: dict[Decision, Zone]
+    wrong: Interval  # share of direct answers
+    handed_over: Interval  # share of the test rows
+    curve: list[RiskPoint]
+    by_class_size: dict[str, Zone]  # direct answers by training rows of the right standard question
+    left_out: Foreign | None  # the test rows, each without its own standard question; None: there are too few
+    foreign: Foreign | None  # None: none are given
+
+
 class Evaluation(BaseModel):
     """Everything measured of one candidate."""
 
@@ -83,6 +137,7 @@ class Evaluation(BaseModel):
     classes_worst: list[ClassResult]  # most misses among the first ten, most first
     confused: list[ConfusedPair] = []  # most rows first
     suspects: list[SuspectRow]  # the widest margins first; all stand in suspects.parquet
+    decided: Decided | None = None  # None: too few queries were held out to decide by
 
     @property
     def measured(self) -> bool:
@@ -112,6 +167,18 @@ class Difference(BaseModel):
     places: dict[str, Paired] = {}  # "recall@1" and "MRR", on all rows: where there are ten answers, all are found
 
 
+class ComparedDecisions(BaseModel):
+    """The direct answers of the candidate and of the live version, on the same rows; shares are of all these rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int
+    live_answered: float
+    live_wrong: float  # share of its direct answers
+    more_right: Paired  # right direct answers
+    fewer_wrong: Paired  # wrong direct answers
+
+
 class Comparison(BaseModel):
     """The candidate beside the live version on the same test rows. Kept out of evaluation.json."""
 
@@ -123,6 +190,8 @@ class Comparison(BaseModel):
     seen_rows: int = 0  # test rows whose query one of the two was trained on: left out below
     difference: Difference
     by_class_size: dict[str, Difference] = {}
+    decided: ComparedDecisions | None = None  # None: one of the two decides nothing, or they promise different things
+    changed: Changes | None = None  # of what customers asked; None: publish.changes_log is empty, or cannot be read
     golden: "Golden | None" = None  # how the live version answers the golden queries; None: there are none
 
 

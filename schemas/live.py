@@ -17,7 +17,7 @@ class WentLive(BaseModel):
 
     version: FolderName
     at: str  # ISO 8601, UTC
-    why: Literal["published", "approved", "rolled back", "repaired"]
+    why: Literal["published", "approved", "edited", "rolled back", "repaired"]
     run: str | None = None  # that made the version
 
 
@@ -109,6 +109,12 @@ class VersionManifest(BaseModel):
     recall_at_1: FiniteFloat
     recall_at_10: FiniteFloat
     test_rows: int
+    test_hash: str | None = None  # sha256 of those rows; None: of an earlier version of dssm
+    edit: str | None = None  # what a person changed of the version before; its recall is that of the one measured last
+
+    def was_measured_like(self, other: "VersionManifest") -> bool:
+        """Say whether the figures of both are of the same test rows, as far as is known."""
+        return self.version == other.version or self.test_hash == other.test_hash is not None
 
 
 def parse_model(model: type[_Model], content: bytes) -> _Model:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
+import pyarrow.parquet as pq
+
+from schemas.edits import Taken
 from schemas.evaluation import Evaluation, Golden
 from schemas.ingest import IngestFacts
 from schemas.manifest import StepManifest
@@ -62,6 +65,15 @@ class IngestOutput(StepOutput):
         return self.folder / "payload.parquet"
 
     @property
+    def edits(self) -> Path:
+        """What was edited since the export, and of that what it lacks, as JSON. There is no file without edits."""
+        return self.folder / "edits.json"
+
+    def read_taken(self) -> Taken:
+        """Return those edits."""
+        return Taken.model_validate_json(self.edits.read_bytes()) if self.edits.exists() else Taken()
+
+    @property
     def quarantine(self) -> Path:
         """The rows that are not usable; QUARANTINE."""
         return self.folder / "quarantine.parquet"
@@ -84,6 +96,29 @@ class GoldenOutput(StepOutput):
     def queries(self) -> Path:
         """The golden queries; GOLDEN."""
         return self.folder / "golden.parquet"
+
+
+class ForeignOutput(StepOutput):
+    """Queries that are not of the corpus."""
+
+    step = "foreign"
+
+    @property
+    def queries(self) -> Path:
+        """The queries; FOREIGN."""
+        return self.folder / "foreign.parquet"
+
+    def read_for_calibration(self) -> list[str]:
+        """Return the half of them that tunes."""
+        return self._read()[::2]
+
+    def read_for_measuring(self) -> list[str]:
+        """Return the other half, that measures."""
+        return self._read()[1::2]
+
+    def _read(self) -> list[str]:
+        queries: list[str] = pq.read_table(self.queries)["query"].to_pylist()
+        return queries
 
 
 class ValidateOutput(StepOutput):

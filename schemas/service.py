@@ -1,9 +1,24 @@
 """What the HTTP service takes and gives. The names of fields are a contract: some are added, none is renamed."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
+from schemas.decisions import Decision
+from schemas.edits import Edit, Expected, Value
+from schemas.explanations import Explanation
+from schemas.filters import check_filters, parse_valid_at
+
+_EXPLAINED = 16  # queries of a request
 QUERY_ID = r"^[0-9a-f]{16}$"
 
 
@@ -30,7 +45,7 @@ Text = Annotated[str, AfterValidator(_without_nul)]
 
 
 def _check_queries(query: Any) -> Any:  # noqa: ANN401 - whatever a caller gives
-    """Return a text or a list of texts; a union of the two would complain of the one that was not meant, too."""
+    """Return a text or a list of texts; a union of the two would complain of the one that does not apply, too."""
     if isinstance(query, str):
         return _without_nul(query)
     if not isinstance(query, list):
@@ -44,6 +59,30 @@ def _check_queries(query: Any) -> Any:  # noqa: ANN401 - whatever a caller gives
             raise ValueError(f"the text at place {place} holds a NUL character; leave it out")
     return query
 
+
+def _check_filters(filters: Any) -> Any:  # noqa: ANN401 - as above
+    return check_filters(filters)
+
+
+def _check_valid_at(moment: Any) -> Any:  # noqa: ANN401 - as above
+    if not isinstance(moment, str):
+        raise ValueError("give a text: a moment, now, or any")
+    return parse_valid_at(moment)
+
+
+_VALUE = {"anyOf": [{"type": kind} for kind in ("string", "number", "boolean", "null")]}
+_FILTERS_SCHEMA = {
+    "type": "object",
+    "additionalProperties": {
+        "anyOf": [
+            *_VALUE["anyOf"],
+            {"type": "array", "items": _VALUE},
+            {"type": "object", "properties": {"min": _VALUE, "max": _VALUE}, "additionalProperties": False},
+        ]
+    },
+}
+FilterValues = Annotated[Any, PlainValidator(_check_filters), WithJsonSchema(_FILTERS_SCHEMA)]
+Moment = Annotated[Any, PlainValidator(_check_valid_at), WithJsonSchema({"type": "string"})]
 
 Queries = Annotated[
     str | list[str],
@@ -62,6 +101,19 @@ class SearchRequest(_Asked):
 
     query: Queries = Field(description="What a customer typed; or a list of such texts.", examples=["怎么提前还款"])
     top: int = Field(default=10, ge=1, description="How many standard questions to return per query.")
+    filters: FilterValues = Field(
+        default={},
+        description="By field of the payload: a value, a list of which one is enough, or a range with min and max; "
+        "null: the field is empty. All fields have to hold. Only what they leave is ranked.",
+        examples=[{"category": "贷款", "channel": ["App", "微信"]}],
+    )
+    explain: bool = Field(
+        default=False, description="Say why the first three were found: of at most 16 queries in a request."
+    )
+    valid_at: Moment = Field(
+        default="now",
+        description="When standard questions have to be valid: now, any (whether or not), or a moment, ISO 8601.",
+    )
 
     @model_validator(mode="after")
     def _within_limits(self, info: ValidationInfo) -> Self:
@@ -70,6 +122,8 @@ class SearchRequest(_Asked):
             raise ValueError(f"query holds {len(self.queries)} texts, at most {limits.batch} go in one request")
         if self.top > limits.top:
             raise ValueError(f"top is {str(self.top)[:20]}, at most {limits.top} are returned")
+        if self.explain and len(self.queries) > _EXPLAINED:
+            raise ValueError(f"explain: of at most {_EXPLAINED} queries in a request, not {len(self.queries)}")
         for place, text in enumerate(self.queries):
             if len(text) > limits.characters:
                 where = "query" if isinstance(self.query, str) else f"query: the text at place {place}"
@@ -91,6 +145,43 @@ class FeedbackRequest(_Asked):
     )
 
 
+class EditRequest(_Asked):
+    """A standard question to add, edit or remove, or an edit to drop; live within seconds, without training."""
+
+    action: Literal["add", "edit", "remove", "drop"] = Field(
+        description="drop: forget an earlier edit; the next run goes by the export alone."
+    )
+    standard_question: Text = Field(description="Its text, as the live version has it.", examples=["如何提前还款"])
+    text: Text | None = Field(default=None, description="edit: what it is called from now on.")
+    id: Text | None = Field(default=None, description="add: its id; its text otherwise.")
+    similar_queries: list[Text] = Field(default=[], description="What customers type; added to those it has.")
+    payload: dict[str, Value] = Field(
+        default={}, description="Values by field; null: none. `answer` is the field of answers, whatever its name."
+    )
+
+
+class EditAnswer(BaseModel):
+    """What came of an edit; it answers within a second or two."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    corpus: str
+    version: str = Field(description="The version made.")
+    standard_questions: int
+    expected: Expected | None = Field(description="How often it may be found; null: nothing was measured.")
+    edits: list[Edit] = Field(description="All edits that the export does not have.")
+
+
+class EditsAnswer(BaseModel):
+    """All edits that the export does not have; every run makes them again until it has them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    corpus: str
+    version: str
+    edits: list[Edit]
+
+
 class Result(BaseModel):
     """One standard question found."""
 
@@ -99,6 +190,10 @@ class Result(BaseModel):
     standard_question: str
     id: str
     score: float = Field(description="At most 1; comparable within one version.")
+    why: Explanation | None = Field(default=None, description="Only where it was asked for.")
+    payload: dict[str, Any] = Field(
+        description="What the list of standard questions says of it besides: answer, category, validity, anything."
+    )
 
 
 class Answer(BaseModel):
@@ -109,6 +204,12 @@ class Answer(BaseModel):
     query_id: str = Field(pattern=QUERY_ID, description="Names this query in feedback and in the query log.")
     query: str
     results: list[Result] = Field(description="Best first.")
+    decision: Decision | None = Field(
+        description="Answer with the first result, let the customer choose (clarify), or hand over to a person; null: "
+        "the version was made without held-out queries to decide by."
+    )
+    probability: float | None = Field(description="That the first result is right; null as above.")
+    offers: list[Result] = Field(description="To clarify: the 2 to 4 standard questions to choose from, best first.")
 
 
 class SearchAnswer(Answer):
@@ -138,6 +239,7 @@ class CorpusState(BaseModel):
     made: str = Field(description="When the version was made, ISO 8601, UTC.")
     live_since: str | None = Field(description="When it went live, ISO 8601, UTC.")
     standard_questions: int
+    fields: dict[str, str] = Field(description="Of the payload, by name: text, number, date, moment or list.")
     recall_at_1: float = Field(description="On its test rows, before it was published.")
     recall_at_10: float
     test_rows: int

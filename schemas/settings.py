@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from schemas.addresses import Address
 from schemas.expectations import check_expectation
@@ -60,6 +60,17 @@ else:
     TowerName, LossName = Literal[*TOWERS], Literal["auto", *LOSSES]
 
 
+def _check_zone(timezone: str) -> str:
+    try:
+        ZoneInfo(timezone)
+    except (KeyError, OSError, ValueError) as error:
+        raise ValueError("no IANA time zone, such as Asia/Shanghai or UTC") from error
+    return timezone
+
+
+TimeZone = Annotated[str, AfterValidator(_check_zone)]
+
+
 class Source(Section):
     """Where the rows `query -> standard question` come from."""
 
@@ -83,6 +94,15 @@ class Source(Section):
     )
     question_column: str | None = Field(
         default=None, description="Column of the standard questions; empty: found by common names."
+    )
+    payload_columns: str | list[str] = Field(
+        default=[],
+        description="Columns, or patterns, whose first value is kept with a standard question, beside those known by "
+        "common names (answer, category, channel, valid from and until). Of a list of standard questions all are kept.",
+    )
+    timezone: TimeZone = Field(
+        default="Asia/Shanghai",
+        description="IANA time zone of dates, and of times that name none, in columns such as valid from and until.",
     )
     encoding: str | None = Field(default=None, description="Encoding of text files; empty: detected.")
     delimiter: str | None = Field(
@@ -165,7 +185,7 @@ class CustomExpectation(Section):
     severity: Severity = Field(default="warning", description="critical ends the run; warning and info travel on.")
 
     @model_validator(mode="after")
-    def _can_be_meant(self) -> Self:
+    def _is_known(self) -> Self:
         check_expectation(self.type, self.kwargs)
         return self
 
@@ -333,6 +353,11 @@ class Model(Section):
         le=1,
         description="Share of the kept queries in that score; empty: chosen on the validation cut, 0 included.",
     )
+    exemplar_texts: bool = Field(
+        default=True,
+        description="Keep the texts of those queries, with file and line, in the model: dssm explain shows them. "
+        "false: a published model holds no customer's words.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -462,6 +487,36 @@ class Training(Section):
     )
 
 
+class DecisionBounds(Section):
+    """What a query is answered with: the first standard question, a choice of some, or a person."""
+
+    max_wrong: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of direct answers that may be wrong; the probability from which one is given is chosen so "
+        "on held-out queries.",
+    )
+    max_handed_over: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of the corpus's own queries that may be handed over to a person for looking foreign.",
+    )
+    confidence: float | None = Field(
+        default=0.9,
+        ge=0.5,
+        le=0.999,
+        description="In how many of all trainings both promises hold, each; empty: on average over trainings, which "
+        "answers more where few rows are held out, and is wrong more often there.",
+    )
+    foreign_path: Address | list[Address] | None = Field(
+        default=None,
+        description="Queries that are not of this corpus, such as the source of another: a table as source.path takes "
+        "it, or a .txt with one a line. They tune what tells foreign queries, and measure it. Empty: none.",
+    )
+
+
 class Publishing(Section):
     """When a candidate goes live, and how long old versions stay."""
 
@@ -487,6 +542,12 @@ class Publishing(Section):
     max_drop_vs_live_by_size: Tolerance = tolerance(
         "the same among the test rows of each size of class (1-3 training rows, 4-10, 11-50, more)", warn=0.0, stop=0.03
     )
+    max_drop_vs_live_decisions: Tolerance = tolerance(
+        "with a live version, how far right direct answers lie below it, or wrong ones above it, on the same rows; "
+        "counts only where it is no chance, and both promise the same ([decisions])",
+        warn=0.05,
+        stop=0.3,
+    )
     min_gain_over_guess: Share = Field(
         default_factory=lambda: Share(warn=0.05, stop=0.0),
         description="Lower bound, to be exceeded: recall@1 above that of a guess (1 / standard questions).",
@@ -502,6 +563,19 @@ class Publishing(Section):
         default_factory=lambda: [cause for cause in get_args(Cause) if cause not in ("none", "unknown")],
         description="Causes of a failed training that hold a candidate back; any other failure is a warning: where no "
         "cause was found, recall decides.",
+    )
+    changes_log: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of what customers asked, a query a line, or the query log of the service: the live version "
+        "and the candidate are asked the same, and the report tells what changes. Empty: none.",
+    )
+    max_changed: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share of the queries of changes_log whose answer or decision may change; a candidate that changes "
+        "more waits for approval.",
     )
     golden_path: Address | None = Field(
         default=None,
@@ -540,7 +614,7 @@ class Schedule(Section):
         description="Cron of the run, five fields; 'nightly': a time between 2 and 6 o'clock that no other corpus has "
         "(dssm plan shows it); 'never': a person starts it.",
     )
-    timezone: str = Field(default="Asia/Shanghai", description="IANA time zone of the cron.")
+    timezone: TimeZone = Field(default="Asia/Shanghai", description="IANA time zone of the cron.")
 
     @field_validator("cron")
     @classmethod
@@ -555,18 +629,44 @@ class Schedule(Section):
             raise ValueError("no cron: write five fields, e.g. '30 2 * * *', or 'nightly', or 'never'") from error
         return cron
 
-    @field_validator("timezone")
-    @classmethod
-    def _exists(cls, timezone: str) -> str:
-        try:
-            ZoneInfo(timezone)
-        except (KeyError, OSError, ValueError) as error:
-            raise ValueError("no IANA time zone, such as Asia/Shanghai or UTC") from error
-        return timezone
+
+class Limits(Section):
+    """How long a step may take."""
+
+    ingest: float = Field(default=1440, gt=0, le=100_000, description="Minutes that ingest may take; then it is ended.")
+    validation: float = Field(
+        default=1440, gt=0, le=100_000, alias="validate", description="Minutes that validation may take."
+    )
+    prepare: float = Field(default=1440, gt=0, le=100_000, description="Minutes that prepare may take.")
+    train: float = Field(
+        default=1440,
+        gt=0,
+        le=100_000,
+        description="Minutes that training may take, from when its turn has come; the next run goes on after the last "
+        "checkpoint.",
+    )
+    evaluate: float = Field(default=1440, gt=0, le=100_000, description="Minutes that the evaluation may take.")
+    publish: float = Field(default=1440, gt=0, le=100_000, description="Minutes that publishing may take.")
+
+
+class Doctor(Section):
+    """What the health report looks at beside the corpus."""
+
+    query_log: str | None = Field(
+        default=None,
+        description="File of what customers asked, one query a line or the log of dssm api: the health report then "
+        "tells what nobody answers and how customers change. Empty: none.",
+    )
+    max_unanswered_share: float = Field(
+        default=0.2, ge=0, le=1, description="Share of the log's queries that are not answered; above, a warning."
+    )
+    max_new_word_share: float = Field(
+        default=0.1, ge=0, le=1, description="Share of the log's words that the corpus does not have; above, a warning."
+    )
 
 
 class CorpusSettings(Section):
-    """One corpus and everything done with it. The flow's one parameter."""
+    """One corpus and everything done with it. The parameter of its flow."""
 
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_-]*$", max_length=64, description="Name of corpus and deployment, e.g. 'bank_zh'."
@@ -579,8 +679,11 @@ class CorpusSettings(Section):
     model: Model = Field(default_factory=Model)
     loss: Loss = Field(default_factory=Loss)
     training: Training = Field(default_factory=Training)
+    decisions: DecisionBounds = Field(default_factory=DecisionBounds)
     publish: Publishing = Field(default_factory=Publishing)
     schedule: Schedule = Field(default_factory=Schedule)
+    limits: Limits = Field(default_factory=Limits)
+    doctor: Doctor = Field(default_factory=Doctor)
     engine: Literal["local", "ray"] = Field(
         default="local",
         description="Where prepare, training and evaluation run: this machine, or a Ray cluster (the extra 'ray').",

@@ -1,4 +1,4 @@
-"""What somebody may have meant: the nearest of the names that are known."""
+"""The nearest of the names that are known, for a message about one that is not."""
 
 import difflib
 import unicodedata
@@ -20,7 +20,7 @@ def did_you_mean(given: str, near: Iterable[str]) -> str:
 
 
 def tell_apart(given: str, name: str) -> str:
-    """Return a name as it can be told from the given one, even where both look the same."""
+    """Return a name written so that it differs from the given one, even where both look the same."""
     alike = _look_of(given) == _look_of(name)
     return f"{name} (as code points {name!a}, not {given!a})" if alike else printable(name)
 

@@ -32,6 +32,15 @@ PAYLOAD = pa.schema(
     metadata={"grain": "one standard question with an answer, a category, a state or a validity, sorted by text"},
 )
 
+EXEMPLARS = pa.schema(
+    [
+        pa.field("text", pa.string(), nullable=False),  # as given; of a standard question without rows its own
+        pa.field("source", pa.dictionary(pa.int32(), pa.string())),  # file; null: it is no training row
+        pa.field("line", pa.int64()),
+    ],
+    metadata={"grain": "one kept query of a model, in the order of their vectors"},
+)
+
 GOLDEN = pa.schema(
     [
         pa.field("query", pa.string(), nullable=False),  # as given
@@ -39,6 +48,11 @@ GOLDEN = pa.schema(
         pa.field("where", pa.string(), nullable=False),  # file and line
     ],
     metadata={"grain": "one query that must always find its standard question, in source order"},
+)
+
+FOREIGN = pa.schema(
+    [pa.field("query", pa.string(), nullable=False)],  # normalised
+    metadata={"grain": "one different query that is not of the corpus, in drawn order"},
 )
 
 QUARANTINE = pa.schema(

@@ -35,7 +35,7 @@ class Reachability(BaseModel):
     first: float  # loss of a fresh model: all cosines equal
     reachable_fall: float  # (first - floor) / (first - what an unbounded gap would give)
     advice: str  # empty when the target can be reached
-    told: Message | None = None  # the advice, for any language
+    message: Message | None = None  # the advice, for any language
     corrected: str = ""  # what loss.unreachable = "auto" changed, and why
 
 

@@ -35,7 +35,13 @@ class Update:
         self._open = False
 
     def add(
-        self, candidate: Path, extra: Mapping[str, bytes], run: str, recall: tuple[float, float, int]
+        self,
+        candidate: Path,
+        extra: Mapping[str, bytes],
+        run: str,
+        recall: tuple[float, float, int],
+        test_hash: str | None = None,
+        edit: str | None = None,
     ) -> VersionManifest:
         """Copy a candidate into a new immutable folder and name it; it is not live yet.
 
@@ -44,6 +50,8 @@ class Update:
             extra: further files by name: model card, evaluation, settings.
             run: that made it.
             recall: recall@1, recall@10 and the number of test rows, for `dssm models`.
+            test_hash: of those rows: figures of equal ones can be compared.
+            edit: what was changed of another version, where it was not trained.
         """
         self._require_open()
         digest, folder = hash_candidate(candidate), self.registry.folder
@@ -65,6 +73,8 @@ class Update:
                 recall_at_1=recall[0],
                 recall_at_10=recall[1],
                 test_rows=recall[2],
+                test_hash=test_hash,
+                edit=edit,
             )
             write_atomically(partial / MANIFEST, manifest.model_dump_json(indent=1).encode())
             for path in [*manifest.files, MANIFEST]:
@@ -81,7 +91,7 @@ class Update:
         digest = hash_candidate(candidate)
         return next((m for m in self.registry.versions() if m.run == run and m.candidate == digest), None)
 
-    def go_live(self, manifest: VersionManifest, why: Literal["published", "approved"]) -> None:
+    def go_live(self, manifest: VersionManifest, why: Literal["published", "approved", "edited"]) -> None:
         """Point live.json at a version."""
         waiting = self._candidate_of(self.live.pending) if self.live.pending else ""
         pending = None if waiting == manifest.candidate else self.live.pending  # published without waiting any longer
@@ -134,12 +144,17 @@ class Update:
     def prune(self, keep: int) -> list[str]:
         """Delete the oldest versions beyond `keep`, never the live or the pending one; return their names.
 
-        What a killed process left unfinished goes, too; a damaged version stays for a person to look at.
+        Those that are but edited go before those that were trained, the one live before this one excepted: after a day
+        of many edits there are still nights to go back to. What a killed process left unfinished goes, too; a damaged
+        version stays for a person to look at.
         """
         self._require_open()
         self.registry._sweep()
         protected = {self.live.version, self.live.pending} - {None}
-        versions = [m.version for m in self.registry.versions() if m.version not in protected]
+        before = next((one.version for one in reversed(self.live.history) if one.version != self.live.version), None)
+        others = [m for m in self.registry.versions() if m.version not in protected]
+        others.sort(key=lambda m: m.edit is None or m.version == before)
+        versions = [m.version for m in others]
         surplus = versions[: max(0, len(versions) + len(protected) - keep)]
         self.registry._delete(surplus)
         return surplus

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
@@ -12,26 +13,37 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from flows.api.front import Gone
+from flows.api.front import Gone, Keys
 from flows.api.metrics import CONTENT_TYPE, Metrics
 from flows.api.openapi import ENDPOINTS, describe
 from flows.api.refusals import Json, Refusal
-from schemas.service import CorpusState, FeedbackRequest, Limits, SearchRequest, explain
+from schemas.edits import Edit
+from schemas.errors import EditError, FilterError, MachineFault, NothingLive
+from schemas.explanations import Explanation
+from schemas.service import CorpusState, EditRequest, FeedbackRequest, Limits, SearchRequest, explain
+from tasks.registry import ModelRegistry
 from tasks.retrieval.corpora import Corpora, Served
+from tasks.retrieval.edits import Edited, drop_edit, edit_live, live_overlay
+from tasks.retrieval.explain import explain as explain_query
 from tasks.retrieval.query_log import QueryLog
-from tasks.retrieval.retriever import Hit
+from tasks.retrieval.retriever import Answer as Found
+from tasks.retrieval.retriever import Hit, Model
 from tasks.version_files import now
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _AT_ONCE = 300  # characters; more are answered in a thread, since others would wait for milliseconds
-_LOGGED = 5  # results of a query in the log
+_LOGGED, _LOGGED_KEYS = 5, ("standard_question", "id", "score")  # results of a query in the log
+_EXPLAINED = 3  # results of a query, where it is asked for
 
 
 class Service:
     """The endpoints, each a method of the name it has in `ENDPOINTS`."""
 
-    def __init__(self, corpora: Corpora, limits: Limits, metrics: Metrics, log: QueryLog | None) -> None:
+    def __init__(
+        self, corpora: Corpora, limits: Limits, metrics: Metrics, log: QueryLog | None, edit_keys: Keys | None = None
+    ) -> None:
         self._corpora, self._limits, self._metrics, self._log = corpora, limits, metrics, log
+        self._edit_keys = edit_keys
 
     def routes(self) -> list[Route]:
         """Return all of them."""
@@ -81,16 +93,60 @@ class Service:
         served = self._find(request)
         asked = await self._read(request, SearchRequest)
         queries, model = asked.queries, served.model
-        if sum(map(len, queries)) <= _AT_ONCE:
-            found = model.search(queries, asked.top)
-        else:
-            found = await asyncio.to_thread(model.search, queries, asked.top)
+        wanted = queries, asked.top, asked.filters, asked.valid_at
+        try:
+            if sum(map(len, queries)) <= _AT_ONCE:
+                found = model.answer(*wanted)
+            else:
+                found = await asyncio.to_thread(model.answer, *wanted)
+        except FilterError as error:
+            raise Refusal(422, "unknown_filter", f"filters: {error}") from None
+        why = await asyncio.to_thread(_explain, model, asked) if asked.explain else [[]] * len(queries)
         corpus = served.manifest.corpus
         self._metrics.queries.labels(corpus).inc(len(queries))
-        answers = [_as_answer(query, hits) for query, hits in zip(queries, found, strict=True)]
+        for decision, count in Counter(one.decision or "none" for one in found).items():
+            self._metrics.decisions.labels(corpus, decision).inc(count)
+        answers = [_as_answer(*one) for one in zip(queries, found, why, strict=True)]
         head = {"corpus": corpus, "version": model.version}
         self._note(request, head, answers)
         return Json(head | answers[0] if isinstance(asked.query, str) else head | {"answers": answers})
+
+    async def edits(self, request: Request) -> Response:
+        """List what was edited that the export does not have."""
+        served = self._find(request)
+        corpus = served.manifest.corpus
+        overlay = await asyncio.to_thread(live_overlay, self._corpora.registry(corpus), served.model.version)
+        return Json(
+            {"corpus": corpus, "version": served.model.version} | overlay.model_dump(mode="json", include={"edits"})
+        )
+
+    async def edit(self, request: Request) -> Response:
+        """Add, edit or remove a standard question, or drop an edit."""
+        self._check_may_edit(request)
+        served = self._find(request)
+        asked = await self._read(request, EditRequest)
+        corpus, model = served.manifest.corpus, served.model
+        try:
+            made = await asyncio.to_thread(_make_edit, self._corpora.registry(corpus), asked, model)
+        except EditError as error:
+            raise Refusal(422, "invalid_edit", str(error)) from None
+        except NothingLive as error:
+            raise Refusal(409, "nothing_live", str(error)) from None
+        except MachineFault as error:
+            raise Refusal(503, "machine", str(error), {"Retry-After": "5"}) from None
+        facts = {"corpus": corpus, "version": made.version, "standard_questions": made.standard_questions}
+        facts["expected"] = made.expected and made.expected.model_dump()
+        return Json(facts | made.overlay.model_dump(mode="json", include={"edits"}))
+
+    def _check_may_edit(self, request: Request) -> None:
+        if self._edit_keys is None:
+            raise Refusal(
+                403, "edits_closed", "edits need a key: start the service with DSSM_API_KEYS or DSSM_API_EDIT_KEYS"
+            )
+        try:
+            self._edit_keys.check(request.scope["header"])
+        except Refusal:
+            raise Refusal(403, "no_edit_key", "edits need another key, one of DSSM_API_EDIT_KEYS") from None
 
     async def feedback(self, request: Request) -> Response:
         """Note which standard question would have been right."""
@@ -168,13 +224,48 @@ class Service:
             return
         start = {"at": now(), "kind": "query", "request_id": request.scope["request_id"]} | head
         for one in answers:
-            self._log.add(start | one | {"results": one["results"][:_LOGGED]})
+            results = [{key: result[key] for key in _LOGGED_KEYS} for result in one["results"][:_LOGGED]]
+            self._log.add(start | one | {"results": results})
 
 
-def _as_answer(query: str, hits: Sequence[Hit]) -> dict[str, Any]:
+def _make_edit(registry: ModelRegistry, asked: EditRequest, model: Model) -> Edited:
+    if asked.action == "drop":
+        return drop_edit(registry, asked.standard_question)
+    given = asked.model_dump() | {"standard_question": asked.standard_question.strip()}
+    return edit_live(registry, Edit.model_validate(given), model)
+
+
+def _explain(model: Model, asked: SearchRequest) -> list[list[Explanation]]:
+    """Return why the first results of each query were found."""
+    top = min(asked.top, _EXPLAINED)
+    return [[one.why for one in explain_query(model, q, top, asked.filters, asked.valid_at)] for q in asked.queries]
+
+
+def _as_answer(query: str, found: Found, why: Sequence[Explanation]) -> dict[str, Any]:
     """Return an `Answer`."""
-    results = [{"standard_question": hit.standard_question, "id": hit.id, "score": round(hit.score, 6)} for hit in hits]
-    return {"query_id": secrets.token_hex(8), "query": query, "results": results}
+    results = _as_results(found.hits)
+    for result, explanation in zip(results, why, strict=False):
+        result["why"] = explanation.model_dump()
+    return {
+        "query_id": secrets.token_hex(8),
+        "query": query,
+        "results": results,
+        "decision": found.decision,
+        "probability": found.probability and round(found.probability, 4),
+        "offers": _as_results(found.offers),
+    }
+
+
+def _as_results(hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    return [
+        {
+            "standard_question": hit.standard_question,
+            "id": hit.id,
+            "score": round(hit.score, 6),
+            "payload": hit.payload,
+        }
+        for hit in hits
+    ]
 
 
 def _describe(served: Served) -> CorpusState:
@@ -185,6 +276,7 @@ def _describe(served: Served) -> CorpusState:
         made=manifest.made,
         live_since=served.live_since,
         standard_questions=len(served.model.ids),
+        fields=dict(served.model.payload.fields) if served.model.payload else {},
         recall_at_1=manifest.recall_at_1,
         recall_at_10=manifest.recall_at_10,
         test_rows=manifest.test_rows,

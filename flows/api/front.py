@@ -49,7 +49,7 @@ class Keys:
 
 
 class Front:
-    """ASGI: the door of the service."""
+    """ASGI: what every request passes first."""
 
     def __init__(self, app: ASGIApp, limits: Limits, keys: Keys, metrics: Metrics) -> None:
         self._app, self._limits, self._keys, self._metrics = app, limits, keys, metrics

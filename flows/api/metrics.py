@@ -35,6 +35,9 @@ class Metrics:
         )
         self.rejections = Counter("dssm_rejections", "Requests not answered, by kind of error.", ["kind"], registry=own)
         self.queries = Counter("dssm_queries", "Queries answered.", ["corpus"], registry=own)
+        self.decisions = Counter(
+            "dssm_decisions", "What queries were to be answered with.", ["corpus", "decision"], registry=own
+        )
         self.failed_reloads = Counter(
             "dssm_failed_reloads", "Times that what is live could not be loaded.", ["corpus"], registry=own
         )

@@ -15,6 +15,9 @@ from schemas.service import (
     BatchAnswer,
     CorporaAnswer,
     CorpusState,
+    EditAnswer,
+    EditRequest,
+    EditsAnswer,
     ErrorAnswer,
     FeedbackAnswer,
     FeedbackRequest,
@@ -56,6 +59,17 @@ ENDPOINTS = (
         errors=_ASKED_ERRORS,
     ),
     Endpoint(
+        *("GET", "/v1/{corpus}/edits", "edits", "What was edited that the export does not have"),
+        answers=(EditsAnswer,),
+        errors=(401, 404, 429, 503),
+    ),
+    Endpoint(
+        *("POST", "/v1/{corpus}/edits", "edit", "Add, edit or remove a standard question within seconds"),
+        answers=(EditAnswer,),
+        asked=EditRequest,
+        errors=(*_ASKED_ERRORS, 403, 409),
+    ),
+    Endpoint(
         *("POST", "/v1/{corpus}/feedback", "feedback", "Which standard question would have been right"),
         answers=(FeedbackAnswer,),
         asked=FeedbackRequest,
@@ -65,9 +79,10 @@ ENDPOINTS = (
 
 _WHY = {
     401: "No key, or a wrong one",
+    403: "Edits need a key, and the service has none for them, or not this one",
     404: "There is no such corpus",
     408: "The body came too slowly",
-    409: "No query log is kept",
+    409: "No query log is kept, or nothing is live",
     413: "The body is too large",
     415: "The body is not said to be JSON",
     422: "The body is no JSON, or not what is described here",
@@ -77,7 +92,20 @@ _WHY = {
 _EXAMPLES: dict[type[BaseModel], dict[str, Any]] = {
     SearchRequest: {
         "one query": {"value": {"query": "怎么提前还款", "top": 3}},
+        "valid or not": {"value": {"query": "怎么提前还款", "valid_at": "any"}},
+        "with reasons": {"value": {"query": "怎么提前还款", "top": 3, "explain": True}},
         "several": {"value": {"query": ["怎么提前还款", "how do I reset my password"]}},
+    },
+    EditRequest: {
+        "a new one": {
+            "value": {
+                "action": "add",
+                "standard_question": "如何开通数字人民币",
+                "similar_queries": ["数字人民币怎么开"],
+                "payload": {"answer": "在应用里点钱包"},
+            }
+        },
+        "no longer": {"value": {"action": "remove", "standard_question": "如何办理存折"}},
     },
     FeedbackRequest: {
         "the right one": {"value": {"query_id": "9f86d081884c7d65", "standard_question": "如何提前还款"}},

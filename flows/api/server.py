@@ -27,33 +27,35 @@ class Options:
     corpora: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
     keys: Sequence[str] = field(default=(), repr=False)
+    edit_keys: Sequence[str] = field(default=(), repr=False)  # none: those of `keys` edit, too
     query_log: Path | None = None
     query_log_bytes: int = 100 << 20
     mask_digits: bool = True
     shared: Path | None = None  # through which several workers hold large arrays once
 
 
-def read_keys(variable: str | None) -> list[str]:
-    """Return the keys of DSSM_API_KEYS.
+def read_keys(name: str) -> list[str]:
+    """Return the keys of DSSM_API_KEYS or DSSM_API_EDIT_KEYS.
 
     Raises:
         SettingsError: it was set, but holds none; whoever set it wanted the service closed.
     """
+    variable = os.environ.get(name)
     keys = [key for part in (variable or "").split(",") if (key := part.strip())]
     if variable and not keys:
-        raise SettingsError("DSSM_API_KEYS holds no key: give one or several with commas between them, or unset it")
+        raise SettingsError(f"{name} holds no key: give one or several with commas between them, or unset it")
     return keys
 
 
 def start_options(
     corpora: Sequence[str],
-    keys: Sequence[str],
+    keys: tuple[Sequence[str], Sequence[str]],
     query_log: Path | None,
     query_log_bytes: int,
     query_log_digits: bool,
     **limits: Any,  # noqa: ANN401 - of `Limits`
 ) -> Options:
-    """Return options from the words of the command line.
+    """Return options from the words of the command line; `keys`: of callers, and of those who edit.
 
     Raises:
         SettingsError: the query log cannot be written.
@@ -67,7 +69,8 @@ def start_options(
     return Options(
         corpora=list(corpora),
         limits=Limits(**limits),
-        keys=keys,
+        keys=[*keys[0], *keys[1]] if keys[0] else [],
+        edit_keys=keys[1],
         query_log=query_log.resolve() if query_log else None,
         query_log_bytes=query_log_bytes,
         mask_digits=not query_log_digits,
@@ -112,7 +115,9 @@ def create(options: Options) -> Any:  # noqa: ANN401 - an ASGI application
             if log:
                 log.stop()
 
-    router = Router(Service(corpora, options.limits, metrics, log).routes(), redirect_slashes=False, lifespan=lifespan)
+    may_edit = options.edit_keys or options.keys
+    service = Service(corpora, options.limits, metrics, log, Keys(may_edit) if may_edit else None)
+    router = Router(service.routes(), redirect_slashes=False, lifespan=lifespan)
     return Front(router, options.limits, Keys(options.keys), metrics)
 
 

@@ -1,13 +1,13 @@
 """Commands about what is published: query, models, rollback, approve."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from flows.commands.options import complete_corpus
+from flows.commands.options import FILTER, VALID_AT, complete_corpus, read_filters
 from flows.commands.output import print_table, print_text
 from flows.environment import say
 from schemas.errors import SettingsError, SourceError, StaleFile
@@ -21,38 +21,145 @@ _CHUNK, _LONGEST_LINE = 1 << 16, 1 << 20  # bytes
 @click.argument("text", required=False)
 @click.option("--file", "file", metavar="FILE", help="Queries, one a line (UTF-8); - for standard input.")
 @click.option("--top", default=10, show_default=True, type=click.IntRange(1), help="How many standard questions.")
+@FILTER
+@VALID_AT
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per query.")
-def query(corpus: str, text: str | None, file: str | None, top: int, as_json: bool) -> int:
-    """Ask the live model of CORPUS for the standard questions nearest to TEXT.
+def query(
+    corpus: str, text: str | None, file: str | None, top: int, filters: Sequence[str], valid_at: str, as_json: bool
+) -> int:
+    """Ask the live model of CORPUS for the standard questions nearest to TEXT, and what to do with it.
 
     \b
     dssm query bank "怎么提前还款" --top 5
+    dssm query bank "怎么提前还款" --filter category=贷款 --filter channel=App --filter channel=微信
+    dssm query bank "怎么提前还款" --filter 'fee<=20' --valid-at 2026-10-01
     dssm query bank --file queries.txt --json
+
+    Below the standard questions stands what to do: answer with the first, let the customer choose, or hand over to a
+    person; and the probability that the first is right. decisions.max_wrong of the settings says how many direct
+    answers may be wrong (docs/decisions.md).
+
+    Fields are the columns of the list of standard questions. Values of one field: one is enough; several fields: all
+    have to hold; FIELD= finds those without a value. They choose before anything is ranked. What is not valid at the
+    moment is not found; --valid-at any finds it, too.
     """
     if (text is None) == (file is None):
         raise click.UsageError("give one TEXT, or --file FILE")
+    wanted = top, *read_filters(filters, valid_at)
+    retriever = load_retriever(corpus)
+    for queries in [[text]] if text is not None else read_lines(file or "-"):
+        for asked, answer in zip(queries, retriever.answer(queries, *wanted), strict=True):
+            if as_json:
+                print_text(json.dumps({"query": asked} | _as_json(answer), ensure_ascii=False))
+            else:
+                lines = [f"  {h.score:6.3f}  {h.standard_question}{show_payload(h.payload)}" for h in answer.hits]
+                print_text("\n".join([asked] * (file is not None) + lines + _say_decision(answer)))
+    return 0
+
+
+def load_retriever(corpus: str) -> Any:  # noqa: ANN401 - Retriever, imported late
+    """Return what answers for a corpus; SettingsError where nothing was ever published."""
     from schemas.errors import NothingLive
     from tasks.retrieval.retriever import Retriever
 
     registry = find_registry(corpus)
     try:
-        retriever = Retriever(registry)
+        return Retriever(registry)
     except NothingLive:
-        _require_published(registry)
+        require_published(registry)
         raise
-    for queries in [[text]] if text is not None else _read_lines(file or "-"):
-        for asked, hits in zip(queries, retriever.search(queries, top), strict=True):
-            if as_json:
-                results = [{"standard_question": hit.standard_question, "score": round(hit.score, 6)} for hit in hits]
-                print_text(json.dumps({"query": asked, "results": results}, ensure_ascii=False))
-            else:
-                print_text(
-                    "\n".join([asked] * (file is not None) + [f"  {h.score:6.3f}  {h.standard_question}" for h in hits])
-                )
+
+
+def show_payload(payload: Mapping[str, Any]) -> str:
+    """Return the first fields of a standard question for a line of a terminal."""
+    cells = [f"{name}: {', '.join(one) if isinstance(one, list) else one}" for name, one in payload.items()]
+    short = [" ".join((cell if len(cell) <= 40 else cell[:39] + "…").split()) for cell in cells[:4]]
+    return f"  [{'; '.join(short)}]" if short else ""
+
+
+def _as_json(answer: Any) -> dict[str, Any]:  # noqa: ANN401 - Answer, imported late
+    results, offers = (
+        [
+            {
+                "standard_question": hit.standard_question,
+                "score": round(hit.score, 6),
+                "id": hit.id,
+                "payload": hit.payload,
+            }
+            for hit in hits
+        ]
+        for hits in (answer.hits, answer.offers)
+    )
+    probability = answer.probability and round(answer.probability, 4)
+    return {"results": results, "decision": answer.decision, "probability": probability, "offers": offers}
+
+
+def _say_decision(answer: Any) -> list[str]:  # noqa: ANN401 - as above
+    """Return what to do with a query as a line; none where the version stores nothing to decide by."""
+    if answer.decision is None:
+        return []
+    what = {
+        "answer": "answer with the first",
+        "clarify": f"clarify: offer the first {len(answer.offers)}",
+        "handover": "hand over to a person",
+    }
+    return [f"  {what[answer.decision]} (it is right with a probability of {answer.probability:.2f})"]
+
+
+@click.command()
+@click.argument("corpus", shell_complete=complete_corpus)
+@click.argument("before", metavar="V1")
+@click.argument("after", metavar="V2")
+@click.option("--log", "log", metavar="FILE", required=True, help="Queries, one a line, or the service's query log.")
+@click.option("--top", default=20, show_default=True, type=click.IntRange(1), help="How many groups to show.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, with all groups.")
+def diff(corpus: str, before: str, after: str, log: str, top: int, as_json: bool) -> int:
+    """Show which real queries version V2 of CORPUS answers otherwise than V1, most frequent first.
+
+    \b
+    dssm diff bank 20261124-021107-7c83aa 20261125-021107-1b2c3d --log queries.txt
+    dssm diff bank live 20261125-021107-1b2c3d --log /var/log/dssm/queries.jsonl
+
+    A query changes where its first standard question does, or what to do with it: answer, clarify or handover. "live"
+    is the version that answers now; `dssm models` lists all. publish.changes_log of the settings has every night's
+    candidate compared so, and publish.max_changed has it wait for approval.
+    """
+    from tasks.evaluate.asked import read_asked
+    from tasks.evaluate.changes import compare_answers
+    from tasks.retrieval.retriever import Model
+
+    registry = find_registry(corpus)
+    require_published(registry)
+    asked = read_asked(Path(log))
+    found = compare_answers(*(Model(_fetch(registry, version)) for version in (before, after)), asked)
+    if as_json:
+        print_text(json.dumps(found.model_dump() | {"share": round(found.share, 6)}, ensure_ascii=False))
+        return 0
+    rows = [[f"{one.asked:,}", str(one.before), str(one.after), "\n".join(one.examples)] for one in found.groups[:top]]
+    if rows:
+        print_table(["asked", f"before: {found.before}", f"after: {found.after}", "e.g."], rows)
+    more = f"; {len(found.groups) - top:,} more groups: --top" if len(found.groups) > top else ""
+    print_text(
+        f"{found.changed:,} of {found.asked:,} queries change ({found.share:.1%}), {found.queries:,} different ones "
+        f"were asked{more}"
+    )
     return 0
 
 
-def _read_lines(file: str) -> Iterator[list[str]]:
+def _fetch(registry: Any, version: str) -> Path:  # noqa: ANN401 - ModelRegistry, imported late
+    """Return the folder of a version, or of the live one."""
+    registry.follow()
+    name = registry.live().version if version == "live" else version
+    known = [one.version for one in registry.versions()]
+    if name is None or name not in known:
+        raise SettingsError(
+            f"corpus {registry.corpus!r} has no version {version!r}; there are {', '.join(known[-10:]) or 'none'}"
+        )
+    folder: Path = registry.fetch(name)
+    return folder
+
+
+def read_lines(file: str) -> Iterator[list[str]]:
     """Yield the lines of a file as they come, a few at a time: who writes into a pipe waits for the answer."""
     number, rest = 0, b""
     try:
@@ -84,7 +191,8 @@ def models(corpus: str, as_json: bool, repair: bool) -> int:
     """List the versions of CORPUS, and what was live when, by which run and why; newest first.
 
     What was live stays in that history when its version has been pruned (publish.keep_versions). Damaged versions are
-    named on standard error; they are never live.
+    named on standard error; they are never live. Figures with a star were measured on other test rows than those of
+    the live version, and cannot be compared with its own.
     """
     from schemas.errors import NothingLive
 
@@ -95,7 +203,7 @@ def models(corpus: str, as_json: bool, repair: bool) -> int:
     live, versions = registry.cached_live(), registry.cached_versions()
     damaged = registry.cached_damaged() | _harmed_among(registry, (live.version, live.pending))
     if not versions and not damaged:
-        _require_published(registry)
+        require_published(registry)
     for why in damaged.values():
         say(f"set aside: {why}")
     if not versions:
@@ -104,22 +212,40 @@ def models(corpus: str, as_json: bool, repair: bool) -> int:
         found = {"versions": [v.model_dump() for v in versions], "history": [p.model_dump() for p in live.periods()]}
         print_text(json.dumps({"live": live.model_dump(), **found, "damaged": damaged}, ensure_ascii=False))
         return 0
+    _show_versions(live, versions, damaged)
+    _show_history(live, {v.version for v in versions} | damaged.keys())
+    return 0
+
+
+def _show_versions(live: Any, versions: Sequence[Any], damaged: Mapping[str, str]) -> None:  # noqa: ANN401 - Live, imported late
+    """Print the versions, newest first; a star marks figures that cannot be held against those of the live one."""
     withdrawn = {one.version for one in live.withdrawn}
     marks = {live.version: "live", live.pending: "awaits approval"}
-    rows = []
+    measured = next((v for v in versions if v.version == live.version), versions[-1])
+    rows, other_rows = [], False
     for v in reversed(versions):
         state = marks.get(v.version) or ("withdrawn" if v.version in withdrawn else "")
         state += ", damaged" if v.version in damaged else ""
-        rows.append([v.version, state, f"{v.recall_at_1:.3f}", f"{v.recall_at_10:.3f}", str(v.test_rows), v.run])
+        star = "" if v.was_measured_like(measured) else "*"
+        other_rows = other_rows or bool(star)
+        figures = [f"{v.recall_at_1:.3f}{star}", f"{v.recall_at_10:.3f}{star}", f"{v.test_rows}{star}"]
+        rows.append([v.version, state, *figures, f"{v.run}, then {v.edit}" if v.edit else v.run])
     print_table(["version", "state", "recall@1", "recall@10", "test rows", "made by run"], rows)
-    kept = {v.version for v in versions} | damaged.keys()
+    if other_rows:
+        print_text(
+            f"* measured on other test rows than {measured.version}: not comparable. dssm compare RUN RUN compares two "
+            "runs on the rows that both were measured on"
+        )
+
+
+def _show_history(live: Any, kept: Collection[str]) -> None:  # noqa: ANN401 - as above
+    """Print what was live when, newest first."""
     history = [
         [p.since, p.until or "now", p.version + ("" if p.version in kept else " (pruned)"), p.why, p.run or ""]
         for p in reversed(live.periods())
     ]
     if history:
         print_table(["live from", "until", "version", "why", "made by run"], history)
-    return 0
 
 
 def _repair(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, imported late
@@ -153,7 +279,7 @@ def _harmed_among(registry: Any, names: Sequence[str | None]) -> dict[str, str]:
 def rollback(corpus: str, to: str | None) -> int:
     """Take the live version of CORPUS back; the same inputs never publish it again."""
     registry = find_registry(corpus)
-    _require_published(registry)
+    require_published(registry)
     manifest = registry.change(lambda update: update.roll_back(to))
     print_text(f"{corpus}: version {manifest.version} is live again (recall@10 {manifest.recall_at_10:.3f})")
     return 0
@@ -164,15 +290,17 @@ def rollback(corpus: str, to: str | None) -> int:
 def approve(corpus: str) -> int:
     """Make the version of CORPUS that waits for approval live."""
     registry = find_registry(corpus)
-    _require_published(registry)
-    manifest = registry.change(lambda update: update.approve())
+    require_published(registry)
+    from tasks.retrieval.edits import approve as approve_waiting
+
+    manifest = registry.change(approve_waiting)
     print_text(f"{corpus}: version {manifest.version} is live (recall@10 {manifest.recall_at_10:.3f})")
     _announce_approved(registry.folder, manifest)
     return 0
 
 
 def _announce_approved(folder: Path, manifest: Any) -> None:  # noqa: ANN401 - VersionManifest, imported late
-    """Tell Prefect, where a server answers, that a version went live: others wait for that event."""
+    """Let Prefect know, where a server answers, that a version went live: others wait for that event."""
     from flows.environment import start_prefect
 
     start_prefect()
@@ -198,11 +326,11 @@ def find_registry(corpus: str) -> Any:  # noqa: ANN401 - ModelRegistry, imported
         raise SettingsError(f"{corpus!r} is no name of a corpus: lower-case letters, digits, - and _ make one")
     registry = ModelRegistry.of(corpus)
     if not registry.has_store:  # what a store has is known when it has been asked
-        _require_published(registry)
+        require_published(registry)
     return registry
 
 
-def _require_published(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, imported late
+def require_published(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, imported late
     """Refuse a corpus of which nothing was ever published."""
     from schemas.workspace import default_home
     from tasks.registry import list_corpora

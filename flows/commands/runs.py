@@ -29,6 +29,8 @@ from flows.terminal import TERMINAL
 from schemas.errors import SettingsError
 from schemas.run import EXIT_CODES, RunResult
 
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
 
 @click.command()
 @click.argument("corpora", nargs=-1, metavar="[CORPUS]...", shell_complete=complete_corpus)
@@ -63,9 +65,9 @@ def run(corpora: Sequence[str], every: bool, trial: bool, processes: int, as_jso
     if (every or len(corpora) > 1) and any(value for key, value in source.items() if key != "pairs"):
         raise click.UsageError("--source and what describes it go with one corpus")
     results = _run_all(processes, source["pairs"]) if every else [_run_one(name, source) for name in corpora]
-    for result in results if not every else []:  # the processes of all have told theirs
+    for result in results if not every else []:  # the processes of all have said theirs
         show_files(result)
-        TERMINAL.warn(result.warnings, told=[*result.reasons, result.error or ""])
+        TERMINAL.warn(result.warnings, said=[*result.reasons, result.error or ""])
     if as_json:
         one = results[0].model_dump() if len(corpora) == 1 else {"runs": [r.model_dump() for r in results]}
         print_text(json.dumps(one, ensure_ascii=False))
@@ -76,9 +78,9 @@ def run(corpora: Sequence[str], every: bool, trial: bool, processes: int, as_jso
 
 def _run_all(processes: int, pairs: Sequence[str]) -> list[RunResult]:
     """Run every corpus in a process of its own, as the flow train-all; return the best first."""
-    from flows.corpora import find_tomls, parse_overrides
+    from flows.corpora import find_tomls, parse_overrides, require_known
 
-    parse_overrides(pairs)  # a typo costs no process
+    require_known(parse_overrides(pairs))  # a typo costs no process
     if not find_tomls():
         raise SettingsError("no corpus to run: add data/corpora/NAME.toml")
     find_server()
@@ -162,22 +164,38 @@ def _some_query(result: RunResult) -> str:
 @QUERY_COLUMN
 @QUESTION_COLUMN
 @SETTING
+@click.option("--apply", "todo", metavar="FILE", type=_FILE, help="A todo.xlsx or todo.csv, as you edited it.")
+@click.option("--undo", is_flag=True, help="Take back what the last --apply did.")
 @AS_JSON
 @with_verbosity
-def check(corpus: str | None, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
+def check(corpus: str | None, todo: Path | None, undo: bool, as_json: bool, **source: Any) -> int:  # noqa: ANN401 - click's values
     """Ingest and validate only: what is wrong with the rows of CORPUS, or of a file.
 
     \b
     dssm check a
     dssm check --source train.csv
+    dssm check bank --apply todo.xlsx              what you accepted of the to-do list corrects the rows each night
+    dssm check bank --undo                         take that back
+
+    Your files are never changed: corrections lie in DSSM_HOME/corrections and are laid over the rows. docs/doctor.md
+    says more.
     """
     if not corpus and not source["source"]:
         raise click.UsageError("name a corpus, or give --source FILE")
+    if (todo or undo) and not corpus:
+        raise click.UsageError("--apply and --undo go with a corpus")
+    if todo and undo:
+        raise click.UsageError("give --apply or --undo, not both")
     settings = load_settings(corpus or "checked", source)
     use_prefect()
     from flows.check import check_corpus
 
-    outcome = check_corpus(settings)
+    if todo or undo:
+        from flows.doctor import check_with, check_without
+
+        outcome = check_with(settings, todo, say) if todo else check_without(settings, say)
+    else:
+        outcome = check_corpus(settings)
     show_files(outcome)
     if as_json:
         print_text(outcome.model_dump_json())
@@ -214,9 +232,9 @@ def compare(runs: Sequence[str], as_json: bool) -> int:
     for one in found:
         model, d = one.evaluation.model, one.difference
         figures = [f"{figure.value:.3f}" for figure in (model.recall_at_1, model.recall_at_10, model.mrr)]
-        told = f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f}) on {one.rows} rows" if d else ""
+        ahead = f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f}) on {one.rows} rows" if d else ""
         changed = "\n".join(f"{key} = {value}" for key, value in one.settings.items())
-        rows.append([one.run, *figures, told, changed])
+        rows.append([one.run, *figures, ahead, changed])
     print_table(["run", "recall@1", "recall@10", "MRR", "recall@10 against the first", "settings that differ"], rows)
     return 0
 
@@ -251,9 +269,10 @@ def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: boo
 
     What is finished is re-used: after an interruption the same command goes on.
     """
-    from flows.corpora import parse_overrides
+    from flows.corpora import parse_overrides, require_known
 
     changes = parse_overrides(pairs)
+    require_known(changes)
     find_server()
     from flows.study import start_study, study_folder
 

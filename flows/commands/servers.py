@@ -1,6 +1,5 @@
 """Commands that serve, and register what is served: server, serve, plan, deploy, api."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -113,13 +112,15 @@ def api(corpora: Sequence[str], host: str, port: int, workers: int, **given: Any
 
     A new live version is taken up without a gap. Every option may be set in the environment, too: DSSM_API_PORT,
     DSSM_API_BODY_BYTES, and DSSM_QUERY_LOG. DSSM_API_KEYS holds the keys that callers need, with commas between them;
-    without it anybody who reaches the port may ask. docs/service.md says more.
+    without it anybody who reaches the port may ask, and nobody may edit. With DSSM_API_EDIT_KEYS, too, these alone may
+    edit. docs/service.md says more.
     """
     from flows.api.server import listen, read_keys, serve, start_options
 
     for name in corpora:
         find_registry(name)
-    options = start_options(corpora, read_keys(os.environ.get("DSSM_API_KEYS")), **given)
+    keys = read_keys("DSSM_API_KEYS"), read_keys("DSSM_API_EDIT_KEYS")
+    options = start_options(corpora, keys, **given)
     with listen(host, port) as opened:
         address = f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"
         if not options.keys and not host.startswith(("127.", "localhost", "::1")):

@@ -9,13 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from schemas.evaluation import Evaluation
+from schemas.evaluation import Decided, Evaluation
 from schemas.manifest import write_atomically
-from schemas.outputs import EvaluateOutput, PrepareOutput
+from schemas.outputs import EvaluateOutput, ForeignOutput, PrepareOutput
 from schemas.settings import CorpusSettings
 from schemas.tables import SUSPECTS
 from tasks.cluster import open_cluster
 from tasks.evaluate.baselines import TfidfNeighbour, bm25
+from tasks.evaluate.deciding import DECIDED_ROWS, measure_decisions
 from tasks.evaluate.golden import ask_golden
 from tasks.evaluate.measure import Classes, Scorer, TestRows, TrainRows, evaluate_candidate
 from tasks.evaluate.shards import rank_in_shards
@@ -55,7 +56,12 @@ class Prepared:
 
 
 def evaluate_files(
-    prepared_folder: Path, candidate: Path, folder: Path, settings: CorpusSettings, golden: Path | None = None
+    prepared_folder: Path,
+    candidate: Path,
+    folder: Path,
+    settings: CorpusSettings,
+    golden: Path | None = None,
+    foreign: Path | None = None,
 ) -> Evaluation:
     """Measure a candidate and write evaluation.json, ranked.parquet and suspects.parquet; golden.json, where asked to.
 
@@ -65,6 +71,7 @@ def evaluate_files(
         folder: where to.
         settings: text, name, seed, engine and publish.golden_top are read.
         golden: golden.parquet of ingest; None: there are no golden queries.
+        foreign: folder of the foreign queries; None: there are none.
     """
     prepared, model = Prepared.read(prepared_folder), Model(candidate)
     read = model.encoder.read_prepared
@@ -96,8 +103,11 @@ def evaluate_files(
         known,
         baseline_every(len(prepared.test), len(prepared.train), len(classes.texts)),
     )
+    decided, decisions = _decide(model, prepared, foreign, settings.seed)
+    evaluation = evaluation.model_copy(update={"decided": decided})
     top = pa.array(ranked["model"].top.astype(np.int32).tolist(), type=pa.list_(pa.int32()))
     table = pa.table({"row_id": prepared.test["row_id"], "rank": ranked["model"].ranks, "top": top})
+    table = table.append_column("decision", decisions)
     out = EvaluateOutput(folder)
     pq.write_table(table, out.ranked, compression="zstd")
     rows = pa.Table.from_pylist([suspect.model_dump() for suspect in suspects], SUSPECTS)
@@ -107,6 +117,19 @@ def evaluate_files(
         write_atomically(out.golden, answered.model_dump_json(indent=1).encode())
     write_atomically(out.evaluation, evaluation.model_dump_json(indent=1).encode())
     return evaluation
+
+
+def _decide(model: Model, prepared: Prepared, foreign: Path | None, seed: int) -> tuple[Decided | None, pa.Array]:
+    """Return how test rows are decided that are no training rows, and the decision of each; null: not looked at."""
+    test = prepared.test_rows()
+    rows = np.flatnonzero(~test.in_train)[:DECIDED_ROWS]
+    told = np.full(len(test.queries), None, dtype=object)
+    others = ForeignOutput(foreign).read_for_measuring() if foreign else None
+    queries, sizes = [test.queries[row] for row in rows], prepared.classes["rows"].to_numpy()
+    found = measure_decisions(model, queries, test.truth[rows], sizes, others, seed)
+    if found:
+        told[rows] = found[1]
+    return found and found[0], pa.array(told, pa.string())
 
 
 def suspect_rows(rows: int, classes: int) -> int:

@@ -1,6 +1,6 @@
 """The golden queries asked of a candidate. Pure: the model answers as it will answer for `dssm query`."""
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pyarrow as pa
 
@@ -13,8 +13,8 @@ LOOKED_AT = 10  # answers at least, to say where the right one went
 class Searcher(Protocol):
     """A model in memory."""
 
-    def search(self, queries: list[str], top: int) -> list[list[Hit]]:
-        """Return the `top` standard questions of each query, best first."""
+    def search(self, queries: list[str], top: int, *, valid_at: Literal["any"]) -> list[list[Hit]]:
+        """Return the `top` standard questions of each query, best first, whenever they are valid."""
         ...
 
 
@@ -27,7 +27,7 @@ def ask_golden(model: Searcher, golden: pa.Table, top: int) -> Golden:
         top: how many answers may come before it is a miss.
     """
     rows = golden.to_pylist()
-    found = model.search([row["query"] for row in rows], max(top, LOOKED_AT))
+    found = model.search([row["query"] for row in rows], max(top, LOOKED_AT), valid_at="any")
     misses = []
     for row, hits in zip(rows, found, strict=True):
         answers = [hit.standard_question for hit in hits]

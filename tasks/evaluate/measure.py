@@ -67,7 +67,7 @@ class Classes:
     near_duplicates: Sequence[Sequence[int]] = field(default=())  # per class; empty: none are known
 
     def are_near_duplicates(self, a: int, b: int) -> bool:
-        """Tell whether the texts of two classes are hardly different."""
+        """Say whether the texts of two classes are hardly different."""
         return bool(self.near_duplicates) and (b in self.near_duplicates[a] or a in self.near_duplicates[b])
 
 

@@ -99,7 +99,7 @@ def compare_by_class_size(
         "MRR": _reciprocal(ranks_a) - _reciprocal(ranks_b),
     }
     places = {
-        name: Paired(gain=mean_with_interval(gain, seed), at_most=_mean_at_most(gain, level, seed))
+        name: Paired(gain=mean_with_interval(gain, seed), at_most=mean_at_most(gain, level, seed))
         for name, gain in gains.items()
     }
     overall = _difference(ranks_a, ranks_b, level, seed).model_copy(update={"places": places})
@@ -131,7 +131,7 @@ def _difference(ranks_a: Ids, ranks_b: Ids, level: float, seed: int) -> Differen
     )
 
 
-def _mean_at_most(values: Array, level: float, seed: int) -> float:
+def mean_at_most(values: Array, level: float, seed: int) -> float:
     """Return the upper bound of a mean that a resample exceeds with chance `level`; the general form of `upper_bound`.
 
     Values are taken to three digits, so that memory does not grow with the rows.

@@ -49,8 +49,8 @@ def list_next_steps(
     facts = {"version": version, "corpus": evaluation.corpus, "count": len(held)}
     steps = [Step(kind, words(f"next.{key}", **facts), "gates" if held else "recall")]
     for outcome, kind in (("held", "bad"), ("warned", "warn")):
-        told = [gate for gate in gates if gate.outcome == outcome]
-        steps += [Step(kind, words("next.gate", name=gate.name, reason=gate.reason), "gates") for gate in told]
+        found = [gate for gate in gates if gate.outcome == outcome]
+        steps += [Step(kind, words("next.gate", name=gate.name, reason=gate.reason), "gates") for gate in found]
     findings = [*verdict.findings, *(drift.findings if drift else [])]
     steps += [_of_finding("bad", one, words) for one in findings if one.severity == "critical"]
     steps += _improve(evaluation, counts, words)
@@ -73,6 +73,7 @@ class Counts(NamedTuple):
     missed: int = 0  # of these, not among the first ten
     suspects: int = 0
     quarantine: int = 0
+    edits: Sequence[str] = ()  # that the export does not have, in words
     draws: Sequence[tuple[str, int]] = ()  # standard questions that come first for rows of others, and for how many
 
 
@@ -103,5 +104,9 @@ def _improve(evaluation: Evaluation, counts: Counts, words: Words) -> Iterator[S
         yield Step("info", text, "failing", words("next.twins_why", rows=pair.rows))
     if counts.suspects:
         yield Step("info", words("next.suspects", count=counts.suspects), "suspects", words("next.suspects_why"))
+    if counts.edits:
+        told = "; ".join(counts.edits[:_CLASSES]) + ("; …" if len(counts.edits) > _CLASSES else "")
+        facts = {"count": len(counts.edits), "corpus": evaluation.corpus}
+        yield Step("info", words("next.edits", **facts), "data", words("next.edits_why", edits=told, **facts))
     if counts.quarantine:
         yield Step("info", words("next.quarantine", count=counts.quarantine), "data", words("next.quarantine_why"))

@@ -30,6 +30,7 @@ from tasks.evaluate.plots import (
     plot_loss,
     plot_recall,
     plot_recall_by_class_size,
+    plot_risk,
 )
 from tasks.train.verdict import WORKS, describe_convergence
 from tasks.validate.places import name_folders, shorten_paths
@@ -144,7 +145,7 @@ def render_report(
             others_by_size={name: sizes for name, sizes in by_size.items() if sizes},
             measures=MEASURES,
             sentence=describe_convergence(training.convergence, words),
-            advice=words.say(training.reachability.told) if training.reachability.told else "",
+            advice=words.say(training.reachability.message) if training.reachability.message else "",
             works=WORKS,
             settings=list(list_settings(settings, words)),
             plots=_draw(evaluation, training, verdict, settings, others, by_size, facts.history),
@@ -171,6 +172,7 @@ def _draw(
             "recall": plot_recall(evaluation.model, others, language, narrow),
             "by_size": plot_recall_by_class_size(evaluation.by_class_size, by_size, language, narrow),
             "sizes": plot_class_sizes(sizes, small, language, narrow),
+            "risk": plot_risk(evaluation.decided, language, narrow) if evaluation.decided else "",
             "history": plot_history(history, language, narrow) if len(history) > 1 else "",
         }
         width = "narrow" if narrow else "wide"
@@ -269,8 +271,8 @@ def _list_pills(
         yield _grade(difference), words("report.pill_baseline", points=_points(difference)), "recall"
     if comparison and comparison.difference.rows:
         gain = comparison.difference.recall_at_10
-        told = {"points": _points(gain.value), "low": _points(gain.low), "high": _points(gain.high)}
-        yield "bad" if gain.high < 0 else _grade(gain.value), words("report.pill_live", **told), "recall"
+        gained = {"points": _points(gain.value), "low": _points(gain.low), "high": _points(gain.high)}
+        yield "bad" if gain.high < 0 else _grade(gain.value), words("report.pill_live", **gained), "recall"
     converged = training.convergence.converged
     key = "report.pill_converged" if converged else "report.pill_not_converged"
     yield "good" if converged else "bad", words(key), "training"

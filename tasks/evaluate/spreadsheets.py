@@ -17,7 +17,7 @@ from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 
 XLSX_ROWS = 100_000  # half a minute of openpyxl; Excel itself ends at a million
 _CELL = 32_767  # characters in a cell of Excel
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 Cell = str | int | float | None
 
 
@@ -48,7 +48,7 @@ def write_lists(folder: Path, name: str, header: Sequence[str], rows: Iterable[S
 
 
 def _harmless(cell: Cell) -> Cell:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def _typed(sheet: WriteOnlyWorksheet, cell: Cell) -> object:

@@ -8,7 +8,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 
 from schemas.evaluation import Comparison, Evaluation
-from schemas.outputs import EvaluateOutput, GoldenOutput, PrepareOutput, TrainOutput
+from schemas.outputs import EvaluateOutput, ForeignOutput, GoldenOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.workspace import Workspace, artifact_key
@@ -16,6 +16,7 @@ from tasks.evaluate.candidate import describe_left_out, evaluate_files
 from tasks.evaluate.comparison import compare
 from tasks.evaluate.plots import plot_loss, to_data_uri
 from tasks.evaluate.report import summarise
+from tasks.limits import time_limit
 from tasks.registry import ModelRegistry
 from tasks.steps import StepNotes, StepRun, run_step
 
@@ -27,26 +28,30 @@ def evaluate(
     prepared: StepRun[PrepareOutput],
     trained: StepRun[TrainOutput],
     golden: StepRun[GoldenOutput] | None = None,
+    foreign: StepRun[ForeignOutput] | None = None,
 ) -> StepRun[EvaluateOutput]:
     """Write evaluation.json and golden.json (re-used where nothing changed), and comparison.json of this run."""
     inputs: dict[str, Any] = {
         "prepared": prepared.manifest.key,
         "trained": trained.manifest.key,
         "corpus": corpus.name,
+        "foreign": foreign and foreign.manifest.key,
     }
     if golden:
         inputs |= {"golden": golden.manifest.key, "golden_top": corpus.publish.golden_top}
+    others = foreign.output.folder if foreign else None
     asked = golden.output.queries if golden else None
 
     def make(out: EvaluateOutput, _: Path) -> StepNotes:
-        evaluate_files(prepared.output.folder, trained.output.candidate, out.folder, corpus, asked)
+        evaluate_files(prepared.output.folder, trained.output.candidate, out.folder, corpus, asked, others)
         facts = prepared.output.read_facts()
         return StepNotes(warnings=describe_left_out(facts.test_rows, facts.rows, facts.classes))
 
-    step = run_step(workspace, EvaluateOutput, inputs, make)
+    with time_limit("evaluate", corpus.limits.evaluate):
+        step = run_step(workspace, EvaluateOutput, inputs, make)
     evaluation = step.output.read_evaluation()
     registry = ModelRegistry.of(corpus.name, workspace.home)
-    comparison = compare(corpus, workspace, registry, prepared.output, step.output)
+    comparison = compare(corpus, workspace, registry, prepared.output, step.output, trained.output.candidate)
     _show(corpus, evaluation, trained.output.read_report(), comparison)
     get_run_logger().info("%s: %s", corpus.name, summarise(evaluation, corpus.language))
     return step
@@ -56,7 +61,7 @@ def _show(
     corpus: CorpusSettings, evaluation: Evaluation, training: TrainingReport, comparison: Comparison | None
 ) -> None:
     """Leave the recall table and the loss curve in the Prefect UI."""
-    told = summarise(evaluation, corpus.language)
+    summary = summarise(evaluation, corpus.language)
     rows = {"candidate": evaluation.model, **({"live": comparison.live} if comparison else {}), **evaluation.baselines}
     table = [
         {
@@ -71,10 +76,10 @@ def _show(
         for who, m in rows.items()
         if evaluation.measured
     ]
-    create_table_artifact(table=table, key=artifact_key(corpus.name, "recall"), description=told)
+    create_table_artifact(table=table, key=artifact_key(corpus.name, "recall"), description=summary)
     create_markdown_artifact(
         key=artifact_key(corpus.name, "training"),
-        markdown=f"# {corpus.name}\n\n{told}\n\n{training.convergence.sentence}\n\n"
+        markdown=f"# {corpus.name}\n\n{summary}\n\n{training.convergence.sentence}\n\n"
         f"![loss curve]({to_data_uri(plot_loss(training, corpus.language))})\n",
         description=f"How the training of {corpus.name} went",
     )

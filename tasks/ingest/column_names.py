@@ -129,11 +129,15 @@ STATE = (
         "停用",
     ),
 )
-_VALIDITY = (
-    *("valid_from", "valid_to", "valid_until", "start_date", "end_date", "expires", "expiry", "有效期", "生效时间"),
-    *("失效时间", "生效日期", "失效日期", "过期时间", "开始时间", "结束时间", "有效期至"),
+_CHANNEL = ("channel", "channels", "渠道", "适用渠道", "来源渠道", "发布渠道")
+VALID_FROM = (
+    *("valid_from", "start_date", "effective_from", "effective_date", "生效时间", "生效日期", "开始时间", "开始日期"),
 )
-PAYLOAD = Names((*REPLIES, *_CATEGORY, *STATE, *_VALIDITY))
+VALID_UNTIL = (
+    *("valid_to", "valid_until", "end_date", "expires", "expires_at", "expiry", "expiry_date", "有效期", "有效期至"),
+    *("失效时间", "失效日期", "过期时间", "过期日期", "结束时间", "结束日期", "截止时间", "截止日期"),
+)
+PAYLOAD = Names((*REPLIES, *_CATEGORY, *_CHANNEL, *STATE, *VALID_FROM, *VALID_UNTIL))
 
 _NUMBER = re.compile(
     r"[\W_]*(?:\d+|[一二三四五六七八九十]+)[)）\]】]?$|(?:(?<=[\u4e00-\u9fff])|[\W_]+)(?:[ivx]+|[a-z])$"

@@ -18,6 +18,8 @@ from tasks.ingest.column_names import (
     STANDARD,
     STATE,
     TITLES,
+    VALID_FROM,
+    VALID_UNTIL,
     Names,
     base_of,
     key_of,
@@ -39,7 +41,7 @@ class Columns:
 
     queries: list[int]  # of a list of standard questions: its ids, or none
     question: int
-    passed_over: list[int]  # columns that could have been meant as well
+    passed_over: list[int]  # columns that would have done as well
     why_query: str = NAMED
     why_question: str = NAMED
     open_ended: bool = False  # the queries may go on beyond the header
@@ -47,7 +49,7 @@ class Columns:
 
     @property
     def numbered(self) -> bool:
-        """Whether a number told which columns are meant, so that the table may have no header."""
+        """Whether a column was given by its number, so that the table may have no header."""
         return BY_NUMBER in (self.why_query, self.why_question)
 
 
@@ -123,8 +125,10 @@ def find_list_columns(header: Sequence[str], question_column: str | None, name: 
     """
     keys = [key_of(column) for column in header]
     named = Names((key_of(question_column),) if question_column else ())
+    likely = Names(tuple(name for name in STANDARD.exact if PAYLOAD.rank(name) is None), STANDARD.made)
     identity = next(iter(_matches(keys, (ID,))), None)
-    text = next(iter(_matches(keys, (named, STANDARD, EITHER, Names(("text",)), TITLES), identity)), None)
+    wanted = (named, likely, EITHER, Names(("text",)), TITLES, STANDARD)
+    text = next(iter(_matches(keys, wanted, identity)), None)
     if text is None:
         raise SourceError(
             f"{name}: no column of standard questions. Columns found: {quoted(header)}. "
@@ -146,9 +150,39 @@ def is_name(cell: str) -> bool:
     return any(_rank(names, key_of(cell)) is not None for names in (QUERY, STANDARD, EITHER, ID))
 
 
-def find_payload(header: Sequence[str], taken: Sequence[int]) -> list[int]:
-    """Return the columns that go with a standard question: answer, category, status, validity."""
-    return [at for at, column in enumerate(header) if at not in taken and _rank(PAYLOAD, key_of(column)) is not None]
+def find_payload(header: Sequence[str], taken: Sequence[int], wanted: Sequence[str] = ()) -> list[int]:
+    """Return the columns that go with a standard question: answer, category, channel, status, validity.
+
+    Args:
+        header: names of all columns.
+        taken: columns that are something else.
+        wanted: names and patterns of further ones.
+    """
+    return [
+        at
+        for at, column in enumerate(header)
+        if at not in taken
+        and (_rank(PAYLOAD, key_of(column)) is not None or any(fnmatchcase(column, one) for one in wanted))
+    ]
+
+
+def find_all_payload(header: Sequence[str], taken: Sequence[int]) -> list[int]:
+    """Return what a list of standard questions says of them: all columns that have a name, but similar questions."""
+    return [
+        at
+        for at, column in enumerate(header)
+        if at not in taken and column.strip() and _rank(QUERY, key_of(column)) is None
+    ]
+
+
+def begins_validity(column: str) -> bool:
+    """Whether a column says from when on its row is valid."""
+    return key_of(column) in VALID_FROM
+
+
+def ends_validity(column: str) -> bool:
+    """Whether a column says until when its row is valid."""
+    return key_of(column) in VALID_UNTIL
 
 
 def is_state(column: str) -> bool:

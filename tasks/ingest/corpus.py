@@ -3,9 +3,8 @@
 Equal sources, settings and seed give equal bytes.
 """
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,17 +13,20 @@ from typing import Any, Literal, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas.corrections import Correction
 from schemas.errors import CorpusRejected, SourceError
 from schemas.ingest import IngestFacts, SourceFile
 from schemas.outputs import IngestOutput
 from schemas.settings import Source
-from schemas.tables import PAYLOAD, QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
+from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.ingest.addresses import find_files, find_training_files, fingerprint
+from tasks.ingest.corrections import DRAFTED, Overlay
 from tasks.ingest.input_file import InputFile
 from tasks.ingest.labels import describe_joined
 from tasks.ingest.melting import shorten
+from tasks.ingest.payload import Cells, find_doubts, keep_payload, write_payload
+from tasks.ingest.quarantine import EMPTY_QUERY, REMEDIES, Separated, is_usable_class, separate
 from tasks.ingest.question_list import QuestionList, find_question_list, join_ids, read_question_list
-from tasks.ingest.sifting import EMPTY_QUERY, REMEDIES, SURROGATE, is_usable_class, sift
 from tasks.ingest.sources import OpenedSource, describe_source, open_sources
 from tasks.ingest.tables import BATCH_ROWS, BadRow, Pairs
 from tasks.retrieval.normalise import normalise
@@ -48,7 +50,7 @@ class _Tally:
     examples: dict[str, list[str]] = field(default_factory=dict)
     files: list[SourceFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    payload: dict[str, dict[str, str]] = field(default_factory=dict)  # by class and column
+    payload: Cells = field(default_factory=dict)
     waiting: dict[str, tuple[str, BadRow]] = field(
         default_factory=dict
     )  # rows without a query, of classes without rows
@@ -74,16 +76,18 @@ class _Tally:
         )
 
 
-class _ParquetSink:
+class ParquetSink:
     """A Parquet file whose row groups have a good size, however small the batches are that come in."""
 
     def __init__(self, file: Path, schema: pa.Schema) -> None:
+        """Open `file` for rows of a schema."""
         self._schema = schema
         self._writer = pq.ParquetWriter(file, schema, compression="zstd", version="2.6")
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
 
     def add(self, columns: Iterable[Any]) -> None:
+        """Add rows, column by column."""
         arrays = [
             column if isinstance(column, pa.Array) else pa.array(column, field.type)
             for column, field in zip(columns, self._schema, strict=True)
@@ -107,7 +111,14 @@ class _ParquetSink:
         self._writer.close()
 
 
-def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress: Progress | None = None) -> IngestFacts:
+def ingest_corpus(
+    source: Source,
+    folder: Path,
+    base: Path,
+    seed: int,
+    progress: Progress | None = None,
+    corrections: Sequence[Correction] = (),
+) -> IngestFacts:
     """Read a source and write questions, test rows, standard questions and the quarantine into `folder`.
 
     Args:
@@ -117,6 +128,7 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
         base: Folder that relative addresses count from.
         seed: Seed of a bundled corpus; nothing else is random here.
         progress: Called after every batch with the rows read so far.
+        corrections: The owner's, which are laid over the rows.
 
     Raises:
         SourceError: a file is missing, or is no table, or lacks a column or rows.
@@ -126,24 +138,37 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
     test_files = find_files(source.test_path, base, "source.test_path") if source.test_path else []
     listed = _read_list(source, base)
     train, test = _Tally("train"), _Tally("test")
-    with _ParquetSink(IngestOutput(folder).quarantine, QUARANTINE) as quarantine:
+    overlay = Overlay(corrections, "the corrections")
+    with ParquetSink(IngestOutput(folder).quarantine, QUARANTINE) as quarantine:
         report = _Counter(progress)
-        read = partial(_read_role, source=source, seed=seed, listed=listed, quarantine=quarantine, report=report)
-        with _ParquetSink(IngestOutput(folder).questions, QUESTIONS) as questions:
+        read = partial(
+            _read_role,
+            source=source,
+            seed=seed,
+            listed=listed,
+            quarantine=quarantine,
+            report=report,
+            overlay=overlay,
+        )
+        with ParquetSink(IngestOutput(folder).questions, QUESTIONS) as questions:
             read(train, train_files, questions)
+            for drafted in (False, True):
+                _keep(train, overlay.name + drafted * DRAFTED, overlay.additions(drafted), questions)
         if test_files:
-            with _ParquetSink(IngestOutput(folder).test, QUESTIONS) as questions:
+            with ParquetSink(IngestOutput(folder).test, QUESTIONS) as questions:
                 read(test, test_files, questions)
-    ids = listed.ids if listed else {}
+    ids = _rename_listed(listed.ids, overlay) if listed else {}
     unlisted = {text: rows for text, rows in train.class_rows.items() if text not in ids} if listed else {}
     if unlisted:
         _refuse_clash(unlisted, ids, str(source.questions_path))
         warnings.append(_describe_unlisted(unlisted, str(source.questions_path)))
-    class_rows = train.class_rows | dict.fromkeys(train.waiting, 0)
+    class_rows = dict.fromkeys(map(overlay.rename, train.waiting), 0) | train.class_rows
     classes = _write_standard_questions(IngestOutput(folder).standard_questions, class_rows, ids)
-    _write_payload(IngestOutput(folder).payload, train.payload, {*class_rows, *ids})
+    payload = _merge(train.payload, _rename(listed.payload, overlay) if listed else {}, {*class_rows, *ids})
+    write_payload(IngestOutput(folder).payload, payload, payload)
     joined = [] if source.multiple_labels == "keep" else describe_joined(train.class_rows)
-    warnings += [*_describe_null_words(train.class_rows), *joined, *_describe_without_query(train.waiting)]
+    warnings += [*find_doubts(payload, source), *_describe_null_words(train.class_rows), *joined]
+    warnings += [*_describe_without_query(train.waiting), *overlay.warnings()]
     for tally in (train, test):
         if tally.quarantined:
             warnings.append(
@@ -157,6 +182,7 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
         quarantined=train.quarantined,
         quarantined_test=test.quarantined,
         reasons=dict((train.reasons + test.reasons).most_common()),
+        corrections=overlay.describe(),
         without_query=len(train.waiting),
         unlisted_rows=sum(unlisted.values()),
         files=[*train.files, *test.files, *([listed.file] if listed else [])],
@@ -165,7 +191,7 @@ def ingest_corpus(source: Source, folder: Path, base: Path, seed: int, progress:
 
 
 class _Counter:
-    """Rows read so far, told to whoever wants to know."""
+    """Rows read so far, for whoever shows the progress."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
@@ -180,13 +206,14 @@ class _Counter:
 def _read_role(
     tally: _Tally,
     files: list[InputFile],
-    questions: _ParquetSink,
+    questions: ParquetSink,
     *,
     source: Source,
     seed: int,
     listed: QuestionList | None,
-    quarantine: _ParquetSink,
+    quarantine: ParquetSink,
     report: _Counter,
+    overlay: Overlay,
 ) -> None:
     """Read all files of one role into `questions` and `quarantine`, counting in `tally`."""
     known_classes: set[str] = set()
@@ -196,7 +223,7 @@ def _read_role(
             before = tally.rows, tally.reasons.copy()
             tally.samples = []
             for pairs in join_ids(opened.pairs, listed, opened.notes):
-                _take(tally, opened.name, pairs, known_classes, questions, quarantine)
+                _take(tally, opened.name, pairs, known_classes, questions, quarantine, overlay)
                 report.add(len(pairs.lines) + len(pairs.bad))
             rows, reasons = tally.rows - before[0], tally.reasons - before[1]
             if rows + reasons.total() + len(tally.waiting) == 0:
@@ -219,26 +246,33 @@ def _take(
     name: str,
     pairs: Pairs,
     known_classes: set[str],
-    questions: _ParquetSink,
-    quarantine: _ParquetSink,
+    questions: ParquetSink,
+    quarantine: ParquetSink,
+    overlay: Overlay,
 ) -> None:
-    sifted = sift(pairs, known_classes)
-    rows = len(sifted.lines)
-    if rows:
-        source = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([name]))
-        row_ids = range(tally.rows, tally.rows + rows)
-        questions.add((row_ids, sifted.queries, sifted.normalised, sifted.classes, source, sifted.lines))
-        tally.rows += rows
-        tally.class_rows.update(sifted.classes)
-        more = slice(_EXAMPLES - len(tally.samples))
-        tally.samples += zip(sifted.queries[more], sifted.classes[more], strict=True)
+    train = tally.role == "train"
+    separated = separate(pairs if train else overlay.rename_all(pairs), known_classes)
+    _keep(tally, name, overlay.apply(separated) if train else separated, questions)
     if pairs.payload:
-        _keep_payload(tally.payload, pairs)
-    bad = [row for row in sifted.bad if not _may_wait(tally, name, row)]
+        keep_payload(tally.payload, overlay.rename_all(pairs))
+    bad = [row for row in separated.bad if not _may_wait(tally, name, row)]
     _set_aside(tally, [(name, row) for row in bad], quarantine)
 
 
-def _set_aside(tally: _Tally, bad: list[tuple[str, BadRow]], quarantine: _ParquetSink) -> None:
+def _keep(tally: _Tally, name: str, separated: Separated, questions: ParquetSink) -> None:
+    """Write usable rows of a file, and count them."""
+    rows = len(separated.lines)
+    if rows:
+        source = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([name]))
+        row_ids = range(tally.rows, tally.rows + rows)
+        questions.add((row_ids, separated.queries, separated.normalised, separated.classes, source, separated.lines))
+        tally.rows += rows
+        tally.class_rows.update(separated.classes)
+        more = slice(_EXAMPLES - len(tally.samples))
+        tally.samples += zip(separated.queries[more], separated.classes[more], strict=True)
+
+
+def _set_aside(tally: _Tally, bad: list[tuple[str, BadRow]], quarantine: ParquetSink) -> None:
     for name, row in bad:
         tally.set_aside(name, row)
     if bad:
@@ -254,34 +288,21 @@ def _may_wait(tally: _Tally, name: str, row: BadRow) -> bool:
     return tally.waiting.setdefault(text, (name, row))[1] is row
 
 
-def _settle_waiting(tally: _Tally, quarantine: _ParquetSink) -> None:
+def _settle_waiting(tally: _Tally, quarantine: ParquetSink) -> None:
     """Set rows without a query aside whose standard question has rows, or all of them if nothing has."""
     late = {text: row for text, row in tally.waiting.items() if text in tally.class_rows or not tally.rows}
     _set_aside(tally, list(late.values()), quarantine)
     tally.waiting = {text: row for text, row in tally.waiting.items() if text not in late}
 
 
-def _keep_payload(kept: dict[str, dict[str, str]], pairs: Pairs) -> None:
-    """Keep the first cell that is not blank, per standard question and column."""
-    for name, cells in pairs.payload.items():
-        for question, cell in zip(pairs.questions, cells, strict=True):
-            if cell and (value := cell.strip()):
-                kept.setdefault(question.strip(), {}).setdefault(name, value)
+def _rename(payload: Cells, overlay: Overlay) -> Cells:
+    return {overlay.rename(text): cells for text, cells in payload.items()}
 
 
-def _write_payload(file: Path, payload: Mapping[str, Mapping[str, str]], classes: Iterable[str]) -> None:
-    """Write what goes with the standard questions; no file if nothing does."""
-    texts = sorted(text for text in classes if text in payload)
-    rows = [(text, json.dumps(_readable(payload[text]), ensure_ascii=False)) for text in texts]
-    if rows:
-        with _ParquetSink(file, PAYLOAD) as sink:
-            for start in range(0, len(rows), BATCH_ROWS):
-                sink.add(zip(*rows[start : start + BATCH_ROWS], strict=True))
-
-
-def _readable(cells: Mapping[str, str]) -> dict[str, str]:
-    """Return the cells that UTF-8 can hold: marks of undecodable bytes are lone surrogates."""
-    return {name: cell for name, cell in cells.items() if not SURROGATE.search(cell)}
+def _merge(of_rows: Cells, of_list: Cells, classes: Iterable[str]) -> Cells:
+    """Return what is known of each standard question; the list knows better than the rows."""
+    merged = {text: of_rows.get(text, {}) | of_list.get(text, {}) for text in sorted(classes)}
+    return {text: cells for text, cells in merged.items() if cells}
 
 
 def _describe_rivals(opened: OpenedSource) -> list[str]:
@@ -291,7 +312,7 @@ def _describe_rivals(opened: OpenedSource) -> list[str]:
     read = [*layout.columns.queries, layout.columns.question]
     return [
         f"{opened.name}: read the columns {' and '.join(repr(layout.names[at]) for at in read)}, though "
-        f"{', '.join(repr(layout.names[at]) for at in layout.columns.passed_over)} could be meant too; "
+        f"{', '.join(repr(layout.names[at]) for at in layout.columns.passed_over)} would do as well; "
         "name them with --query-column and --question-column"
     ]
 
@@ -299,7 +320,7 @@ def _describe_rivals(opened: OpenedSource) -> list[str]:
 def _write_standard_questions(file: Path, class_rows: Mapping[str, int], ids: Mapping[str, str]) -> int:
     """Write all standard questions, those of the owner's list and those of the rows; return how many."""
     texts = sorted({*class_rows, *ids})
-    with _ParquetSink(file, STANDARD_QUESTIONS) as sink:
+    with ParquetSink(file, STANDARD_QUESTIONS) as sink:
         for start in range(0, len(texts), BATCH_ROWS):
             part = texts[start : start + BATCH_ROWS]
             norms = [normalise(text) for text in part]
@@ -311,6 +332,12 @@ def _read_list(source: Source, base: Path) -> QuestionList | None:
     if not source.questions_path:
         return None
     return read_question_list(find_question_list(source.questions_path, base), source)
+
+
+def _rename_listed(ids: Mapping[str, str], overlay: Overlay) -> dict[str, str]:
+    """Return the listed texts with their ids as the corrections call them; of two that become one, its own id stays."""
+    renamed = {overlay.rename(text): identity for text, identity in ids.items()}
+    return renamed | {text: identity for text, identity in ids.items() if text in renamed}
 
 
 def _refuse_clash(unlisted: Iterable[str], ids: Mapping[str, str], name: str) -> None:

@@ -25,10 +25,10 @@ _ASCII = bytes(range(128))  # GB2312 has both bytes of a pair above it
 _PROBE = "a,b\n\n"
 LONGEST_LINE = 1 << 24  # bytes
 _MOSTLY = 10  # good characters beyond ASCII for an undecodable place, in a file that is damaged and no more
-_FEWEST_HANZI = 10  # by which Chinese is told from what only decodes to it
+_FEWEST_HANZI = 10  # from which on a text counts as Chinese, and not as bytes that happen to decode to it
 _FEWEST_LATE, _MOST_LATE = 0.05, 0.75  # share of hanzi in the second half: Chinese has a third to a half
 _KANA = 0.08  # share of characters beyond ASCII that Chinese never has of kana, Greek and Cyrillic
-_SHOWN_BYTES, _SHOWN_CHARACTERS, _READINGS = 200, 30, 3  # of a line in encodings that may be meant
+_SHOWN_BYTES, _SHOWN_CHARACTERS, _READINGS = 200, 30, 3  # of a line in each likely encoding
 _GUESSED_BYTES = 20_000
 _FEW = 0.01  # share of lines that may be undecodable in a file of ASCII
 _BINARY = 0.001  # share of NUL bytes beyond which a file is no text
@@ -168,7 +168,7 @@ def find_encoding(file: InputFile, given: str | None) -> str:
     likeliest = next(iter(readings), "big5")
     shown = "; ".join(f"{name} {text!r}" for name, text in readings.items()) or "nothing in any encoding known here"
     raise SourceError(
-        f"{file.name}: its encoding cannot be told: it is not UTF-8 (from byte {first_bad} on) and no Chinese GB18030. "
+        f"{file.name}: its encoding is not known: it is not UTF-8 (from byte {first_bad} on) and no Chinese GB18030. "
         f"One line of it reads as {shown}. Name the right one, e.g. --set source.encoding={likeliest}, "
         "or export it as UTF-8"
     )

@@ -35,7 +35,7 @@ def find_document_format(file: InputFile, encoding: str) -> DocumentFormat | Non
 
 
 def refuse_false_name(file: InputFile, encoding: str) -> None:
-    """Refuse a text that is named like JSON and is none; an empty one is told elsewhere.
+    """Refuse a text that is named like JSON and is none; an empty one has its message elsewhere.
 
     Raises:
         SourceError: it is named so.

@@ -3,21 +3,23 @@
 Nothing is set aside here: one wrong row ends the run before anything is trained.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas.corrections import Correction
 from schemas.errors import SourceError
 from schemas.outputs import GoldenOutput, IngestOutput
 from schemas.settings import Source
 from schemas.suggestions import nearest, tell_apart
 from schemas.tables import GOLDEN
 from tasks.ingest.addresses import find_files
+from tasks.ingest.corrections import Overlay
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.sifting import sift
+from tasks.ingest.quarantine import separate
 from tasks.ingest.sources import open_sources
 from tasks.retrieval.normalise import normalise
 
@@ -37,13 +39,16 @@ def find_golden_files(address: str, base: Path) -> list[InputFile]:
     return files
 
 
-def read_golden(files: list[InputFile], source: Source, standard_questions: list[str]) -> pa.Table:
+def read_golden(
+    files: list[InputFile], source: Source, standard_questions: list[str], corrections: Sequence[Correction] = ()
+) -> pa.Table:
     """Read golden queries as GOLDEN, each query once.
 
     Args:
         files: tables of any format that a source may have.
         source: names the columns, where the settings name them.
         standard_questions: of the corpus.
+        corrections: the owner's, which may have renamed some.
 
     Raises:
         SourceError: a file is no table or has no rows; rows are unusable, name a standard question that the corpus
@@ -52,13 +57,14 @@ def read_golden(files: list[InputFile], source: Source, standard_questions: list
     rows: dict[tuple[str, str], dict[str, str]] = {}
     asked: dict[str, dict[str, str]] = {}
     unusable, unknown, torn_between = list[str](), list[dict[str, str]](), list[str]()
-    known, usable_classes = set(standard_questions), set[str]()
+    known, usable_classes, overlay = set(standard_questions), set[str](), Overlay(corrections, "")
     for file in files:
         # The delimiter in the settings is that of the rows; this table may come from elsewhere.
         opened = open_sources(file, source.model_copy(update={"delimiter": None}), 0)
-        for sifted in (sift(pairs, usable_classes) for one in opened for pairs in one.pairs):
-            unusable += [f"{file.name}:{row.line} {row.reason}" for row in sifted.bad]
-            columns = zip(sifted.lines, sifted.queries, sifted.normalised, sifted.classes, strict=True)
+        for separated in (separate(pairs, usable_classes) for one in opened for pairs in one.pairs):
+            unusable += [f"{file.name}:{row.line} {row.reason}" for row in separated.bad]
+            called = map(overlay.rename, separated.classes)
+            columns = zip(separated.lines, separated.queries, separated.normalised, called, strict=True)
             for line, query, norm, standard in columns:
                 row = {"query": query, "standard_question": standard, "where": f"{file.name}:{line}"}
                 if standard not in known:
@@ -86,7 +92,9 @@ def read_golden(files: list[InputFile], source: Source, standard_questions: list
     return pa.Table.from_pylist(list(rows.values()), GOLDEN)
 
 
-def write_golden(files: list[InputFile], source: Source, ingested: Path, folder: Path) -> int:
+def write_golden(
+    files: list[InputFile], source: Source, ingested: Path, folder: Path, corrections: Sequence[Correction] = ()
+) -> int:
     """Read golden queries and write golden.parquet into `folder`; return how many there are.
 
     Args:
@@ -94,16 +102,17 @@ def write_golden(files: list[InputFile], source: Source, ingested: Path, folder:
         source: names the columns, where the settings name them.
         ingested: folder of ingest.
         folder: where to.
+        corrections: as `read_golden` takes them.
     """
     known = pq.read_table(IngestOutput(ingested).standard_questions, columns=["standard_question"])
-    table = read_golden(files, source, known["standard_question"].to_pylist())
+    table = read_golden(files, source, known["standard_question"].to_pylist(), corrections)
     pq.write_table(table, GoldenOutput(folder).queries, compression="zstd")
     return len(table)
 
 
-def _refuse(name: str, what: str, rows: list[_Row], remedy: str, tell: Callable[[_Row], str] = "{}".format) -> None:
+def _refuse(name: str, what: str, rows: list[_Row], remedy: str, show: Callable[[_Row], str] = "{}".format) -> None:
     if rows:
-        examples = "; ".join(map(tell, rows[:_EXAMPLES])) + (", …" if len(rows) > _EXAMPLES else "")
+        examples = "; ".join(map(show, rows[:_EXAMPLES])) + (", …" if len(rows) > _EXAMPLES else "")
         raise SourceError(f"{name}: {len(rows)} {what} ({examples}). Nothing ran: {remedy}")
 
 

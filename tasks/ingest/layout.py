@@ -9,6 +9,7 @@ from tasks.ingest.columns import NAMED, WITHOUT_HEADER, Columns, find_payload, i
 from tasks.ingest.tables import HeadRow, Selection, Table
 
 ColumnFinder = Callable[[Sequence[str]], Columns]
+PayloadFinder = Callable[[Sequence[str], Sequence[int]], list[int]]  # of a header, and the columns that are taken
 
 _FEW_ROWS = 10  # say nothing of a column
 _TEXT = 5  # characters of the usual text, which no number or code has
@@ -39,7 +40,7 @@ class Layout:
         return self.names[position]
 
 
-def find_layout(readings: list[Table], find: ColumnFinder, keep_payload: bool = True) -> tuple[Table, Layout]:
+def find_layout(readings: list[Table], find: ColumnFinder, keep: PayloadFinder = find_payload) -> tuple[Table, Layout]:
     """Return the reading of a table in which the wanted columns are found, and its layout.
 
     The header is the first row that has the columns; of two readings of one row, the one with more cells counts.
@@ -61,14 +62,14 @@ def find_layout(readings: list[Table], find: ColumnFinder, keep_payload: bool = 
             refused.append((error, table))
             continue
         if columns.numbered:
-            return _find_numbered(readings, find, keep_payload)
+            return _find_numbered(readings, find, keep)
         if depth == 0 or len(row.cells) >= _FEW_CELLS:
-            return table, _lay_out(table, row, columns, keep_payload)
+            return table, _lay_out(table, row, columns, keep)
     if not refused:
         raise SourceError(f"{readings[0].name} is empty")
     if _NONE_FOUND in str(refused[0][0]) and (found := _find_without_header(readings)):
         table, columns = found
-        return table, _lay_out(table, table.head[0], columns, keep_payload, headless=True)
+        return table, _lay_out(table, table.head[0], columns, keep, headless=True)
     raise SourceError(_explain(*refused[0], readings))
 
 
@@ -94,8 +95,8 @@ def find_doubts(name: str, table: Table, layout: Layout) -> list[str]:
     ]
 
 
-def _find_numbered(readings: list[Table], find: ColumnFinder, keep_payload: bool) -> tuple[Table, Layout]:
-    """Return the layout where a number tells a column: the delimiter is the one that makes rows of one width."""
+def _find_numbered(readings: list[Table], find: ColumnFinder, keep: PayloadFinder) -> tuple[Table, Layout]:
+    """Return the layout where a column is a number: the delimiter is the one that makes rows of one width."""
     best: tuple[float, int, Table, Columns] | None = None
     for table in readings:
         try:
@@ -109,7 +110,7 @@ def _find_numbered(readings: list[Table], find: ColumnFinder, keep_payload: bool
     _, _, table, columns = best
     cells = table.head[0].cells
     has_header = table.named or all(is_name(cells[at]) for at in (*columns.queries, columns.question))
-    return table, _lay_out(table, table.head[0], columns, keep_payload, headless=not has_header)
+    return table, _lay_out(table, table.head[0], columns, keep, headless=not has_header)
 
 
 def _find_without_header(readings: list[Table]) -> tuple[Table, Columns] | None:
@@ -129,10 +130,10 @@ def _find_without_header(readings: list[Table]) -> tuple[Table, Columns] | None:
     return None
 
 
-def _lay_out(table: Table, row: HeadRow, columns: Columns, keep_payload: bool, headless: bool = False) -> Layout:
+def _lay_out(table: Table, row: HeadRow, columns: Columns, keep: PayloadFinder, headless: bool = False) -> Layout:
     names = [f"column {at + 1}" for at in range(len(row.cells))] if headless else row.cells
     taken = [*columns.queries, columns.question]
-    payload = find_payload(names, taken) if keep_payload and not headless else []
+    payload = [] if headless else keep(names, taken)
     width = len(row.cells)
     after = row.line - 1 if headless else row.end
     # Similar questions may go on beyond the header; in a text file, a comma in one of them looks the same.

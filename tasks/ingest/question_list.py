@@ -11,18 +11,20 @@ from schemas.errors import SourceError
 from schemas.ingest import SourceFile
 from schemas.settings import Source
 from tasks.ingest.addresses import find_files
-from tasks.ingest.columns import find_list_columns
+from tasks.ingest.columns import find_all_payload, find_list_columns
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.sifting import UNLISTED_ID, is_usable_class
+from tasks.ingest.payload import Cells, keep_payload
+from tasks.ingest.quarantine import UNLISTED_ID, is_usable_class
 from tasks.ingest.sources import describe_source, open_columns
 from tasks.ingest.tables import BadRow, Pairs
 
 
 @dataclass(frozen=True)
 class QuestionList:
-    """Ids by trimmed text, and how the file was read."""
+    """Ids by trimmed text, what else is said of them, and how the file was read."""
 
     ids: dict[str, str]
+    payload: Cells
     file: SourceFile
 
 
@@ -47,14 +49,15 @@ def read_question_list(file: InputFile, source: Source) -> QuestionList:
     """
     find = partial(find_list_columns, question_column=source.question_column, name=file.name)
     # The delimiter in the settings is that of the rows; the list may come from elsewhere.
-    opened = open_columns(file, source.model_copy(update={"delimiter": None, "sheet": None}), find, keep_payload=False)[
-        0
-    ]
+    elsewhere = source.model_copy(update={"delimiter": None, "sheet": None})
+    opened = open_columns(file, elsewhere, find, find_all_payload)[0]
     with_ids = opened.layout is not None and bool(opened.layout.columns.queries)
     lines_by_id, lines_by_text = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
     ids: dict[str, str] = {}
     unusable: list[int] = []
+    payload: Cells = {}
     for pairs in opened.pairs:
+        keep_payload(payload, pairs)
         unusable += [row.line for row in pairs.bad]
         for line, identity, text in zip(pairs.lines, pairs.queries, pairs.questions, strict=True):
             text = text.strip()
@@ -77,13 +80,13 @@ def read_question_list(file: InputFile, source: Source) -> QuestionList:
     described = describe_source(
         opened, "questions", len(ids), Counter(), [(id_, text) for text, id_ in [*ids.items()][:3]]
     )
-    return QuestionList(ids, described)
+    return QuestionList(ids, payload, described)
 
 
 def join_ids(pairs: Iterator[Pairs], listed: QuestionList | None, notes: list[str]) -> Iterator[Pairs]:
     """Yield rows with the texts of their standard questions, where they name them by ids of the list.
 
-    Ids are told from texts by the first batch: at least half of its names are ids, and more than are texts.
+    Ids are distinguished from texts by the first batch: at least half of its names are ids, and more than are texts.
 
     Args:
         pairs: rows of one table.

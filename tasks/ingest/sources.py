@@ -13,13 +13,13 @@ from schemas.ingest import Role, SourceFile
 from schemas.settings import Source
 from tasks.ingest.addresses import BUNDLED
 from tasks.ingest.archives import unpack
-from tasks.ingest.columns import BY_ANSWER, Columns, find_columns, find_id_column, quoted
+from tasks.ingest.columns import BY_ANSWER, Columns, find_columns, find_id_column, find_payload, quoted
 from tasks.ingest.decoding import find_encoding, find_kind
 from tasks.ingest.faq import find_faq_columns, name_by_first_question
 from tasks.ingest.importers import Imported, Importer, Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
 from tasks.ingest.labels import take_joined_apart, take_lists_apart, take_query_lists_apart
-from tasks.ingest.layout import ColumnFinder, Layout, find_doubts, find_layout
+from tasks.ingest.layout import ColumnFinder, Layout, PayloadFinder, find_doubts, find_layout
 from tasks.ingest.melting import Melting
 from tasks.ingest.opening import open_tables
 from tasks.ingest.tables import BATCH_ROWS, BadRow, Format, Pairs, Table, in_batches
@@ -62,11 +62,19 @@ def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSourc
         pairs = take_lists_apart(_import(importer, file, source), explode=source.multiple_labels == "explode")
         return [OpenedSource(file.name, "imported", pairs, kind=importer.name)]
     find = partial(_find_columns, source, file.name)
-    return [_refine(opened, source) for opened in open_columns(file, source, find, outline=look.known_outline)]
+    keep = partial(
+        find_payload,
+        wanted=[source.payload_columns] if isinstance(source.payload_columns, str) else source.payload_columns,
+    )
+    return [_refine(opened, source) for opened in open_columns(file, source, find, keep, outline=look.known_outline)]
 
 
 def open_columns(
-    file: InputFile, source: Source, find: ColumnFinder, keep_payload: bool = True, outline: Outline | None = None
+    file: InputFile,
+    source: Source,
+    find: ColumnFinder,
+    keep: PayloadFinder = find_payload,
+    outline: Outline | None = None,
 ) -> list[OpenedSource]:
     """Return the tables of a file in which `find` finds its columns.
 
@@ -80,7 +88,7 @@ def open_columns(
         if not groups[0][0].head:
             return [OpenedSource(file.name, groups[0][0].format, iter(()), groups[0][0])]
         try:
-            table, layout = find_layout(groups[0], find, keep_payload)
+            table, layout = find_layout(groups[0], find, keep)
         except SourceError as error:
             if not source.delimiter or groups[0][0].format != "csv":
                 raise
@@ -88,7 +96,7 @@ def open_columns(
                 f"{error}. The header was split at {source.delimiter!r}, as source.delimiter says"
             ) from None
         return [_melt(file.name, table, layout, source)]
-    return _open_sheets(file, [group[0] for group in groups], source, find, keep_payload)
+    return _open_sheets(file, [group[0] for group in groups], source, find, keep)
 
 
 def _melt(name: str, table: Table, layout: Layout, source: Source) -> OpenedSource:
@@ -152,7 +160,7 @@ def _refine(opened: OpenedSource, source: Source) -> OpenedSource:
 
 
 def _open_sheets(
-    file: InputFile, sheets: list[Table], source: Source, find: ColumnFinder, keep_payload: bool
+    file: InputFile, sheets: list[Table], source: Source, find: ColumnFinder, keep: PayloadFinder
 ) -> list[OpenedSource]:
     wanted = source.sheet
     chosen = _choose_sheets(file, sheets, wanted)
@@ -163,7 +171,7 @@ def _open_sheets(
     found, errors = list[tuple[Table, Layout]](), list[tuple[Table, SourceError]]()
     for sheet in filled:
         try:
-            found.append(find_layout([sheet], find, keep_payload))
+            found.append(find_layout([sheet], find, keep))
         except SourceError as error:
             errors.append((sheet, error))
     visible = [one for one in found if not one[0].hidden]
@@ -183,15 +191,15 @@ def _describe_sheets(
     errors: list[tuple[Table, SourceError]],
     word: str,
 ) -> list[str]:
-    told = [f"{name}: the sheet {table.sheet!r} that was read is hidden" for table, _ in read if table.hidden]
+    notes = [f"{name}: the sheet {table.sheet!r} that was read is hidden" for table, _ in read if table.hidden]
     if left := [str(one[0].sheet) for one in found if one not in read]:
-        told.append(
+        notes.append(
             f"{name}: hidden sheets with the same columns were not read: {quoted(left)}; name them in source.sheet"
         )
     if errors:
         names = quoted([str(sheet.sheet) for sheet, _ in errors])
-        told.append(f"{name}: {word}s without these columns were not read: {names}")
-    return told
+        notes.append(f"{name}: {word}s without these columns were not read: {names}")
+    return notes
 
 
 def _choose_sheets(file: InputFile, sheets: list[Table], wanted: str | list[str] | None) -> list[Table]:

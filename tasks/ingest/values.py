@@ -12,7 +12,7 @@ from tasks.ingest.tables import BadRow, as_text
 Path = tuple[str, ...]  # the keys that lead to a value; of an element, those of its list
 
 _SAMPLES = 100  # elements of a list that are kept in an outline
-_ELEMENTS = 1_000  # of a document that is one list: as many tell its keys
+_ELEMENTS = 1_000  # of a document that is one list: so many show its keys
 _PATHS = 20_000
 _NODES = 200_000  # values kept in an outline, all together
 _CHARACTERS = 200  # of a text
@@ -34,7 +34,7 @@ class Outline:
     """The shape of a document: its lists with their first elements, and its other values, by path."""
 
     def __init__(self, items: Iterable[Item | BadRow]) -> None:
-        """Read `items` as far as they tell the shape: of a single list the first elements, else all."""
+        """Read `items` as far as the shape needs: of a single list the first elements, else all."""
         self.lists: dict[Path, list[Any]] = {}  # long texts and lists in an element are cut
         self.keys: dict[Path, dict[str, None]] = {}  # of the objects in a list, in the order they appear
         self.values: dict[Path, Any] = {}

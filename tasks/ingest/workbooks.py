@@ -159,7 +159,7 @@ def _show(cell: Any) -> str:  # noqa: ANN401 - openpyxl's cells
 
 
 def _survey(file: InputFile, path: str) -> _Survey:
-    """Read the XML of a sheet once for what openpyxl does not tell while it streams; refuse endless cells and rows."""
+    """Read the XML of a sheet once for what openpyxl does not say while it streams; refuse endless cells and rows."""
     found, rest, text, row = _Survey(), b"", 0, 0
     with file.open() as stream, zipfile.ZipFile(stream) as archive, archive.open(path) as sheet:
         while block := sheet.read(_BLOCK):

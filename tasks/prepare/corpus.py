@@ -24,6 +24,7 @@ from schemas.outputs import IngestOutput, PrepareOutput
 from schemas.prepared import PreparedFacts
 from schemas.settings import CorpusSettings
 from schemas.tables import CLASSES, TEST, WORDS
+from tasks.ingest.corrections import DRAFTED
 from tasks.prepare.blocks import Block, cut_block, look_up, number_block, read_numbered, read_part, save_numbers
 from tasks.prepare.counting import Tally
 from tasks.prepare.engine import Engine, OpenEngine, open_local
@@ -109,14 +110,17 @@ def _index(ingested: IngestOutput, standard: pa.Table, settings: CorpusSettings)
     rows = file.metadata.num_rows
     labels, queries = np.empty(rows, np.int32), np.empty(rows, np.uint64)
     start = 0
-    for batch in file.iter_batches(_READ_ROWS, columns=["query_norm", "standard_question"]):
+    drafted = np.zeros(rows, dtype=bool)
+    for batch in file.iter_batches(_READ_ROWS, columns=["query_norm", "standard_question", "source"]):
         here = slice(start, start + len(batch))
+        drafted[here] = pc.ends_with(batch["source"].cast(pa.string()), DRAFTED).to_numpy(zero_copy_only=False)
         labels[here], queries[here] = _labels(batch, standard), text_keys(batch["query_norm"].to_pylist())
         start += len(batch)
     split, test = settings.split, np.zeros(rows, dtype=bool)
     if not ingested.test.exists():
         share = min(split.test_share, split.max_test_rows / max(1, rows))
         test = hold_out(queries, labels, share, settings.seed, "test")
+        test &= ~np.isin(queries, queries[drafted])  # what a language model wrote measures nothing
     train = ~test
     validation = np.zeros(rows, dtype=bool)
     share = min(split.validation_share, split.max_validation_rows / max(1, int(train.sum())))

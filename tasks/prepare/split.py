@@ -54,6 +54,27 @@ def hold_out(
     return held
 
 
+def spread(
+    queries: NDArray[np.uint64], classes: NDArray[np.integer], folds: int, seed: int, purpose: str
+) -> NDArray[np.int64]:
+    """Return (rows,) a fold for each row, from 0: every class is spread evenly, and rows of one query stay together.
+
+    Args:
+        queries: (rows,) key of each row's normalised query.
+        classes: (rows,) class of each row; of a query with several, the first one counts.
+        folds: how many.
+        seed: seed of the draw.
+        purpose: keeps it independent of others.
+    """
+    distinct, first, back = np.unique(queries, return_index=True, return_inverse=True)
+    drawn = keys(seed, purpose, distinct.view(np.int64))
+    order = np.lexsort((drawn, classes[first]))
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order)) % folds  # running on from class to class: folds of one size
+    spread_rows: NDArray[np.int64] = place[back]
+    return spread_rows
+
+
 def _take(
     labels: NDArray[np.integer], sizes: NDArray[np.int64], queries: NDArray[np.int64], quota: NDArray[np.int64]
 ) -> NDArray[np.bool_]:

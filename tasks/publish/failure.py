@@ -29,17 +29,17 @@ def write_failure_report(corpus: CorpusSettings, workspace: Workspace, result: R
     quarantine = RowList()
     if ingested.quarantine.exists():
         quarantine = write_quarantine(workspace.root, pq.read_table(ingested.quarantine), words)
-    said = result.error or ""
+    said, findings = result.error or "", _read_findings(workspace)
     page = (
         report_environment(Path(__file__).parent, words=words)
         .get_template("failure.html.j2")
         .render(
             result=result,
             kind="interrupted" if said == "interrupted" else result.status,
-            lines=said.splitlines(),
+            lines=said.splitlines()[: 1 if findings else None],  # the findings stand below, with more of each
             finished=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             files=[file.describe().splitlines() for file in _read_files(ingested)],
-            findings=_read_findings(workspace),
+            findings=findings,
             quarantine=quarantine,
             settings=list(list_settings(corpus, words)),
             short={},

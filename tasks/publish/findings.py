@@ -85,6 +85,7 @@ def write_report(
         missed=sum(place is None or place > TOP for place in failing["place"].to_pylist()),
         suspects=len(suspects),
         quarantine=len(quarantine),
+        edits=[edit.describe() for edit in ingested.read_taken().left],
         draws=drawn,
     )
     facts = RunFacts(

@@ -53,6 +53,9 @@ def ask_gates(
         ask_golden_gate(golden, words),
         *(_ask_baseline_places(evaluation, comparison, settings, words) if baseline.outcome != "held" else ()),
         *(_ask_live_places(comparison, settings, words) if live_gates[0].outcome != "held" else ()),
+        *_ask_promise(evaluation, words),
+        *_ask_live_decisions(comparison, settings, words),
+        *_ask_changes(comparison, settings, words),
         _ask_guess(evaluation, settings.min_gain_over_guess, words),
     ]
 
@@ -164,13 +167,73 @@ def _ask_guess(evaluation: Evaluation, least: Bound, words: Words) -> Gate:
     reached = (level for level, limit in limits.items() if evaluation.measured and recall - guess <= limit)
     level = next(reached, None)
     facts = {"recall": recall, "guess": guess, "classes": evaluation.classes}
-    told = [words(f"gate.guess_{name}", limit=limit) for name, limit in limits.items()]
+    shown = [words(f"gate.guess_{name}", limit=limit) for name, limit in limits.items()]
     return Gate(
         name=words("gate.guess_name"),
         outcome=_OUTCOMES[level] if evaluation.measured else "not asked",
         measured=words("gate.guess", **facts) if evaluation.measured else "–",
-        bound=", ".join(told) or words("gate.none"),
+        bound=", ".join(shown) or words("gate.none"),
         reason=words("gate.guess_reason", **facts, level=level, limit=limits[level]) if level else "",
+    )
+
+
+def _ask_promise(evaluation: Evaluation, words: Words) -> Iterator[Gate]:
+    """Whether no more direct answers to test rows are wrong than promised; test rows may be of another kind."""
+    decided = evaluation.decided
+    if decided is None:
+        return
+    zone = decided.zones["answer"]
+    facts = {"answered": zone.rows, "wrong": zone.rows - zone.right, "share": decided.wrong.value}
+    facts |= {"rows": decided.rows, "limit": decided.max_wrong}
+    broken = decided.wrong.low > decided.max_wrong
+    yield Gate(
+        name=words("gate.promise_name"),
+        outcome="warned" if broken else "passed",
+        measured=words("gate.promise", **facts),
+        bound=words("gate.promise_bound", **facts),
+        reason=words("gate.promise_reason", **facts) if broken else "",
+    )
+
+
+def _ask_live_decisions(comparison: Comparison | None, settings: Publishing, words: Words) -> Iterator[Gate]:
+    if not comparison or not comparison.decided:
+        return
+    tolerance, setting = settings.max_drop_vs_live_decisions, "publish.max_drop_vs_live_decisions"
+    for kind, paired in {"right": comparison.decided.more_right, "wrong": comparison.decided.fewer_wrong}.items():
+        loss = -paired.gain.value
+        level = _find_level(loss, tolerance) if paired.at_most < 0 else None
+        facts = {"rows": comparison.decided.rows, "version": comparison.version, "loss": loss}
+        limit = {"setting": setting, "level": level, "limit": getattr(tolerance, level)} if level else {}
+        yield Gate(
+            name=words(f"gate.decided_{kind}_name"),
+            outcome=_OUTCOMES[level],
+            measured=words(f"gate.decided_{kind}", gain=loss if kind == "wrong" else -loss, **facts),
+            bound=words("gate.place_bound", limits=_limits(setting, tolerance, words)),
+            reason=words(f"gate.decided_{kind}_reason", **facts, **limit) if level else "",
+        )
+
+
+def changes_much(comparison: Comparison | None, settings: Publishing) -> bool:
+    """Whether so much of what customers asked is answered otherwise that a person is to look at it."""
+    return bool(comparison and comparison.changed and comparison.changed.share > settings.max_changed)
+
+
+def _ask_changes(comparison: Comparison | None, settings: Publishing, words: Words) -> Iterator[Gate]:
+    if not comparison or not comparison.changed:
+        return
+    changed = comparison.changed
+    facts = {"share": changed.share, "changed": changed.changed, "asked": changed.asked, "limit": settings.max_changed}
+    much = changes_much(comparison, settings)
+    examples = "; ".join(
+        words("gate.changes_example", query=one.examples[0], before=one.before, after=one.after, asked=one.asked)
+        for one in changed.groups[:_EXAMPLES]
+    )
+    yield Gate(
+        name=words("gate.changes_name"),
+        outcome="warned" if much else "passed",
+        measured=words("gate.changes", **facts),
+        bound=words("gate.changes_bound", **facts),
+        reason=words("gate.changes_reason", **facts, version=changed.before, examples=examples) if much else "",
     )
 
 
@@ -183,8 +246,8 @@ def _ask_live(comparison: Comparison | None, live: str | None, settings: Publish
             bound=words("gate.live_not_asked"),
         )
         if live and comparison is None:
-            told = {key: words(f"gate.{text}", version=live) for key, text in _UNREADABLE.items()}
-            gate = gate.model_copy(update={"outcome": "warned", **told})
+            unread = {key: words(f"gate.{text}", version=live) for key, text in _UNREADABLE.items()}
+            gate = gate.model_copy(update={"outcome": "warned", **unread})
         yield gate
         return
     yield _ask_difference(
@@ -307,5 +370,5 @@ def _find_level(loss: float, tolerance: Tolerance) -> str | None:
 
 def _limits(setting: str, tolerance: Tolerance, words: Words) -> str:
     levels = {"warns": tolerance.warn, "holds": tolerance.stop}
-    told = [words(f"gate.{what}", limit=limit) for what, limit in levels.items() if limit is not None]
-    return words("gate.limits", told=", ".join(told) or words("gate.none"), setting=setting)
+    shown = [words(f"gate.{what}", limit=limit) for what, limit in levels.items() if limit is not None]
+    return words("gate.limits", limits=", ".join(shown) or words("gate.none"), setting=setting)

@@ -3,9 +3,10 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 
 from schemas.display import as_markdown, as_markdown_table
@@ -17,15 +18,29 @@ from schemas.manifest import write_atomically
 from schemas.outputs import CORPUS_PROFILE_FILE
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
-from schemas.workspace import COMPARISON_FILE, REPORT_FILE, RESULT_FILE, SETTINGS_FILE, Workspace, artifact_key
+from schemas.workspace import (
+    COMPARISON_FILE,
+    DIAGNOSIS_FILE,
+    HEALTH_FILE,
+    REPORT_FILE,
+    RESULT_FILE,
+    SETTINGS_FILE,
+    Workspace,
+    artifact_key,
+)
+from tasks.doctor.health import describe_health
+from tasks.doctor.sheet import TODO_FILES
+from tasks.doctor.visit import visit
 from tasks.evaluate.comparison import compare
-from tasks.evaluate.seen import TRAINED_ON, list_trained_on
+from tasks.evaluate.training_queries import TRAINED_ON, hash_test_rows, list_trained_on
+from tasks.limits import time_limit
 from tasks.publish.card import write_card
 from tasks.publish.findings import LISTS, Findings, read_findings, write_report
-from tasks.publish.gates import ask_gates, ask_golden_gate, list_reasons, refuse_again
+from tasks.publish.gates import ask_gates, ask_golden_gate, changes_much, list_reasons, refuse_again
 from tasks.publish.result import summarise_run
 from tasks.registry import ModelRegistry
 from tasks.retention import prune_runs
+from tasks.retrieval.edits import carry_edits
 from tasks.step_store import keep_files, prune
 from tasks.steps import Steps
 from tasks.update import Update
@@ -55,7 +70,8 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunRe
             corpus.publish,
             corpus.language,
         )
-        status, version, asked = _decide(corpus, update, steps.train.output.candidate, gates)
+        approval = corpus.publish.approval or changes_much(found.comparison, corpus.publish)
+        status, version, asked = _decide(corpus, update, steps.train.output.candidate, gates, approval)
         made = None
         if version is None and status in ("published", "awaiting_approval"):
             made = _add_version(corpus, workspace, update, steps, found)
@@ -68,10 +84,12 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunRe
         _tidy(corpus, workspace, update)
         return status, version, asked
 
-    status, version, asked = registry.change(decide_and_publish)
+    with time_limit("publish", corpus.limits.publish):
+        status, version, asked = registry.change(decide_and_publish)
     reasons = list_reasons(asked, "held") if status == "held" else []
     warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned") + damaged
     warnings += _doubt(found, status, version, asked, read_words(corpus.language))
+    warnings += _see_doctor(corpus, workspace)
     seconds = {name: step.seconds for name, step in steps.named().items()} | {"publish": time.monotonic() - began}
     result = summarise_run(corpus, workspace, steps, found.evaluation, status, version, reasons, warnings, seconds)
     result = _leave(corpus, workspace, registry, result)
@@ -94,6 +112,20 @@ def _doubt(found: Findings, status: Status, version: str | None, gates: list[Gat
     return [words(key, version=version, why=why) for why in reasons]
 
 
+def _see_doctor(corpus: CorpusSettings, workspace: Workspace) -> list[str]:
+    """Write the health report; a failure is a warning, since advice must not hold a night back."""
+    try:
+        said = visit(corpus, workspace)
+    except Exception as error:
+        return [f"the health report was not written: {type(error).__name__}: {error}"]
+    create_markdown_artifact(
+        key=artifact_key(corpus.name, "health"),
+        markdown=describe_health(said, corpus.language),
+        description=f"What the owner of {corpus.name} can do",
+    )
+    return said.warnings
+
+
 def _damaged_versions(registry: ModelRegistry) -> list[str]:
     """Return what is wrong with the live version and with those that are set aside, one sentence each."""
     live, damaged = registry.live().version, registry.damaged()
@@ -112,12 +144,12 @@ def _beside_live(
     compared = found.comparison.version if found.comparison else None
     if update.live.version == compared:
         return found
-    outputs = steps.prepare.output, steps.evaluate.output
+    outputs = steps.prepare.output, steps.evaluate.output, steps.train.output.candidate
     return replace(found, comparison=compare(corpus, workspace, update.registry, *outputs))
 
 
 def _decide(
-    corpus: CorpusSettings, update: Update, candidate: Path, gates: list[Gate]
+    corpus: CorpusSettings, update: Update, candidate: Path, gates: list[Gate], approval: bool
 ) -> tuple[Status, str | None, list[Gate]]:
     """Return the status, the version it is about, and the gates with the one that only the versions can answer."""
     digest = hash_candidate(candidate)
@@ -129,30 +161,34 @@ def _decide(
         return "measured", None, gates
     if taken_back := [one.version for one in live.withdrawn if one.candidate == digest]:
         return "held", None, [refuse_again(taken_back[-1], corpus.language)]
-    if corpus.publish.approval and live.pending in same:
+    if approval and live.pending in same:
         return "awaiting_approval", live.pending, gates
     if list_reasons(gates, "held"):
         return "held", None, gates
-    return ("awaiting_approval" if corpus.publish.approval else "published"), None, gates
+    return ("awaiting_approval" if approval else "published"), None, gates
 
 
 def _add_version(
     corpus: CorpusSettings, workspace: Workspace, update: Update, steps: Steps, found: Findings
 ) -> VersionManifest:
     """Copy the candidate beside the other versions; nothing points at it yet."""
-    evaluation, candidate = found.evaluation, steps.train.output.candidate
-    manifest = update.find_named(candidate, workspace.run)
-    if manifest is None:
+    evaluation, taken = found.evaluation, steps.ingest.output.read_taken()
+    with TemporaryDirectory(prefix=".edit-", suffix=".partial", dir=update.registry.folder) as scratch:
+        candidate, overlay = carry_edits(update, steps.train.output.candidate, taken.edits, taken.left, Path(scratch))
+        manifest = update.find_named(candidate, workspace.run)
+        if manifest:
+            return manifest
         extra = {
             "README.md": write_card(corpus, evaluation, found.training, found.verdict, workspace.run).encode(),
             steps.evaluate.output.evaluation.name: steps.evaluate.output.evaluation.read_bytes(),
             SETTINGS_FILE: corpus.model_dump_json(indent=1).encode(),
             TRAINED_ON: list_trained_on(steps.prepare.output.folder),
             CORPUS_PROFILE_FILE: steps.validate.output.corpus_profile.read_bytes(),
+            **overlay,
         }
         recall = (evaluation.model.recall_at_1.value, evaluation.model.recall_at_10.value, evaluation.test_rows)
-        manifest = update.add(candidate, extra, workspace.run, recall)
-    return manifest
+        tested = hash_test_rows(steps.prepare.output.folder)
+        return update.add(candidate, extra, workspace.run, recall, tested)
 
 
 def _tidy(corpus: CorpusSettings, workspace: Workspace, update: Update) -> None:
@@ -171,7 +207,8 @@ def _leave(corpus: CorpusSettings, workspace: Workspace, registry: ModelRegistry
     """
     try:
         write_atomically(workspace.root / RESULT_FILE, result.model_dump_json(indent=1).encode())
-        keep_files(workspace, [SETTINGS_FILE, COMPARISON_FILE, *LISTS, REPORT_FILE, RESULT_FILE])
+        told = [*LISTS, *TODO_FILES, DIAGNOSIS_FILE, HEALTH_FILE, REPORT_FILE]
+        keep_files(workspace, [SETTINGS_FILE, COMPARISON_FILE, *told, RESULT_FILE])
         prune(workspace, corpus.publish.keep_runs, registry.runs_to_spare())
     except (OSError, PipelineError) as error:
         if result.status != "published":
@@ -194,6 +231,6 @@ def _show(corpus: str, result: RunResult, gates: list[Gate], warnings: list[str]
         description=f"{corpus}: **{result.status}**\n"
         + "".join(f"\n- **{gate.name}**: {as_markdown(gate.reason)}" for gate in gates if gate.reason),
     )
-    get_run_logger().info("%s: %s %s", corpus, result.status, result.version or "")  # the run's state tells the reasons
+    get_run_logger().info("%s: %s %s", corpus, result.status, result.version or "")  # the run's state has the reasons
     for warning in warnings:
         get_run_logger().warning("%s: %s", corpus, warning)

@@ -69,6 +69,10 @@ class Corpora:
         """Return what answers for a corpus; None: nothing does (yet)."""
         return self._served.get(name)
 
+    def registry(self, name: str) -> ModelRegistry:
+        """Return the registry of a corpus."""
+        return ModelRegistry.of(name, self._home)
+
     def served(self) -> list[Served]:
         """Return what answers for all corpora, by name."""
         return [served for _, served in sorted(self._served.items())]

@@ -1,6 +1,7 @@
 """The towers of a published model: texts in, vectors out. Free of torch, but for `lstm` and `pretrained`."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,22 +14,29 @@ from numpy.typing import NDArray
 from schemas.errors import SettingsError, StaleFile
 from tasks.retrieval.features import Tokeniser
 from tasks.retrieval.model_files import ModelCard, reading
-from tasks.retrieval.texts import Texts
 from tasks.retrieval.vocabulary import Vocabulary, rows_from_lists
 
 _Row = tuple[NDArray[np.int64], NDArray[np.float32]]  # (n,) columns and (n,) values of one text
 
 
+@dataclass(frozen=True)
+class Read:
+    """Texts as a tower takes them."""
+
+    form: Any  # the tower's own, handed back to `vectors`
+    known: NDArray[np.floating] | None = None  # (n,) share of each text's features that it knows; None: not asked
+
+
 class Encoder(Protocol):
     """A tower that reads texts, or what prepare has already read, and gives vectors."""
 
-    def read(self, texts: Sequence[str]) -> Any:  # noqa: ANN401 - its own form of input, handed back to `vectors`
-        """Return the input of normalised texts."""
+    def read(self, texts: Sequence[str]) -> Read:
+        """Return normalised texts as the tower takes them, with the shares that are known."""
 
-    def read_prepared(self, table: pa.Table) -> Any:  # noqa: ANN401 - as above
-        """Return the input of rows of train.parquet or classes.parquet, without tokenising again."""
+    def read_prepared(self, table: pa.Table) -> Read:
+        """Return rows of train.parquet or classes.parquet, without tokenising again."""
 
-    def vectors(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - as above
+    def vectors(self, read: Read) -> NDArray[np.float32]:
         """Return (n, S, o) vectors, not yet of unit length; zero for a text without any known feature."""
 
 
@@ -48,23 +56,48 @@ class BagEncoder:
         self.read([""])  # builds what features are looked up in: not while the first query waits
         self.read(["", ""])
 
-    def read(self, texts: Sequence[str]) -> sp.csr_array | _Row:
+    def read(self, texts: Sequence[str]) -> Read:
         """Return the texts' tf-idf rows; of one text, its known features and their values."""
         if len(texts) == 1:
-            return self._vocabulary.row(texts[0], self._tokeniser)
-        return self._vocabulary.rows(texts, self._tokeniser)
+            numbers, values, known = self._vocabulary.row(texts[0], self._tokeniser)
+            return Read((numbers, values), np.array([known]))
+        return Read(*self._vocabulary.read(texts, self._tokeniser))
 
-    def read_prepared(self, table: pa.Table) -> sp.csr_array:
+    def read_prepared(self, table: pa.Table) -> Read:
         """Return the tf-idf rows that prepare wrote."""
-        return rows_from_lists(table["features"], table["weights"], len(self._embeddings))
+        return Read(rows_from_lists(table["features"], table["weights"], len(self._embeddings)))
 
-    def vectors(self, read: sp.csr_array | _Row) -> NDArray[np.float32]:
+    @property
+    def size(self) -> int:
+        """Number of features it knows."""
+        return len(self._embeddings)
+
+    def names(self, numbers: NDArray[np.integer]) -> list[str]:
+        """Return features by their numbers, marked by kind as `Tokeniser.features` does."""
+        return [self._vocabulary.features[number] for number in numbers.tolist()]
+
+    def parts(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """Return a text's known features, what each adds to its vector, and what none does; no hidden layers.
+
+        The vector is their sum: layers without a function between them are linear, but for a bias.
+
+        Returns:
+            (F,) numbers, (F, S, o) parts and (S, o) the bias.
+        """
+        numbers, values, _ = self._vocabulary.row(text, self._tokeniser)
+        weighted = (self._embeddings[numbers] * values[:, None]).reshape(len(numbers), *self._shape)
+        nothing = np.zeros((1, *self._shape), np.float32)
+        bias = apply_layers(self._card, self._arrays, nothing)[0]
+        return numbers, apply_layers(self._card, self._arrays, weighted) - bias, bias
+
+    def vectors(self, read: Read) -> NDArray[np.float32]:
         """Return (n, S, o): weighted sums of embeddings through the layers."""
-        if isinstance(read, tuple):  # added in the order of a sparse product, hence the same to the last bit
-            numbers, values = read
+        form: sp.csr_array | _Row = read.form
+        if isinstance(form, tuple):  # added in the order of a sparse product, hence the same to the last bit
+            numbers, values = form
             sums = np.add.reduce(self._embeddings[numbers] * values[:, None], axis=0, keepdims=True)
         else:
-            sums = read @ self._embeddings
+            sums = form @ self._embeddings
         return apply_layers(self._card, self._arrays, sums.reshape(len(sums), *self._shape))
 
 
@@ -115,26 +148,27 @@ class LstmEncoder:
         for tower, lstm in enumerate(self._lstms):
             lstm.load_state_dict({name: stacked[tower] for name, stacked in states.items()})
 
-    def read(self, texts: Sequence[str]) -> list[list[int]]:
+    def read(self, texts: Sequence[str]) -> Read:
         """Return the texts' words by number, 0 for an unknown one."""
-        return [[self._number.get(word, 0) for word in self._tokeniser.words(text)] for text in texts]
+        rows = [[self._number.get(word, 0) for word in self._tokeniser.words(text)] for text in texts]
+        return Read(rows, np.array([sum(map(bool, row)) / max(1, len(row)) for row in rows]))
 
-    def read_prepared(self, table: pa.Table) -> list[list[int]]:
+    def read_prepared(self, table: pa.Table) -> Read:
         """Return the words that prepare wrote."""
-        words: list[list[int]] = table["words"].to_pylist()
-        return words
+        return Read(table["words"].to_pylist())
 
-    def vectors(self, read: list[list[int]]) -> NDArray[np.float32]:
+    def vectors(self, read: Read) -> NDArray[np.float32]:
         """Return (n, S, o): each LSTM's last state through the layers."""
         import torch
 
-        grid = torch.zeros(len(read), max(1, *map(len, read)) if read else 1, dtype=torch.long)
-        for n, row in enumerate(read):
+        rows: list[list[int]] = read.form
+        grid = torch.zeros(len(rows), max(1, *map(len, rows)) if rows else 1, dtype=torch.long)
+        for n, row in enumerate(rows):
             grid[n, : len(row)] = torch.tensor(row)
-        last = torch.tensor([max(len(row), 1) - 1 for row in read], dtype=torch.long)
+        last = torch.tensor([max(len(row), 1) - 1 for row in rows], dtype=torch.long)
         with torch.no_grad():
             states = [
-                lstm(table[grid])[0][torch.arange(len(read)), last]
+                lstm(table[grid])[0][torch.arange(len(rows)), last]
                 for table, lstm in zip(self._embeddings, self._lstms, strict=True)
             ]
         return apply_layers(self._card, self._arrays, torch.stack(states, dim=1).numpy())
@@ -154,17 +188,17 @@ class PretrainedEncoder:
         except SettingsError as error:
             raise StaleFile(f"{folder} is damaged: {error}; run the corpus again") from error
 
-    def read(self, texts: Sequence[str]) -> Texts:
-        """Return the texts' tokens."""
-        return self._tokenise(texts)
+    def read(self, texts: Sequence[str]) -> Read:
+        """Return the texts' tokens: there is none that it does not know."""
+        return Read(self._tokenise(texts), np.ones(len(texts)))
 
-    def read_prepared(self, table: pa.Table) -> Texts:
+    def read_prepared(self, table: pa.Table) -> Read:
         """Return the tokens of the queries: prepare does not know them."""
-        return self._tokenise(table["query"].to_pylist())
+        return self.read(table["query"].to_pylist())
 
-    def vectors(self, read: Texts) -> NDArray[np.float32]:
+    def vectors(self, read: Read) -> NDArray[np.float32]:
         """Return (n, 1, o): the encoder's pooled states through the layers."""
-        return apply_layers(self._card, self._arrays, self._encoder.vectors(read)[:, None])
+        return apply_layers(self._card, self._arrays, self._encoder.vectors(read.form)[:, None])
 
 
 ENCODERS: dict[str, Callable[[ModelCard, dict[str, NDArray[np.float32]], Path], Encoder]] = {

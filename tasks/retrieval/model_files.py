@@ -5,7 +5,10 @@ model.safetensors           embeddings, layers, vectors of the standard question
 vocabulary.parquet          features and idf (bag), or words.parquet (lstm), or
 encoder/                    configuration, weights and tokeniser of the fine-tuned encoder (pretrained)
 standard_questions.parquet  id, text and training rows of each class, in the order of the vectors
+payload.parquet             further fields of each class, where there are any: tasks.retrieval.payload
+exemplars.parquet           text, file and line of the training queries kept, unless model.exemplar_texts is false
 user_dictionary.txt         only where one was given
+decisions.json              what a query is answered with; not in versions of before, nor where nothing was held out
 """
 
 import json
@@ -21,6 +24,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load_file, save
 
+from schemas.decisions import FORMAT as DECISIONS_FORMAT
+from schemas.decisions import Decisions
 from schemas.errors import PipelineError, StaleFile
 from schemas.live import parse_model
 from schemas.manifest import write_atomically
@@ -30,10 +35,12 @@ from tasks.retrieval.normalise import NORMALISER
 
 FORMAT = 1
 DICTIONARY = "user_dictionary.txt"
+DECISIONS = "decisions.json"
 ENCODER = "encoder"
+EXEMPLARS_FILE = "exemplars.parquet"
 _WAY_OUT = "take another version, or run the corpus again"
 _TYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "I32": np.int32, "I64": np.int64}
-_TABLES = {"bag": "vocabulary.parquet", "lstm": "words.parquet"}
+TABLES = {"bag": "vocabulary.parquet", "lstm": "words.parquet"}
 
 
 class ModelCard(BaseModel):
@@ -57,6 +64,7 @@ def write_candidate(
     card: ModelCard,
     prepared: Path,
     arrays: dict[str, NDArray[Any]],
+    decisions: Decisions | None = None,
 ) -> None:
     """Write a complete candidate into `folder`, which exists and holds nothing but a pretrained encoder.
 
@@ -67,13 +75,14 @@ def write_candidate(
         arrays: "embeddings" (V, S, d), stored in half precision, which no recall has been seen to notice;
             "classes" (K, S, o), of unit length per tower; the layers, by name. pretrained: no embeddings.
             "exemplars" (N, S, o), stored in half precision, too, and "exemplar_starts" (K + 1,), where any are kept.
+        decisions: become decisions.json; None: there is none.
     """
     if card.text.user_dictionary:
         shutil.copyfile(card.text.user_dictionary, folder / DICTIONARY)
         card = card.model_copy(update={"text": card.text.model_copy(update={"user_dictionary": DICTIONARY})})
     if card.model.encoder:
         card = card.model_copy(update={"model": card.model.model_copy(update={"encoder": ENCODER})})
-    if table := _TABLES.get(card.model.tower):
+    if table := TABLES.get(card.model.tower):
         shutil.copyfile(prepared / table, folder / table)
     classes = pq.read_table(prepared / "classes.parquet", columns=["id", "standard_question", "rows"])
     pq.write_table(classes, folder / "standard_questions.parquet", compression="zstd")
@@ -83,6 +92,8 @@ def write_candidate(
     }
     # Not save_file: it makes the file unreadable for other users.
     (folder / "model.safetensors").write_bytes(save(stored))
+    if decisions:
+        write_atomically(folder / DECISIONS, decisions.model_dump_json(indent=1).encode())
     write_atomically(folder / "model.json", card.model_dump_json(indent=1).encode())
 
 
@@ -94,7 +105,8 @@ def read_card(folder: Path) -> ModelCard:
     """
     with reading(folder / "model.json") as file:
         content = file.read_bytes()
-        _check_made_here(json.loads(content), folder)  # first: another format has other keys
+        wanted: dict[str, str | int] = {"format": FORMAT, "normaliser": NORMALISER, "tokeniser": TOKENISER}
+        _check_made_here(json.loads(content), folder, wanted)  # first: another format has other keys
         card = parse_model(ModelCard, content)
     if card.text.user_dictionary:
         text = card.text.model_copy(update={"user_dictionary": str((folder / DICTIONARY).resolve())})
@@ -103,6 +115,20 @@ def read_card(folder: Path) -> ModelCard:
         model = card.model.model_copy(update={"encoder": str((folder / ENCODER).resolve())})
         card = card.model_copy(update={"model": model})
     return card
+
+
+def read_decisions(folder: Path) -> Decisions | None:
+    """Read decisions.json; None: there is none.
+
+    Raises:
+        StaleFile: it is damaged, or of another format.
+    """
+    if not (folder / DECISIONS).exists():
+        return None
+    with reading(folder / DECISIONS) as file:
+        content = file.read_bytes()
+        _check_made_here(json.loads(content), folder, {"format": DECISIONS_FORMAT})
+        return parse_model(Decisions, content)
 
 
 def read_arrays(folder: Path, mapped: bool = False) -> dict[str, NDArray[Any]]:
@@ -157,10 +183,10 @@ def reading(file: Path) -> Iterator[Path]:
         raise StaleFile(f"{file} is damaged ({why}); {_WAY_OUT}") from error
 
 
-def _check_made_here(card: Any, folder: Path) -> None:  # noqa: ANN401 - any JSON
+def _check_made_here(card: Any, folder: Path, wanted: dict[str, str | int]) -> None:  # noqa: ANN401 - any JSON
     if not isinstance(card, dict):
         raise ValueError("no JSON object")
-    for name, here in {"format": FORMAT, "normaliser": NORMALISER, "tokeniser": TOKENISER}.items():
+    for name, here in wanted.items():
         if (made := card.get(name, here)) != here:
             raise StaleFile(
                 f"{folder} was made with {name} {made!r}, this code has {here!r}: its answers would be "

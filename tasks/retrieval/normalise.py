@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-# Recorded in every model. Any change below is a new name: an old model keeps meaning what it meant.
+# Recorded in every model. Any change below is a new name: an old model keeps its meaning.
 NORMALISER = "nfkc-lower-1"
 
 # Format characters (Cf) that are seen, not only obeyed: signs that stand before Arabic numbers.

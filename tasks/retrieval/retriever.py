@@ -17,8 +17,9 @@ import operator
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,13 +28,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from schemas.decisions import MOST_OFFERED, Decision
 from schemas.errors import NothingLive, StaleFile
+from schemas.filters import Filters, ValidAt
 from tasks.registry import Follower, ModelRegistry
-from tasks.retrieval.encoders import ENCODERS
-from tasks.retrieval.exemplars import Exemplars, Keep
-from tasks.retrieval.model_files import read_arrays, read_card, reading
+from tasks.retrieval.decisions import Signals, decide
+from tasks.retrieval.encoders import ENCODERS, Read
+from tasks.retrieval.exemplars import Exemplars, Keep, Nearness
+from tasks.retrieval.model_files import EXEMPLARS_FILE, read_arrays, read_card, read_decisions, reading
 from tasks.retrieval.nearest import Nearest
 from tasks.retrieval.normalise import normalise
+from tasks.retrieval.payload import PAYLOAD_FILE, Payload, refuse_field
 from tasks.retrieval.ranking import ranking
 from tasks.retrieval.shared_arrays import SharedArrays
 
@@ -54,6 +59,17 @@ class Hit:
     standard_question: str
     score: float
     id: str
+    payload: Mapping[str, Any] = field(default_factory=dict, hash=False)  # by field; what is missing is left out
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found for one query, and what to do with it."""
+
+    hits: list[Hit]  # best first
+    decision: Decision | None = None  # None: the version stores nothing to decide by
+    probability: float | None = None  # that the first is right
+    offers: Sequence[Hit] = ()  # where the customer is to choose: 2 to 4 of the first
 
 
 class Model:
@@ -70,13 +86,16 @@ class Model:
             StaleFile: it was made by another tokeniser, normaliser or format than this code has, or is damaged.
             SettingsError: it needs an extra that is not installed.
         """
-        self.version = folder.name
+        self.version, self._folder = folder.name, folder
         self.card = read_card(folder)
+        self.decisions = read_decisions(folder)
         arrays = read_arrays(folder)
         self._read_questions(folder)
         sharing = SharedArrays(shared, folder) if shared else None
         with reading(folder):  # of files that are whole, but do not belong together
             self._take(arrays, folder, sharing.keep if sharing else lambda _, make: make())
+            with reading(folder / PAYLOAD_FILE):
+                self.payload = Payload.read(folder, len(self.ids))
             self.scores(["a"])
         if sharing:
             sharing.sweep()
@@ -93,6 +112,7 @@ class Model:
 
     def _take(self, arrays: dict[str, NDArray[Any]], folder: Path, keep: Keep) -> None:
         classes: NDArray[np.float32] = arrays["classes"]
+        self.shape = classes.shape[1:]  # towers, and numbers of a vector: (S, o)
         if not len(classes) == len(self.ids) == self.card.classes:
             raise ValueError(f"{len(classes)} vectors, {len(self.ids)} texts, {self.card.classes} in model.json")
         self.class_vectors: NDArray[np.float32] = classes.reshape(len(classes), -1) / np.float32(classes.shape[1])
@@ -108,54 +128,144 @@ class Model:
         if not many:
             self._classes = keep("classes", lambda: np.ascontiguousarray(self.class_vectors.T))
 
+    @cached_property
+    def kept_texts(self) -> list[dict[str, Any]]:
+        """Text, file and line of each kept query, contract EXEMPLARS; none where the model keeps none.
+
+        Read when they are first asked for: answering needs none.
+        """
+        if not (self._folder / EXEMPLARS_FILE).exists():
+            return []
+        with reading(self._folder / EXEMPLARS_FILE) as file:
+            return list(pq.read_table(file).to_pylist())
+
     def scores(self, queries: Sequence[str]) -> NDArray[np.float32]:
         """Return (n, K) scores of all standard questions: what a search goes by."""
         return self._scores(self.vectors_of(self.encoder.read([normalise(query) for query in queries])))
 
-    def _scores(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        cosines: NDArray[np.float32] = vectors @ self._classes
-        if self._exemplars is None:
-            return cosines
-        return self._exemplars.mix(cosines, vectors, self.card.exemplar_weight)
+    def signals(self, queries: Sequence[str]) -> tuple[Signals, NDArray[np.int64], NDArray[np.float64]]:
+        """Return what is decided by, and the first standard questions and their scores, (n, up to `MOST_OFFERED`)."""
+        top = min(MOST_OFFERED, len(self.ids))
+        ids, scores, known = np.empty((len(queries), top), np.int64), np.empty((len(queries), top)), [np.zeros(0)]
+        for start in range(0, len(queries), _BLOCK):
+            block = [normalise(query) for query in queries[start : start + _BLOCK]]
+            read = self.encoder.read(block)
+            known.append(_known(read, len(block)))
+            for place, (best, their) in enumerate(self._best(read, top), start):
+                ids[place], scores[place] = best, their
+        margin = scores[:, 0] - scores[:, 1] if top > 1 else np.zeros(len(queries))
+        return Signals(scores[:, 0], margin, np.concatenate(known)), ids, scores
 
-    def cosines_of(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - the encoder's own form
+    def _scores(self, vectors: NDArray[np.float32], chosen: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        cosines: NDArray[np.float32] = vectors @ self._classes
+        if chosen is not None:
+            cosines = cosines[:, chosen]
+        if self._exemplars is None or not cosines.shape[1]:
+            return cosines
+        return self._exemplars.mix(cosines, vectors, self.card.exemplar_weight, chosen)
+
+    def cosines_of(self, read: Read) -> NDArray[np.float32]:
         """Return (n, K) cosines of what the encoder has read, whatever queries are kept: they may be these."""
         cosines: NDArray[np.float32] = self.vectors_of(read) @ self._classes
         return cosines
 
-    def vectors_of(self, read: Any) -> NDArray[np.float32]:  # noqa: ANN401 - as above
+    def vectors_of(self, read: Read) -> NDArray[np.float32]:
         """Return (n, S * o) vectors, of unit length per tower."""
         vectors = self.encoder.vectors(read)
         lengths = np.sqrt(np.einsum("nso,nso->ns", vectors, vectors))[:, :, None]
         unit: NDArray[np.float32] = (vectors / np.maximum(lengths, np.float32(1e-9))).reshape(len(vectors), -1)
         return unit
 
-    def search(self, queries: Iterable[str], top: int = 10) -> list[list[Hit]]:
+    def search(
+        self, queries: Iterable[str], top: int = 10, filters: Filters | None = None, valid_at: ValidAt = "now"
+    ) -> list[list[Hit]]:
         """Return the `top` standard questions of each query, best first; none for an empty query.
+
+        Args:
+            queries: texts.
+            top: how many, at most.
+            filters: what must hold of fields of the standard questions; they are chosen before anything is ranked.
+            valid_at: when they have to be valid; a moment without a time zone is one of the model's own.
 
         Raises:
             TypeError: `queries` is a bare text or holds what is none, or `top` is no whole number.
             ValueError: `top` is below 1.
+            FilterError: there is no such field, or it cannot hold such a value.
+        """
+        return [answer.hits for answer in self.answer(queries, top, filters, valid_at)]
+
+    def answer(
+        self, queries: Iterable[str], top: int = 10, filters: Filters | None = None, valid_at: ValidAt = "now"
+    ) -> list[Answer]:
+        """Return what `search` does, with what to do: answer with the first, offer a choice, or hand over to a person.
+
+        Raises:
+            TypeError: as `search`.
+            ValueError: as `search`.
         """
         queries, top = _as_texts(queries), _as_count(top)
-        found: list[list[Hit]] = []
+        chosen = self.choose(filters, valid_at)
+        found: list[Answer] = []
         for start in range(0, len(queries), _BLOCK):
             block = [normalise(query) for query in queries[start : start + _BLOCK]]
-            for query, (ids, scores) in zip(block, self._best(block, top), strict=True):
-                pairs = zip(ids.tolist(), scores.tolist(), strict=True)
-                hits = [Hit(self.standard_questions[n], score, self.ids[n]) for n, score in pairs]
-                found.append(hits if query else [])
+            read = self.encoder.read(block)
+            shares = _known(read, len(block)).tolist()
+            most = max(top, MOST_OFFERED) if top > 0 else top
+            for query, known, (ids, scores) in zip(block, shares, self._best(read, most, chosen), strict=True):
+                found.append(self._answer(ids.tolist() if query else [], scores.tolist(), known, top))
         return found
 
-    def _best(self, normalised: Sequence[str], top: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Yield the ids of the `top` standard questions of each query, best first, and their scores."""
-        vectors = self.vectors_of(self.encoder.read(normalised))
-        if self._nearest:
+    def _answer(self, ids: list[int], scores: list[float], known: float, top: int) -> Answer:
+        hits = [self.hit(n, score) for n, score in zip(ids, scores, strict=False)]
+        if self.decisions is None:
+            return Answer(hits[:top])
+        decision, probability, offered = decide(self.decisions, scores if ids else [], known)
+        return Answer(hits[:top], decision, probability, hits[:offered])
+
+    def explain(
+        self, text: str, top: int, chosen: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], list[Nearness | None]]:
+        """Return the first standard questions of a normalised text, their scores, and how near their kept queries lie.
+
+        None of the latter: they had no part in the score.
+        """
+        read = self.encoder.read([text])
+        vector = self.vectors_of(read)
+        ((numbers, scores),) = self._best(read, top, chosen)
+        near: dict[int, Nearness] = {}
+        if self._exemplars and self.card.exemplar_weight and vector.any() and len(numbers):
+            cosines = (vector @ self._classes)[0]
+            near = self._exemplars.explain(cosines if chosen is None else cosines[chosen], vector[0], chosen)
+        return numbers, scores, [near.get(number) for number in numbers.tolist()]
+
+    def scores_of(self, read: Read, chosen: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Return (n, K) scores, of the chosen standard questions, of what the encoder has read."""
+        return self._scores(self.vectors_of(read), chosen)
+
+    def choose(self, filters: Filters | None, valid_at: ValidAt) -> NDArray[np.int64] | None:
+        """Return the numbers of the standard questions that may be found; None: all. Errors as of `search`."""
+        if self.payload:
+            return self.payload.choose(filters, valid_at)
+        for name in filters or {}:
+            refuse_field(name, {})
+        return None
+
+    def hit(self, number: int, score: float) -> Hit:
+        """Return a standard question that was found, by its number."""
+        payload = self.payload[number] if self.payload else {}
+        return Hit(self.standard_questions[number], score, self.ids[number], payload)
+
+    def _best(
+        self, read: Read, top: int, chosen: NDArray[np.int64] | None = None
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield the ids of the `top` (chosen) standard questions of each query, best first, and their scores."""
+        vectors = self.vectors_of(read)
+        if self._nearest and chosen is None:
             yield from (self._nearest.search(vector, top) for vector in vectors)
             return
-        scores = self._scores(vectors)
-        for row, ids in zip(scores, ranking(scores, top), strict=True):
-            yield ids, row[ids]
+        scores = self._scores(vectors, chosen)
+        for row, places in zip(scores, ranking(scores, top), strict=True):
+            yield places if chosen is None else chosen[places], row[places]
 
 
 class Retriever:
@@ -226,14 +336,25 @@ class Retriever:
         """Name of the version in memory."""
         return self._model.version
 
-    def search(self, queries: Iterable[str], top: int = 10) -> list[list[Hit]]:
+    def search(
+        self, queries: Iterable[str], top: int = 10, filters: Filters | None = None, valid_at: ValidAt = "now"
+    ) -> list[list[Hit]]:
         """Return the `top` standard questions of each query, best first; none for an empty query.
 
-        Raises:
-            TypeError: `queries` is a bare text or holds what is none, or `top` is no whole number.
-            ValueError: `top` is below 1.
+        Arguments and errors are those of `Model.search`.
         """
-        return self.model.search(queries, top)
+        return self.model.search(queries, top, filters, valid_at)
+
+    def answer(
+        self, queries: Iterable[str], top: int = 10, filters: Filters | None = None, valid_at: ValidAt = "now"
+    ) -> list[Answer]:
+        """Return what `search` does, with what to do: answer with the first, offer a choice, or hand over to a person.
+
+        Raises:
+            TypeError: as `search`.
+            ValueError: as `search`.
+        """
+        return self.model.answer(queries, top, filters, valid_at)
 
     def _begin(self) -> None:
         """Make what a process has of its own."""
@@ -280,6 +401,11 @@ class Retriever:
         except OSError:
             return None
         return status.st_mtime_ns, status.st_ino
+
+
+def _known(read: Read, count: int) -> NDArray[np.float64]:
+    """Return (count,) the shares of known features; of an encoder that does not count them, 1."""
+    return np.ones(count) if read.known is None else np.asarray(read.known, np.float64)
 
 
 def _is_text(kind: pa.DataType) -> bool:

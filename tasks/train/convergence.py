@@ -88,8 +88,8 @@ def judge(
 
 def _reasons_of_data(found: Convergence, reach: Reachability, settings: CorpusSettings) -> Iterator[_Reason]:
     """Give the causes that are seen without the model: they count however far the loss fell."""
-    if reach.told:
-        yield "unreachable target", reach.told
+    if reach.message:
+        yield "unreachable target", reach.message
     if found.batch_variety < _VARIETY:
         batch = settings.training.batch_size
         facts = {"batch": batch, "variety": found.batch_variety, "oscillation": found.oscillation}
@@ -193,7 +193,7 @@ def share_mislabelled(queries: sparse.csr_array, classes: sparse.csr_array, labe
     A label at random is in the lower half every other time, that of a hard row hardly ever: it comes second or tenth.
     The share of rows whose label is there, over that of all labels, is the share given at random. Two standard errors
     are taken off, so that few rows raise no alarm. A feature counts by how few standard questions hold it, so that what
-    all queries begin or end with tells nothing; one that no query holds, such as a code for a label, does not count.
+    all queries begin or end with says nothing; one that no query holds, such as a code for a label, does not count.
 
     Args:
         queries: (rows, V).

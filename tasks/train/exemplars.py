@@ -6,7 +6,7 @@ mixture of a parametric model with its nearest neighbours, as in Khandelwal et a
 through Memorization: Nearest Neighbor Language Models", section 2.
 """
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +29,16 @@ class Source(Protocol):
         """Return (S, K, o) vectors of all standard questions, of unit length per member."""
 
 
-def keep_exemplars(
-    source: Source, prepared: Prepared, rows: NDArray[np.int64], per_class: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
-    """Return (N, S, o) vectors of the queries to keep and (K + 1) where each standard question's begin.
+class Kept(NamedTuple):
+    """The queries that a model keeps, standard question after standard question."""
+
+    vectors: NDArray[np.float32]  # (N, S, o) of unit length per member
+    starts: NDArray[np.int64]  # (K + 1,) where those of each standard question begin
+    rows: NDArray[np.int64]  # (N,) their numbers among the training rows; -1: a standard question's own vector
+
+
+def keep_exemplars(source: Source, prepared: Prepared, rows: NDArray[np.int64], per_class: int) -> Kept | None:
+    """Return the queries to keep.
 
     None where nothing is to be kept, or there are more standard questions than queries that may be kept in all.
     Of each standard question the first rows are kept, in their shuffled order; one without rows has its own vector.
@@ -58,4 +64,6 @@ def keep_exemplars(
     vectors = np.empty((len(kept), *own.shape[1:]), dtype=np.float32)
     vectors[is_row] = source.encode(prepared.queries.take(rows[kept[is_row]])).transpose(1, 0, 2)
     vectors[~is_row] = own
-    return vectors, np.concatenate([[0], np.cumsum(np.minimum(counts, most))])
+    numbers = np.full(len(kept), -1)
+    numbers[is_row] = rows[kept[is_row]]
+    return Kept(vectors, np.concatenate([[0], np.cumsum(np.minimum(counts, most))]), numbers)

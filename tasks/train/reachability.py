@@ -40,13 +40,13 @@ def assess(objective: Objective, first_n: bool = False) -> Reachability:
         floor = _envelope(objective.least, largest_gap(shares))
     ideal, guessing = float(objective.least(np.array([np.inf]))[0]), objective.at_equal_cosines(margin=False)
     fall = (guessing - floor) / (guessing - ideal) if guessing > ideal else 0.0
-    told = None if fall >= _ENOUGH else _advise(objective, max(0.0, fall))
+    message = None if fall >= _ENOUGH else _advise(objective, max(0.0, fall))
     return Reachability(
         floor=floor,
         first=objective.at_equal_cosines(),
         reachable_fall=max(0.0, fall),
-        advice=read_words().say(told) if told else "",
-        told=told,
+        advice=read_words().say(message) if message else "",
+        message=message,
     )
 
 

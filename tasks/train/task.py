@@ -16,17 +16,24 @@ from prefect.runtime import deployment
 from rich.console import Console
 from rich.progress import Progress
 
-from schemas.outputs import PrepareOutput, TrainOutput
+from schemas.outputs import ForeignOutput, IngestOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch
 from schemas.workspace import Workspace
+from tasks.limits import time_limit
 from tasks.steps import StepNotes, StepRun, run_step
 
 TRAINING_LIMIT = "dssm-training"  # how many deployments train at a time, in all; dssm serve and dssm deploy make it
 
 
 @task(task_run_name="train-{corpus.name}")
-def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun[PrepareOutput]) -> StepRun[TrainOutput]:
+def train(
+    corpus: CorpusSettings,
+    workspace: Workspace,
+    prepared: StepRun[PrepareOutput],
+    ingested: StepRun[IngestOutput],
+    foreign: StepRun[ForeignOutput] | None = None,
+) -> StepRun[TrainOutput]:
     """Train on the prepared files; an interrupted training of the same inputs is taken up where it stopped."""
     if corpus.model.encoder:
         from tasks.train.towers.pretrained import identify, pin
@@ -35,16 +42,20 @@ def train(corpus: CorpusSettings, workspace: Workspace, prepared: StepRun[Prepar
         corpus = corpus.model_copy(update={"model": pinned})
     inputs = {
         "prepared": prepared.manifest.key,
+        "foreign": foreign and foreign.manifest.key,
+        "decisions": corpus.decisions.model_dump(exclude={"foreign_path"}),
         **corpus.model_dump(include={"model", "loss", "training"}),
     }
     if corpus.model.encoder:  # what it is, not where it lies
         inputs["model"]["encoder"] = identify(corpus.model.encoder)
+    others = foreign.output.folder if foreign else None
 
     def make(out: TrainOutput, partial: Path) -> StepNotes:
         from tasks.train.training import train_candidate
 
-        with in_turn(), _progress(corpus.name) as on_epoch:
-            report = train_candidate(prepared.output.folder, out.folder, partial, corpus, on_epoch)
+        with in_turn(), time_limit("train", corpus.limits.train), _progress(corpus.name) as on_epoch:
+            folders = prepared.output.folder, out.folder, partial
+            report = train_candidate(*folders, corpus, on_epoch, others, ingested.output)
         verdict, corrected = report.convergence, report.reachability.corrected
         warnings = [corrected] if corrected else []
         warnings += [] if verdict.converged else [verdict.sentence]

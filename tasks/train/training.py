@@ -1,5 +1,6 @@
 """Choose on the validation cut, refit on every training row, leave a complete candidate."""
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,18 +10,20 @@ from numpy.typing import NDArray
 
 from schemas.errors import CorpusRejected, SettingsError
 from schemas.manifest import write_atomically
-from schemas.outputs import TrainOutput
+from schemas.outputs import IngestOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch, Reachability, TrainingReport
 from tasks.retrieval.device import give_back_memory
 from tasks.retrieval.exemplars import Exemplars
 from tasks.retrieval.model_files import ENCODER, ModelCard, write_candidate
 from tasks.retrieval.ranking import rank_of_truth
+from tasks.train.beside import keep_beside
 from tasks.train.checkpoints import load_record, save_record
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
 from tasks.train.ensemble import Ensemble, identify_training, rows_of, with_members
 from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, keep_exemplars
+from tasks.train.held_out import calibrate_on_held_out, write_held_out
 from tasks.train.objectives import Objective, make_objective
 from tasks.train.reachability import assess
 from tasks.train.towers import find_tower
@@ -28,13 +31,20 @@ from tasks.train.towers import find_tower
 _CHOOSING_MEMBERS = 2  # enough to see when to stop
 _BLOCK = 2048  # queries ranked at once
 _SAMPLE = 512  # training rows ranked for the verdict
+HELD_OUT = "held_out"  # folder of the model that has chosen, until it has calibrated
 _START_ROWS = 8192  # training rows whose loss is measured before the first step
 
 T = TypeVar("T")
 
 
 def train_candidate(
-    prepared_folder: Path, folder: Path, partial: Path, settings: CorpusSettings, on_epoch: OnEpoch
+    prepared_folder: Path,
+    folder: Path,
+    partial: Path,
+    settings: CorpusSettings,
+    on_epoch: OnEpoch,
+    foreign: Path | None = None,
+    ingested: IngestOutput | None = None,
 ) -> TrainingReport:
     """Train as the settings say and write candidate/ and training.json into `folder`.
 
@@ -44,6 +54,8 @@ def train_candidate(
         partial: folder for checkpoints. What an interrupted training with the same inputs left there is taken up.
         settings: of the corpus.
         on_epoch: called after every epoch.
+        foreign: folder of queries that are not of the corpus; None: there are none.
+        ingested: where the payload, and the texts of the kept queries, are taken from; None: the model has none.
 
     Raises:
         SettingsError: the target of the loss cannot be reached, and `loss.unreachable` is "refuse"; or the pretrained
@@ -60,6 +72,9 @@ def train_candidate(
     settings, settled, objective, reach = _settle_loss(prepared, settings)
     chosen, chosen_epochs = _choose(prepared, settings, partial, on_epoch)
     chosen |= settled
+    decisions = None
+    if chosen_epochs:
+        decisions = calibrate_on_held_out(partial / HELD_OUT, prepared_folder, settings, foreign)
     rows = rows_of(prepared, "refit")
     with Ensemble(prepared, rows, settings, "refit", settings.training.epochs) as ensemble:
         start = ensemble.loss_without_dropout(_START_ROWS)
@@ -84,7 +99,7 @@ def train_candidate(
         if kept is None:
             chosen["exemplar_weight"] = 0.0
         else:
-            arrays |= {"exemplars": kept[0], "exemplar_starts": kept[1]}
+            arrays |= {"exemplars": kept.vectors, "exemplar_starts": kept.starts}
         report = TrainingReport(
             rows=len(rows),
             classes=len(prepared.classes),
@@ -107,7 +122,9 @@ def train_candidate(
         features=find_tower(settings.model).features(prepared.sizes),
         exemplar_weight=float(chosen["exemplar_weight"]),
     )
-    write_candidate(out.candidate, card, prepared_folder, arrays)
+    write_candidate(out.candidate, card, prepared_folder, arrays, decisions)
+    if ingested:
+        keep_beside(out.candidate, PrepareOutput(prepared_folder), ingested, settings, kept)
     write_atomically(out.report, report.model_dump_json(indent=1).encode())
     return report
 
@@ -157,7 +174,7 @@ def _choose(
     few = with_members(settings, min(_CHOOSING_MEMBERS, settings.model.ensemble))
     rows, finished = rows_of(prepared, "choose"), partial / "chosen.json"
     identity = identify_training(prepared, rows, few, "choose", settings.training.epochs)
-    if stored := load_record(finished, identity, _read_choice):
+    if (partial / HELD_OUT).is_dir() and (stored := load_record(finished, identity, _read_choice)):
         return stored
     with Ensemble(prepared, rows, few, "choose", settings.training.epochs) as ensemble:
 
@@ -175,6 +192,8 @@ def _choose(
             weight = _choose_weight(ensemble, prepared, rows, held, settings.model.exemplars)
         chosen: dict[str, float | int | str] = {"epochs": stop, "exemplar_weight": weight}
         done = [epoch.model_copy(update={"validation_scores": None}) for epoch in ensemble.done]
+        shutil.rmtree(partial / HELD_OUT, ignore_errors=True)
+        write_held_out(ensemble, prepared, rows, weight, few, partial / HELD_OUT)
         record = {"chosen": chosen, "epochs": [epoch.model_dump() for epoch in done]}
         save_record(finished, record, identity)
         return chosen, done
@@ -206,7 +225,7 @@ def _choose_weight(
     kept = keep_exemplars(ensemble, prepared, rows, per_class)
     if kept is None:
         return 0.0
-    exemplars, classes = Exemplars.of(*kept), _flat(ensemble.class_vectors())
+    exemplars, classes = Exemplars.of(kept.vectors, kept.starts), _flat(ensemble.class_vectors())
     scores: dict[float, list[NDArray[np.float64]]] = {weight: [] for weight in WEIGHTS}
     for start in range(0, len(held), _BLOCK):
         block = held[start : start + _BLOCK]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 _LENGTH = 14  # at least, a character of Chinese counting two: “how do i get a” is how people ask, and shorter
 _SHARE = 0.05  # of the queries, at least
-_SPREAD = 0.7  # of the standard questions that as many queries at random would have: else it tells them apart
+_SPREAD = 0.7  # of the standard questions that as many queries at random would have: else it distinguishes them
 _HOLDS = 0.9  # of the queries with a text go on with the next character: it belongs to the text
 
 

@@ -124,8 +124,8 @@ def check_drift(
     pq.write_table(pa.Table.from_pylist(_list(changes), _CHANGES), DriftOutput(folder).changes)
     DriftOutput(folder).drift.write_text(drift.model_dump_json(indent=1) + "\n", encoding="utf-8")
     if any(finding.severity == "critical" for finding in drift.findings):
-        told = describe_rejection(corpus, drift.findings, DriftOutput(folder).changes.name, language)
-        raise CorpusRejected(f"{told}\n{drift.summary(language)}")
+        why = describe_rejection(corpus, drift.findings, DriftOutput(folder).changes.name, language)
+        raise CorpusRejected(f"{why}\n{drift.summary(language)}")
     return drift
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 def shorten_paths(sources: Iterable[str]) -> dict[str, str]:
-    """Return each of some files or addresses by the shortest end of it that tells it from the others."""
+    """Return each of some files or addresses by the shortest end of it that no other has."""
     left, short = set(sources), dict[str, str]()
     depth = 1
     while left:

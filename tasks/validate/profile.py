@@ -455,7 +455,7 @@ def offending_row(rule: str, row: dict[str, Any], words: Words, text: str | None
     if text is None and rule == "damaged":
         bad = query if repair(query) is not None else standard
         fixed = repair(bad) or bad
-        key = "example.meant" if fixed != bad else "example.lost"
+        key = "example.repaired" if fixed != bad else "example.lost"
         text = words(key, text=shorten(bad), repaired=shorten(fixed))
     elif text is None and rule == "long":
         text = words("example.long", text=shorten(query, 30), characters=len(query))

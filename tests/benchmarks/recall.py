@@ -1,6 +1,6 @@
 """Recall of the published retriever against what a user would pick instead, on the same files in one run.
 
-    python -m tests.benchmarks.recall FOLDER... [--peers PEERS.py --peers-python PYTHON] [--seeds 3]
+    python -m tests.benchmarks.recall FOLDER... [--peers-python PYTHON] [--seeds 3]
 
 A FOLDER holds train.csv and test.csv (columns query, standard_question). Every figure of ours is that
 of `dssm run --json` on a fresh home; recall@1 and @10 are recomputed from `dssm query --file --json`
@@ -34,24 +34,23 @@ def main() -> None:
     """Measure, print one Markdown table, and write the figures as JSON lines if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--peers", type=Path, help="peers.py; without it only our own baselines stand beside us")
-    parser.add_argument("--peers-python", default=sys.executable, help="interpreter that has the peers' packages")
+    parser.add_argument("--peers-python", help="interpreter that has the peers' packages; empty: our baselines alone")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument("--set", action="append", default=[], help="passed on to dssm run")
     parser.add_argument("--out", type=Path, help="JSON lines of every figure")
     arguments = parser.parse_args()
-    if arguments.peers and not arguments.peers.exists():
-        sys.exit(f"skipped: no {arguments.peers}")
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         for folder in arguments.folders:
             if not (folder / "train.csv").exists():
-                sys.exit(f"skipped: no {folder / 'train.csv'}")
+                sys.exit(
+                    f"no {folder / 'train.csv'}: a folder of a corpus holds train.csv and test.csv (docs/benchmarks.md)"
+                )
             data = folder if arguments.split == "test" else cut(folder, Path(scratch) / "cut" / folder.name)
             new = [measure_ours(data, Path(scratch), arguments.seeds, arguments.set)]
-            new += measure_peers(data, arguments.peers, arguments.peers_python) if arguments.peers else []
-            if arguments.peers:
+            new += measure_peers(data, arguments.peers_python) if arguments.peers_python else []
+            if arguments.peers_python:
                 add_intervals(data, new)
             for row in new:
                 row.pop("hits", None)
@@ -61,7 +60,7 @@ def main() -> None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
     print(_table(rows))  # noqa: T201 - the output of a script
-    if arguments.peers:
+    if arguments.peers_python:
         print("\n" + _summary(rows))  # noqa: T201 - as above
 
 
@@ -141,11 +140,10 @@ def _check_queries(folder: Path, environment: dict[str, str], result: dict[str, 
     return hits.astype(float)
 
 
-def measure_peers(folder: Path, peers: Path, python: str, names: str | None = None) -> list[dict[str, Any]]:
-    """Return what peers.py measures, of all peers or of those named, separated by commas, and the ranks of all rows."""
-    script = Path(__file__).with_name("peer_ranks.py")
-    command = [python, str(script), str(peers), str(folder), *(names.split(",") if names else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+def measure_peers(folder: Path, python: str, *names: str) -> list[dict[str, Any]]:
+    """Return what peers.py measures of all peers, or of those named, and the ranks of all rows."""
+    command = [python, str(Path(__file__).with_name("peers.py")), str(folder), *names]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 

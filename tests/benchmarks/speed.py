@@ -1,6 +1,6 @@
 """Time against what a user would pick instead: every ratio from one run, on validation cuts of the training files.
 
-    python -m tests.benchmarks.speed FOLDER... --peers PEERS.py --peers-python PYTHON [--runs 3]
+    python -m tests.benchmarks.speed FOLDER... --peers-python PYTHON [--runs 3]
 
 1. From raw text to a fitted model that finds as much as the peer's (recall@10 less 0.3 points): seconds of ingest,
    prepare and train of `dssm run --json`, of the shortest of a few lengths of training that does, against the seconds
@@ -43,20 +43,19 @@ def main() -> None:
     """Measure and print three Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--peers", type=Path, required=True)
     parser.add_argument("--peers-python", required=True, help="interpreter that has the peers' packages")
     parser.add_argument("--runs", type=int, default=3, help="of the two short measurements, after a warm-up")
     arguments = parser.parse_args()
-    for needed in (arguments.peers, *(folder / "train.csv" for folder in arguments.folders)):
+    for needed in (folder / "train.csv" for folder in arguments.folders):
         if not needed.exists():
-            sys.exit(f"skipped: no {needed}")
+            sys.exit(f"no {needed}: a folder of a corpus holds train.csv and test.csv (docs/benchmarks.md)")
     fits, encodings, queries = [], [], []
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         for folder in arguments.folders:
             data = cut(folder, scratch / "cut" / folder.name)
             ours = [measure_ours(data, scratch, 1, [])]
-            peers = measure_peers(data, arguments.peers, arguments.peers_python, ",".join(_ALLOWED))
+            peers = measure_peers(data, arguments.peers_python, *_ALLOWED)
             for epochs in _LENGTHS:
                 if all(_reached(ours[1:], peer) for peer in peers):
                     break

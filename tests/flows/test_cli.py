@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -108,11 +109,16 @@ def test_one_query_is_answered_best_first(bank_twice, dssm):
 
     (answer,) = [json.loads(line) for line in ended.out.splitlines()]
     assert {r["standard_question"] for r in answer["results"]} == set(TOY)
+    assert all(r["id"] == r["standard_question"] for r in answer["results"]), "no list gave them ids"
     scores = [r["score"] for r in answer["results"]]
     assert scores == sorted(scores, reverse=True)
     for_people = dssm("query", "bank", "我要退票", "--top", "3")
     assert for_people.code == 0
-    assert len(for_people.out.strip().splitlines()) == 3
+    *hits, what_to_do = for_people.out.strip().splitlines()
+    assert len(hits) == 3
+    assert re.search(r"(answer|offer|hand over) .*\(it is right with a probability of [01]\.\d\d\)", what_to_do)
+    assert answer["decision"] in ("answer", "clarify", "handover")
+    assert f"{answer['probability']:.2f}" in what_to_do
 
 
 @pytest.mark.parametrize("how", ["file", "stdin"])
@@ -127,6 +133,7 @@ def test_a_line_is_a_query_and_an_empty_line_has_no_results(how, bank_twice, dss
     answers = [json.loads(line) for line in ended.out.split("\n")[:-1]]
     assert [answer["query"] for answer in answers] == lines
     assert [len(answer["results"]) for answer in answers] == [2, 0, 0, 2, 2]
+    assert [answer["decision"] for answer in answers][1:3] == ["handover", "handover"]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +204,7 @@ def test_a_typo_of_set_is_blamed_on_set_and_a_path_of_it_counts_from_here(bank_t
     ended = dssm("run", "c", "--set", "model.hiden=[64]", "--set", "training.epochs=many", "--json")
     assert only_json(ended)["error"].startswith("--set: 2 setting(s)")
     words = dssm("check", "--source", "train.csv", "--set", "text.user_dictionary=words.txt")
-    assert words.code == 0, words.err
+    assert (words.code, str(dssm.folder / "words.txt") in words.err) == (2, True), words.err
     missing = dssm("run", "bank", "--set", "text.user_dictionary=words.txt", "--json")
     assert str(dssm.folder / "words.txt") in only_json(missing)["error"]
 
@@ -247,6 +254,8 @@ def test_a_rejected_run_leaves_its_result(bank_twice, dssm):
     newest = sorted((dssm.home / "runs" / "bank").iterdir())[-1]
     left = json.loads((newest / "run.json").read_text("utf-8"))
     assert (left["status"], left["error"]) == ("rejected", ended["error"])
+    assert (ended["run"], ended["report"]) == (newest.name, str(newest / "report.html"))
+    assert "9,999" in (newest / "report.html").read_text("utf-8")
 
 
 def test_checking_needs_no_server(dssm, bank_twice):
@@ -483,6 +492,20 @@ def test_a_damaged_model_is_named_by_query_and_models(bank, bank_twice, dssm, tm
     assert f"set aside: {models / bank_twice['version'] / 'model.safetensors'}" in listed.err
     assert here("rollback", "bank").code == 0
     assert here("query", "bank", "怎么退票").code == 0
+
+
+def test_figures_of_other_test_rows_are_marked(bank, bank_twice, dssm, tmp_path):
+    """Two nights on one test file can be compared; a split of another corpus cannot, nor what does not say."""
+    here = copy_home(dssm, tmp_path / "home")
+    assert "*" not in here("models", "bank").out
+    registry = ModelRegistry(here.home / "models" / "bank")
+    with registry.update() as update:
+        for tested in ("other rows", None):
+            update.add(registry.folder / bank["version"], {}, "run-9", (0.5, 0.9, 14), tested)
+    listed = here("models", "bank").out
+    assert [line.count("*") for line in listed.splitlines() if "run-9" in line] == [3, 3]
+    assert f"* measured on other test rows than {bank_twice['version']}: not comparable" in listed
+    assert all("*" not in line for line in listed.splitlines() if bank["run"] in line)
 
 
 def test_a_waiting_version_goes_live_when_approved(dssm, bank_twice):

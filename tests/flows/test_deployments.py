@@ -3,10 +3,14 @@
 import json
 
 import pytest
+from jsonschema import ValidationError, validate
+from prefect.utilities.callables import parameter_schema
 
 from flows.corpora import load_corpus
 from flows.deployments import Change, compare, describe, load_corpora, stagger
+from flows.form import fold
 from flows.serving import apply, read_deployments
+from flows.train_corpus import train_corpus
 from schemas.display import as_markdown
 from schemas.errors import SettingsError
 from schemas.settings import CorpusSettings
@@ -119,3 +123,20 @@ def test_a_typo_deletes_no_deployment(home):
     changes = compare([], found, {"bank": "no such setting"})
 
     assert changes == [Change(action="broken", key="train-corpus/bank", details=["no such setting"])]
+
+
+def test_the_form_draws_a_few_settings_and_checks_all_of_them():
+    """A thousand pixels, not twenty thousand; a value out of bounds is refused before a run is made of it."""
+    schema = fold(parameter_schema(train_corpus).model_dump(exclude_unset=True))
+    corpus = make_settings("x.csv").model_dump(mode="json")
+
+    assert list(schema["properties"]) == ["corpus", "overrides"]
+    sections = schema["definitions"]
+    assert list(sections["CorpusSettings"]["properties"]) == ["name", "source", "model", "publish"]
+    assert list(sections["Source"]["properties"]) == ["path", "test_path", "questions_path"]
+    validate({"corpus": corpus, "overrides": ""}, schema)
+    for section, key, value in (("model", "embedding_dim", 1), ("training", "epochs", 0), ("training", "epoch", 3)):
+        with pytest.raises(ValidationError, match=r"minimum|does not match|unexpected"):
+            validate({"corpus": corpus | {section: corpus[section] | {key: value}}}, schema)
+    with pytest.raises(ValidationError, match="required"):
+        validate({"corpus": {name: value for name, value in corpus.items() if name != "loss"}}, schema)

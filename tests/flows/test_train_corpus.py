@@ -31,7 +31,7 @@ from tasks.validate.task import validate
 from tests.conftest import PAIRS, TOY, make_settings, write_table
 
 WORSE = {"model__embedding_dim": 2, "training__epochs": 1}
-WHAT = ["validation", "recall", "training", "gates"]
+WHAT = ["validation", "recall", "training", "gates", "health", "report"]
 STEPS = ["ingest", "validate", "prepare", "train", "evaluate"]
 
 
@@ -49,7 +49,7 @@ def measured(settings: CorpusSettings) -> tuple[Workspace, Steps]:
     ingested = ingest(settings, run)
     validated = validate(settings, run, ingested)
     prepared = prepare(settings, run, ingested, validated)
-    trained = train(settings, run, prepared)
+    trained = train(settings, run, prepared, ingested)
     return run, Steps(ingested, validated, prepared, trained, evaluate(settings, run, prepared, trained))
 
 
@@ -93,6 +93,8 @@ def test_a_run_shows_in_the_ui(flow, toy_csv):
     shown = {a.key: a for a in artifacts}
     assert {row["who"] for row in json.loads(shown["shown-toy-recall"].data)} == {"candidate", "bm25", "tfidf"}
     assert "](data:image/svg+xml;base64," in shown["shown-toy-training"].data
+    assert re.search(r"published, recall@10 [01]\.\d{3}", shown["shown-toy-report"].description), "its history tells"
+    assert "report.html" in shown["shown-toy-report"].data
     assert len(shown["shown-toy-training"].data) < 100_000
 
 
@@ -418,8 +420,12 @@ def test_a_corpus_is_compared_with_that_of_the_live_version(flow, toy_csv, tmp_p
 
     pointer = (flow.models / "live.json").read_bytes()
     write_table(file, PAIRS[:40])
-    with pytest.raises(CorpusRejected, match=rf"rows_lost: .*live version {second.version} was trained on 76.*fewer"):
+    fewer = rf"rows_lost: .*live version {second.version} was trained on 76.*fewer"
+    with pytest.raises(CorpusRejected, match=fewer) as raised:
         flow(make_settings(file, validate__drift__max_rows_lost={"stop": 0.4}))
+    (where,) = re.findall(r"listed in (\S+drift\.rejected)", str(raised.value))
+    assert (Path(where) / "drift.parquet").exists(), "what a message points to is there"
+    assert 'class="tag critical"' in Path(raised.value.report).read_text("utf-8")
     assert (flow.models / "live.json").read_bytes() == pointer
     checked = check_corpus(make_settings(file, validate__drift__max_classes_removed={"stop": 1}))
     assert any(warning.startswith("rows_lost: ") for warning in checked.warnings)

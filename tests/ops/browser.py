@@ -48,6 +48,17 @@ class Browser:
         same = f"normalize-space(.)='{text}'"
         return self.wait(By.XPATH, f"//*[{same} and not(*[{same}])]")
 
+    def choose(self, tab: str, text: str) -> WebElement:
+        """Open a tab of the page, and wait for a text in it; a page that is being drawn loses clicks."""
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            self.find(tab).click()
+            time.sleep(2)
+            found = self.driver.find_elements(By.XPATH, f"//*[normalize-space(.)='{text}']")
+            if any(one.is_displayed() for one in found):
+                break
+        return self.find(text)
+
     def wait(self, by: str, what: str) -> WebElement:
         """Wait for the first visible element."""
 
@@ -71,13 +82,13 @@ class Browser:
         rows = self.driver.find_elements(By.CSS_SELECTOR, "table tr")
         return [[cell.text for cell in row.find_elements(By.CSS_SELECTOR, "th, td")] for row in rows]
 
-    def field(self, section: str, label: str) -> WebElement:
-        """Wait for a field of the form: its label, its description and what is filled in."""
-        path = [
-            f"//span[@class='schema-form-property__label' and normalize-space(.)='{one}']" for one in (section, label)
-        ]
+    def field(self, *labels: str) -> WebElement:
+        """Wait for a field of the form, by its label and those of what it lies in, outermost first."""
         around = "/ancestor::div[contains(concat(' ', @class, ' '), ' schema-form-property ')][1]"
-        return self.wait(By.XPATH, path[0] + around + path[1] + around)
+        path = [
+            f"//span[@class='schema-form-property__label' and normalize-space(.)='{label}']{around}" for label in labels
+        ]
+        return self.wait(By.XPATH, "".join(path))
 
     def fill(self, field: WebElement, value: object) -> None:
         """Replace what is filled in."""

@@ -1,4 +1,4 @@
-"""The screenshots of the documentation: `python -m tests.ops.screenshots` (make screenshots) writes docs/ui-*.png.
+"""The screenshots of the pages: `make screenshots` writes docs/ui-*.png and docs/report.png.
 
 A run of the bundled corpus C, served as `dssm serve` does, and the page of `dssm api`, in headless Chromium.
 """
@@ -31,27 +31,33 @@ def main() -> None:
             run = machine.ended(machine.run_now("train-corpus/c"))
             with machine.client() as client:
                 deployment = client.read_deployment_by_name("train-corpus/c").id
-            with browsing(f"http://127.0.0.1:{machine.port}", 1440, 1150) as browser:
+            with browsing(f"http://127.0.0.1:{machine.port}", 1440, 1400) as browser:
                 take(browser, run.id, deployment)
+        take_report(machine.home)
         take_service(machine.home)
 
 
 def take(browser: Browser, run: UUID, deployment: UUID) -> None:
     """Open the pages of a run and of a deployment of corpus C, and take them."""
     browser.open(f"/runs/flow-run/{run}", "Published")
-    browser.find("Artifacts").click()
-    browser.find("c-recall")
-    save(browser, "run")
-    browser.find("c-training").click()
-    browser.wait(By.CSS_SELECTOR, "img[src^='data:image']")
-    save(browser, "training")
-    browser.open("/deployments", "At 03:00 AM every day")
-    save(browser, "deployments")
+    browser.choose("Artifacts", "c-recall")
+    save(browser, "ui-run")
+    browser.choose("Artifacts", "c-report").click()
+    browser.find("Open the report")
+    save(browser, "ui-report")
     browser.open(f"/deployments/deployment/{deployment}/run", "Parameters")
-    hidden = browser.field("Model", "Hidden")
-    browser.fill(hidden, 32)
-    browser.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", hidden)
-    save(browser, "form")
+    overrides = browser.field("overrides (Optional)")
+    browser.fill(overrides, "training.epochs = 4")
+    browser.driver.execute_script("arguments[0].scrollIntoView({block: 'end'})", overrides)
+    save(browser, "ui-form")
+
+
+def take_report(home: Path) -> None:
+    """Open the report of the last run as a file, and take its beginning."""
+    newest = max(home.glob("runs/c/*/report.html"))
+    with browsing(newest.as_uri(), 1180, 1700) as browser:
+        browser.open("", "What to do next")
+        save(browser, "report")
 
 
 def take_service(home: Path) -> None:
@@ -60,13 +66,13 @@ def take_service(home: Path) -> None:
         browser.open("/", "Find the standard question")
         browser.wait(By.ID, "query").send_keys("怎么退票" + Keys.ENTER)
         browser.table()
-        save(browser, "service")
+        save(browser, "ui-service")
 
 
 def save(browser: Browser, name: str) -> None:
-    """Take one, when what moves has come to rest."""
+    """Take docs/NAME.png, when what moves has come to rest."""
     browser.rest()
-    file = _DOCS / f"ui-{name}.png"
+    file = _DOCS / f"{name}.png"
     browser.driver.save_screenshot(str(file))
     print(f"{file.relative_to(CHECKOUT)}: {file.stat().st_size / 1000:.0f} kB")  # noqa: T201 - its purpose
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, hang-up and SIGTERM in `dssm run` on a terminal, with no server but the temporary one, at every step."""
+"""On a terminal: Ctrl-C, hang-up and SIGTERM in `dssm run` at every step; servers that cannot start."""
 
 import json
 import os
@@ -91,6 +91,8 @@ def check_ended(terminal: Terminal, code: int, seconds: float) -> None:
     assert seconds < allowed(), said
     assert "Traceback" not in said
     assert left_behind(terminal.home) == []
+    for run in terminal.home.glob("runs/c/*"):
+        assert (run / "report.html").exists() == (run / "run.json").exists()
 
 
 def test_ctrl_c_while_it_starts(folder):
@@ -153,3 +155,20 @@ def test_the_temporary_server_ends_when_its_run_is_killed(folder):
     while processes_of(terminal.home) and time.monotonic() < until:
         time.sleep(0.1)
     assert processes_of(terminal.home) == []
+
+
+@pytest.mark.parametrize("words", [("serve",), ("server", "--port", "45991")], ids=" ".join)
+def test_a_server_that_cannot_start_is_said_within_seconds(words, tmp_path):
+    """In one line, with the file that is in its way."""
+    for name in ("home", "prefect"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "prefect" / "prefect.db").write_bytes(b"SQLite format 3\0" + os.urandom(5000))
+    terminal = Terminal(tmp_path, *words)
+    code, seconds = terminal.end(lambda: None)
+    said = terminal.said.decode()
+    assert code == 3, said
+    assert seconds < 5 * allowed(), said
+    (line,) = [line for line in said.splitlines() if "cannot start" in line]
+    assert ("prefect.db" in line, "file is not a database" in line) == (True, True)
+    assert "Traceback" not in said
+    assert left_behind(terminal.home) == []

@@ -30,6 +30,8 @@ def test_exit_codes_tell_the_owners_faults_from_ours():
 
     assert codes == {
         "SettingsError": 2,
+        "FilterError": 2,
+        "EditError": 2,
         "SourceError": 2,
         "CorpusRejected": 2,
         "NothingLive": 2,

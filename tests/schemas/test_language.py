@@ -8,7 +8,7 @@ import pytest
 from schemas.language import Language, Message, read_words
 from schemas.settings import LOSSES, TOWERS, CorpusSettings
 from tasks.evaluate.report import list_settings
-from tasks.ingest.sifting import REMEDIES
+from tasks.ingest.quarantine import REMEDIES
 
 OTHERS = [language for language in get_args(Language) if language != "en"]
 SETTINGS = ("setting.", "settings.")  # English has them in the schema

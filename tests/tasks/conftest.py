@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,19 @@ def copy_candidate(candidate: Path, folder: Path, mark: str) -> Path:
     file = folder / "standard_questions.parquet"
     table = pq.read_table(file)
     pq.write_table(table.set_column(0, "id", pa.array([f"{mark}-{n}" for n in range(len(table))])), file)
+    return folder
+
+
+def dress(candidate: Path, folder: Path, rows: Mapping[str, Mapping[str, str]]) -> Path:
+    """Return a copy that keeps fields of its standard questions: cells by text and field; `valid_until` is obeyed."""
+    import pyarrow.parquet as pq
+
+    from tasks.retrieval.payload import Payload
+
+    copy_candidate(candidate, folder, "Q")
+    texts = pq.read_table(folder / "standard_questions.parquet")["standard_question"].to_pylist()
+    cells = [rows.get(text, {}) for text in texts]
+    Payload.of(cells, "Asia/Shanghai", {"valid_until": True}, []).write(folder)
     return folder
 
 

@@ -13,7 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from schemas.edits import Edit
 from tasks.registry import ModelRegistry
+from tasks.retrieval.edits import edit_live
+from tasks.retrieval.retriever import Model
 from tests.tasks.conftest import put
 
 _EVENTS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.copyfile", "shutil.rmtree"}
@@ -47,6 +50,10 @@ class Fuse:
 
 def do(action: str, models: Path, candidate: Path) -> None:
     """Change what is live, as the task and the command line do."""
+    if action == "edit":
+        edit = Edit(action="add", standard_question="飞机上有网吗", payload={"answer": "有"})
+        edit_live(ModelRegistry(models), edit)
+        return
     with ModelRegistry(models).update() as update:
         if action == "publish":
             update.go_live(put(update, candidate), "published")
@@ -60,6 +67,7 @@ def do(action: str, models: Path, candidate: Path) -> None:
 def main(base: Path, candidate: Path, action: str) -> None:
     """Kill the action at every point."""
     n, killed = 0, True
+    Model(candidate)  # its dictionary is loaded once, not in every process
     while killed:
         n += 1
         models = base / str(n)

@@ -12,7 +12,7 @@ from tasks.retrieval.retriever import Retriever
 from tests.tasks.conftest import add, publish, put
 
 
-@pytest.mark.parametrize(("action", "least_points"), [("publish", 25), ("approve", 3), ("roll back", 3)])
+@pytest.mark.parametrize(("action", "least_points"), [("publish", 25), ("approve", 3), ("roll back", 3), ("edit", 40)])
 def test_killed_at_any_point_the_old_or_the_new_version_is_live_and_answers(
     action, least_points, tmp_path, candidates, monkeypatch
 ):
@@ -55,7 +55,7 @@ def answers_and_recovers(state: Path, candidate: Path) -> None:
 def crash(base: Path, candidate: Path, action: str) -> None:
     """Run the module that kills itself."""
     words = [sys.executable, "-m", "tests.tasks.killed_update", str(base), str(candidate), action]
-    done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
 

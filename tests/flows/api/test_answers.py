@@ -20,6 +20,20 @@ def test_one_query_is_answered_as_the_retriever_does(api):
     assert (answer.corpus, answer.query) == ("toy", "怎么退票")
 
 
+def test_what_to_do_with_a_query_is_said(api):
+    """As the retriever decides, with 2 to 4 to choose from where the customer is to; counted for Prometheus."""
+    model, queries = Retriever.live("toy", api.home).model, ["怎么退票", "改签", "今天天气怎么样", "🙂", ""]
+    expected = model.answer(queries)
+    answers = BatchAnswer.model_validate_json(api.search(queries).content).answers
+
+    assert [one.decision for one in answers] == [one.decision for one in expected]
+    assert [one.probability for one in answers] == pytest.approx([one.probability for one in expected], abs=1e-4)
+    assert [len(one.offers) for one in answers] == [len(one.offers) for one in expected]
+    assert [one.decision for one in answers][3:] == ["handover", "handover"]
+    assert all(one.offers == one.results[: len(one.offers)] for one in answers)
+    assert 'dssm_decisions_total{corpus="toy",decision="handover"}' in api.http.get("/metrics").text
+
+
 def test_a_list_is_answered_in_its_order(api):
     """Each as if it had been asked alone; an empty query has no results; ids of queries differ."""
     queries = ["怎么退票", "", "我要改签" * 60, "🙂", "x" * 1000]
@@ -66,7 +80,7 @@ def test_the_description_is_sound_and_its_examples_are_answered(api):
 
     search = document["paths"]["/v1/{corpus}/search"]["post"]
     examples = search["requestBody"]["content"]["application/json"]["examples"]
-    assert len(examples) == 2
+    assert len(examples) == 4
     for example in examples.values():
         assert api.http.post("/v1/toy/search", json=example["value"]).status_code == 200
     assert {"200", "401", "404", "413", "415", "422", "429", "503"} <= set(search["responses"])

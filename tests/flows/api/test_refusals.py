@@ -62,7 +62,7 @@ BODIES = {
     "top null": (b'{"query": "a", "top": null}', 422),
     "top huge": (b'{"query": "a", "top": ' + b"9" * 4000 + b"}", 422),
     "top without end": (b'{"query": "a", "top": 1e999}', 422),
-    "a key we do not know": (b'{"query": "a", "filters": {}}', 422),
+    "a key we do not know": (b'{"query": "a", "filter": {}}', 422),
     "deep": (DEEP, 422),
     "10 MB": (text("a" * 10_000_000), 413),
 }
@@ -92,7 +92,7 @@ def test_a_bad_body_is_explained(api, kind):
         (BODIES["too many queries"][0], "query holds 21 texts, at most 20 go in one request"),
         (BODIES["top too many"][0], "top is 101, at most 100 are returned"),
         (BODIES["no query"][0], "query: is missing"),
-        (BODIES["a key we do not know"][0], "filters: is not known"),
+        (BODIES["a key we do not know"][0], "filter: is not known"),
         (BODIES["no JSON"][0], "the body is no JSON: expected value at line 1 column 1"),
         (BODIES["query a number"][0], "query: give a text or a list of texts"),
         (BODIES["list of numbers"][0], "query: give texts; what stands at place 1 is none"),

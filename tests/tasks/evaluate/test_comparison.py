@@ -1,5 +1,6 @@
 """The live version on the candidate's test rows: which answer of it is the right one, and which rows count."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.evaluate.comparison import compare_with_live
-from tasks.evaluate.seen import TRAINED_ON, list_trained_on
+from tasks.evaluate.training_queries import TRAINED_ON, list_trained_on
+from tasks.retrieval.model_files import DECISIONS
 from tasks.retrieval.retriever import Model
 from tests.conftest import make_settings
 
@@ -21,7 +23,8 @@ def compared(candidate, toy_csv, tmp_path):
     shutil.copytree(candidate, live)
     shutil.copytree(candidate.parent.parent / "prepare", prepared)
     test = pq.read_table(prepared / "test.parquet")
-    pq.write_table(pa.table({"rank": np.zeros(len(test), np.int64)}), tmp_path / "ranked.parquet")
+    ranked = {"rank": np.zeros(len(test), np.int64), "decision": ["answer"] * len(test)}
+    pq.write_table(pa.table(ranked), tmp_path / "ranked.parquet")
 
     def compare():
         return compare_with_live(prepared, tmp_path / "ranked.parquet", Model(live), live, make_settings(toy_csv))
@@ -78,3 +81,22 @@ def test_rows_that_either_was_trained_on_say_nothing(compared):
 
     found = compare()
     assert (found.difference.rows, found.seen_rows, found.live.rows) == (rows - 4, 4, rows)
+
+
+def test_direct_answers_are_compared_where_both_promise_the_same(compared):
+    """The candidate answers every row, and rightly; the live version, of few held-out rows, answers none directly."""
+    live, _, compare = compared
+    found = compare().decided
+
+    assert found.rows == compare().difference.rows
+    assert (found.live_answered, found.more_right.gain.value, found.fewer_wrong.gain.value) == (0, 1, 0)
+    change_promise(live, max_wrong=0.2)
+    assert compare().decided is None
+    (live / DECISIONS).unlink()
+    assert compare().decided is None
+
+
+def change_promise(live: Path, **changes: float) -> None:
+    """Let a version promise something else."""
+    promised = json.loads((live / DECISIONS).read_bytes()) | changes
+    (live / DECISIONS).write_text(json.dumps(promised))

@@ -6,14 +6,14 @@ import pytest
 
 from schemas.tables import GOLDEN
 from tasks.evaluate.golden import ask_golden
-from tasks.evaluate.seen import TRAINED_ON, list_trained_on, was_trained_on
+from tasks.evaluate.training_queries import TRAINED_ON, list_trained_on, was_trained_on
 from tasks.retrieval.retriever import Hit
 
 
 class Fixed:
     """Answers every query with the same standard questions."""
 
-    def search(self, queries, top):
+    def search(self, queries, top, valid_at):
         """Return the first `top` of letters."""
         return [[Hit(name, 0.5, name) for name in "abcdefghijklmnop"[:top]] for _ in queries]
 

@@ -18,6 +18,7 @@ def found(header, query=None, question=None):
         (["label", "text"], ["text", "label"]),
         (["相似问", "标准问"], ["相似问", "标准问"]),
         (["问题", "标准问题"], ["问题", "标准问题"]),
+        (["问法", "标准问"], ["问法", "标准问"]),
         (["用户问题", "意图"], ["用户问题", "意图"]),
         ([" Query ", "Standard Question"], [" Query ", "Standard Question"]),  # case, white space, blank for _
         (["ＱＵＥＲＹ", "Standard-Question"], ["ＱＵＥＲＹ", "Standard-Question"]),  # full width, dash for _

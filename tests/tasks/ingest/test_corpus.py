@@ -128,7 +128,7 @@ def test_columns_that_could_be_meant_too_are_warned_about(write, ingest):
     """Until they are named."""
     write("query,intent,category\na,x,y\n")
     (warning,) = ingest().facts.warnings
-    assert warning.startswith("t.csv: read the columns 'query' and 'intent', though 'category' could be meant too")
+    assert warning.startswith("t.csv: read the columns 'query' and 'intent', though 'category' would do as well")
     assert ingest(query_column="query", question_column="category").pairs == [("a", "y")]
     assert ingest(query_column="query", question_column="category").facts.warnings == []
 

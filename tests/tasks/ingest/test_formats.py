@@ -80,7 +80,7 @@ def test_a_named_delimiter_is_used_as_it_is(write, ingest):
 
 
 def test_a_named_encoding_is_used_as_it_is(write, ingest):
-    """Encodings that cannot be told from others by decoding are the owner's to name."""
+    """Encodings that decode as others do, too, are the owner's to name."""
     write("query,label\n訂單在哪裡,查詢\n訂單,查詢\n".encode("big5"))
     assert ingest(encoding="big5").pairs[0] == ("訂單在哪裡", "查詢")
     with pytest.raises(SourceError, match="there is no encoding 'utf-9'"):

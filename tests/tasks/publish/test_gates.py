@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from schemas.evaluation import Golden, GoldenMiss, Interval
+from schemas.changes import AnswerGroup, Changes, Outcome
+from schemas.evaluation import Decided, Golden, GoldenMiss, Interval, Zone
 from schemas.settings import Publishing
 from schemas.validation import Finding
-from tasks.evaluate.metrics import compare_by_class_size
-from tasks.publish.gates import ask_gates, list_reasons
+from tasks.evaluate.deciding import compare_decisions
+from tasks.evaluate.metrics import compare_by_class_size, mean_with_interval
+from tasks.publish.gates import ask_gates, changes_much, list_reasons
 from tests.tasks.publish.measured import comparison, evaluation, training, verdict
 
 GATES = Publishing()
@@ -242,3 +244,67 @@ def test_a_golden_query_that_misses_holds_and_says_what_came_instead():
 def test_every_reason_is_given():
     """One run tells all that is wrong."""
     assert len(held(evaluation(0.1, bm25=0.9), training("collapse", "All vectors point one way."))) == 2
+
+
+def decided(answered: int, right: int, rows: int = 1000) -> Decided:
+    """Return how test rows were decided: those not answered are handed over."""
+    zones = {"answer": (answered, right), "clarify": (0, 0), "handover": (rows - answered, 0)}
+    return Decided(
+        held_out=500,
+        max_wrong=0.05,
+        max_handed_over=0.05,
+        answer_from=0.9,
+        rows=rows,
+        zones={name: Zone(rows=n, right=r, offered_right=r) for name, (n, r) in zones.items()},
+        wrong=mean_with_interval(np.arange(answered) >= right, 1),
+        handed_over=mean_with_interval(np.arange(rows) >= answered, 1),
+        curve=[],
+        by_class_size={},
+        left_out=None,
+        foreign=None,
+    )
+
+
+@pytest.mark.parametrize(("right", "outcome"), [(500, "passed"), (470, "passed"), (440, "warned")])
+def test_a_broken_promise_of_direct_answers_is_told(right, outcome):
+    """Of 500 direct answers 6 % wrong may be chance, 12 % are none: a warning, since the test rows may be harder."""
+    asked = gates(evaluation(0.9).model_copy(update={"decided": decided(500, right)}))
+    gate = next(gate for gate in asked if gate.name == "Direct answers keep their promise")
+
+    assert gate.outcome == outcome
+    assert ("60 of 500 direct answers" in gate.reason) == (outcome == "warned")
+
+
+@pytest.mark.parametrize(("kept", "outcome"), [(500, "passed"), (430, "warned"), (100, "held")])
+def test_a_candidate_that_answers_less_than_the_live_version_is_held(kept, outcome):
+    """Of 1000 rows the live version answers 500 rightly; a promise that costs so much is looked at by a person."""
+    live = np.where(np.arange(1000) < 500, "answer", "clarify"), np.ones(1000, bool)
+    ours = np.where(np.arange(1000) < kept, "answer", "clarify"), np.ones(1000, bool)
+    compared = comparison(0, 0).model_copy(update={"decided": compare_decisions(ours, live, 0.005, 1)})
+    gate = next(gate for gate in gates(compared=compared) if gate.name.startswith("Right direct answers"))
+
+    assert gate.outcome == outcome
+
+
+def test_wrong_direct_answers_are_compared_with_the_live_version():
+    """Both answer all; the candidate is wrong in a third."""
+    live = np.full(900, "answer"), np.ones(900, bool)
+    ours = np.full(900, "answer"), np.arange(900) % 3 > 0
+    compared = comparison(0, 0).model_copy(update={"decided": compare_decisions(ours, live, 0.005, 1)})
+
+    assert any("wrong direct answers are 0.3333 more" in reason for reason in held(compared=compared))
+
+
+@pytest.mark.parametrize(("changed", "outcome"), [(20, "passed"), (21, "warned")])
+def test_a_candidate_that_changes_much_waits_for_a_person(changed, outcome):
+    """More than publish.max_changed of what customers asked: it is not held, but somebody looks at it first."""
+    was, now = (Outcome(decision="answer", standard_question=text) for text in ("如何退票", "如何改签"))
+    group = AnswerGroup(before=was, after=now, asked=changed, queries=1, examples=["退票"])
+    changes = Changes(before="v1", after="v2", asked=100, queries=9, changed=changed, groups=[group])
+    compared = comparison(0, 0).model_copy(update={"changed": changes})
+    gate = next(gate for gate in gates(compared=compared) if gate.name.startswith("What customers asked"))
+
+    assert gate.outcome == outcome
+    assert changes_much(compared, GATES) == (outcome == "warned")
+    assert ("“退票” (21 such): answer: 如何退票 → answer: 如何改签" in gate.reason) == (outcome == "warned")
+    assert not changes_much(comparison(0, 0), GATES)

@@ -24,6 +24,7 @@ from tasks.retrieval.model_files import ModelCard, write_candidate
 from tasks.retrieval.retriever import Model, Retriever
 from tasks.train.data import read_prepared
 from tasks.train.ensemble import Ensemble
+from tests.conftest import RANDOM_TOWERS
 from tests.tasks.prepare.toy import PAIRS, prepare_rows, toy_settings
 
 QUERIES = ["怎么退票", "  我要改签？", "ＷiFi 行李", "", "！？", "zzz", *(query for query, _ in PAIRS[:20])]
@@ -134,7 +135,7 @@ def test_a_text_is_normalised_before_it_is_read(candidate):
 # --- hits
 
 
-@pytest.mark.parametrize("tower", ["bag", "lstm"])
+@pytest.mark.parametrize("tower", RANDOM_TOWERS)
 def test_batches_and_single_queries_are_answered_alike(tmp_path, tower):
     """In order, whatever stands beside them, also across blocks."""
     folder, *_ = briefly_trained(tmp_path, small(tower=tower, hidden=[8]))

@@ -187,11 +187,22 @@ def test_one_text_is_read_as_many_are(wanted):
     vocabulary = of([tokeniser.features(text) for text in texts[::2]], 1, wanted)
 
     for text in texts:
-        numbers, values = vocabulary.row(text, tokeniser)
-        row = vocabulary.rows([text, "退票"], tokeniser)[[0]]
+        numbers, values, known = vocabulary.row(text, tokeniser)
+        rows, shares = vocabulary.read([text, "退票"], tokeniser)
+        row = rows[[0]]
         assert numbers.tolist() == row.indices.tolist()
         assert values.tolist() == row.data.tolist()
         assert values.dtype == row.data.dtype
+        assert known == shares[0]
+
+
+def test_the_share_of_known_features_is_counted_with_repeats_and_by_kind():
+    """Of a text without features it is 0; what the decisions of a model go by."""
+    tokeniser = Tokeniser(Text(char_ngrams_latin=None))
+    vocabulary = of([["w:refund"], ["w:my"], ["p:refund_my"]], 1, tokeniser.text)
+
+    known = vocabulary.read(["refund refund my ticket", "", "ticket", "my"], tokeniser)[1]
+    assert known.tolist() == pytest.approx([(3 / 4 + 1 / 3) / 2, 0, 0, 1])
 
 
 def test_rows_are_read_back_from_any_slice_of_a_column():

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from schemas.errors import SettingsError
+from schemas.settings import LOSSES
 from tasks.retrieval.device import CPU, Device, device_of, give_back_memory
 from tasks.retrieval.normalise import normalise
 from tasks.train.cluster import settle_device
@@ -50,7 +51,7 @@ def fit_of(folder, settings, device):
 
 
 @pytest.mark.parametrize("tower", ["bag", "bag with layers", "lstm"])  # transformers looks into what it computes
-@pytest.mark.parametrize("loss", ["softmax_all", "sampled_softmax", "dssm", "softmax_target"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_all_that_a_step_touches_lies_where_the_training_computes(prepared, settings, tower, loss):
     fit = fit_of(prepared, settings(tower, loss={"kind": loss}), Device(torch.device("meta")))
     with pytest.raises(NotImplementedError, match="copy out of meta") as raised:

@@ -6,6 +6,7 @@ import pytest
 from schemas.errors import SettingsError
 from tasks.train.data import read_prepared
 from tasks.train.ensemble import Ensemble
+from tests.conftest import RANDOM_TOWERS
 
 
 def trained(folder, settings, epochs=2, phase="refit"):
@@ -24,7 +25,7 @@ def shapes(folder, settings):
         return {name: array.shape for name, array in ensemble.arrays().items()}, data, ensemble.parameters()
 
 
-@pytest.mark.parametrize("tower", ["bag", "lstm"])
+@pytest.mark.parametrize("tower", RANDOM_TOWERS)
 def test_the_number_of_threads_does_not_change_the_bytes(prepared, small, tower):
     """Fourteen towers, four groups: one after the other, two or all at a time."""
     model = {"ensemble": 14, "tower": tower, "hidden_dims": [8], "output_dim": 4}
@@ -96,7 +97,7 @@ def test_losses_are_means_over_towers(prepared, small):
     assert loss == pytest.approx(np.average(parts, weights=towers))
 
 
-@pytest.mark.parametrize("tower", ["bag", "lstm"])
+@pytest.mark.parametrize("tower", RANDOM_TOWERS)
 def test_a_checkpoint_is_all_that_training_needs(prepared, small, tmp_path, tower):
     """Two epochs, saved, taken up by a fresh ensemble for two more: the bytes of four in a row."""
     settings = small(model={"ensemble": 5, "tower": tower, "hidden_dims": [8]})

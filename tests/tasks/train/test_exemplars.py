@@ -89,12 +89,13 @@ def test_the_first_rows_of_each_standard_question_are_kept(prepared):
     rows = np.flatnonzero(data.labels != 5)[::-1]
     chosen = np.concatenate([rows[data.labels[rows] == k][:3] for k in range(12)])
 
-    vectors, starts = keep_exemplars(Axes(), data, rows, 3)
+    vectors, starts, numbers = keep_exemplars(Axes(), data, rows, 3)
 
     assert np.diff(starts).tolist() == [3] * 5 + [1] + [3] * 6
     expected = Axes().encode(data.queries.take(chosen)).transpose(1, 0, 2)
     np.testing.assert_array_equal(np.delete(vectors, starts[5], axis=0), expected)
     assert (vectors[starts[5]] == -1).all()
+    assert numbers.tolist() == np.insert(chosen, starts[5], -1).tolist()
     assert keep_exemplars(Axes(), data, rows, 0) is None
 
 
@@ -103,7 +104,7 @@ def test_too_many_standard_questions_keep_none(prepared, monkeypatch):
     data = read_prepared(prepared)
     rows = np.arange(len(data.labels))
     monkeypatch.setattr("tasks.train.exemplars._MOST", 25)
-    vectors, starts = keep_exemplars(Axes(), data, rows, 32)
+    vectors, starts, _ = keep_exemplars(Axes(), data, rows, 32)
     assert (len(vectors), np.diff(starts).tolist()) == (24, [2] * 12)
 
     monkeypatch.setattr("tasks.train.exemplars._MOST", 11)

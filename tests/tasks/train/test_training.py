@@ -172,7 +172,7 @@ def test_equal_inputs_give_equal_bytes(train, small):
 
     assert first == second
     assert "training.json" in first
-    assert len(first) == 5
+    assert len(first) == 6
 
 
 def test_rows_too_few_to_hold_any_out_are_trained_all_the_same(train, small, tmp_path):

@@ -13,6 +13,7 @@ from tasks.retrieval.texts import Texts
 from tasks.train.optimiser import Table
 from tasks.train.towers import Sizes, make_tower
 from tasks.train.towers.bag import Bags
+from tests.conftest import RANDOM_TOWERS
 
 SIZES = Sizes(vocabulary=5, words=4)
 # Three texts over five features and four words; the last one has neither.
@@ -64,7 +65,7 @@ def test_hidden_layers_are_activated_and_the_output_layer_is_linear(activation, 
     torch.testing.assert_close(vectors(tower)[0], expected)
 
 
-@pytest.mark.parametrize("kind", ["bag", "lstm"])
+@pytest.mark.parametrize("kind", RANDOM_TOWERS)
 @pytest.mark.parametrize(
     ("model", "size"),
     [
@@ -84,7 +85,7 @@ def test_sizes_of_layers_give_the_size_of_the_vectors(kind, model, size):
     assert tower.size == size
 
 
-@pytest.mark.parametrize("kind", ["bag", "lstm"])
+@pytest.mark.parametrize("kind", RANDOM_TOWERS)
 def test_several_towers_at_once_are_each_the_single_one(kind):
     """Three towers as one batched model; each copied into a model of its own gives its vectors."""
     batched = tower_of(tower=kind, ensemble=3, hidden_dims=[4, 2], output_dim=5)
@@ -102,7 +103,7 @@ def test_several_towers_at_once_are_each_the_single_one(kind):
     assert not torch.allclose(together[0], together[1])
 
 
-@pytest.mark.parametrize("kind", ["bag", "lstm"])
+@pytest.mark.parametrize("kind", RANDOM_TOWERS)
 def test_weights_come_from_the_generator_alone(kind):
     """Equal seeds, equal towers, whatever the global state of torch; other seeds, other towers."""
     first = vectors(tower_of(seed=1, tower=kind, hidden_dims=[4]))
@@ -112,7 +113,7 @@ def test_weights_come_from_the_generator_alone(kind):
     assert not torch.equal(first, vectors(tower_of(seed=2, tower=kind, hidden_dims=[4])))
 
 
-@pytest.mark.parametrize("kind", ["bag", "lstm"])
+@pytest.mark.parametrize("kind", RANDOM_TOWERS)
 def test_without_dropout_nothing_is_random(kind):
     """The draw of the generator does not matter."""
     tower = tower_of(tower=kind)
@@ -258,7 +259,7 @@ def test_a_dropped_feature_gets_no_gradient():
     assert torch.equal(table.weight, before)
 
 
-@pytest.mark.parametrize("kind", ["bag", "lstm"])
+@pytest.mark.parametrize("kind", RANDOM_TOWERS)
 def test_the_sparse_gradient_is_that_of_autograd(kind):
     """Slopes by finite differences, in the second of two towers with layers."""
     tower = tower_of(tower=kind, ensemble=2, hidden_dims=[4], output_dim=3)

@@ -54,7 +54,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
-class Sifted:
+class Separated:
     """The usable rows of a batch, column by column, and the others in the order of their lines."""
 
     lines: list[int]
@@ -64,7 +64,7 @@ class Sifted:
     bad: list[BadRow]
 
 
-def sift(batch: Pairs, known_classes: set[str]) -> Sifted:
+def separate(batch: Pairs, known_classes: set[str]) -> Separated:
     """Return the usable rows of a batch; classes in `known_classes` are not looked at again.
 
     `known_classes` is extended by the good ones seen here.
@@ -76,8 +76,8 @@ def sift(batch: Pairs, known_classes: set[str]) -> Sifted:
     bad_classes = {text for text in new if not is_usable_class(text)}
     known_classes |= new - bad_classes
     if not (batch.bad or bad_classes) and _all_usable(queries, normalised):
-        return Sifted(list(batch.lines), queries, normalised, classes, [])
-    kept = Sifted([], [], [], [], [])
+        return Separated(list(batch.lines), queries, normalised, classes, [])
+    kept = Separated([], [], [], [], [])
     bad = list(batch.bad)
     for line, query, norm, label in zip(batch.lines, queries, normalised, classes, strict=True):
         reason = _find_reason(query, norm, label, label in bad_classes)

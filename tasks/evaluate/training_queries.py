@@ -1,8 +1,9 @@
-"""Which queries a version was trained on: a test row among them says nothing of it beside a candidate that was not.
+"""Which queries a version was trained on, and which rows it was measured on.
 
-A split of ours moves with the corpus and its seed: another seed, and most test rows are ones that last night's version
-has learnt by heart. Kept are 32 bits of a hash of each normalised query: about two bytes a row, and of unseen queries
-one in 86,000 is taken for seen at 50,000 rows.
+A test row that a version was trained on says nothing of it beside a candidate that was not. A split of ours moves with
+the corpus and its seed: another seed, and most test rows are ones that last night's version has learnt by heart. Kept
+are 32 bits of a hash of each normalised query: about two bytes a row, and of unseen queries one in 86,000 is taken for
+seen at 50,000 rows.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from schemas.manifest import hash_json
 from schemas.outputs import PrepareOutput
 from tasks.retrieval.hashing import text_keys
 from tasks.retrieval.normalise import normalise_all
@@ -32,6 +34,12 @@ def list_trained_on(prepared: Path) -> bytes:
         table, file, compression="zstd", use_dictionary=False, column_encoding={"query_key": "DELTA_BINARY_PACKED"}
     )
     return file.getvalue()
+
+
+def hash_test_rows(prepared: Path) -> str:
+    """Return the sha256 of the rows that a version is measured on, queries and standard questions, in any order."""
+    table = pq.read_table(PrepareOutput(prepared).test, columns=["query", "standard_question"])
+    return hash_json(sorted(map(list, zip(*(column.to_pylist() for column in table.columns), strict=True))))
 
 
 def was_trained_on(version: Path, queries: Sequence[str]) -> NDArray[np.bool_]:

@@ -1,0 +1,124 @@
+"""health.html: what a person who knows no machine learning wants to know of her corpus, on one page without network.
+
+The looks are those of report.html; the same rules hold: what comes from the corpus is escaped, and the page forbids
+itself scripts and addresses.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from schemas.display import as_markdown
+from schemas.doctor import Action, Diagnosis, Receipt
+from schemas.language import Language, Words, read_words
+from tasks.doctor.plots import plot_confusions, plot_forecast, plot_receipts, plot_sizes, plot_traffic
+from tasks.evaluate.plots import to_data_uri
+from tasks.evaluate.report import report_environment
+
+THINGS = 5
+_SHOWN = 3  # examples of a thing
+_LISTED = 12  # pairs with their queries
+_FED = (5, 20)  # the neediest standard questions, and the next, are things of their own
+_ALONE = ("feed", "new", "add")  # one of them is named
+
+
+class Thing(NamedTuple):
+    """One of the first things to do."""
+
+    kind: str
+    title: str
+    gain: float  # points of recall@10
+    effort: int
+    actions: Sequence[Action]  # the first of them
+
+
+def list_things(said: Diagnosis, words: Words, most: int = THINGS) -> list[Thing]:
+    """Return the first things to do, those that win most per query first; decisions of one kind are one thing."""
+    groups: dict[tuple[str, int], list[Action]] = {}
+    fed = 0
+    for action in said.actions:
+        part = sum(fed >= end for end in _FED) if action.kind == "feed" else 0
+        fed += action.kind == "feed"
+        groups.setdefault((action.kind, part), []).append(action)
+    things = []
+    for (kind, _), actions in groups.items():
+        effort, gain = sum(one.effort for one in actions), sum(one.gain for one in actions)
+        facts = {"question": actions[0].standard_question, "effort": effort, "count": len(actions)}
+        title = words(f"health.{kind}_one" if len(actions) == 1 and kind in _ALONE else f"health.{kind}", **facts)
+        things.append(Thing(kind, title, gain, effort, actions[:_SHOWN]))
+    return sorted(things, key=lambda thing: -thing.gain / max(1, thing.effort))[:most]
+
+
+def say_state(said: Diagnosis, words: Words) -> str:
+    """Return the state of a corpus in one sentence."""
+    if not said.tested:
+        return words("health.nothing", corpus=said.corpus)
+    grade = "good" if said.recall_at_10 >= 0.9 else "fair" if said.recall_at_10 >= 0.75 else "poor"
+    facts = {"ten": round(100 * said.recall_at_10), "first": round(100 * said.recall_at_1), "corpus": said.corpus}
+    return words(f"health.state_{grade}", **facts)
+
+
+def describe_health(said: Diagnosis, language: Language) -> str:
+    """Return state, first things and forecast as Markdown, for the Prefect UI."""
+    words = read_words(language)
+    lines = [f"# {as_markdown(say_state(said, words))}", "", f"## {words('health.things')}", ""]
+    for number, thing in enumerate(list_things(said, words), 1):
+        won = words("health.won", effort=thing.effort)
+        lines.append(f"{number}. **{as_markdown(thing.title)}**: {100 * thing.gain:+,.1f} {won}")
+    svg = plot_forecast(said, words)
+    lines += ["", f"![{words('health.plot_forecast')}]({to_data_uri(svg)})", ""]
+    return "\n".join(lines)
+
+
+def render_health(
+    said: Diagnosis,
+    language: Language,
+    receipts: Sequence[Receipt] = (),
+    files: Sequence[str] = (),
+    finished: str = "",
+) -> str:
+    """Return the page.
+
+    Args:
+        said: the diagnosis.
+        language: of the page.
+        receipts: what was applied earlier, oldest first.
+        files: the to-do list beside the page.
+        finished: when.
+    """
+    words = read_words(language)
+    settled = [one for one in receipts if one.outcome]
+    return (
+        report_environment(Path(__file__).parent, words=words)
+        .get_template("health.html.j2")
+        .render(
+            said=said,
+            state=say_state(said, words),
+            things=list_things(said, words),
+            plots=_draw(said, settled, words),
+            receipts=settled[::-1],
+            waiting=[one for one in receipts if not one.outcome],
+            pairs=said.confusions[:_LISTED],
+            files=files,
+            finished=finished,
+        )
+    )
+
+
+def _draw(said: Diagnosis, settled: Sequence[Receipt], words: Words) -> dict[str, Markup]:
+    """Return each plot twice, for a wide and a narrow page; the style sheet shows one."""
+    plots: dict[str, Markup] = {}
+    for narrow in (False, True):
+        drawn = {
+            "forecast": plot_forecast(said, words, narrow),
+            "sizes": plot_sizes(said, words, narrow),
+            "confusions": plot_confusions(said.confusions, words, narrow) if said.confusions else "",
+            "traffic": plot_traffic(said.traffic, words, narrow) if said.traffic and said.traffic.weeks else "",
+            "receipts": plot_receipts(settled, words, narrow) if settled else "",
+        }
+        width = "narrow" if narrow else "wide"
+        for name, svg in drawn.items():
+            plots[name] = plots.get(name, Markup()) + Markup(f'<div class="{width}">{svg}</div>')
+    return plots

@@ -1,0 +1,18 @@
+"""What models that have not seen a row make of it. Pure."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """All training rows, each asked of a model that was not trained on it."""
+
+    ranks: NDArray[np.int64]  # (n,) of its own class, from 0
+    seen: NDArray[np.int64]  # (n,) rows of its class that the model was trained on
+    own: NDArray[np.float32]  # (n,) probability of its own class
+    foil: NDArray[np.float32]  # (n,) of a class drawn by chance: as if the row were labelled by chance
+    best: NDArray[np.int64]  # (n, up to 5) classes, best first
+    probability: NDArray[np.float32]  # (n, up to 5) of these

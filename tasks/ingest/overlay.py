@@ -1,0 +1,159 @@
+"""Edits made since the last export, taken into the rows of a corpus: until the export has them, a night undoes none."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.edits import Edit, Taken, Value
+from schemas.ingest import IngestFacts
+from schemas.manifest import write_atomically
+from schemas.outputs import IngestOutput
+from schemas.tables import QUESTIONS, STANDARD_QUESTIONS
+from tasks.ingest.corpus import ParquetSink
+from tasks.ingest.payload import Cells, read_payload, write_payload
+from tasks.ingest.tables import BATCH_ROWS
+from tasks.retrieval.edits import SOURCE
+from tasks.retrieval.normalise import normalise
+
+_EXAMPLES = 3
+
+
+@dataclass
+class _Plan:
+    """What is to be done to the rows."""
+
+    ids: dict[str, str]  # of all standard questions, by text
+    payload: Cells
+    renamed: dict[str, str] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    rows: list[tuple[str, str, int]] = field(default_factory=list)  # query, standard question, its place in the edit
+
+
+def take_edits(output: IngestOutput, facts: IngestFacts, edits: Sequence[Edit]) -> IngestFacts:
+    """Rewrite what ingest wrote as if the export had the edits, and write edits.json; return the new counts.
+
+    Args:
+        output: of ingest, complete.
+        facts: its counts.
+        edits: those of the live version.
+    """
+    table = pq.read_table(output.standard_questions)
+    plan = _Plan(dict(zip(table["standard_question"].to_pylist(), table["id"].to_pylist(), strict=True)), {})
+    plan.payload = read_payload(output.payload)
+    queries = _queries_of(output, {name for edit in edits for name in (edit.name, edit.standard_question)})
+    left = [edit for edit in edits if not _is_settled(edit, plan, queries)]
+    for edit in left:
+        _plan(edit, plan, queries)
+    if left:
+        facts = _rewrite(output, facts, plan)
+    write_atomically(output.edits, Taken(edits=list(edits), left=left).model_dump_json(indent=1).encode())
+    return facts.model_copy(update={"warnings": [*facts.warnings, *_tell(edits, left)]})
+
+
+def _queries_of(output: IngestOutput, names: set[str]) -> dict[str, set[str]]:
+    """Return the normalised queries of some standard questions."""
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for batch in pq.ParquetFile(output.questions).iter_batches(columns=["query_norm", "standard_question"]):
+        for query, name in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            if name in found:
+                found[name].add(query)
+    return found
+
+
+def _is_settled(edit: Edit, plan: _Plan, queries: dict[str, set[str]]) -> bool:
+    """Whether the export says the same by now, or has nothing any more that could be changed."""
+    there = edit.name in plan.ids
+    if edit.action == "remove":
+        return not there
+    if edit.action == "edit" and edit.standard_question not in plan.ids and not there:
+        return True
+    renamed = edit.text is None or edit.standard_question not in plan.ids
+    cells = plan.payload.get(edit.name, {})
+    says = all(normalise(cells.get(name, "")) == normalise(_spell(value)) for name, value in edit.payload.items())
+    return there and renamed and says and {normalise(one) for one in edit.similar_queries} <= queries[edit.name]
+
+
+def _plan(edit: Edit, plan: _Plan, queries: dict[str, set[str]]) -> None:
+    if edit.action == "remove":
+        plan.removed.add(edit.name)
+        plan.ids.pop(edit.name, None)
+        return
+    old, new = edit.standard_question, edit.name
+    if edit.action == "edit" and old != new and old in plan.ids:
+        identity = plan.ids.pop(old)
+        plan.renamed[old] = new
+        plan.ids.setdefault(new, new if identity == old else identity)
+        plan.payload[new] = plan.payload.pop(old, {}) | plan.payload.get(new, {})
+    if new not in plan.ids:
+        free = edit.id and edit.id not in plan.ids.values()
+        plan.ids[new] = str(edit.id) if free else new
+    known = queries[old] | queries[new]
+    rows = ((query, new, place) for place, query in enumerate(edit.similar_queries, 1))
+    plan.rows += [row for row in rows if normalise(row[0]) not in known]
+    cells = plan.payload.get(new, {}) | {name: _spell(value) for name, value in edit.payload.items()}
+    plan.payload[new] = {name: cell for name, cell in cells.items() if cell}
+
+
+def _spell(value: Value) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _rewrite(output: IngestOutput, facts: IngestFacts, plan: _Plan) -> IngestFacts:
+    counts = Counter[str]()
+    partial = output.questions.with_suffix(".partial")
+    with ParquetSink(partial, QUESTIONS) as sink:
+        for batch in _edited_rows(output, plan):
+            sink.add((range(counts.total(), counts.total() + len(batch)), *batch.columns[1:]))
+            counts.update(batch["standard_question"].to_pylist())
+    partial.replace(output.questions)
+    texts = sorted(plan.ids)
+    with ParquetSink(output.standard_questions, STANDARD_QUESTIONS) as sink:
+        sink.add(
+            ([plan.ids[one] for one in texts], texts, [normalise(one) for one in texts], [counts[one] for one in texts])
+        )
+    output.payload.unlink(missing_ok=True)
+    write_payload(output.payload, {text: cells for text, cells in plan.payload.items() if cells}, plan.ids)
+    return facts.model_copy(update={"rows": counts.total(), "classes": len(texts)})
+
+
+def _edited_rows(output: IngestOutput, plan: _Plan) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of the export as they are now, then those that were added."""
+    for batch in pq.ParquetFile(output.questions).iter_batches(BATCH_ROWS):
+        names = batch["standard_question"].to_pylist()
+        keep = pa.array([name not in plan.removed for name in names])
+        column = pa.array([plan.renamed.get(name, name) for name in names])
+        at = batch.schema.get_field_index("standard_question")
+        yield batch.set_column(at, QUESTIONS.field("standard_question"), column).filter(keep)
+    if plan.rows:
+        queries, names, lines = (list(column) for column in zip(*plan.rows, strict=True))
+        source = pa.DictionaryArray.from_arrays(pa.array([0] * len(names), pa.int32()), pa.array([SOURCE]))
+        columns = [range(len(names)), queries, [normalise(one) for one in queries], names, source, lines]
+        arrays = [
+            one if isinstance(one, pa.Array) else pa.array(one, f.type)
+            for one, f in zip(columns, QUESTIONS, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, schema=QUESTIONS)
+
+
+def _tell(edits: Sequence[Edit], left: Sequence[Edit]) -> list[str]:
+    """Return what a person should know, one sentence each."""
+    settled = [edit for edit in edits if edit not in left]
+    told = []
+    if left:
+        told.append(
+            f"{len(left)} edits are not in the export, and were applied to it ({_list(left)}): put them in; until then "
+            "they are applied to every export (dssm edits lists them, and drops one)"
+        )
+    if settled:
+        told.append(f"the export has {len(settled)} edits by now ({_list(settled)}); they are no longer kept beside it")
+    return told
+
+
+def _list(edits: Sequence[Edit]) -> str:
+    return "; ".join(edit.describe() for edit in edits[:_EXAMPLES]) + ("; …" if len(edits) > _EXAMPLES else "")

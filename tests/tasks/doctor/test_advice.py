@@ -1,0 +1,194 @@
+"""What is advised, on a corpus small enough to see through."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from schemas.language import read_words
+from tasks.doctor.advice import assess
+from tasks.doctor.case import Case
+from tasks.doctor.curves import fit_curve, forecast, grow, usual_curve
+from tasks.doctor.diagnosis import Evidence, diagnose
+from tasks.doctor.held_out import HeldOut
+from tasks.doctor.mislabelled import find_mislabelled
+from tasks.doctor.wording import find_splits, find_unfound
+
+WORDS = read_words("en")
+
+
+def make_case(sizes, truth, ranks, top, near=None, asked=None, texts=None):
+    """Return a case of classes of these sizes, whose rows are all different."""
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    return Case(
+        texts=texts or [f"question {c}" for c in range(len(sizes))],
+        sizes=np.array(sizes),
+        near_duplicates=near or [[] for _ in sizes],
+        queries=[f"row {n} of {c}" for n, c in enumerate(labels.tolist())],
+        labels=labels,
+        row_ids=np.arange(len(labels)),
+        asked=asked or [f"asked {n}" for n in range(len(truth))],
+        truth=np.array(truth),
+        ranks=np.array(ranks),
+        top=np.array(top),
+    )
+
+
+def held_out(ranks, seen, **more):
+    """Return what models made of the rows."""
+    n = len(ranks)
+    usual = {
+        "own": np.full(n, 0.5, np.float32),
+        "foil": np.full(n, 1e-6, np.float32),
+        "best": np.zeros((n, 2), np.int64),
+        "probability": np.full((n, 2), 0.4, np.float32),
+    }
+    return HeldOut(ranks=np.array(ranks), seen=np.array(seen), **usual | more)
+
+
+def test_misses_that_halve_as_rows_double_have_an_exponent_of_one():
+    """4,000 rows of classes of 31: half the misses with 31 rows (and the text) instead of 15 (and the text)."""
+    labels = np.repeat(np.arange(100), 40)
+    half = held_out(np.where(np.arange(4000) % 2 == 0, 20, 0), np.full(4000, 15))
+    most = held_out(np.where(np.arange(4000) % 4 == 0, 20, 0), np.full(4000, 31))
+
+    curve = fit_curve(labels, half, most)
+
+    assert curve.slopes[10]["11-50"].exponent == pytest.approx(1, abs=0.05)
+    assert curve.slopes[10]["1-3"].misses == 0  # no class is so small: what is usual in this corpus
+    assert curve.measured
+
+
+def test_few_misses_leave_the_usual_exponent():
+    """Ten rows prove nothing."""
+    labels = np.repeat([0, 1], 5)
+    curve = fit_curve(labels, held_out([20] * 10, [2] * 10), held_out([0] * 10, [4] * 10))
+
+    usual = usual_curve().slopes[10]["4-10"].exponent
+    assert usual < curve.slopes[10]["4-10"].exponent < 1.5 * usual
+
+
+def test_a_forecast_follows_the_power_of_rows_and_text():
+    """3 rows and the text, then 7 and the text: twice as much, 2 ** -0.6 of the misses."""
+    curve, recall = usual_curve(), np.array([0.5, 0.8])
+    after = grow(curve, 10, np.array([3, 3]), np.array([4, 0]), recall)
+    gain = forecast(curve, np.array([3, 3]), np.array([4, 0]), np.array([0.25, 0.75]), {1: recall, 10: recall})
+
+    assert after == pytest.approx([1 - 0.5 * 2**-0.6, 0.8])
+    assert gain.points == pytest.approx(100 * 0.25 * (after[0] - 0.5))
+
+
+def test_recall_of_a_standard_question_is_drawn_towards_that_of_its_size():
+    """One missed row of one is no recall of 0."""
+    case = make_case([2, 2, 20], [0, 1, 1, 1, 1, 2], [30, 0, 0, 0, 0, 0], [[1, 0]] * 6)
+    recall = assess(case, None).recall[10]
+
+    assert 0.5 < recall[0] < recall[1] < 1
+
+
+def test_the_neediest_standard_question_stands_first_and_says_what_it_lacks():
+    """Many customers, few rows, missed: that is where a query wins most."""
+    truth, ranks = [0] * 10 + [1] * 10, [50] * 8 + [0] * 12
+    asked = [f"refund voucher {n}" for n in range(10)] + [f"asked {n}" for n in range(10)]
+    case = make_case([2, 40], truth, ranks, [[1, 0]] * 20, asked=asked)
+
+    said = diagnose("bank", "run", case, Evidence(), WORDS)
+
+    first = said.actions[0]
+    assert (first.kind, first.standard_question) == ("feed", "question 0")
+    assert "refund, voucher" in first.why
+    assert 0 < first.gain <= 100 * (1 - said.recall_at_10)
+    plan = said.plans[0].gain
+    assert plan.recall_at_10_after > plan.recall_at_10
+
+
+def test_trust_scales_forecasts():
+    """What came of earlier ones: half of what was said."""
+    case = make_case([2, 40], [0] * 10 + [1] * 10, [50] * 8 + [0] * 12, [[1, 0]] * 20)
+    whole, half = (diagnose("bank", "run", case, Evidence(trust=trust), WORDS) for trust in (1.0, 0.5))
+
+    assert half.actions[0].gain == pytest.approx(whole.actions[0].gain / 2)
+    assert half.plans[0].gain.points == pytest.approx(whole.plans[0].gain.points / 2)
+
+
+def test_twins_are_merged_into_the_larger_and_shown_with_queries():
+    """Alike in wording, or answered for each other by a quarter of their rows; a third class stays out of it."""
+    truth, ranks = [0, 0, 1, 1, 2], [1, 1, 1, 1, 0]
+    top = [[1, 0, 2], [1, 0, 2], [0, 1, 2], [0, 1, 2], [2, 0, 1]]
+    case = make_case([5, 3, 9], truth, ranks, top)
+
+    said = diagnose("bank", "run", case, Evidence(), WORDS)
+
+    merges = [(one.standard_question, one.to) for one in said.actions if one.kind == "merge"]
+    assert merges == [("question 1", "question 0")]
+    assert [(one.one, one.other, one.rows) for one in said.confusions] == [("question 0", "question 1", 4)]
+    assert said.confusions[0].examples == ["asked 0", "asked 1", "asked 2", "asked 3"]
+
+
+def planted(rng, rows=2000, share=0.05, classes=20):
+    """Return labels of which some are wrong, what models make of the rows, and which are wrong."""
+    right = rng.integers(0, classes, rows)
+    wrong = rng.random(rows) < share
+    labels = np.where(wrong, (right + rng.integers(1, classes, rows)) % classes, right)
+    scores = rng.normal(0, 1, (rows, classes))
+    scores[np.arange(rows), right] += 4
+    shares = np.exp(2 * scores) / np.exp(2 * scores).sum(axis=1, keepdims=True)
+    at = np.arange(rows)
+    best = np.argsort(-shares, axis=1)[:, :5]
+    found = held_out(
+        (shares > shares[at, labels][:, None]).sum(axis=1),
+        np.full(rows, 90),
+        own=shares[at, labels].astype(np.float32),
+        foil=shares[at, rng.permutation(labels)].astype(np.float32),
+        best=best,
+        probability=np.take_along_axis(shares, best, axis=1).astype(np.float32),
+    )
+    return labels, found, wrong
+
+
+def test_planted_errors_are_found_and_few_others():
+    """Five of a hundred labels are wrong: at least seven tenths of them, at a precision of at least one half."""
+    labels, found, wrong = planted(np.random.default_rng(1))
+    doubted = find_mislabelled(labels, found)
+
+    assert wrong[doubted.rows].mean() >= 0.5
+    assert wrong[doubted.rows].sum() >= 0.7 * wrong.sum()
+    assert np.all(np.diff(doubted.chance) <= 0)
+
+
+def test_clean_labels_are_hardly_doubted():
+    """The list ends where errors end, not at a number of rows."""
+    labels, found, _ = planted(np.random.default_rng(2), share=0.0)
+
+    assert len(find_mislabelled(labels, found).rows) <= 4
+
+
+def bags(texts):
+    """Return unit rows of the words of texts."""
+    words = sorted({word for text in texts for word in text.split()})
+    table = np.array([[float(word in text.split()) for word in words] for text in texts])
+    return sp.csr_array(table / np.linalg.norm(table, axis=1, keepdims=True))
+
+
+def test_a_standard_question_of_two_things_is_split():
+    """Card lost and card fee, six rows each; one that says one thing stays whole."""
+    two = [f"my card was lost {n}" for n in range(6)] + [f"annual fee too high {n}" for n in range(5)]
+    one = [f"transfer money abroad {n}" for n in range(11)]
+    labels = np.array([0] * 11 + [1] * 11)
+
+    (part,) = find_splits(bags(two + one), labels)
+
+    assert part.label == 0
+    assert sorted(part.rows.tolist()) == [6, 7, 8, 9, 10]
+    assert part.middle in part.rows
+
+
+def test_a_text_that_no_query_finds_is_rewritten():
+    """Its queries share no word with it, and with other texts they do."""
+    texts = ["instrument reimbursement modalities", *(f"refund {n}" for n in range(12))]
+    queries = [f"refund {n} please" for n in range(6)] + ["refund 7 now"] * 6
+    labels = np.array([0] * 6 + [8] * 6)
+    rows = bags(texts + queries)
+
+    (one,) = find_unfound(rows[len(texts) :], labels, rows[: len(texts)])
+
+    assert (one.label, one.found) == (0, 0.0)

@@ -1,0 +1,77 @@
+"""The health report: one page that a person who knows no machine learning reads."""
+
+import re
+
+import pytest
+
+from schemas.doctor import Action, Diagnosis, Kept, Outcome, Promise, Receipt
+from schemas.language import read_words
+from tasks.doctor.diagnosis import Evidence, diagnose
+from tasks.doctor.health import describe_health, list_things, render_health
+from tests.tasks.doctor.test_advice import make_case
+
+BAD = "<script>alert(1)</script>{{7*7}}"
+
+
+@pytest.fixture(scope="module")
+def said() -> Diagnosis:
+    """A diagnosis with something of everything; one standard question is an attack."""
+    texts = [BAD, "怎么退票", "如何改签"]
+    truth, ranks = [0, 0, 1, 1, 2, 2], [1, 12, 1, 1, 0, 0]
+    top = [[1, 0, 2], [1, 0, 2], [0, 1, 2], [0, 1, 2], [2, 0, 1], [2, 0, 1]]
+    case = make_case([3, 2, 30], truth, ranks, top, texts=texts)
+    more = [
+        Action(kind="fix", standard_question="如何改签", query="=退票", to="怎么退票", why="wrong", gain=0.2),
+        Action(kind="fix", standard_question="如何改签", query="退票呀", to="怎么退票", why="wrong", gain=0.1),
+    ]
+    return diagnose("bank", "20261126-000000-abcdef", case, Evidence(more=more), read_words("en"))
+
+
+RECEIPT = Receipt(
+    batch="20261125-000000-abcdef",
+    run="r1",
+    promises=[Promise(kind="feed", standard_question=BAD, gain=0.4)],
+    outcome=Outcome(run="r2", rows=6, before=0.5, after=0.51, kept=[Kept(rows=2, before=0, after=0.5, points=16.7)]),
+)
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", ["Of 100 customers, 83 find", "Five things to do first", "won +1.00"]),
+        ("zh", ["每 100 位客户中", "先做这五件事", "标准问", "相似问"]),
+    ],
+)
+def test_the_page_says_state_things_and_receipts_in_both_languages(said, language, told):
+    """In sentences, with plots, and without a request to anywhere."""
+    page = render_health(said, language, [RECEIPT], ["todo.csv", "todo.xlsx"], "2026-11-26")
+
+    told = [text for text in told if not text.startswith("Of 100")] + (
+        [] if language == "zh" else ["Of 100 customers, "]
+    )
+    assert [text for text in told if text not in page] == []
+    assert page.count("<svg") == 8  # four plots, for wide and narrow pages
+    assert "default-src 'none'" in page
+    assert not re.search(r"(src|href)=\"(https?:)?//", page)
+    assert BAD not in page
+    assert "alert(1)" in page
+
+
+def test_decisions_of_one_kind_are_one_thing_and_what_wins_most_per_query_stands_first(said):
+    """Two wrong rows are one thing to do, for two queries to look at."""
+    things = list_things(said, read_words("en"))
+
+    (fix,) = [thing for thing in things if thing.kind == "fix"]
+    assert (fix.effort, fix.gain) == (2, pytest.approx(0.3))
+    worth = [thing.gain / thing.effort for thing in things]
+    assert worth == sorted(worth, reverse=True)
+    assert len(things) <= 5
+
+
+def test_the_ui_gets_the_same_in_markdown(said):
+    """State, list, plot; what comes from the corpus is no markup."""
+    told = describe_health(said, "en")
+
+    assert told.startswith("# Of 100 customers")
+    assert "data:image/svg+xml" in told
+    assert "<script>" not in told

@@ -1,0 +1,74 @@
+"""Forecast beside outcome, and what the doctor learns from it."""
+
+import numpy as np
+import pytest
+
+from schemas.corrections import Correction
+from schemas.doctor import DoctorState, Outcome, Promise, Receipt
+from tasks.doctor.receipts import open_receipt, settle
+from tests.tasks.doctor.test_advice import make_case
+
+FED = Promise(kind="feed", standard_question="question 0", gain=30.0)
+
+
+def test_every_action_carries_its_forecast_once():
+    """Three corrections, two actions."""
+    made = [
+        Correction(batch="b", do="add", standard_question="A", query="x", action="feed", gain=0.4),
+        Correction(batch="b", do="add", standard_question="A", query="y", action="feed"),
+        Correction(batch="b", do="rename", standard_question="B", to="C", action="merge", gain=0.1),
+    ]
+    receipt = open_receipt("b", "r1", made)
+
+    assert [(one.kind, one.standard_question, one.to) for one in receipt.promises] == [
+        ("feed", "A", ""),
+        ("merge", "B", "C"),
+    ]
+    assert receipt.forecast == pytest.approx(0.5)
+
+
+def test_what_came_of_it_is_measured_on_rows_that_both_runs_have():
+    """Four common rows: one of two of the fed is won, another is lost; a new test row is left out."""
+    before = make_case([2, 9], [0, 0, 1, 1], [20, 20, 0, 3], [[1, 0]] * 4, asked=["a", "b", "c", "d"])
+    after = make_case([7, 9], [1, 0, 0, 1, 0], [0, 4, 20, 15, 0], [[1, 0]] * 5, asked=["c", "a", "b", "d", "new"])
+    outcome = settle(Receipt(batch="b", run="r1", promises=[FED]), "r2", before, after).outcome
+
+    assert (outcome.run, outcome.rows, outcome.before, outcome.after) == ("r2", 4, 0.5, 0.5)
+    (kept,) = outcome.kept
+    assert (kept.rows, kept.before, kept.after, kept.points) == (2, 0.0, 0.5, 25.0)
+
+
+def test_rows_that_repeat_a_query_are_paired_in_their_order():
+    """Not each with each."""
+    case = make_case([2, 9], [0, 0, 1], [20, 0, 0], [[1, 0]] * 3, asked=["a", "a", "b"])
+
+    assert settle(Receipt(batch="b", run="r", promises=[]), "s", case, case).outcome.rows == 3
+
+
+@pytest.mark.parametrize(
+    ("won", "low", "high"),
+    [(10.0, 0.99, 1.01), (5.0, 0.5, 0.7), (0.0, 0.24, 0.26), (-50.0, 0.24, 0.26), (90.0, 1.99, 2.01)],
+)
+def test_forecasts_learn_from_what_came_of_them(won, low, high):
+    """Ten points were forecast; what came of them, more or less, is what the next ten are worth, within bounds."""
+    outcome = Outcome(run="r2", rows=100, before=0.1, after=0.1 + won / 100, kept=[])
+    promise = FED.model_copy(update={"gain": 10.0})
+    state = DoctorState(receipts=[Receipt(batch="b", run="r", promises=[promise], outcome=outcome)])
+
+    assert low < state.trust < high
+
+
+def test_a_forecast_that_was_scaled_down_is_not_scaled_down_twice():
+    """Half of each raw point came true, both times: the second forecast said so, and the trust stays a half."""
+    outcome = Outcome(run="r2", rows=100, before=0.1, after=0.6, kept=[])
+    first = Receipt(batch="b", run="r", promises=[FED.model_copy(update={"gain": 100.0})], outcome=outcome)
+    second = Receipt(batch="c", run="s", promises=[FED.model_copy(update={"gain": 50.0})], trust=0.5, outcome=outcome)
+
+    assert DoctorState(receipts=[first, second]).trust == pytest.approx(0.5, abs=0.01)
+
+
+def test_nothing_known_leaves_forecasts_as_they_are():
+    """And so does what no night has answered yet."""
+    assert DoctorState().trust == 1
+    assert DoctorState(receipts=[Receipt(batch="b", run="r", promises=[FED])]).trust == 1
+    assert np.isclose(DoctorState().trust, 1)
