@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run serve test test-ops test-ray test-service crash-matrix screenshots format bench-doctor bench-recall bench-speed bench-scale bench-exports bench-service needs-corpora clean
+.PHONY: help run serve test test-ops test-ray test-service crash-matrix faults audit sbom screenshots format bench-doctor bench-recall bench-speed bench-scale bench-exports bench-service needs-corpora clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -34,6 +34,15 @@ crash-matrix: .venv/ready-dev ## every step x kill -9 x run again: the same byte
 
 screenshots: .venv/ready-dev ## docs/ui-*.png and report.png anew, in Debian's chromium
 	$(BIN)/python -m tests.ops.screenshots
+
+faults: .venv/ready-dev ## what goes wrong, tried: bad inputs, kills, races, full disks, machines; one table (minutes)
+	$(BIN)/python -m tests.faults
+
+audit: .venv-audit/ready ## known vulnerabilities of what is installed with us; asks over the network
+	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --vulnerability-service osv
+
+sbom: .venv/ready .venv-audit/ready ## sbom.json: every package of .venv with version and licence (CycloneDX)
+	.venv-audit/bin/cyclonedx-py environment --output-reproducible --of JSON -o sbom.json .venv
 
 format: .venv/ready-dev ## bring the code into form
 	$(BIN)/ruff format .
@@ -93,6 +102,12 @@ clean: ## forget runs and models of this checkout (not the settings)
 
 .venv/ready-ray: .venv/ready-dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ray]'
+	touch $@
+
+# Its packages never meet ours, of which they tell.
+.venv-audit/ready:
+	test -d .venv-audit || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet 'pip-audit>=2.10,<3' 'cyclonedx-bom>=7.5,<8'
 	touch $@
 
 .venv/ready-dev: .venv/ready

@@ -13,6 +13,7 @@ from schemas.settings import CorpusSettings
 from schemas.workspace import RESULT_FILE, Workspace
 from tasks.ingest.task import ingest, read_foreign, read_golden
 from tasks.retention import CHECK, prune_runs
+from tasks.retrieval.features import Tokeniser
 from tasks.validate.task import validate
 
 
@@ -42,6 +43,8 @@ def _leave(corpus: CorpusSettings, run: Workspace, result: RunResult) -> None:
 
 
 def _check(corpus: CorpusSettings, run: Workspace) -> RunResult:
+    if corpus.text.user_dictionary:
+        Tokeniser(corpus.text)  # a dictionary that is none would be told by prepare, which no check comes to
     with disable_run_logger():  # the very functions that a run's tasks are made of
         ingested = ingest.fn(corpus, run)
         if corpus.publish.golden_path:

@@ -1,6 +1,7 @@
 """The `dssm` command. Heavy imports wait inside the commands: `dssm --help` answers in a blink."""
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,6 +21,7 @@ from flows.signals import (
 )
 from schemas.addresses import redact
 from schemas.display import printable
+from schemas.errors import MachineFault, SettingsError
 from schemas.run import EXIT_CODES, RunResult
 from schemas.suggestions import did_you_mean, nearest
 
@@ -53,7 +55,7 @@ for _command in (
     *(runs.run, runs.check, runs.compare, runs.study),
     *(doctor.doctor, doctor.mine),
     *(corpora.init, corpora.settings),
-    *(models.query, models.models, models.rollback, models.approve),
+    *(models.query, models.diff, models.models, models.rollback, models.approve),
     explain.explain,
     *(edits.add, edits.edit, edits.remove, edits.edits),
     *(servers.serve, servers.server, servers.plan, servers.deploy, servers.api),
@@ -71,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run_command(words: Sequence[str]) -> NoReturn:
-    name = _corpus_of(words)
+    name = _corpus_of(words).encode("utf-8", "backslashreplace").decode()
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):  # of a terminal that knows no Chinese
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="escape")
@@ -80,6 +83,8 @@ def _run_command(words: Sequence[str]) -> NoReturn:
     lost = RunResult(status="failed", corpus=name, error="out of memory").model_dump_json() + "\n"
     end_without_memory(lost if as_json else "")
     try:
+        _require_text(words)
+        _require_folder()
         code = cli.main(words, prog_name="dssm", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except (KeyboardInterrupt, click.Abort):
@@ -96,8 +101,39 @@ def _run_command(words: Sequence[str]) -> NoReturn:
         say(result.error or "")
         code = EXIT_CODES[result.status]
     if as_json:
-        print_text(result.model_dump_json())
+        try:
+            print_text(result.model_dump_json())
+        except MachineFault as fault:
+            say(str(fault))
+            code = fault.exit_code
     sys.exit(code)
+
+
+def _require_text(words: Sequence[str]) -> None:
+    """Refuse words of other bytes than UTF-8: no settings, no JSON and no database can hold them."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise SettingsError(f"{os.fsencode(word)!r} is not UTF-8; rename it, or name its folder") from error
+
+
+def _require_folder() -> None:
+    """Refuse to start in a folder that somebody has deleted: relative paths count from there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise SettingsError("the folder that this command was started in is gone; change to another one") from error
+
+
+def _open_streams() -> None:
+    """Open the standard streams that are closed (`2>&-`): Python has none there, and the next file would be it."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))
 
 
 def _corpus_of(words: Sequence[str]) -> str:

@@ -20,11 +20,12 @@ from tasks.registry import ModelRegistry, list_corpora
 _PATHS = {
     "source": ("path", "test_path", "questions_path"),
     "decisions": ("foreign_path",),
-    "publish": ("golden_path",),
+    "publish": ("changes_log", "golden_path"),
     "text": ("user_dictionary",),
 }
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
 _LOGGER = logging.getLogger("dssm.settings")
+_LONGEST_TOML, _LONGEST_PATH, _LONGEST_KEY = 1 << 20, 4096, 100  # bytes, characters, characters that are shown
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # s3://..., bundled:c
 
 
@@ -149,14 +150,44 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
 
 def absolute(address: str, base: Path) -> str:
-    """Return a local address as an absolute path from `base`; one with a scheme stays as it is."""
-    return address if _ADDRESS.match(address) else str((base / Path(address).expanduser()).absolute())
+    """Return a local address as an absolute path from `base`; one with a scheme stays as it is.
+
+    Raises:
+        SettingsError: it begins with the home of somebody who has none, or is longer than any path.
+    """
+    if _ADDRESS.match(address):
+        return address
+    if len(address) > _LONGEST_PATH:
+        raise SettingsError(
+            f"{address[:40]}… has {len(address):,} characters; the longest path that systems know has {_LONGEST_PATH:,}"
+        )
+    try:
+        return str((base / Path(address).expanduser()).absolute())
+    except RuntimeError as error:
+        home = Path(address).parts[0]
+        raise SettingsError(f"{address}: {home} is nobody's home here; write the whole path") from error
+
+
+def require_known(overrides: Mapping[str, Any]) -> None:
+    """Refuse overrides that no corpus can have, before anything is started.
+
+    Raises:
+        SettingsError: an override is no setting, or has no value of its kind.
+    """
+    any_corpus = {"name": "any", "source": {"path": "rows.csv"}}
+    build_settings(merge(any_corpus, overrides), "--set", overrides)
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        raw = tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        if file.exists() and not file.is_file() and not file.is_dir():  # a pipe or a device may have no end
+            raise SettingsError(f"{file} is no file; make it one that holds settings")
+        with file.open("rb") as stream:
+            content = stream.read(_LONGEST_TOML + 1)
+        if len(content) > _LONGEST_TOML:
+            raise SettingsError(f"{file} has more than {_LONGEST_TOML:,} bytes: that is no TOML of a corpus")
+        raw = tomllib.loads(content.decode("utf-8"))
+    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
         raise SettingsError(f"{file} is not TOML: {error}") from error
     except OSError as error:
         raise SettingsError(
@@ -230,12 +261,12 @@ def _parse_value(text: str) -> Any:  # noqa: ANN401 - any TOML value
         return None
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text  # a bare word: --set model.tower=lstm
 
 
 def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's dict of an error
-    path = ".".join(str(part) for part in problem["loc"])
+    path = ".".join(str(part) for part in problem["loc"])[:_LONGEST_KEY]
     if problem["type"] == "extra_forbidden":
         known = known_keys()
         parent, _, last = path.rpartition(".")

@@ -64,8 +64,21 @@ def set_environment() -> None:
 
 def say(message: str) -> None:
     """Say something to the person at the terminal; the standard output is for results."""
-    sys.stderr.write(printable(redact(f"dssm: {message}\n")))
-    sys.stderr.flush()
+    tell(f"dssm: {redact(message)}\n")
+
+
+def tell(text: str) -> None:
+    """Write to standard error; where nobody reads there any more, to nowhere: what is at work goes on."""
+    try:
+        sys.stderr.write(printable(text))
+        sys.stderr.flush()
+    except OSError:
+        give_up(sys.stderr)
+
+
+def give_up(stream: TextIO) -> None:
+    """Let what is still written to a stream go nowhere; Python would complain of it at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _HeldStream(io.StringIO):
@@ -76,10 +89,15 @@ class _HeldStream(io.StringIO):
         self._real, self._released = real, False
 
     def write(self, text: str) -> int:
-        return self._real.write(text) if self._released else super().write(text)
+        if not self._released:
+            return super().write(text)
+        with suppress(OSError):  # nobody reads there any more
+            self._real.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        self._real.flush()
+        with suppress(OSError):
+            self._real.flush()
 
     def isatty(self) -> bool:
         return self._real.isatty()
@@ -87,7 +105,7 @@ class _HeldStream(io.StringIO):
     def release(self) -> None:
         """Write what was kept, and from now on everything at once."""
         self._released = True
-        self._real.write(self.getvalue())
+        self.write(self.getvalue())
 
 
 def start_prefect() -> None:

@@ -6,10 +6,24 @@ import re
 import resource
 
 from schemas.errors import MachineFault, PipelineError, SettingsError
+from schemas.paths import find_closed_folder
 
 _NO_MEMORY = {"OutOfMemoryError", "BrokenProcessPool"}  # of torch, and a worker the system killed: slow to import
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 _NO_LEAVE = {errno.EACCES, errno.EPERM}
+_FAILING = {
+    *(
+        errno.EIO,
+        errno.ESTALE,
+        errno.ENODEV,
+        errno.ENXIO,
+        errno.EREMOTEIO,
+        errno.ENOTCONN,
+        errno.ENOTDIR,
+        errno.EUCLEAN,
+    ),
+    *(errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN),
+}
 _TOO_MANY = {errno.EMFILE, errno.ENFILE}
 # How torch, numpy, Arrow, OpenBLAS, CUDA, Python's threads, Rust's and C++'s libraries say it, each in a text
 _SAYS_NO_MEMORY = re.compile(
@@ -84,11 +98,19 @@ def _as_full_disk(error: BaseException) -> MachineFault | None:
             f"cannot write{where}: {why}. Free space below DSSM_HOME (old runs: runs/<corpus>/) {again}"
         )
     if number in _NO_LEAVE:
+        if file and (closed := find_closed_folder(file)):
+            return MachineFault(
+                f"this user may not enter the folder {closed}, on the way to {file}: change that {again}"
+            )
         action = "write"
         if os.path.exists(file) and not os.access(file, os.R_OK):
             action = "read"
         return MachineFault(
             f"cannot {action}{where}: {os.strerror(number)}. Give this user the right to {action} it {again}"
+        )
+    if number in _FAILING:
+        return MachineFault(
+            f"the disk, or the way to it, fails{where}: {os.strerror(number)}. Mend it or mount it anew {again}"
         )
     if number in _TOO_MANY:
         return MachineFault(f"too many open files{where}: raise the limit (ulimit -n 4096) {again}")

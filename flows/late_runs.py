@@ -60,6 +60,23 @@ def mark_dead_runs(deployments: Sequence[UUID]) -> list[FlowRun]:
     return dead
 
 
+def tell_crashed_runs(deployments: Sequence[UUID], since: datetime, message: str) -> list[FlowRun]:
+    """Tell people of runs that were marked as crashed with `message` since then; return them.
+
+    An automation of the server marks a run whose heartbeat fell silent, and no process of the run is left to tell.
+    """
+    crashed = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=list(deployments)),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED])),
+    )
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(flow_run_filter=crashed, sort=FlowRunSort.EXPECTED_START_TIME_DESC)
+    told = [one for one in found if one.state and one.state.message == message and one.state.timestamp > since]
+    for run in told:
+        send_message(f"{run.name}: Crashed", message)
+    return told
+
+
 def end_if_deleted() -> None:
     """End this run, if somebody has deleted it in the UI: nothing of it is wanted any more.
 

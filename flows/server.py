@@ -182,6 +182,7 @@ def use_server_for_runs() -> None:
     try:
         connect(_start_temporary())
     except MachineFault as fault:
+        say(f"warning: {fault}. This run goes on without that history: what it adds is forgotten when it ends")
         folder = tempfile.mkdtemp(prefix="dssm-prefect-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         os.environ.pop("PREFECT_API_DATABASE_CONNECTION_URL", None)  # the older name of the same
@@ -189,7 +190,6 @@ def use_server_for_runs() -> None:
         os.environ |= own | {"PREFECT_HOME": folder}
         refresh_global_settings_context()
         connect(_start_temporary())
-        say(f"warning: {fault}. This run goes on without that history: what it adds is forgotten when it ends")
 
 
 def _start_temporary() -> str:

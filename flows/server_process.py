@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 
 _LOOK_SECONDS = 0.5  # between two looks at the parent
+_LOCKED_SECONDS = 5  # that a temporary server waits for a history that another program has locked
 _GRACE_SECONDS = 3  # for requests under way, when the server ends
 
 
@@ -24,6 +25,8 @@ def main() -> None:
     threading.Thread(target=_end_with, args=(given.parent,), daemon=True).start()
     if given.temporary:
         os.environ["PREFECT_UI_ENABLED"] = "false"
+        if "postgresql" not in (os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL") or ""):
+            os.environ.setdefault("PREFECT_SERVER_DATABASE_TIMEOUT", str(_LOCKED_SECONDS))
     sys.exit(0 if serve(socket.socket(fileno=given.socket), given.temporary) else 3)
 
 

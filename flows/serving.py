@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 from uuid import UUID
@@ -26,15 +26,18 @@ from prefect.utilities.callables import parameter_schema
 from flows.deployments import TAG, Change, Deployment, compare
 from flows.environment import DEFAULTS, say
 from flows.form import fold
-from flows.late_runs import mark_dead_runs, skip_late_runs
+from flows.heartbeat import beat
+from flows.late_runs import mark_dead_runs, skip_late_runs, tell_crashed_runs
 from flows.server import answers
 from flows.terminal import verbosity
 from schemas.errors import SettingsError
+from schemas.workspace import HEARTBEAT_FILE, default_home
 
 _CRASHED_AUTOMATION = "dssm: a run without a heartbeat has crashed"
 _SILENCE = timedelta(seconds=120)
 _LOOK_SECONDS, _SWEEP_SECONDS = 5, 60
 _OUTAGE = "the Prefect server at {api} does not answer; what is due starts when it does"
+_CRASHED = "its process is gone; start it again: what is finished is not repeated"
 _FLOWS = ["train-corpus", "train-all", "study"]
 
 
@@ -101,7 +104,7 @@ def _mark_crashed() -> AutomationCore:
         actions=[
             ChangeFlowRunState(
                 state=StateType.CRASHED,
-                message="its process is gone; start it again: what is finished is not repeated",
+                message=_CRASHED,
             )
         ],
     )
@@ -228,15 +231,18 @@ def _quiet_output() -> Iterator[None]:
 
 
 def _watch(deployments: Sequence[UUID], api: str) -> None:
-    """Report an outage of the server, and look after runs that died before they began; both until the process ends."""
-    looks = 0
-    there = True
+    """Report an outage of the server and runs that died, and give signs of life, until the process ends."""
+    looks, there, told = 0, True, datetime.now(UTC)
     while True:
         if answers(api) != there:
             there = not there
             say(f"the Prefect server at {api} answers again" if there else _OUTAGE.format(api=api))
         if there and looks % (_SWEEP_SECONDS // _LOOK_SECONDS) == 0:
             with suppress(Exception):  # the next look comes
+                now = datetime.now(UTC)
+                tell_crashed_runs(deployments, told, _CRASHED)
+                told = now
                 mark_dead_runs(deployments)
+        beat(default_home() / HEARTBEAT_FILE, api=api, server=there)
         looks += 1
         time.sleep(_LOOK_SECONDS)

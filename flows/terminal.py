@@ -2,12 +2,11 @@
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Iterable
 from typing import Literal, TypeGuard
 
-from schemas.display import printable
+from flows.environment import tell
 from schemas.workspace import CHECKOUT
 
 VERBOSITY = "DSSM_VERBOSITY"  # read by the commands that a command starts, too
@@ -30,7 +29,7 @@ class Terminal(logging.Handler):
         if record.levelno >= logging.WARNING:
             self.warn([message.strip()])
         else:
-            sys.stderr.write(f"{time.strftime('%H:%M:%S', time.localtime(record.created))}  {message.strip()}\n")
+            tell(f"{time.strftime('%H:%M:%S', time.localtime(record.created))}  {message.strip()}\n")
 
     def warn(self, warnings: Iterable[str], said: Iterable[str] = ()) -> None:
         """Print those warnings that stand neither in an earlier one nor in what is `said` elsewhere."""
@@ -38,9 +37,8 @@ class Terminal(logging.Handler):
         for warning in warnings:
             core = warning.removeprefix("training: ")
             if verbosity() != "quiet" and not any(core in text for text in [*self._warned, *elsewhere]):
-                sys.stderr.write(printable(f"warning: {warning}\n"))
+                tell(f"warning: {warning}\n")
                 self._warned.append(warning)
-        sys.stderr.flush()
 
 
 TERMINAL = Terminal()

@@ -13,12 +13,13 @@ from flows.approval import ask, find_waiting
 from flows.corpora import change_settings
 from flows.endings import as_failure, as_state, leave_result, name_run, tell_once
 from flows.faults import as_fault
+from flows.heartbeat import beating
 from flows.late_runs import as_skipped, end_if_deleted, find_newer_due
 from flows.reports import show_report
 from schemas.addresses import redact
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
-from schemas.workspace import Workspace
+from schemas.workspace import HEARTBEAT_FILE, Workspace
 from tasks.evaluate.task import evaluate
 from tasks.ingest.task import ingest, read_foreign, read_golden
 from tasks.prepare.task import prepare
@@ -55,7 +56,8 @@ def train_corpus(corpus: CorpusSettings, overrides: str = "") -> State[Any]:
         corpus = change_settings(corpus, overrides)
         announce_missed(corpus, run)
         waiting = find_waiting(run)
-        result = waiting or train_and_publish(corpus, run)
+        with beating(run.runs / HEARTBEAT_FILE, lambda: {"run": run.run, "step": run.last_step()}):
+            result = waiting or train_and_publish(corpus, run)
         if result.status == "awaiting_approval":
             result = ask(corpus, run, result, asked=waiting is not None)
     except Exception as error:

@@ -51,6 +51,10 @@ class MachineFault(PipelineError):
     exit_code = 3
 
 
+class Unreachable(MachineFault):
+    """The server of a source, or the way to it, fails. It may answer a moment later: such a step is tried again."""
+
+
 class ProofBroken(PipelineError):
     """The pipeline's own output contradicts what it promises: a fault of ours, never of the data."""
 

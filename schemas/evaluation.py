@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.changes import Changes
 from schemas.decisions import Decision
 
 
@@ -190,6 +191,7 @@ class Comparison(BaseModel):
     difference: Difference
     by_class_size: dict[str, Difference] = {}
     decided: ComparedDecisions | None = None  # None: one of the two decides nothing, or they promise different things
+    changed: Changes | None = None  # of what customers asked; None: publish.changes_log is empty, or cannot be read
     golden: "Golden | None" = None  # how the live version answers the golden queries; None: there are none
 
 

@@ -1,5 +1,6 @@
 """Names and paths that come from a file or a store: used only where they stay inside the folder they belong to."""
 
+import os
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -42,3 +43,12 @@ def join_inside(folder: Path, path: str) -> Path:
 
 
 _WAY_OUT = "mend or remove what names it"
+
+
+def find_closed_folder(path: str | Path) -> Path | None:
+    """Return the first folder on the way to `path` that this user may not enter; None: the way is open.
+
+    To whoever may not enter it, nothing in it seems to exist.
+    """
+    way = reversed(Path(path).absolute().parents)
+    return next((folder for folder in way if folder.is_dir() and not os.access(folder, os.X_OK)), None)

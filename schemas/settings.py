@@ -564,6 +564,19 @@ class Publishing(Section):
         description="Causes of a failed training that hold a candidate back; any other failure is a warning: where no "
         "cause was found, recall decides.",
     )
+    changes_log: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of what customers asked, a query a line, or the query log of the service: the live version "
+        "and the candidate are asked the same, and the report tells what changes. Empty: none.",
+    )
+    max_changed: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share of the queries of changes_log whose answer or decision may change; a candidate that changes "
+        "more waits for approval.",
+    )
     golden_path: Address | None = Field(
         default=None,
         description="Table of queries that must always find their standard question, columns as in the source; "
@@ -617,6 +630,25 @@ class Schedule(Section):
         return cron
 
 
+class Limits(Section):
+    """How long a step may take."""
+
+    ingest: float = Field(default=1440, gt=0, le=100_000, description="Minutes that ingest may take; then it is ended.")
+    validation: float = Field(
+        default=1440, gt=0, le=100_000, alias="validate", description="Minutes that validation may take."
+    )
+    prepare: float = Field(default=1440, gt=0, le=100_000, description="Minutes that prepare may take.")
+    train: float = Field(
+        default=1440,
+        gt=0,
+        le=100_000,
+        description="Minutes that training may take, from when its turn has come; the next run goes on after the last "
+        "checkpoint.",
+    )
+    evaluate: float = Field(default=1440, gt=0, le=100_000, description="Minutes that the evaluation may take.")
+    publish: float = Field(default=1440, gt=0, le=100_000, description="Minutes that publishing may take.")
+
+
 class Doctor(Section):
     """What the health report looks at beside the corpus."""
 
@@ -650,6 +682,7 @@ class CorpusSettings(Section):
     decisions: DecisionBounds = Field(default_factory=DecisionBounds)
     publish: Publishing = Field(default_factory=Publishing)
     schedule: Schedule = Field(default_factory=Schedule)
+    limits: Limits = Field(default_factory=Limits)
     doctor: Doctor = Field(default_factory=Doctor)
     engine: Literal["local", "ray"] = Field(
         default="local",

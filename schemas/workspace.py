@@ -9,11 +9,13 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from schemas.addresses import redact
-from schemas.errors import SettingsError
+from schemas.errors import MachineFault, SettingsError
 
 STEPS = ("ingest", "golden", "foreign", "validate", "drift", "prepare", "train", "evaluate", "publish")
 #: What a run leaves beside its steps.
 RESULT_FILE, SETTINGS_FILE, COMPARISON_FILE, REPORT_FILE = "run.json", "settings.json", "comparison.json", "report.html"
+#: Of whatever is at work in its folder: dssm serve in DSSM_HOME, a run in runs/<corpus>.
+HEARTBEAT_FILE = "heartbeat.json"
 HEALTH_FILE, DIAGNOSIS_FILE = "health.html", "diagnosis.json"
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -36,9 +38,28 @@ def default_home() -> Path:
         lost = True
     if lost:
         raise SettingsError(f"DSSM_HOME = {given}: {Path(plain).parts[0]} is nobody's home here; write the whole path")
+    try:
+        plain.encode()
+    except UnicodeEncodeError as error:
+        raise SettingsError(f"DSSM_HOME = {os.fsencode(plain)!r} is not UTF-8; use another folder") from error
     if home.exists() and not home.is_dir():
         raise SettingsError(f"DSSM_HOME = {given} is a file; set it to the folder of corpora, runs and models")
     return home.resolve()
+
+
+def make_home() -> Path:
+    """Return the root of all files, made if need be.
+
+    Raises:
+        SettingsError: as `default_home`.
+        MachineFault: it cannot be made here.
+    """
+    home = default_home()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MachineFault(f"DSSM_HOME = {home} cannot be made: {error.strerror}; use another folder") from error
+    return home
 
 
 def store_address() -> str | None:
@@ -105,6 +126,10 @@ class Workspace(BaseModel):
     def models(self) -> Path:
         """All versions of the corpus, and live.json."""
         return models_root(self.home) / self.corpus
+
+    def last_step(self) -> str:
+        """Return the step that was finished last; "" before the first."""
+        return next((step for step in reversed(STEPS) if (self.root / step).is_dir()), "")
 
     def step(self, name: str) -> Path:
         """Return the folder of one step of this run; ValueError for a step that does not exist."""

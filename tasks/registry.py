@@ -32,7 +32,7 @@ from tasks.locks import locked
 from tasks.remote import LEFT_OVER, POINTER, Remote
 from tasks.store import Store, open_store
 from tasks.update import Update
-from tasks.version_files import MANIFEST, clear, find_harm, now, read_if_there
+from tasks.version_files import MANIFEST, clear, find_harm, now, read_file, read_if_there
 
 _LOGGER = logging.getLogger("dssm.registry")
 _Result = TypeVar("_Result")
@@ -341,7 +341,7 @@ class ModelRegistry:
 
     def _read_pointer(self) -> bytes | None:
         try:
-            return self.pointer.read_bytes()
+            return read_file(self.pointer)
         except FileNotFoundError:
             if self.pointer.is_symlink():
                 raise self._damaged_pointer(str(self.pointer), "a link to nothing") from None
@@ -373,7 +373,7 @@ class ModelRegistry:
     def _read_manifest(self, folder: Path) -> VersionManifest:
         file = join_inside(folder, MANIFEST)
         try:
-            manifest = parse_model(VersionManifest, file.read_bytes())
+            manifest = parse_model(VersionManifest, read_file(file))
             if manifest.version != folder.name:
                 raise ValueError(f"it is that of version {manifest.version}")
         except OSError as error:

@@ -1,5 +1,6 @@
 """The files of a version: their hashes, and what is wrong with them."""
 
+import errno
 import os
 import shutil
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ def find_harm(file: Path, digest: str) -> str:
     """Return what is wrong with a file; empty: it is the one with this sha256."""
     try:
         if not file.is_file():
-            return "is a folder" if file.is_dir() else "is gone"
+            return "is a folder" if file.is_dir() else "is no file" if file.exists() else "is gone"
         status = file.stat()
         stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         return "" if _hash_known(file, stamp) == digest else "was altered after it was published"
@@ -46,10 +47,21 @@ def clear(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def read_file(file: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        OSError: it is gone, cannot be read, or is a pipe or a device, which may never end.
+    """
+    if file.exists() and not file.is_file() and not file.is_dir():
+        raise OSError(errno.EINVAL, "a pipe or a device", str(file))
+    return file.read_bytes()
+
+
 def read_if_there(file: Path) -> bytes | None:
     """Return the bytes of a file; None: it is gone, or cannot be read."""
     try:
-        return file.read_bytes()
+        return read_file(file)
     except OSError:
         return None
 

@@ -106,6 +106,59 @@ def _say_decision(answer: Any) -> list[str]:  # noqa: ANN401 - as above
     return [f"  {what[answer.decision]} (it is right with a probability of {answer.probability:.2f})"]
 
 
+@click.command()
+@click.argument("corpus", shell_complete=complete_corpus)
+@click.argument("before", metavar="V1")
+@click.argument("after", metavar="V2")
+@click.option("--log", "log", metavar="FILE", required=True, help="Queries, one a line, or the service's query log.")
+@click.option("--top", default=20, show_default=True, type=click.IntRange(1), help="How many groups to show.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, with all groups.")
+def diff(corpus: str, before: str, after: str, log: str, top: int, as_json: bool) -> int:
+    """Show which real queries version V2 of CORPUS answers otherwise than V1, most frequent first.
+
+    \b
+    dssm diff bank 20261124-021107-7c83aa 20261125-021107-1b2c3d --log queries.txt
+    dssm diff bank live 20261125-021107-1b2c3d --log /var/log/dssm/queries.jsonl
+
+    A query changes where its first standard question does, or what to do with it: answer, clarify or handover. "live"
+    is the version that answers now; `dssm models` lists all. publish.changes_log of the settings has every night's
+    candidate compared so, and publish.max_changed has it wait for approval.
+    """
+    from tasks.evaluate.asked import read_asked
+    from tasks.evaluate.changes import compare_answers
+    from tasks.retrieval.retriever import Model
+
+    registry = find_registry(corpus)
+    require_published(registry)
+    asked = read_asked(Path(log))
+    found = compare_answers(*(Model(_fetch(registry, version)) for version in (before, after)), asked)
+    if as_json:
+        print_text(json.dumps(found.model_dump() | {"share": round(found.share, 6)}, ensure_ascii=False))
+        return 0
+    rows = [[f"{one.asked:,}", str(one.before), str(one.after), "\n".join(one.examples)] for one in found.groups[:top]]
+    if rows:
+        print_table(["asked", f"before: {found.before}", f"after: {found.after}", "e.g."], rows)
+    more = f"; {len(found.groups) - top:,} more groups: --top" if len(found.groups) > top else ""
+    print_text(
+        f"{found.changed:,} of {found.asked:,} queries change ({found.share:.1%}), {found.queries:,} different ones "
+        f"were asked{more}"
+    )
+    return 0
+
+
+def _fetch(registry: Any, version: str) -> Path:  # noqa: ANN401 - ModelRegistry, imported late
+    """Return the folder of a version, or of the live one."""
+    registry.follow()
+    name = registry.live().version if version == "live" else version
+    known = [one.version for one in registry.versions()]
+    if name is None or name not in known:
+        raise SettingsError(
+            f"corpus {registry.corpus!r} has no version {version!r}; there are {', '.join(known[-10:]) or 'none'}"
+        )
+    folder: Path = registry.fetch(name)
+    return folder
+
+
 def read_lines(file: str) -> Iterator[list[str]]:
     """Yield the lines of a file as they come, a few at a time: who writes into a pipe waits for the answer."""
     number, rest = 0, b""

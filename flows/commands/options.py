@@ -84,7 +84,10 @@ def read_filters(filters: Sequence[str], valid_at: str) -> tuple[Any, Any]:
 def load_settings(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - CorpusSettings, imported late
     """Return the settings of a corpus with what the options above change, by the names of their parameters."""
     from flows.corpora import absolute, load_corpus, merge, parse_overrides
+    from schemas.workspace import make_home
 
+    make_home()
+    _refuse_empty(source)
     here = Path.cwd()
     paths = [absolute(path, here) for path in source.get("source", ())]
     columns = list(source.get("query_column", ()))
@@ -97,3 +100,12 @@ def load_settings(name: str, source: dict[str, Any]) -> Any:  # noqa: ANN401 - C
     }
     overrides = {"source": {key: value for key, value in given.items() if value}}
     return load_corpus(name, merge(overrides, parse_overrides(source.get("pairs", ()))), own_source=bool(paths))
+
+
+def _refuse_empty(source: dict[str, Any]) -> None:
+    """An option with nothing behind it is a variable of a script that was not set, not a wish for the default."""
+    for name, value in source.items():
+        name = "set" if name == "pairs" else name
+        for one in [value] if isinstance(value, str) else value or ():
+            if not str(one).strip():
+                raise click.UsageError(f"--{name.replace('_', '-')} is empty; give a value, or leave it out")

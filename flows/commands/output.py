@@ -1,14 +1,15 @@
 """What commands print: results on standard output, everything else on standard error."""
 
-import os
 import sys
 import traceback
 from typing import TextIO
 
+from flows.environment import give_up
 from flows.faults import as_fault
 from flows.terminal import verbosity
 from schemas.addresses import redact
 from schemas.display import printable
+from schemas.errors import MachineFault
 from schemas.run import RunResult, Status
 
 
@@ -35,12 +36,18 @@ def print_text(text: str, end: str = "\n") -> None:
 
 
 def write(stream: TextIO, text: str) -> None:
-    """Write to standard output or error; once nobody reads there any more (`| head -1`), to nowhere."""
+    """Write to standard output or error; once nobody reads there any more (`| head -1`), to nowhere.
+
+    Raises:
+        MachineFault: standard output is on a disk that takes no more; whoever asked for it must not miss that.
+    """
     try:
         stream.write(text)
         stream.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except OSError as error:
+        give_up(stream)
+        if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+            raise MachineFault(f"standard output cannot be written: {error.strerror}; not all was said") from error
 
 
 def show_files(result: RunResult) -> None:

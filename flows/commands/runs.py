@@ -78,9 +78,9 @@ def run(corpora: Sequence[str], every: bool, trial: bool, processes: int, as_jso
 
 def _run_all(processes: int, pairs: Sequence[str]) -> list[RunResult]:
     """Run every corpus in a process of its own, as the flow train-all; return the best first."""
-    from flows.corpora import find_tomls, parse_overrides
+    from flows.corpora import find_tomls, parse_overrides, require_known
 
-    parse_overrides(pairs)  # a typo costs no process
+    require_known(parse_overrides(pairs))  # a typo costs no process
     if not find_tomls():
         raise SettingsError("no corpus to run: add data/corpora/NAME.toml")
     find_server()
@@ -269,9 +269,10 @@ def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: boo
 
     What is finished is re-used: after an interruption the same command goes on.
     """
-    from flows.corpora import parse_overrides
+    from flows.corpora import parse_overrides, require_known
 
     changes = parse_overrides(pairs)
+    require_known(changes)
     find_server()
     from flows.study import start_study, study_folder
 

@@ -8,13 +8,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from schemas.errors import StaleFile
+from schemas.changes import Changes
+from schemas.errors import SourceError, StaleFile
 from schemas.evaluation import ComparedDecisions, Comparison
 from schemas.manifest import write_atomically
 from schemas.outputs import EvaluateOutput, GoldenOutput, PrepareOutput
 from schemas.settings import CorpusSettings
 from schemas.workspace import COMPARISON_FILE, Workspace
+from tasks.evaluate.asked import read_asked
 from tasks.evaluate.candidate import Prepared
+from tasks.evaluate.changes import compare_answers
 from tasks.evaluate.deciding import compare_decisions, decide_rows, find_places
 from tasks.evaluate.golden import ask_golden
 from tasks.evaluate.measure import TestRows, rank_rows
@@ -32,6 +35,7 @@ def compare(
     registry: ModelRegistry,
     prepared: PrepareOutput,
     evaluated: EvaluateOutput,
+    candidate: Path,
 ) -> Comparison | None:
     """Return the comparison with what is live at this moment, and write comparison.json; None: nothing can be compared.
 
@@ -43,6 +47,7 @@ def compare(
         registry: of the corpus.
         prepared: of the run.
         evaluated: of the run.
+        candidate: its folder.
     """
     file = workspace.root / COMPARISON_FILE
     file.unlink(missing_ok=True)  # of a version that was live a moment ago
@@ -55,11 +60,23 @@ def compare(
         _LOGGER.warning("live version %s cannot be read and is not compared: %s", live, error)
         return None
     comparison = compare_with_live(prepared.folder, evaluated.ranked, model, folder, corpus)
+    if corpus.publish.changes_log:
+        changed = _compare_answers(model, Model(candidate), Path(corpus.publish.changes_log))
+        comparison = comparison.model_copy(update={"changed": changed})
     if (asked := GoldenOutput.of(workspace).queries).exists():
         golden = ask_golden(model, pq.read_table(asked), corpus.publish.golden_top)
         comparison = comparison.model_copy(update={"golden": golden})
     write_atomically(file, comparison.model_dump_json(indent=1).encode())
     return comparison
+
+
+def _compare_answers(live: Model, candidate: Model, log: Path) -> Changes | None:
+    """Return what changes of what customers asked. A log that is not there yet must not end a night."""
+    try:
+        return compare_answers(live, candidate, read_asked(log))
+    except SourceError as error:
+        _LOGGER.warning("publish.changes_log: %s; nothing was compared", error)
+        return None
 
 
 def compare_with_live(

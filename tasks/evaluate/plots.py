@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from schemas.evaluation import Interval, Metrics
+from schemas.evaluation import Decided, Interval, Metrics
 from schemas.language import Language, read_words
 from schemas.training import Epoch, TrainingReport
 
@@ -156,6 +156,26 @@ def plot_class_sizes(
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.margins(y=0.12)
         return to_svg(figure, words("plot.class_sizes_title"))
+
+
+def plot_risk(decided: Decided, language: Language = "en", narrow: bool = False) -> str:
+    """Return what share of answers is wrong if the surest are given, by the share that is answered; and the promise."""
+    words, dashes = read_words(language), (0, (4, 3))
+    with mpl.rc_context(STYLE):
+        figure, axes = _new_plot(2.9, narrow)
+        curve = [(point.answered, point.wrong) for point in decided.curve]
+        axes.plot(*zip(*curve, strict=True), color=ACCENT, label=words("plot.risk"))
+        axes.axhline(decided.max_wrong, color=INK, linewidth=1, linestyle=dashes, label=words("plot.promise"))
+        answered = decided.zones["answer"].rows / decided.rows
+        axes.scatter([answered], [decided.wrong.value], color=WARM, zorder=3, label=words("plot.answered"))
+        axes.set_xlim(0, 1)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel(words("plot.share_answered"))
+        axes.set_ylabel(words("plot.share_wrong"))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(PercentFormatter(1, decimals=0))
+        legend(figure, axes, 1 if narrow else None)
+        return to_svg(figure, words("plot.risk_title"))
 
 
 def plot_history(nights: Sequence[Night], language: Language = "en", narrow: bool = False) -> str:

@@ -30,6 +30,7 @@ from tasks.evaluate.plots import (
     plot_loss,
     plot_recall,
     plot_recall_by_class_size,
+    plot_risk,
 )
 from tasks.train.verdict import WORKS, describe_convergence
 from tasks.validate.places import name_folders, shorten_paths
@@ -171,6 +172,7 @@ def _draw(
             "recall": plot_recall(evaluation.model, others, language, narrow),
             "by_size": plot_recall_by_class_size(evaluation.by_class_size, by_size, language, narrow),
             "sizes": plot_class_sizes(sizes, small, language, narrow),
+            "risk": plot_risk(evaluation.decided, language, narrow) if evaluation.decided else "",
             "history": plot_history(history, language, narrow) if len(history) > 1 else "",
         }
         width = "narrow" if narrow else "wide"

@@ -16,6 +16,7 @@ from tasks.evaluate.candidate import describe_left_out, evaluate_files
 from tasks.evaluate.comparison import compare
 from tasks.evaluate.plots import plot_loss, to_data_uri
 from tasks.evaluate.report import summarise
+from tasks.limits import time_limit
 from tasks.registry import ModelRegistry
 from tasks.steps import StepNotes, StepRun, run_step
 
@@ -46,10 +47,11 @@ def evaluate(
         facts = prepared.output.read_facts()
         return StepNotes(warnings=describe_left_out(facts.test_rows, facts.rows, facts.classes))
 
-    step = run_step(workspace, EvaluateOutput, inputs, make)
+    with time_limit("evaluate", corpus.limits.evaluate):
+        step = run_step(workspace, EvaluateOutput, inputs, make)
     evaluation = step.output.read_evaluation()
     registry = ModelRegistry.of(corpus.name, workspace.home)
-    comparison = compare(corpus, workspace, registry, prepared.output, step.output)
+    comparison = compare(corpus, workspace, registry, prepared.output, step.output, trained.output.candidate)
     _show(corpus, evaluation, trained.output.read_report(), comparison)
     get_run_logger().info("%s: %s", corpus.name, summarise(evaluation, corpus.language))
     return step

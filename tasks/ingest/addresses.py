@@ -17,6 +17,7 @@ from fsspec.implementations.zip import ZipFileSystem
 
 from schemas.addresses import expand, is_remote
 from schemas.errors import SourceError
+from schemas.paths import find_closed_folder
 from schemas.settings import Source
 from schemas.suggestions import did_you_mean, nearest
 from tasks.ingest.guard import first_line, guarded
@@ -108,6 +109,8 @@ def _resolve(address: str, base: Path, setting: str) -> list[InputFile]:
             return _in_folder(address, filesystem, path)
     except PermissionError as error:
         raise SourceError(f"{address} may not be read by this user; change its permissions") from error
+    if isinstance(filesystem, LocalFileSystem) and (closed := find_closed_folder(path)):
+        raise SourceError(f"{address}: this user may not enter the folder {closed}; change its permissions")
     if any(magic in address for magic in "*?["):
         matches = sorted(match for match in filesystem.glob(path) if filesystem.isfile(match))
         if matches:

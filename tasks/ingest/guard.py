@@ -1,6 +1,6 @@
 """The one guard of ingest: whatever a library raises over somebody's bytes becomes one message.
 
-Faults of the network and of this machine pass: the same bytes may be read a moment later.
+Faults of the network are told as such, and those of this machine pass: the same bytes may be read a moment later.
 """
 
 import errno
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from schemas.addresses import redact
-from schemas.errors import PipelineError, SourceError
+from schemas.errors import PipelineError, SourceError, Unreachable
 
 _TORN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 # What the system says of a name or of bytes. Any other number is one of the machine or of the network.
@@ -25,12 +25,12 @@ _PARSERS = {"builtins", "binascii", "csv", "json", "zipfile", "xml", "pyarrow", 
 
 @contextmanager
 def guarded(name: str, kind: str = "", *, remote: bool = False) -> Iterator[None]:
-    """Turn what goes wrong with the bytes of the source `name` into a SourceError.
+    """Turn what goes wrong with the bytes of the source `name` into a SourceError, or Unreachable.
 
     Args:
         name: as the settings name it.
         kind: what it was taken for, e.g. "Parquet file"; empty: not known yet.
-        remote: it lies behind a network, whose faults pass.
+        remote: it lies behind a network, whose faults may pass.
     """
     try:
         yield
@@ -38,7 +38,12 @@ def guarded(name: str, kind: str = "", *, remote: bool = False) -> Iterator[None
         raise
     except BaseException as error:  # the readers of a dozen formats raise almost anything, those in Rust even panic
         if _may_pass(error, remote):
-            raise
+            if not remote or not isinstance(error, Exception):
+                raise
+            raise Unreachable(
+                f"{name} cannot be reached ({type(error).__name__}: {first_line(error)}). Is the address right, "
+                "and does its server answer? The same command may work later"
+            ) from error
         raise SourceError(_describe(error, name, kind)) from error
 
 

@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.logging import get_run_logger
 
 from schemas.corrections import corrections_file, read_corrections
-from schemas.errors import PipelineError
+from schemas.errors import PipelineError, Unreachable
 from schemas.outputs import ForeignOutput, GoldenOutput, IngestOutput
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
@@ -19,6 +19,7 @@ from tasks.ingest.foreign import find_foreign_files, write_foreign
 from tasks.ingest.golden import find_golden_files, write_golden
 from tasks.ingest.guard import without_secrets
 from tasks.ingest.overlay import take_edits
+from tasks.limits import time_limit
 from tasks.registry import ModelRegistry
 from tasks.retrieval.edits import live_overlay
 from tasks.steps import StepNotes, StepRun, run_step
@@ -28,13 +29,13 @@ def _is_worth_retrying(_task: Task, _run: TaskRun, state: State) -> bool:  # typ
     """Retry a lost connection, never bad data or a full disk."""
     error = state.result(raise_on_failure=False)
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-    return not (full or isinstance(error, PipelineError))
+    return isinstance(error, Unreachable) or not (full or isinstance(error, PipelineError))
 
 
 @task(task_run_name="ingest-{corpus.name}", retries=2, retry_delay_seconds=5, retry_condition_fn=_is_worth_retrying)
 def ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutput]:
     """Read `corpus.source`. Relative addresses count from the working directory."""
-    with without_secrets():
+    with without_secrets(), time_limit("ingest", corpus.limits.ingest):
         return _ingest(corpus, workspace)
 
 
@@ -74,7 +75,7 @@ def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutpu
 @task(task_run_name="golden-{corpus.name}", retries=2, retry_delay_seconds=5, retry_condition_fn=_is_worth_retrying)
 def read_golden(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]) -> StepRun[GoldenOutput]:
     """Read `publish.golden_path`: a mistake in it is better known before the training than after."""
-    with without_secrets():
+    with without_secrets(), time_limit("ingest", corpus.limits.ingest):
         return _read_golden(corpus, workspace, ingested)
 
 
@@ -103,7 +104,7 @@ def read_foreign(
     corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]
 ) -> StepRun[ForeignOutput]:
     """Read `decisions.foreign_path`."""
-    with without_secrets():
+    with without_secrets(), time_limit("ingest", corpus.limits.ingest):
         return _read_foreign(corpus, workspace, ingested)
 
 

@@ -12,6 +12,7 @@ from schemas.outputs import IngestOutput, PrepareOutput, ValidateOutput
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
 from tasks.cluster import open_cluster
+from tasks.limits import time_limit
 from tasks.prepare.corpus import prepare_corpus
 from tasks.prepare.proof import prove
 from tasks.steps import StepNotes, StepRun, run_step
@@ -46,7 +47,8 @@ def prepare(
         write_atomically(out.suite, json.dumps(suite, indent=1, ensure_ascii=False).encode())
         return StepNotes(facts.model_copy(update={"statistics": statistics}), facts.warnings)
 
-    step = run_step(workspace, PrepareOutput, inputs, make)
+    with time_limit("prepare", corpus.limits.prepare):
+        step = run_step(workspace, PrepareOutput, inputs, make)
     facts, logger = step.output.read_facts(), get_run_logger()
     logger.info(
         "%s: %d training rows, %d test rows, %d features, 1:%d negatives for %d epochs; order z %s, all proven",

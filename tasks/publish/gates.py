@@ -55,6 +55,7 @@ def ask_gates(
         *(_ask_live_places(comparison, settings, words) if live_gates[0].outcome != "held" else ()),
         *_ask_promise(evaluation, words),
         *_ask_live_decisions(comparison, settings, words),
+        *_ask_changes(comparison, settings, words),
         _ask_guess(evaluation, settings.min_gain_over_guess, words),
     ]
 
@@ -210,6 +211,30 @@ def _ask_live_decisions(comparison: Comparison | None, settings: Publishing, wor
             bound=words("gate.place_bound", limits=_limits(setting, tolerance, words)),
             reason=words(f"gate.decided_{kind}_reason", **facts, **limit) if level else "",
         )
+
+
+def changes_much(comparison: Comparison | None, settings: Publishing) -> bool:
+    """Whether so much of what customers asked is answered otherwise that a person is to look at it."""
+    return bool(comparison and comparison.changed and comparison.changed.share > settings.max_changed)
+
+
+def _ask_changes(comparison: Comparison | None, settings: Publishing, words: Words) -> Iterator[Gate]:
+    if not comparison or not comparison.changed:
+        return
+    changed = comparison.changed
+    facts = {"share": changed.share, "changed": changed.changed, "asked": changed.asked, "limit": settings.max_changed}
+    much = changes_much(comparison, settings)
+    examples = "; ".join(
+        words("gate.changes_example", query=one.examples[0], before=one.before, after=one.after, asked=one.asked)
+        for one in changed.groups[:_EXAMPLES]
+    )
+    yield Gate(
+        name=words("gate.changes_name"),
+        outcome="warned" if much else "passed",
+        measured=words("gate.changes", **facts),
+        bound=words("gate.changes_bound", **facts),
+        reason=words("gate.changes_reason", **facts, version=changed.before, examples=examples) if much else "",
+    )
 
 
 def _ask_live(comparison: Comparison | None, live: str | None, settings: Publishing, words: Words) -> Iterator[Gate]:

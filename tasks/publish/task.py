@@ -33,9 +33,10 @@ from tasks.doctor.sheet import TODO_FILES
 from tasks.doctor.visit import visit
 from tasks.evaluate.comparison import compare
 from tasks.evaluate.training_queries import TRAINED_ON, hash_test_rows, list_trained_on
+from tasks.limits import time_limit
 from tasks.publish.card import write_card
 from tasks.publish.findings import LISTS, Findings, read_findings, write_report
-from tasks.publish.gates import ask_gates, ask_golden_gate, list_reasons, refuse_again
+from tasks.publish.gates import ask_gates, ask_golden_gate, changes_much, list_reasons, refuse_again
 from tasks.publish.result import summarise_run
 from tasks.registry import ModelRegistry
 from tasks.retention import prune_runs
@@ -69,7 +70,8 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunRe
             corpus.publish,
             corpus.language,
         )
-        status, version, asked = _decide(corpus, update, steps.train.output.candidate, gates)
+        approval = corpus.publish.approval or changes_much(found.comparison, corpus.publish)
+        status, version, asked = _decide(corpus, update, steps.train.output.candidate, gates, approval)
         made = None
         if version is None and status in ("published", "awaiting_approval"):
             made = _add_version(corpus, workspace, update, steps, found)
@@ -82,7 +84,8 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunRe
         _tidy(corpus, workspace, update)
         return status, version, asked
 
-    status, version, asked = registry.change(decide_and_publish)
+    with time_limit("publish", corpus.limits.publish):
+        status, version, asked = registry.change(decide_and_publish)
     reasons = list_reasons(asked, "held") if status == "held" else []
     warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned") + damaged
     warnings += _doubt(found, status, version, asked, read_words(corpus.language))
@@ -141,12 +144,12 @@ def _beside_live(
     compared = found.comparison.version if found.comparison else None
     if update.live.version == compared:
         return found
-    outputs = steps.prepare.output, steps.evaluate.output
+    outputs = steps.prepare.output, steps.evaluate.output, steps.train.output.candidate
     return replace(found, comparison=compare(corpus, workspace, update.registry, *outputs))
 
 
 def _decide(
-    corpus: CorpusSettings, update: Update, candidate: Path, gates: list[Gate]
+    corpus: CorpusSettings, update: Update, candidate: Path, gates: list[Gate], approval: bool
 ) -> tuple[Status, str | None, list[Gate]]:
     """Return the status, the version it is about, and the gates with the one that only the versions can answer."""
     digest = hash_candidate(candidate)
@@ -158,11 +161,11 @@ def _decide(
         return "measured", None, gates
     if taken_back := [one.version for one in live.withdrawn if one.candidate == digest]:
         return "held", None, [refuse_again(taken_back[-1], corpus.language)]
-    if corpus.publish.approval and live.pending in same:
+    if approval and live.pending in same:
         return "awaiting_approval", live.pending, gates
     if list_reasons(gates, "held"):
         return "held", None, gates
-    return ("awaiting_approval" if corpus.publish.approval else "published"), None, gates
+    return ("awaiting_approval" if approval else "published"), None, gates
 
 
 def _add_version(

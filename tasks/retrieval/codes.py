@@ -28,6 +28,9 @@ Codes = NDArray[np.uint64]
 Ids = NDArray[np.integer]
 
 
+KINDS = "wbpcl"  # of features, by the letter that each begins with
+
+
 @dataclass(frozen=True)
 class Coded:
     """Features of one kind and length in some texts, repeats included, text after text."""
@@ -35,6 +38,7 @@ class Coded:
     owners: Ids  # (N,) the text each stands in
     codes: Codes  # (N,)
     spell: Callable[[Ids], list[str]]  # of some of these, by place
+    kind: str = "w"  # one of `KINDS`
 
 
 class CodeTable:
@@ -154,14 +158,14 @@ def _grams(kind: str, n: int, joined: str, places: Ids, owners: Ids, bodies: Cod
     def spell(chosen: Ids) -> list[str]:
         return [f"{kind}:{joined[place : place + n]}" for place in places[chosen].tolist()]
 
-    return Coded(owners, _code(kind, bodies), spell)
+    return Coded(owners, _code(kind, bodies), spell, kind)
 
 
 def _pairs(kind: str, words: _Strings, owners: Ids, left: Ids, bodies: Codes) -> Coded:
     def spell(chosen: Ids) -> list[str]:
         return [f"{kind}:{words.strings[n]}_{words.strings[n + 1]}" for n in left[chosen].tolist()]
 
-    return Coded(owners[left], _code(kind, bodies), spell)
+    return Coded(owners[left], _code(kind, bodies), spell, kind)
 
 
 def _code(kind: str, bodies: Codes) -> Codes:
@@ -181,5 +185,5 @@ def _powers_below(count: int) -> Codes:
     return powers
 
 
-_HEADS = {kind: code_spelled([f"{kind}:"])[0] for kind in "wbpcl"}
+_HEADS = {kind: code_spelled([f"{kind}:"])[0] for kind in KINDS}
 _UNDERSCORE = code_spelled(["_"])[0]

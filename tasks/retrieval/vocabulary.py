@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from schemas.settings import Text
 from schemas.tables import VOCABULARY
-from tasks.retrieval.codes import CodeTable, code_features, code_spelled, pieces
+from tasks.retrieval.codes import KINDS, CodeTable, code_features, code_spelled, pieces
 from tasks.retrieval.features import Tokeniser, kind_weight
 
 
@@ -65,11 +65,14 @@ class Vocabulary:
         """Return the known features of one normalised text, (n,) increasing numbers and values: its row of `read`.
 
         Of one text the features are spelled faster than they are coded, and found in a tenth of the time. The last
-        value is the share of its features that are known; 0 where it has none.
+        value is the share of its features that are known, as `read` has it.
         """
         find, times, features = self._numbers.get, dict[int, int](), tokeniser.features(text)
+        found, kinds = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
         for feature in features:
+            kinds[feature[0]] += 1
             if (number := find(feature)) is not None:
+                found[feature[0]] += 1
                 times[number] = times.get(number, 0) + 1
         numbers = np.array(sorted(times), dtype=np.int64)
         values: NDArray[np.float64] = self.weights[numbers].astype(np.float64)
@@ -77,7 +80,8 @@ class Vocabulary:
         if counts.max(initial=1) > 1:
             values = (1 + np.log(np.arange(1, counts.max() + 1)))[counts - 1] * values
         norm = np.sqrt(np.bincount(np.zeros(len(numbers), np.int64), values**2, minlength=1))
-        known = sum(times.values()) / max(1, len(features))
+        shares = [found[kind] / count for kind, count in kinds.items() if count]
+        known = sum(shares) / max(1, len(shares))
         return numbers, (values / (norm if norm[0] else 1)).astype(np.float32), known
 
     def rows(self, texts: Sequence[str], tokeniser: Tokeniser) -> sp.csr_array:
@@ -85,7 +89,11 @@ class Vocabulary:
         return self.read(texts, tokeniser)[0]
 
     def read(self, texts: Sequence[str], tokeniser: Tokeniser) -> tuple[sp.csr_array, NDArray[np.float64]]:
-        """Return the rows of normalised texts, and (texts,) the share of their features that are known."""
+        """Return the rows of normalised texts, and (texts,) the share of their features that are known.
+
+        It is the mean over the kinds of features that a text has: foreign English has hardly a new n-gram, but pairs
+        of words that are new. A text without features has 0.
+        """
         parts = [self._read(texts[piece], tokeniser) for piece in pieces(texts)]
         if len(parts) == 1:
             return parts[0]
@@ -95,17 +103,27 @@ class Vocabulary:
     def _read(self, texts: Sequence[str], tokeniser: Tokeniser) -> tuple[sp.csr_array, NDArray[np.float64]]:
         parts = list(code_features([tokeniser.cut(text) for text in texts], tokeniser.text))
         owners = np.concatenate([np.zeros(0, np.int64), *(part.owners for part in parts)])
-        return self.weigh(len(texts), owners, np.concatenate([np.zeros(0, np.uint64), *(p.codes for p in parts)]))
-
-    def weigh(
-        self, count: int, owners: NDArray[np.integer], codes: NDArray[np.uint64]
-    ) -> tuple[sp.csr_array, NDArray[np.float64]]:
-        """Return what `read` does of `count` texts of the features with these (N,) codes."""
+        codes = np.concatenate([np.zeros(0, np.uint64), *(part.codes for part in parts)])
         numbers = self._table.find(codes)
-        known = numbers >= 0
-        of_all = np.maximum(1, np.bincount(owners, minlength=count))
-        rows = tf_idf(count, owners[known], numbers[known], self.weights)
-        return rows, np.bincount(owners[known], minlength=count) / of_all
+        kinds = np.repeat([KINDS.index(part.kind) for part in parts], [len(part.codes) for part in parts])
+        rows = tf_idf(len(texts), owners[numbers >= 0], numbers[numbers >= 0], self.weights)
+        return rows, _share_known(len(texts), owners, kinds.astype(np.int64), numbers >= 0)
+
+    def weigh(self, count: int, owners: NDArray[np.integer], codes: NDArray[np.uint64]) -> sp.csr_array:
+        """Return `count` texts as `tf_idf` rows of the features with these (N,) codes, as far as they are known."""
+        numbers = self._table.find(codes)
+        return tf_idf(count, owners[numbers >= 0], numbers[numbers >= 0], self.weights)
+
+
+def _share_known(
+    count: int, owners: NDArray[np.integer], kinds: NDArray[np.int64], known: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return (count,) the share of each text's features that are known, over kinds alike."""
+    cells, size = owners * len(KINDS) + kinds, count * len(KINDS)
+    total = np.bincount(cells, minlength=size).reshape(count, -1)
+    found = np.bincount(cells[known], minlength=size).reshape(count, -1)
+    shares: NDArray[np.float64] = (found / np.maximum(total, 1)).sum(axis=1)
+    return shares / np.maximum(np.count_nonzero(total, axis=1), 1)
 
 
 def tf_idf(

@@ -28,8 +28,8 @@ _FEWEST = 5  # held-out queries; of fewer nothing is said
 _FOLDS = 5
 _RIDGE = 1.0  # of the logistic regression, over standardised signals
 _OFFERED = 0.9  # share of choices that hold the right one, of those that could
-_SHARES = (0.0, 0.25, 0.75)  # of what is known in how foreign a query looks, where foreign ones are there to tell
-_EQUAL = 0.5  # the same where none are
+_SHARES = (0.0, 0.2, 0.6, 0.8)  # of what is known in how foreign a query looks, where foreign ones are there to tell
+_USUAL = 0.4  # the same where none are: what told best over corpora, docs/decisions.md
 
 
 def calibrate(
@@ -99,15 +99,15 @@ def _fit_others(signals: Signals, right: NDArray[np.bool_]) -> Numbers:
 def fit_ours(signals: Signals, foreign: Signals | None) -> Ours:
     """Return how to tell the corpus's queries from others: score and share of known n-grams, standardised and added.
 
-    They count alike, which generalised best over corpora; where foreign queries are given, as these are told best.
+    In shares that told foreign queries best over corpora; where some are given, as these are told best.
     """
     table = np.column_stack([signals.score, signals.known])
     mean, spread = table.mean(axis=0), _spread(table)
-    share = _EQUAL
+    share = _USUAL
     if foreign is not None and len(foreign):
         others = (np.column_stack([foreign.score, foreign.known]) - mean) / spread
         own = (table - mean) / spread
-        tried = (_EQUAL, *_SHARES)
+        tried = (_USUAL, *_SHARES)
         found = [measure_auroc(own @ [1 - one, one], others @ [1 - one, one]) for one in tried]
         share = tried[int(np.argmax(found))]
     score, known = np.array([1 - share, share]) / spread

@@ -20,6 +20,7 @@ from schemas.outputs import ForeignOutput, IngestOutput, PrepareOutput, TrainOut
 from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch
 from schemas.workspace import Workspace
+from tasks.limits import time_limit
 from tasks.steps import StepNotes, StepRun, run_step
 
 TRAINING_LIMIT = "dssm-training"  # how many deployments train at a time, in all; dssm serve and dssm deploy make it
@@ -52,7 +53,7 @@ def train(
     def make(out: TrainOutput, partial: Path) -> StepNotes:
         from tasks.train.training import train_candidate
 
-        with in_turn(), _progress(corpus.name) as on_epoch:
+        with in_turn(), time_limit("train", corpus.limits.train), _progress(corpus.name) as on_epoch:
             folders = prepared.output.folder, out.folder, partial
             report = train_candidate(*folders, corpus, on_epoch, others, ingested.output)
         verdict, corrected = report.convergence, report.reachability.corrected

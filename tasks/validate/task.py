@@ -15,6 +15,7 @@ from schemas.outputs import CORPUS_PROFILE_FILE, DriftOutput, IngestOutput, Vali
 from schemas.settings import CorpusSettings
 from schemas.validation import Drift, Verdict
 from schemas.workspace import Workspace, artifact_key
+from tasks.limits import time_limit
 from tasks.registry import ModelRegistry
 from tasks.step_store import where_step
 from tasks.steps import StepNotes, StepRun, run_step
@@ -47,7 +48,8 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[Ing
         )
         return StepNotes(warnings=verdict.warnings())
 
-    step = run_step(workspace, ValidateOutput, inputs, make)
+    with time_limit("validate", corpus.limits.validation):
+        step = run_step(workspace, ValidateOutput, inputs, make)
     verdict = step.output.read_verdict()
     if verdict.outcome == "fail":
         _show(corpus, verdict, None)
@@ -96,7 +98,8 @@ def _compare(corpus: CorpusSettings, workspace: Workspace, step: StepRun[Validat
         drift = check_drift(live, now, out.folder, live.parent.name, bounds, corpus.name, corpus.language)
         return StepNotes(warnings=drift.warnings())
 
-    return run_step(workspace, DriftOutput, inputs, make).output.read_drift()
+    with time_limit("validate", corpus.limits.validation):
+        return run_step(workspace, DriftOutput, inputs, make).output.read_drift()
 
 
 def _find_live_profile(registry: ModelRegistry) -> Path | None:

@@ -3,14 +3,17 @@
 import http.server
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from flows.announcements import send_message
 from tests.conftest import make_settings
 
 
-def test_a_message_reaches_every_address(monkeypatch):
-    """Any that Apprise knows; here a web hook."""
-    received = []
+@contextmanager
+def web_hook() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Receive messages at an address of Apprise."""
+    received: list[dict[str, str]] = []
 
     class Receiver(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
@@ -23,9 +26,15 @@ def test_a_message_reaches_every_address(monkeypatch):
 
     httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=httpd.serve_forever, daemon=True).start()
-    monkeypatch.setenv("DSSM_NOTIFY", f"json://127.0.0.1:{httpd.server_port} json://127.0.0.1:{httpd.server_port}/two")
-    send_message("bank: HeldBack", "recall@10 0.61 is below 0.72")
+    yield f"json://127.0.0.1:{httpd.server_port}", received
     httpd.shutdown()
+
+
+def test_a_message_reaches_every_address(monkeypatch):
+    """Any that Apprise knows; here a web hook."""
+    with web_hook() as (address, received):
+        monkeypatch.setenv("DSSM_NOTIFY", f"{address} {address}/two")
+        send_message("bank: HeldBack", "recall@10 0.61 is below 0.72")
 
     assert [(one["title"], one["message"]) for one in received] == [
         ("bank: HeldBack", "recall@10 0.61 is below 0.72")

@@ -204,7 +204,7 @@ def test_a_typo_of_set_is_blamed_on_set_and_a_path_of_it_counts_from_here(bank_t
     ended = dssm("run", "c", "--set", "model.hiden=[64]", "--set", "training.epochs=many", "--json")
     assert only_json(ended)["error"].startswith("--set: 2 setting(s)")
     words = dssm("check", "--source", "train.csv", "--set", "text.user_dictionary=words.txt")
-    assert words.code == 0, words.err
+    assert (words.code, str(dssm.folder / "words.txt") in words.err) == (2, True), words.err
     missing = dssm("run", "bank", "--set", "text.user_dictionary=words.txt", "--json")
     assert str(dssm.folder / "words.txt") in only_json(missing)["error"]
 

@@ -1,11 +1,21 @@
 """Settings from TOML files and the command line, in the words of earlier versions."""
 
 import logging
+import os
 import re
+from pathlib import Path
 
 import pytest
 
-from flows.corpora import build_settings, change_settings, load_corpus, merge, parse_overrides
+from flows.corpora import (
+    absolute,
+    build_settings,
+    change_settings,
+    load_corpus,
+    merge,
+    parse_overrides,
+    require_known,
+)
 from schemas.errors import SettingsError
 from tests.conftest import make_settings
 
@@ -36,6 +46,10 @@ def test_a_setting_that_has_gone_is_named_and_ignored(caplog):
         (lambda file: file.symlink_to(file), "cannot be read: Too many levels of symbolic links"),
         (lambda file: file.write_text("a = " + "[" * 100_000), "is nested too deep"),
         (lambda file: file.write_bytes(b"\xff"), "is not TOML"),
+        (lambda file: file.write_text("seed = " + "9" * 10_000), "is not TOML"),
+        (lambda file: file.write_text("#" * (2 << 20)), "more than 1,048,576 bytes"),
+        (lambda file: file.symlink_to("/dev/zero"), "is no file"),
+        (os.mkfifo, "is no file"),
     ],
 )
 def test_a_toml_that_cannot_be_read_is_one_message(spoil, message, home):
@@ -45,6 +59,23 @@ def test_a_toml_that_cannot_be_read_is_one_message(spoil, message, home):
     spoil(folder / "odd.toml")
     with pytest.raises(SettingsError, match=message):
         load_corpus("odd")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [("~nobody-of-that-name/rows.csv", "is nobody's home here"), ("x/" * 3000, "has 6,000 characters")],
+)
+def test_a_path_that_no_system_has_is_refused(given, message):
+    """Before anything is looked for there."""
+    with pytest.raises(SettingsError, match=message):
+        absolute(given, Path("/srv"))
+
+
+def test_overrides_that_no_corpus_can_have_are_refused_before_anything_starts():
+    """Else every corpus of a night would end with the same message, each in a process of its own."""
+    require_known(parse_overrides(["model.hidden_dims=[64]"]))
+    with pytest.raises(SettingsError, match=r"model\.hidden_dim: no such setting"):
+        require_known(parse_overrides(["model.hidden_dim=[64]"]))
 
 
 def test_the_overrides_of_a_form_change_what_they_name(tmp_path):

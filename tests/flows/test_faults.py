@@ -45,6 +45,15 @@ def test_a_disk_that_cannot_be_written_is_a_fault_of_the_machine(error):
     assert str(as_fault(outer)) == str(fault), "also where another error hides it"
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOTDIR, errno.ETIMEDOUT])
+def test_a_disk_that_fails_is_a_fault_of_the_machine(number):
+    """As a broken one, or one whose server went away, says it."""
+    fault = as_fault(OSError(number, os.strerror(number), "/mnt/data/rows.csv"))
+
+    assert fault is not None
+    assert (fault.exit_code, "/mnt/data/rows.csv" in str(fault), os.strerror(number) in str(fault)) == (3, True, True)
+
+
 def test_an_error_for_the_owner_stays_as_it_is():
     """It is the finished message."""
     error = CorpusRejected("none of the rows is usable")

@@ -1,17 +1,18 @@
 """Runs that died before they began, and runs that somebody has deleted."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
-from prefect.states import Pending
+from prefect.states import Crashed, Pending
 
 from flows import late_runs
-from flows.late_runs import end_if_deleted, mark_dead_runs
+from flows.late_runs import end_if_deleted, mark_dead_runs, tell_crashed_runs
 from schemas.errors import MachineFault
+from tests.flows.test_announcements import web_hook
 
 
 def test_a_run_that_stays_pending_has_crashed_once_it_has_had_its_time(prefect_server, monkeypatch):
@@ -50,3 +51,18 @@ def test_a_run_that_was_deleted_in_the_ui_goes_no_further(prefect_server):
         deleted_midway(True)
     assert went_on[0] == "yes"
     assert "somebody has deleted it" in went_on[1]
+
+
+def test_people_are_told_once_of_a_run_that_the_server_marked_as_crashed(prefect_server, monkeypatch):
+    """Its process is gone; who watches over it tells. One that told by itself is not told of again."""
+    since = datetime.now(UTC)
+    with get_client(sync_client=True) as client:
+        deployment = client.create_deployment(client.create_flow_from_name("train-corpus"), "silent", entrypoint="a.b")
+        for name, message in (("bank", "gone"), ("other", "told by its own process")):
+            run = client.create_flow_run_from_deployment(deployment, name=name)
+            client.set_flow_run_state(run.id, Crashed(message=message), force=True)
+    with web_hook() as (address, received):
+        monkeypatch.setenv("DSSM_NOTIFY", address)
+        assert [run.name for run in tell_crashed_runs([deployment], since, "gone")] == ["bank"]
+        assert tell_crashed_runs([deployment], datetime.now(UTC), "gone") == []
+    assert [(one["title"], one["message"]) for one in received] == [("bank: Crashed", "gone")]

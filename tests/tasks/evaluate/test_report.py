@@ -9,13 +9,18 @@ from schemas.evaluation import (
     ClassResult,
     Comparison,
     ConfusedPair,
+    Decided,
     Difference,
     Evaluation,
+    Foreign,
     Gate,
     Interval,
     Metrics,
+    RiskPoint,
     SuspectRow,
+    Zone,
 )
+from schemas.language import read_words
 from schemas.settings import CorpusSettings
 from schemas.training import Convergence, Epoch, Reachability, TrainingReport
 from schemas.validation import Finding, Verdict
@@ -294,3 +299,64 @@ def test_a_loss_curve_needs_no_choosing(training):
     refit = [epoch for epoch in training.epochs if epoch.phase == "refit"]
 
     assert "validation" not in plot_loss(training.model_copy(update={"epochs": refit})).split(">", 1)[1]
+
+
+def decided(**changes):
+    """How 200 test rows were decided."""
+    told = Foreign(rows=80, auroc=0.987, rejected=0.91, handed_over=0.9, answered=0.025)
+    facts = {
+        "held_out": 321,
+        "max_wrong": 0.05,
+        "max_handed_over": 0.05,
+        "answer_from": 0.87,
+        "rows": 200,
+        "zones": {
+            "answer": Zone(rows=100, right=96, offered_right=96),
+            "clarify": Zone(rows=92, right=40, offered_right=69),
+            "handover": Zone(rows=8, right=1, offered_right=0),
+        },
+        "wrong": Interval(value=0.04, low=0.01, high=0.08),
+        "handed_over": Interval(value=0.04, low=0.02, high=0.07),
+        "curve": [
+            RiskPoint(answered=0.5, wrong=0.04, probability=0.87),
+            RiskPoint(answered=1, wrong=0.3, probability=0),
+        ],
+        "by_class_size": {"1-3": Zone(rows=20, right=17, offered_right=17)},
+        "left_out": told.model_copy(update={"auroc": 0.654}),
+        "foreign": told,
+    }
+    return Decided(**facts | changes)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_decisions_are_told(language, evaluation, training, verdict):
+    """Zones, promises beside what came of them, the curve, queries of others, and false answers by size of class."""
+    settings = make_corpus(language)
+    page = render_report(evaluation.model_copy(update={"decided": decided()}), training, verdict, settings)
+
+    section = page.split('<section id="decisions">')[1].split("</section>")[0]
+    words = read_words(language)
+    for figure in ("321", "0.87", "50.0%", "96.0%", "75.0%", "0.987", "0.654", "91.0%", "15.0%"):
+        assert figure in section, figure
+    assert words("plot.risk_title") in section
+    assert words("decided.wrong", share=0.04, low=0.01, high=0.08, limit=0.05) in section
+
+
+def test_where_nothing_is_answered_directly_the_report_says_why(evaluation, training, verdict):
+    """Of few held-out rows; where none were held out, the service gives no decision."""
+    none = {"answer": Zone(rows=0, right=0, offered_right=0)}
+    few = decided(answer_from=None, zones=decided().zones | none, by_class_size={}, foreign=None)
+    pages = [
+        render_report(evaluation.model_copy(update={"decided": one}), training, verdict, make_corpus("en"))
+        for one in (few, None)
+    ]
+
+    assert "no probability keeps that promise on 321 queries" in pages[0]
+    assert "decisions.foreign_path takes those of another corpus" in pages[0]
+    assert "too few training rows could be held out" in pages[1]
+
+
+def make_corpus(language):
+    """Settings in a language."""
+    raw = {"name": "bank_zh", "source": {"path": "train.csv"}, "language": language}
+    return CorpusSettings.model_validate(raw, context={"fill_defaults": True})

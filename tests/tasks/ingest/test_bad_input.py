@@ -246,3 +246,30 @@ def test_an_empty_file_among_others_is_skipped_with_a_warning(write, ingest):
         "parts/2.csv has a header and no rows; it was skipped",
         "parts/3.csv is empty; it was skipped",
     ]
+
+
+def test_a_file_in_a_closed_folder_is_not_said_to_be_missing(write, ingest, tmp_path):
+    """Nor what is there to be unwritable, when it cannot be read: a person would look for the wrong thing."""
+    from flows.faults import as_fault
+    from tests.conftest import said_by_somebody_else
+
+    with said_by_somebody_else() as (folder, ask):
+        (folder / "in").mkdir()
+        (folder / "in" / "t.csv").write_text(GOOD)
+        (folder / "in").chmod(0)
+
+        def ingest_each() -> str:
+            said = []
+            for address in ("in/t.csv", "in/*.csv"):
+                with pytest.raises(SourceError) as error:
+                    ingest(str(folder / address))
+                said.append(str(error.value))
+            with pytest.raises(PermissionError) as denied:
+                (folder / "in" / "t.csv").read_bytes()
+            return "\n".join([*said, str(as_fault(denied.value))])
+
+        lines = ask(ingest_each).splitlines()
+        (folder / "in").chmod(0o700)
+    assert len(lines) == 3
+    for line in lines:
+        assert f"this user may not enter the folder {folder / 'in'}" in line

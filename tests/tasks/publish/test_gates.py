@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from schemas.changes import AnswerGroup, Changes, Outcome
 from schemas.evaluation import Decided, Golden, GoldenMiss, Interval, Zone
 from schemas.settings import Publishing
 from schemas.validation import Finding
 from tasks.evaluate.deciding import compare_decisions
 from tasks.evaluate.metrics import compare_by_class_size, mean_with_interval
-from tasks.publish.gates import ask_gates, list_reasons
+from tasks.publish.gates import ask_gates, changes_much, list_reasons
 from tests.tasks.publish.measured import comparison, evaluation, training, verdict
 
 GATES = Publishing()
@@ -292,3 +293,18 @@ def test_wrong_direct_answers_are_compared_with_the_live_version():
     compared = comparison(0, 0).model_copy(update={"decided": compare_decisions(ours, live, 0.005, 1)})
 
     assert any("wrong direct answers are 0.3333 more" in reason for reason in held(compared=compared))
+
+
+@pytest.mark.parametrize(("changed", "outcome"), [(20, "passed"), (21, "warned")])
+def test_a_candidate_that_changes_much_waits_for_a_person(changed, outcome):
+    """More than publish.max_changed of what customers asked: it is not held, but somebody looks at it first."""
+    was, now = (Outcome(decision="answer", standard_question=text) for text in ("如何退票", "如何改签"))
+    group = AnswerGroup(before=was, after=now, asked=changed, queries=1, examples=["退票"])
+    changes = Changes(before="v1", after="v2", asked=100, queries=9, changed=changed, groups=[group])
+    compared = comparison(0, 0).model_copy(update={"changed": changes})
+    gate = next(gate for gate in gates(compared=compared) if gate.name.startswith("What customers asked"))
+
+    assert gate.outcome == outcome
+    assert changes_much(compared, GATES) == (outcome == "warned")
+    assert ("“退票” (21 such): answer: 如何退票 → answer: 如何改签" in gate.reason) == (outcome == "warned")
+    assert not changes_much(comparison(0, 0), GATES)

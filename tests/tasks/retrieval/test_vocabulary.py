@@ -37,7 +37,7 @@ def of(texts, min_texts, text=None, most=1000):
 def rows(vocabulary, texts):
     """Weigh texts that are given as features."""
     owners = np.repeat(np.arange(len(texts)), [len(text) for text in texts]).astype(np.int64)
-    return vocabulary.weigh(len(texts), owners, code_spelled([feature for text in texts for feature in text]))[0]
+    return vocabulary.weigh(len(texts), owners, code_spelled([feature for text in texts for feature in text]))
 
 
 def test_a_feature_is_counted_once_per_text():
@@ -196,12 +196,13 @@ def test_one_text_is_read_as_many_are(wanted):
         assert known == shares[0]
 
 
-def test_the_share_of_known_features_is_counted_with_repeats():
+def test_the_share_of_known_features_is_counted_with_repeats_and_by_kind():
     """Of a text without features it is 0; what the decisions of a model go by."""
-    tokeniser = Tokeniser(Text(bigrams=False, char_ngrams_latin=None))
-    vocabulary = of([["w:refund"], ["w:my"]], 1, tokeniser.text)
+    tokeniser = Tokeniser(Text(char_ngrams_latin=None))
+    vocabulary = of([["w:refund"], ["w:my"], ["p:refund_my"]], 1, tokeniser.text)
 
-    assert vocabulary.read(["refund refund my ticket", "", "ticket"], tokeniser)[1].tolist() == [0.75, 0, 0]
+    known = vocabulary.read(["refund refund my ticket", "", "ticket", "my"], tokeniser)[1]
+    assert known.tolist() == pytest.approx([(3 / 4 + 1 / 3) / 2, 0, 0, 1])
 
 
 def test_rows_are_read_back_from_any_slice_of_a_column():
