@@ -96,3 +96,23 @@ def test_the_health_report_shows_the_log_that_the_settings_name(run, tmp_path):
     assert said.warnings
     assert all(warning.split(",")[0] in page for warning in said.warnings)
     assert [one for one in said.actions if one.kind in ("new", "add")]
+
+
+def test_a_run_without_held_out_rows_is_read(tmp_path):
+    """One row a standard question: ranked.parquet is empty, and the page is written."""
+    from tasks.ingest.corpus import ingest_corpus
+    from tasks.prepare.corpus import prepare_corpus
+    from tasks.train.training import train_candidate
+    from tests.conftest import write_table
+
+    rows = [(queries.split()[0], question) for question, queries in TOY.items()]
+    settings, run = make_settings(write_table(tmp_path / "one.csv", rows)), Workspace.of("toy", "run", tmp_path)
+    for step in ("ingest", "prepare", "train", "evaluate"):
+        run.step(step).mkdir(parents=True)
+    (tmp_path / "partial").mkdir()
+    ingest_corpus(settings.source, run.step("ingest"), tmp_path, 1)
+    prepare_corpus(run.step("ingest"), run.step("prepare"), settings)
+    train_candidate(run.step("prepare"), run.step("train"), tmp_path / "partial", settings, lambda epoch, most: None)
+    evaluate_files(run.step("prepare"), run.step("train") / "candidate", run.step("evaluate"), settings)
+
+    assert visit(settings, run).tested == 0
