@@ -54,9 +54,10 @@ CORPORA ?=
 SPLIT ?= test
 SEEDS ?= 3
 
-bench-recall: needs-corpora .venv/ready .venv-peers/ready ## recall and time against what a user would pick instead: CORPORA="FOLDER..."
+bench-recall: needs-corpora .venv/ready .venv-peers/ready ## recall and time against what a user would pick instead: CORPORA="FOLDER..."; ENCODER=FOLDER
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tests.benchmarks.recall $(CORPORA) --split $(SPLIT) --seeds $(SEEDS) \
-	    --peers-python .venv-peers/bin/python --out data/bench/recall-$(SPLIT).jsonl
+	    --peers-python .venv-peers/bin/python --out data/bench/recall-$(SPLIT).jsonl \
+	    $(if $(ENCODER),--encoder $(ENCODER) --prefix '$(PREFIX)')
 
 bench-speed: needs-corpora .venv/ready .venv-peers/ready ## seconds against what a user would pick instead, and of one query
 	OMP_NUM_THREADS=2 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tests.benchmarks.speed $(CORPORA) \
@@ -86,7 +87,7 @@ bench-exports: .venv/ready ## how every export of a folder of cases is read: exi
 .venv-peers/ready: constraints.txt
 	test -d .venv-peers || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet $$(grep -E '^torch==' constraints.txt)
-	.venv-peers/bin/pip install --quiet pandas scikit-learn scipy jieba bm25s fasttext sentence-transformers datasets accelerate
+	.venv-peers/bin/pip install --quiet pandas scikit-learn scipy jieba bm25s fasttext sentence-transformers datasets accelerate setfit
 	touch $@
 
 clean: ## forget runs and models of this checkout (not the settings)

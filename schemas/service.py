@@ -151,7 +151,9 @@ class EditRequest(_Asked):
     action: Literal["add", "edit", "remove", "drop"] = Field(
         description="drop: forget an earlier edit; the next run goes by the export alone."
     )
-    standard_question: Text = Field(description="Its text, as the live version has it.", examples=["如何提前还款"])
+    standard_question: Text = Field(
+        description="Its text, as the live version has it, or its id.", examples=["如何提前还款"]
+    )
     text: Text | None = Field(default=None, description="edit: what it is called from now on.")
     id: Text | None = Field(default=None, description="add: its id; its text otherwise.")
     similar_queries: list[Text] = Field(default=[], description="What customers type; added to those it has.")

@@ -310,16 +310,31 @@ class Model(Section):
     encoder: str | None = Field(
         default=None,
         min_length=1,
-        description="pretrained: local folder, or name at the Hugging Face hub (name@commit: no newer one).",
+        description="A pretrained encoder, which stands beside the towers as it is (docs/encoders.md) or is fine-tuned "
+        "(tower = 'pretrained'): local folder, or name at the Hugging Face hub (name@commit: no newer one).",
     )
-    pooling: Literal["mean", "cls"] = Field(
-        default="mean", description="pretrained: a text's vector is the mean of its tokens' states, or the first's."
+    encoder_share: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of an encoder beside the towers in a cosine; empty: chosen on the validation cut, 0 too.",
+    )
+    encoder_prefix: str | None = Field(
+        default=None,
+        max_length=1000,
+        description="What the encoder beside the towers wants in front of a text, e.g. 'query: '; empty: what its own "
+        "files name, and 'query: ' for one called e5.",
+    )
+    pooling: Literal["mean", "cls"] | None = Field(
+        default=None,
+        description="A text's vector is the mean of its tokens' states, or the first's; empty: what the encoder's own "
+        "files name, and else the mean.",
     )
     max_tokens: int = Field(
         default=64,
         ge=4,
         le=8192,
-        description="pretrained: a longer text is cut here, in tokens, special ones included.",
+        description="An encoder's longer text is cut here, in tokens, special ones included.",
     )
     embedding_dim: int = Field(
         default=64, ge=2, le=4096, description="bag, lstm: embedding size, the article's 'input layer'."
@@ -375,12 +390,12 @@ class Model(Section):
                 )
             if self.ensemble != 1:
                 raise ValueError(f"tower {self.tower!r} is one encoder: set model.ensemble = 1 (it is {self.ensemble})")
-        elif self.encoder is not None:
-            raise ValueError(
-                f"model.encoder is for tower 'pretrained', and the tower is {self.tower!r}: set model.tower = "
-                "'pretrained', or leave model.encoder empty"
-            )
         return self
+
+    @property
+    def frozen_encoder(self) -> bool:
+        """Whether an encoder stands beside the towers as it is."""
+        return self.encoder is not None and not TOWERS[self.tower].has_encoder
 
 
 class Loss(Section):

@@ -59,6 +59,17 @@ class Convergence(BaseModel):
     training_recall_at_1: float  # of a sample of the training rows
 
 
+class ShareScore(BaseModel):
+    """What one division of a score among towers, encoder and kept queries finds on the validation rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    encoder: float  # share of the frozen encoder in a cosine; the towers have the rest
+    queries: float  # share of the kept queries in the score of the first standard questions
+    recall_at_1: float
+    recall_at_10: float
+
+
 class TrainingReport(BaseModel):
     """All that train says. Holds no times, so that equal inputs give equal bytes."""
 
@@ -73,3 +84,24 @@ class TrainingReport(BaseModel):
     negatives_used: bool  # False: exact softmax; the negatives file is written and proven all the same
     reachability: Reachability
     convergence: Convergence
+    shares: list[ShareScore] = []  # beside a frozen encoder: what was chosen from
+
+    def ablation(self) -> dict[str, ShareScore]:
+        """Return what the chosen shares find, and what is found without one part: empty without a frozen encoder.
+
+        Each part is left out at the best shares of the others.
+        """
+        if not self.shares:
+            return {}
+        encoder, queries = (float(self.chosen[name]) for name in ("encoder_share", "exemplar_weight"))
+        parts = {
+            "chosen": [s for s in self.shares if (s.encoder, s.queries) == (encoder, queries)],
+            "without_encoder": [s for s in self.shares if s.encoder == 0],
+            "without_towers": [s for s in self.shares if s.encoder == 1],
+            "without_queries": [s for s in self.shares if s.queries == 0],
+        }
+        return {
+            name: max(scores, key=lambda score: score.recall_at_1 + score.recall_at_10)
+            for name, scores in parts.items()
+            if scores
+        }

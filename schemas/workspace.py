@@ -123,6 +123,11 @@ class Workspace(BaseModel):
         return self.home / "partial" / self.corpus
 
     @property
+    def encoders(self) -> Path:
+        """What encoders were made into, and their vectors of texts: for all corpora; may be deleted at any time."""
+        return self.home / "cache"
+
+    @property
     def models(self) -> Path:
         """All versions of the corpus, and live.json."""
         return models_root(self.home) / self.corpus

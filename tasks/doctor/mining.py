@@ -109,15 +109,15 @@ def as_actions(
         texts: (K,) standard questions.
         total: queries of the log, repeats counted.
         words: of the language.
-        won: (K,) points of recall@10 that a few more queries bring to each standard question.
+        won: (K,) recall@10 that a few more queries bring to the queries of each standard question.
         most: queries of each group.
     """
     actions = []
     for one in groups:
         examples = [queries[row] for row in one.rows[:most].tolist()]
         facts = {"asked": one.asked, "share": f"{one.asked / max(1, total):.1%}", "queries": len(one.rows)}
+        share = 100 * one.asked / max(1, total)
         if one.label < 0:
-            share = 100 * one.asked / max(1, total)
             action = Action(
                 kind="new",
                 standard_question=examples[0],
@@ -134,7 +134,7 @@ def as_actions(
                 why=words("doctor.add_why", **facts),
                 new_queries=examples,
                 effort=len(examples),
-                gain=float(won[one.label]),
+                gain=share * float(won[one.label]),
             )
         actions.append(action)
     return actions

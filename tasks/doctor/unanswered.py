@@ -11,9 +11,9 @@ from schemas.language import read_words
 from schemas.outputs import EvaluateOutput, PrepareOutput
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
-from tasks.doctor.advice import assess, points_won
+from tasks.doctor.advice import assess
 from tasks.doctor.case import Case
-from tasks.doctor.curves import usual_curve
+from tasks.doctor.curves import grow, usual_curve
 from tasks.doctor.log import Asked
 from tasks.doctor.mining import EXAMPLES, MOST, as_actions, group, place, word_bags
 from tasks.doctor.traffic import describe_traffic
@@ -23,6 +23,8 @@ from tasks.retrieval.retriever import Model
 
 _BLOCK = 1024
 _SURE = 0.95  # of the held-out rows that score at least so, so many are right: such a query is answered
+_HELPED = ("answer", "clarify")  # decisions that send no customer away
+_ADDED = 5  # queries that a standard question gets
 _CORPUS_ROWS = 20_000  # that a query is compared with
 
 
@@ -47,7 +49,8 @@ def mine(
     case = Case.read(PrepareOutput.of(workspace), EvaluateOutput.of(workspace))
     words, tokeniser = read_words(corpus.language), Tokeniser(corpus.text)
     condition = assess(case, None)
-    won = state.trust * points_won(case, state.curve or usual_curve(), condition, np.full(len(case.texts), 5))
+    recall, curve = condition.recall[10], state.curve or usual_curve()
+    won = state.trust * (grow(curve, 10, case.sizes, np.full(len(case.texts), _ADDED), recall) - recall)
     told = _told(log, case, won, corpus)
     times = Counter(one.norm for one in log if one.right is None)
     known = set(case.queries) | set(normalise_all(case.texts))
@@ -67,12 +70,12 @@ def watch(corpus: CorpusSettings, model: Model, case: Case, log: Sequence[Asked]
     """Return how a log differs from the corpus; what it does not say of its answers, the model says."""
     tokeniser, norms = Tokeniser(corpus.text), list({one.norm: one for one in log})
     ids = np.concatenate([_best(model, norms[start : start + _BLOCK])[0] for start in _starts(norms)])
-    words, answered = set[str](), find_answered(model, case, norms)
+    words, answered = set[str](), find_answered(model, case, norms, _HELPED)
     for text in [*case.queries, *normalise_all(case.texts)]:
         words.update(tokeniser.words(text))
     return describe_traffic(
         log,
-        lambda one: not one.none_right and (one.decision == "answer" if one.decision else one.norm in answered),
+        lambda one: not one.none_right and (one.decision in _HELPED if one.decision else one.norm in answered),
         {norm: case.texts[c] for norm, c in zip(norms, ids.tolist(), strict=True)},
         words,
         tokeniser.words,
@@ -80,10 +83,17 @@ def watch(corpus: CorpusSettings, model: Model, case: Case, log: Sequence[Asked]
     )
 
 
-def find_answered(model: Model, case: Case, norms: Sequence[str]) -> set[str]:
-    """Return the queries that the model answers: as it decides, or, where it stores nothing to decide by, by score."""
+def find_answered(model: Model, case: Case, norms: Sequence[str], decisions: Sequence[str] = ("answer",)) -> set[str]:
+    """Return the queries that the model answers.
+
+    Args:
+        model: decides, or, where it stores nothing to decide by, is judged by its scores.
+        case: held-out rows, that say what a score is worth.
+        norms: normalised queries.
+        decisions: that count as an answer.
+    """
     if model.decisions is not None:
-        return {norm for norm, one in zip(norms, model.answer(norms, 1), strict=True) if one.decision == "answer"}
+        return {norm for norm, one in zip(norms, model.answer(norms, 1), strict=True) if one.decision in decisions}
     sure, found = sure_score(model, case), set[str]()
     for start in _starts(norms):
         block = norms[start : start + _BLOCK]
@@ -127,7 +137,7 @@ def _told(log: Sequence[Asked], case: Case, won: NDArray[np.float64], corpus: Co
             why=words("doctor.told_why", queries=len(queries)),
             new_queries=list(queries.values()),
             effort=len(queries),
-            gain=float(won[number[text]]),
+            gain=100 * len(queries) / len(log) * float(won[number[text]]),
         )
         for text, queries in told.items()
     ]

@@ -62,6 +62,7 @@ def evaluate_files(
     settings: CorpusSettings,
     golden: Path | None = None,
     foreign: Path | None = None,
+    cache: Path | None = None,
 ) -> Evaluation:
     """Measure a candidate and write evaluation.json, ranked.parquet and suspects.parquet; golden.json, where asked to.
 
@@ -72,8 +73,11 @@ def evaluate_files(
         settings: text, name, seed, engine and publish.golden_top are read.
         golden: golden.parquet of ingest; None: there are no golden queries.
         foreign: folder of the foreign queries; None: there are none.
+        cache: folder of what encoders make of texts; None: they are encoded anew.
     """
     prepared, model = Prepared.read(prepared_folder), Model(candidate)
+    if cache:
+        model.remember(cache / "vectors", settings.training.threads)
     read = model.encoder.read_prepared
     searched = prepared.train.slice(0, suspect_rows(len(prepared.train), len(prepared.classes)))
     train = TrainRows(

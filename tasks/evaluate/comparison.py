@@ -56,6 +56,7 @@ def compare(
     try:  # with a store, its files are got first
         folder = registry.fetch(live)
         model = Model(folder)
+        model.remember(workspace.encoders / "vectors", corpus.training.threads)
     except StaleFile as error:
         _LOGGER.warning("live version %s cannot be read and is not compared: %s", live, error)
         return None

@@ -43,7 +43,8 @@ def evaluate(
     asked = golden.output.queries if golden else None
 
     def make(out: EvaluateOutput, _: Path) -> StepNotes:
-        evaluate_files(prepared.output.folder, trained.output.candidate, out.folder, corpus, asked, others)
+        folders = (prepared.output.folder, trained.output.candidate, out.folder)
+        evaluate_files(*folders, corpus, asked, others, workspace.encoders)
         facts = prepared.output.read_facts()
         return StepNotes(warnings=describe_left_out(facts.test_rows, facts.rows, facts.classes))
 

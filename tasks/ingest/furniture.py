@@ -48,7 +48,8 @@ def find_furniture(
     if header and first:
         noted = enumerate(zip(queries[:_FIRST_ROWS], questions[:_FIRST_ROWS], strict=True))
         found |= {at: reason for at, pair in noted if (reason := _explains(pair, header))}
-    odd = {text for text in {*questions} if text[:1] in _BEGINNINGS and (_SUMS.match(text) or _SIGNATURES.match(text))}
+    begun = {text for text in questions if text[:1] in _BEGINNINGS}
+    odd = {text for text in begun if _SUMS.match(text) or _SIGNATURES.match(text)}
     if odd:
         found |= {
             at: FOOTER

@@ -92,11 +92,16 @@ def take_joined_apart(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pa
 
     Rows whose label may be such come last: only then are all labels known.
     """
-    joint = _WIDELY_JOINED if explode else _JOINED
+    joints, joint = (_JOINTS + _DOUBTFUL, _WIDELY_JOINED) if explode else (_JOINTS, _JOINED)
     known = set[str]()
     waiting = list[Pairs]()
     rows = 0
     for pairs in batches:
+        together = "".join(pairs.questions)
+        if not any(sign in together for sign in joints):  # most tables have none, and are searched at once
+            known.update(pairs.questions)
+            yield pairs
+            continue
         new = set(pairs.questions) - known
         joined = {label for label in new if joint.search(label)} if rows < _MAX_JOINED else set[str]()
         known |= new - joined
@@ -116,7 +121,9 @@ def describe_joined(rows: Mapping[str, int]) -> list[str]:
     Args:
         rows: of each label.
     """
-    joined = [label for label in rows if _WIDELY_JOINED.search(label) and len(_parts(label, rows)) > 1]
+    together = "".join(rows)
+    suspects = rows if any(sign in together for sign in _JOINTS + _DOUBTFUL) else ()
+    joined = [label for label in suspects if _WIDELY_JOINED.search(label) and len(_parts(label, rows)) > 1]
     if not joined:
         return []
     examples = ", ".join(repr(label) for label in joined[:_EXAMPLES])
@@ -128,7 +135,9 @@ def describe_joined(rows: Mapping[str, int]) -> list[str]:
 
 
 def _without_lists(pairs: Pairs, explode: bool) -> Pairs:
-    labels = {label: read_labels(label) for label in set(pairs.questions) if label.lstrip()[:1] in ("[", "{", "(")}
+    together = "".join(pairs.questions)
+    odd = set(pairs.questions) if any(opening in together for opening in "[{(") else ()
+    labels = {label: read_labels(label) for label in odd if label.lstrip()[:1] in ("[", "{", "(")}
     labels = {label: found for label, found in labels.items() if found != [label]}
     joined = "\n".join(pairs.queries)
     if not labels and not ("[" in joined and _LIST.search(joined)):

@@ -101,9 +101,9 @@ def _all_usable(queries: list[str], normalised: list[str]) -> bool:
     """Whether no query is bad, in a few passes at the speed of C: nearly all batches are this good."""
     if not all(normalised) or max(map(len, queries), default=0) > MAX_CELL_CHARACTERS:
         return False
-    if not _NO_TEXT.isdisjoint(queries):
-        return False
     joined = "".join(queries)
+    if ("#" in joined or "\\N" in joined) and not _NO_TEXT.isdisjoint(queries):
+        return False
     try:
         joined.encode()
     except UnicodeEncodeError:  # a lone surrogate, or our mark of undecodable bytes
@@ -137,7 +137,7 @@ def is_usable_class(text: str) -> bool:
         and "\0" not in text
         and text not in _NO_TEXT
         and not SURROGATE.search(text)
-        and normalise(text) != ""
+        and (text[:1].isalnum() or normalise(text) != "")  # normalising drops no letter and no digit
     )
 
 

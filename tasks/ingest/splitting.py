@@ -5,6 +5,7 @@ standard question and lists in most rows; a log has many rows per standard quest
 """
 
 import html
+import itertools
 import json
 import re
 import unicodedata
@@ -24,6 +25,7 @@ _ORDINAL = re.compile(  # before an item of a list: 1. 一、 (a) Q1： 问法1�
     r"(?P<after>[.、)）】\]:：．—-]+(?!\d)|\s)|(?P<circled>[①-⑳]))\s*"
 )
 _BULLET = re.compile(r"\s*[-–—•·●■◆▪○*+>]+\s*")
+_WORDS = re.compile(r"[\u3400-\u9fff]|[^\W\d_]{3,}")
 _TAGS = re.compile(r"</?[a-zA-Z][^<>]*>")
 _EDGES = " \t\r\n\v\xa0\u3000;；|｜"
 _COMMAS = ",，、"  # at the end of a part of a list
@@ -188,9 +190,16 @@ def _is_sure(lists: list[list[str]], cells: int, rows_a_class: float, weak: bool
         return False
     one_row_a_class = rows_a_class <= _ROWS_A_CLASS
     if weak:
-        return one_row_a_class and share >= 0.5 and mean >= 2.5 and lengths[len(lengths) // 10] >= 3
+        plausible = one_row_a_class and share >= 0.5 and mean >= 2.5 and lengths[len(lengths) // 10] >= 3
+        return plausible and 2 * sum(map(_are_alike, lists)) >= len(lists)
     many = share >= 0.5 or (share >= 0.2 and len(lists) >= 10)
     return (one_row_a_class and many) or (rows_a_class <= 5 and share >= 0.6 and mean >= 3)
+
+
+def _are_alike(parts: list[str]) -> bool:
+    """Whether each part shares a Chinese character or a word with the next, as similar questions do."""
+    words = [{*_WORDS.findall(part.lower())} for part in parts]
+    return all(one & other for one, other in itertools.pairwise(words))
 
 
 def _split_numbered(cell: str) -> list[str]:

@@ -21,7 +21,7 @@ from tasks.ingest.guard import without_secrets
 from tasks.ingest.overlay import take_edits
 from tasks.limits import time_limit
 from tasks.registry import ModelRegistry
-from tasks.retrieval.edits import live_overlay
+from tasks.retrieval.edits import known_edits
 from tasks.steps import StepNotes, StepRun, run_step
 
 
@@ -48,7 +48,7 @@ def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutpu
     corrections = read_corrections(corrections_file(workspace.home, corpus.name))
     if corrections:
         inputs["corrections"] = [one.model_dump(exclude={"batch", "action", "gain"}) for one in corrections]
-    edits = live_overlay(ModelRegistry.of(corpus.name, workspace.home)).edits
+    edits, unread = known_edits(ModelRegistry.of(corpus.name, workspace.home))
     if edits:
         inputs["edits"] = [edit.model_dump(mode="json") for edit in edits]
 
@@ -59,6 +59,8 @@ def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutpu
         return StepNotes(facts, facts.warnings)
 
     step = run_step(workspace, IngestOutput, inputs, make)
+    for warning in unread:
+        get_run_logger().warning("%s: %s", corpus.name, warning)
     facts = step.output.read_facts()
     get_run_logger().info(
         "%s: %d rows of %d standard questions, %d set aside",

@@ -18,7 +18,7 @@ def write_card(
     tower = settings.model
     what = words(
         "card.what",
-        kind=words("card.encoder" if tower.encoder else "card.tower", **tower.model_dump()),
+        kind=words(f"card.{_kind(settings, training)}", **tower.model_dump()),
         hidden_dims=tower.hidden_dims or words("card.none"),
         rows=training.rows,
         classes=evaluation.classes,
@@ -46,6 +46,13 @@ Retriever.live("{settings.name}").search(["..."], top=10)
 
 {words("card.limits")}
 """
+
+
+def _kind(settings: CorpusSettings, training: TrainingReport) -> str:
+    """Return the key of what it is: towers, towers beside an encoder, or an encoder that was fine-tuned."""
+    if settings.model.encoder and not settings.model.frozen_encoder:
+        return "encoder"
+    return "beside" if training.chosen.get("encoder_share") else "tower"
 
 
 def _tabulate(evaluation: Evaluation, words: Words) -> str:

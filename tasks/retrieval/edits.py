@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from schemas.edits import Edit, Expected, Overlay, Value
-from schemas.errors import EditError, NothingLive, PipelineError
+from schemas.errors import EditError, NothingLive, PipelineError, StaleFile
 from schemas.live import VersionManifest, parse_model
 from schemas.suggestions import did_you_mean, nearest
 from schemas.tables import EXEMPLARS
@@ -76,7 +76,7 @@ def edit_live(registry: ModelRegistry, edit: Edit, model: Model | None = None) -
 
     Args:
         registry: of the corpus.
-        edit: what is to be changed; its standard question is named as the live version has it.
+        edit: what is to be changed; its standard question is named by its text, or its id, in the live version.
         model: the live version, where it is in memory.
 
     Raises:
@@ -86,8 +86,9 @@ def edit_live(registry: ModelRegistry, edit: Edit, model: Model | None = None) -
 
     def act(update: Update) -> Edited:
         folder, before = _open_live(update, model)
-        check_edit(edit, before)
-        stamped = edit.model_copy(update={"at": now(), "payload": _name_fields(edit.payload, before)})
+        named = _by_text(edit, before)
+        check_edit(named, before)
+        stamped = named.model_copy(update={"at": now(), "payload": _name_fields(edit.payload, before)})
         overlay = read_overlay(folder).followed_by(stamped)
         manifest = _make(update, folder, before, [stamped], overlay, stamped.describe())
         update.go_live(manifest, "edited")
@@ -167,7 +168,7 @@ def carry_edits(
 
 def _find_late(update: Update, known: Sequence[Edit], left: Sequence[Edit]) -> tuple[list[Edit], Overlay]:
     """Return the edits of the live version that are not known, and the overlay of one that has them all."""
-    late = [edit for edit in live_overlay(update.registry, update.live.version).edits if edit not in known]
+    late = [edit for edit in known_edits(update.registry, update.live.version)[0] if edit not in known]
     overlay = Overlay(edits=list(left))
     for edit in late:
         overlay = overlay.followed_by(edit)
@@ -202,6 +203,14 @@ def live_overlay(registry: ModelRegistry, version: str | None = None) -> Overlay
     return read_overlay(registry.fetch(version, OVERLAY_FILE))
 
 
+def known_edits(registry: ModelRegistry, version: str | None = None) -> tuple[list[Edit], list[str]]:
+    """Return the edits of a version, or of what is live, and why they cannot be read: that must bar no new version."""
+    try:
+        return live_overlay(registry, version).edits, []
+    except StaleFile as error:
+        return [], [f"what was edited since the export cannot be read, and is left out: {error}"]
+
+
 def check_edit(edit: Edit, model: Model) -> None:
     """Refuse an edit that cannot be made.
 
@@ -231,6 +240,14 @@ def check_edit(edit: Edit, model: Model) -> None:
         raise EditError(
             f"{edit.standard_question!r} is one of the last {len(model.ids)} standard questions: a model has at least 2"
         )
+
+
+def _by_text(edit: Edit, model: Model) -> Edit:
+    """Return an edit that names its standard question by its text, where it was named by its id."""
+    named = edit.standard_question
+    if edit.action == "add" or named in model.standard_questions or named not in model.ids:
+        return edit
+    return edit.model_copy(update={"standard_question": model.standard_questions[model.ids.index(named)]})
 
 
 def _name_fields(given: Mapping[str, Value], model: Model) -> dict[str, Value]:

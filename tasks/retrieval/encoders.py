@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from schemas.errors import SettingsError, StaleFile
 from tasks.retrieval.features import Tokeniser
-from tasks.retrieval.model_files import ModelCard, reading
+from tasks.retrieval.model_files import ENCODER, ModelCard, reading
+from tasks.retrieval.text_encoder import TextEncoder
 from tasks.retrieval.vocabulary import Vocabulary, rows_from_lists
 
 _Row = tuple[NDArray[np.int64], NDArray[np.float32]]  # (n,) columns and (n,) values of one text
@@ -201,8 +202,68 @@ class PretrainedEncoder:
         return apply_layers(self._card, self._arrays, self._encoder.vectors(read.form)[:, None])
 
 
+class JoinedEncoder:
+    """A tower and a frozen encoder side by side: one vector whose products are the weighted mean of their cosines."""
+
+    def __init__(self, tower: Encoder, card: ModelCard, arrays: dict[str, NDArray[np.float32]], folder: Path) -> None:
+        self._tower, self._share = tower, card.encoder_share
+        self.texts = TextEncoder(folder / ENCODER, card.model)
+        self._weight, self._bias = arrays["encoder_projection"], arrays["encoder_bias"]
+
+    def read(self, texts: Sequence[str]) -> Read:
+        """Return what the tower reads of the texts, and the texts."""
+        read = self._tower.read(texts)
+        return Read((read, texts), read.known)
+
+    def read_prepared(self, table: pa.Table) -> Read:
+        """Return the same, of rows that prepare wrote."""
+        return Read((self._tower.read_prepared(table), table["query"].to_pylist()))
+
+    def vectors(self, read: Read) -> NDArray[np.float32]:
+        """Return (n, 1, S * o + d)."""
+        of_tower, texts = read.form
+        encoded = project(self.texts.vectors(texts), self._weight, self._bias)
+        return join(to_unit(self._tower.vectors(of_tower)), encoded, self._share)
+
+
+def project(
+    vectors: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return (n, d) vectors of an encoder as they were learned to be turned, of unit length."""
+    return to_unit((vectors @ weight + bias)[:, None])[:, 0]
+
+
+def to_unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (n, S, o) vectors of unit length per tower; those that are zero stay so."""
+    lengths = np.sqrt(np.einsum("nso,nso->ns", vectors, vectors))[:, :, None]
+    unit: NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-9))
+    return unit
+
+
+def join(towers: NDArray[np.float32], encoded: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """Return (n, 1, S * o + d) vectors whose products are (1 - share) * mean cosine of towers + share * cosine.
+
+    Args:
+        towers: (n, S, o), of unit length per tower.
+        encoded: (n, d), of unit length.
+        share: of the encoder, from 0 to 1.
+    """
+    flat = towers.reshape(len(towers), -1) * np.float32(np.sqrt((1 - share) / towers.shape[1]))
+    return np.concatenate([flat, encoded * np.float32(np.sqrt(share))], axis=1)[:, None]
+
+
 ENCODERS: dict[str, Callable[[ModelCard, dict[str, NDArray[np.float32]], Path], Encoder]] = {
     "bag": BagEncoder,
     "lstm": LstmEncoder,
     "pretrained": PretrainedEncoder,
 }
+
+
+def make_encoder(card: ModelCard, arrays: dict[str, NDArray[np.float32]], folder: Path) -> Encoder:
+    """Return what reads texts for a published model.
+
+    Raises:
+        SettingsError: it needs an extra that is not installed.
+    """
+    tower = ENCODERS[card.model.tower](card, arrays, folder)
+    return JoinedEncoder(tower, card, arrays, folder) if card.encoder_share else tower

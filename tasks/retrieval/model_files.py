@@ -3,7 +3,8 @@
 model.json                  how texts become features and vectors, and what each file is
 model.safetensors           embeddings, layers, vectors of the standard questions and of the training queries kept
 vocabulary.parquet          features and idf (bag), or words.parquet (lstm), or
-encoder/                    configuration, weights and tokeniser of the fine-tuned encoder (pretrained)
+encoder/                    configuration, weights and tokeniser of the fine-tuned encoder (pretrained), or
+                            encoder.onnx and tokenizer.json of the frozen one beside a tower
 standard_questions.parquet  id, text and training rows of each class, in the order of the vectors
 payload.parquet             further fields of each class, where there are any: tasks.retrieval.payload
 exemplars.parquet           text, file and line of the training queries kept, unless model.exemplar_texts is false
@@ -57,6 +58,7 @@ class ModelCard(BaseModel):
     classes: int
     features: int
     exemplar_weight: float = Field(default=0.0, ge=0, le=1)  # of the kept queries in a score
+    encoder_share: float = Field(default=0.0, ge=0, le=1)  # of a frozen encoder in a cosine
 
 
 def write_candidate(
@@ -66,7 +68,7 @@ def write_candidate(
     arrays: dict[str, NDArray[Any]],
     decisions: Decisions | None = None,
 ) -> None:
-    """Write a complete candidate into `folder`, which exists and holds nothing but a pretrained encoder.
+    """Write a complete candidate into `folder`, which exists and holds nothing but an encoder.
 
     Args:
         folder: where to.
@@ -74,6 +76,7 @@ def write_candidate(
         prepared: folder of prepare; vocabulary and standard questions are taken from it.
         arrays: "embeddings" (V, S, d), stored in half precision, which no recall has been seen to notice;
             "classes" (K, S, o), of unit length per tower; the layers, by name. pretrained: no embeddings.
+            Beside a frozen encoder "classes" (K, 1, S * o + d) of both, "encoder_projection" and "encoder_bias".
             "exemplars" (N, S, o), stored in half precision, too, and "exemplar_starts" (K + 1,), where any are kept.
         decisions: become decisions.json; None: there is none.
     """

@@ -36,7 +36,7 @@ def normalise(text: str) -> str:
     lower = text.lower()
     if lower != text:
         lower = unicodedata.normalize("NFKC", lower)  # lower case can undo a composition
-    return " ".join(lower.split())
+    return " ".join(lower.split()) if " " in lower else lower  # by now a blank is the only white space there is
 
 
 def normalise_all(texts: Iterable[str]) -> list[str]:

@@ -245,7 +245,8 @@ class Payload:
         if value is not None and value != "":
             key = normalise(_spell(value)) if self.fields[name] in ("text", "list") else self._as_number(name, value)
         mask = np.zeros(len(self.table), bool)
-        mask[self._index[name].get(key, [])] = True
+        if (numbers := self._index[name].get(key)) is not None:
+            mask[numbers] = True
         return mask
 
     def _in_range(self, name: str, wanted: Range) -> NDArray[np.bool_]:
@@ -286,15 +287,15 @@ class Payload:
         return found
 
     @cached_property
-    def _index(self) -> dict[str, dict[str | float | None, list[int]]]:
+    def _index(self) -> dict[str, dict[str | float | None, NDArray[np.int64]]]:
         """Return the standard questions by each value of each field; None: missing."""
-        index: dict[str, dict[str | float | None, list[int]]] = {}
+        index: dict[str, dict[str | float | None, NDArray[np.int64]]] = {}
         for name, kind in self.fields.items():
             places: dict[str | float | None, list[int]] = {}
             for number, value in enumerate(self.table[name].to_pylist()):
                 for key in _keys(value, kind):
                     places.setdefault(key, []).append(number)
-            index[name] = places
+            index[name] = {key: np.array(numbers, np.int64) for key, numbers in places.items()}
         return index
 
 

@@ -96,6 +96,10 @@ class Tokeniser:
         words = np.fromiter((token for row in rows for token in row), dtype=np.int32, count=int(offsets[-1]))
         return Texts(sp.csr_array((len(rows), 0), dtype=np.float32), words, offsets)
 
+    def save(self, file: Path) -> None:
+        """Write the one file that the package tokenizers reads, cut at max_tokens."""
+        self._fast.save(str(file))
+
     def write(self, folder: Path) -> None:
         """Write tokenizer.json and its configuration."""
         self._tokenizer.save_pretrained(folder)
@@ -127,7 +131,7 @@ class Encoder:
         self.device = device
         self.module.to(device.kind)
         self.steps = 0  # taken on the weights: what was computed before the last one cannot be differentiated
-        self._pooling = model.pooling
+        self._pooling = model.pooling or "mean"
         self._pad = getattr(self.module.config, "pad_token_id", None) or 0
         longest = np.full(model.max_tokens, tokens - 1, dtype=np.int32)
         try:

@@ -33,7 +33,7 @@ from schemas.errors import NothingLive, StaleFile
 from schemas.filters import Filters, ValidAt
 from tasks.registry import Follower, ModelRegistry
 from tasks.retrieval.decisions import Signals, decide
-from tasks.retrieval.encoders import ENCODERS, Read
+from tasks.retrieval.encoders import JoinedEncoder, Read, make_encoder, to_unit
 from tasks.retrieval.exemplars import Exemplars, Keep, Nearness
 from tasks.retrieval.model_files import EXEMPLARS_FILE, read_arrays, read_card, read_decisions, reading
 from tasks.retrieval.nearest import Nearest
@@ -118,7 +118,7 @@ class Model:
         self.class_vectors: NDArray[np.float32] = classes.reshape(len(classes), -1) / np.float32(classes.shape[1])
         if (halved := arrays.get("embeddings")) is not None:  # which no product takes
             arrays["embeddings"] = keep("embeddings", lambda: halved.astype(np.float32))
-        self.encoder = ENCODERS[self.card.model.tower](self.card, arrays, folder)
+        self.encoder = make_encoder(self.card, arrays, folder)
         self._exemplars: Exemplars | None = None
         if self.card.exemplar_weight:
             self._exemplars = Exemplars.of(arrays["exemplars"], arrays["exemplar_starts"], keep)
@@ -171,10 +171,13 @@ class Model:
 
     def vectors_of(self, read: Read) -> NDArray[np.float32]:
         """Return (n, S * o) vectors, of unit length per tower."""
-        vectors = self.encoder.vectors(read)
-        lengths = np.sqrt(np.einsum("nso,nso->ns", vectors, vectors))[:, :, None]
-        unit: NDArray[np.float32] = (vectors / np.maximum(lengths, np.float32(1e-9))).reshape(len(vectors), -1)
-        return unit
+        unit = to_unit(self.encoder.vectors(read))
+        return unit.reshape(len(unit), -1)
+
+    def remember(self, cache: Path, threads: int) -> None:
+        """Keep a frozen encoder's vectors of texts in a folder: for who asks the same again, as evaluate does."""
+        if isinstance(self.encoder, JoinedEncoder):
+            self.encoder.texts.remember(cache, threads)
 
     def search(
         self, queries: Iterable[str], top: int = 10, filters: Filters | None = None, valid_at: ValidAt = "now"

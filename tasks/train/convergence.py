@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from schemas.language import Message, read_words
-from schemas.settings import CorpusSettings, Loss, Model, Training
+from schemas.settings import TOWERS, CorpusSettings, Loss, Model, Training
 from schemas.training import Cause, Convergence, Epoch, Reachability
 from tasks.train.data import Prepared
 from tasks.train.towers import find_tower
@@ -135,7 +135,7 @@ def _remedy(settings: CorpusSettings, classes: int) -> str:
     far_off = [
         (model.output_dim is not None and model.output_dim < narrow, "model.output_dim = 64"),
         (any(size < narrow for size in model.hidden_dims), f"model.hidden_dims = {wide}"),
-        (model.encoder is not None, f"training.{rate} = {smaller:g}"),  # no embedding_dim moves an encoder
+        (TOWERS[model.tower].has_encoder, f"training.{rate} = {smaller:g}"),  # no embedding_dim moves an encoder
         (model.embedding_dim < narrow, f"model.embedding_dim = {Model().embedding_dim}"),
         (training.learning_rate > _LARGE_RATE, f"training.learning_rate = {Training().learning_rate:g}"),
         (loss.gamma > 2 * Loss().gamma, f"loss.gamma = {Loss().gamma:g}"),

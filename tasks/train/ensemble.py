@@ -94,6 +94,10 @@ class Ensemble:
         """Return (S, n, o) vectors of unit length per member, without dropout."""
         return np.concatenate(list(self._pool.map(lambda group: group.encode(texts), self.groups)))
 
+    def encode_rows(self, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the same of training rows."""
+        return self.encode(prepared.queries.take(rows))
+
     def class_vectors(self) -> NDArray[np.float32]:
         """Return (S, K, o) vectors of all standard questions, of unit length per member."""
         return np.concatenate(list(self._pool.map(Trainer.class_vectors, self.groups)))

@@ -11,7 +11,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.retrieval.texts import Texts
 from tasks.train.data import Prepared
 
 DEFAULT_WEIGHT = 0.5
@@ -20,10 +19,12 @@ _MOST = 50_000  # kept queries in all: a hundred megabytes in memory, fifty on d
 
 
 class Source(Protocol):
-    """What has learned to read texts: `tasks.train.ensemble.Ensemble`."""
+    """What has learned to read texts: `tasks.train.ensemble.Ensemble`, or one beside an encoder."""
 
-    def encode(self, texts: Texts) -> NDArray[np.float32]:
-        """Return (S, n, o) vectors of unit length per member."""
+    members: int
+
+    def encode_rows(self, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return (S, n, o) vectors of unit length per member of some training rows."""
 
     def class_vectors(self) -> NDArray[np.float32]:
         """Return (S, K, o) vectors of all standard questions, of unit length per member."""
@@ -62,7 +63,7 @@ def keep_exemplars(source: Source, prepared: Prepared, rows: NDArray[np.int64], 
     is_row = kept < len(rows)
     own = source.class_vectors().transpose(1, 0, 2)[owners[kept[~is_row]]]
     vectors = np.empty((len(kept), *own.shape[1:]), dtype=np.float32)
-    vectors[is_row] = source.encode(prepared.queries.take(rows[kept[is_row]])).transpose(1, 0, 2)
+    vectors[is_row] = source.encode_rows(prepared, rows[kept[is_row]]).transpose(1, 0, 2)
     vectors[~is_row] = own
     numbers = np.full(len(kept), -1)
     numbers[is_row] = rows[kept[is_row]]

@@ -14,20 +14,26 @@ from numpy.typing import NDArray
 from schemas.decisions import Decisions
 from schemas.outputs import ForeignOutput, PrepareOutput
 from schemas.settings import CorpusSettings
-from tasks.retrieval.model_files import ENCODER, TABLES, ModelCard, write_candidate
+from tasks.retrieval.model_files import TABLES, write_candidate
 from tasks.retrieval.retriever import Model
 from tasks.train.calibration import calibrate
 from tasks.train.data import Prepared
-from tasks.train.ensemble import Ensemble
-from tasks.train.exemplars import keep_exemplars
-from tasks.train.towers import find_tower
+from tasks.train.ensemble import Ensemble, rows_of
+from tasks.train.joined import Joined
+from tasks.train.parts import gather_parts, write_encoder
 
 _COLUMNS = {"bag": "features", "lstm": "words"}  # of train.parquet, by tower
+HELD_OUT = "held_out"  # folder of the model that has chosen, until it has calibrated
 _MOST = 5_000  # queries looked at; so many give a share of 5 % to 0.3 points
 
 
 def write_held_out(
-    ensemble: Ensemble, prepared: Prepared, rows: NDArray[np.int64], weight: float, settings: CorpusSettings, to: Path
+    ensemble: Ensemble,
+    joined: Joined | None,
+    prepared: Prepared,
+    weight: float,
+    settings: CorpusSettings,
+    to: Path,
 ) -> None:
     """Write the model that `ensemble` is into a new folder, without the features that only held-out rows brought.
 
@@ -35,26 +41,16 @@ def write_held_out(
     customer are not.
 
     Args:
-        ensemble: trained on `rows`.
+        ensemble: trained outside the validation rows.
+        joined: that beside a frozen encoder; None: without one.
         prepared: the data.
-        rows: numbers of its rows.
         weight: of the exemplars.
         settings: of the corpus, with the members of `ensemble`.
         to: the folder.
     """
     to.mkdir(parents=True)
-    arrays = ensemble.arrays()
-    if kept := keep_exemplars(ensemble, prepared, rows, settings.model.exemplars if weight else 0):
-        arrays |= {"exemplars": kept[0], "exemplar_starts": kept[1]}
-    ensemble.write(to / ENCODER)
-    card = ModelCard(
-        corpus=settings.name,
-        text=settings.text,
-        model=settings.model,
-        classes=len(prepared.classes),
-        features=find_tower(settings.model).features(prepared.sizes),
-        exemplar_weight=weight if kept else 0.0,
-    )
+    card, arrays, _ = gather_parts(ensemble, joined, prepared, rows_of(prepared, "choose"), weight, settings)
+    write_encoder(ensemble, joined, to)
     table = TABLES.get(settings.model.tower)
     if table is None:
         write_candidate(to, card, prepared.folder, arrays)
@@ -85,7 +81,7 @@ def _texts(prepared: Path, column: str) -> Iterator[NDArray[np.integer]]:
 
 
 def calibrate_on_held_out(
-    folder: Path, prepared: Path, settings: CorpusSettings, foreign: Path | None
+    folder: Path, prepared: Path, settings: CorpusSettings, foreign: Path | None, cache: Path
 ) -> Decisions | None:
     """Return what to decide by, from what the model in `folder` makes of the validation cut.
 
@@ -94,11 +90,13 @@ def calibrate_on_held_out(
         prepared: folder of prepare.
         settings: of the corpus.
         foreign: folder of the foreign queries; None: there are none.
+        cache: folder of what encoders make of texts.
     """
     held = pq.read_table(
         PrepareOutput(prepared).train, columns=["query", "class_id"], filters=[("validation", "=", True)]
     ).slice(0, _MOST)
     model = Model(folder)
+    model.remember(cache / "vectors", settings.training.threads)
     signals, first, scores = model.signals(held["query"].to_pylist())
     found = first == held["class_id"].to_numpy()[:, None]
     places = np.where(found.any(axis=1), found.argmax(axis=1), -1)

@@ -21,6 +21,7 @@ from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch
 from schemas.workspace import Workspace
 from tasks.limits import time_limit
+from tasks.retrieval.text_encoder import OnEncoded
 from tasks.steps import StepNotes, StepRun, run_step
 
 TRAINING_LIMIT = "dssm-training"  # how many deployments train at a time, in all; dssm serve and dssm deploy make it
@@ -36,10 +37,10 @@ def train(
 ) -> StepRun[TrainOutput]:
     """Train on the prepared files; an interrupted training of the same inputs is taken up where it stopped."""
     if corpus.model.encoder:
-        from tasks.train.towers.pretrained import identify, pin
+        from tasks.train.encoder_files import settle_encoder
+        from tasks.train.towers.pretrained import identify
 
-        pinned = corpus.model.model_copy(update={"encoder": pin(corpus.model.encoder)})
-        corpus = corpus.model_copy(update={"model": pinned})
+        corpus = corpus.model_copy(update={"model": settle_encoder(corpus.model)})
     inputs = {
         "prepared": prepared.manifest.key,
         "foreign": foreign and foreign.manifest.key,
@@ -53,9 +54,12 @@ def train(
     def make(out: TrainOutput, partial: Path) -> StepNotes:
         from tasks.train.training import train_candidate
 
-        with in_turn(), time_limit("train", corpus.limits.train), _progress(corpus.name) as on_epoch:
-            folders = prepared.output.folder, out.folder, partial
-            report = train_candidate(*folders, corpus, on_epoch, others, ingested.output)
+        folders = (prepared.output.folder, out.folder, partial)
+        limit = time_limit("train", corpus.limits.train)
+        with in_turn(), limit, _progress(corpus.name) as (on_epoch, on_encoded):
+            report = train_candidate(
+                *folders, corpus, on_epoch, others, ingested.output, workspace.encoders, on_encoded
+            )
         verdict, corrected = report.convergence, report.reachability.corrected
         warnings = [corrected] if corrected else []
         warnings += [] if verdict.converged else [verdict.sentence]
@@ -76,22 +80,34 @@ def in_turn() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _progress(corpus: str) -> Iterator[OnEpoch]:
-    """A progress bar where a person looks on, a log line per epoch otherwise."""
+def _progress(corpus: str) -> Iterator[tuple[OnEpoch, OnEncoded]]:
+    """A progress bar where a person looks on; otherwise a log line per epoch, and per tenth of the texts encoded."""
     logger = get_run_logger()
     if not sys.stderr.isatty() or os.environ.get("DSSM_VERBOSITY") == "quiet":
-        yield lambda epoch, most: logger.info("%s: %s of %d", corpus, _describe(epoch), most)
+        tenths = set[int]()
+
+        def log_encoded(done: int, most: int) -> None:
+            if (tenth := 10 * done // most) not in tenths:
+                tenths.add(tenth)
+                logger.info("%s: %d of %d texts encoded", corpus, done, most)
+
+        yield lambda epoch, most: logger.info("%s: %s of %d", corpus, _describe(epoch), most), log_encoded
         return
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bars = {
-            phase: progress.add_task(f"{corpus}: {phase}", total=None, visible=False) for phase in ("choose", "refit")
+            phase: progress.add_task(f"{corpus}: {phase}", total=None, visible=False)
+            for phase in ("encode", "choose", "refit")
         }
 
         def on_epoch(epoch: Epoch, most: int) -> None:
             description = f"{corpus}: {_describe(epoch)}"
             progress.update(bars[epoch.phase], completed=epoch.epoch, total=most, visible=True, description=description)
 
-        yield on_epoch
+        def on_encoded(done: int, most: int) -> None:
+            description = f"{corpus}: {done} of {most} texts encoded"
+            progress.update(bars["encode"], completed=done, total=most, visible=True, description=description)
+
+        yield on_epoch, on_encoded
 
 
 def _describe(epoch: Epoch) -> str:

@@ -1,40 +1,32 @@
 """Choose on the validation cut, refit on every training row, leave a complete candidate."""
 
-import shutil
-import time
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from schemas.errors import CorpusRejected, SettingsError
 from schemas.manifest import write_atomically
 from schemas.outputs import IngestOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
-from schemas.training import Epoch, OnEpoch, Reachability, TrainingReport
+from schemas.training import OnEpoch, Reachability, TrainingReport
 from tasks.retrieval.device import give_back_memory
-from tasks.retrieval.exemplars import Exemplars
-from tasks.retrieval.model_files import ENCODER, ModelCard, write_candidate
-from tasks.retrieval.ranking import rank_of_truth
+from tasks.retrieval.model_files import write_candidate
+from tasks.retrieval.text_encoder import OnEncoded
 from tasks.train.beside import keep_beside
-from tasks.train.checkpoints import load_record, save_record
+from tasks.train.choosing import choose, find_ranks, run
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
-from tasks.train.ensemble import Ensemble, identify_training, rows_of, with_members
-from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, keep_exemplars
-from tasks.train.held_out import calibrate_on_held_out, write_held_out
+from tasks.train.encoder_files import settle_encoder
+from tasks.train.ensemble import Ensemble, rows_of
+from tasks.train.held_out import HELD_OUT, calibrate_on_held_out
+from tasks.train.joined import Encoded, Joined, encode_corpus
 from tasks.train.objectives import Objective, make_objective
+from tasks.train.parts import gather_parts, write_encoder
 from tasks.train.reachability import assess
 from tasks.train.towers import find_tower
 
-_CHOOSING_MEMBERS = 2  # enough to see when to stop
-_BLOCK = 2048  # queries ranked at once
 _SAMPLE = 512  # training rows ranked for the verdict
-HELD_OUT = "held_out"  # folder of the model that has chosen, until it has calibrated
 _START_ROWS = 8192  # training rows whose loss is measured before the first step
-
-T = TypeVar("T")
 
 
 def train_candidate(
@@ -45,6 +37,8 @@ def train_candidate(
     on_epoch: OnEpoch,
     foreign: Path | None = None,
     ingested: IngestOutput | None = None,
+    cache: Path | None = None,
+    on_encoded: OnEncoded = lambda done, most: None,
 ) -> TrainingReport:
     """Train as the settings say and write candidate/ and training.json into `folder`.
 
@@ -56,6 +50,8 @@ def train_candidate(
         on_epoch: called after every epoch.
         foreign: folder of queries that are not of the corpus; None: there are none.
         ingested: where the payload, and the texts of the kept queries, are taken from; None: the model has none.
+        cache: folder that keeps what encoders make of texts, from night to night; None: a folder in `partial`.
+        on_encoded: called after some texts passed through a frozen encoder, with how many of how many.
 
     Raises:
         SettingsError: the target of the loss cannot be reached, and `loss.unreachable` is "refuse"; or the pretrained
@@ -70,15 +66,20 @@ def train_candidate(
             "the queries: emoji and punctuation alone are no words"
         )
     settings, settled, objective, reach = _settle_loss(prepared, settings)
-    chosen, chosen_epochs = _choose(prepared, settings, partial, on_epoch)
-    chosen |= settled
+    encoded: Encoded | None = None
+    cache = cache or partial / "cache"
+    if settings.model.frozen_encoder:
+        settings = settings.model_copy(update={"model": settle_encoder(settings.model)})
+        encoded = encode_corpus(prepared_folder, settings, cache, on_encoded)
+    choice = choose(prepared, settings, partial, on_epoch, encoded)
+    chosen, chosen_epochs = choice.chosen | settled, choice.epochs
     decisions = None
     if chosen_epochs:
-        decisions = calibrate_on_held_out(partial / HELD_OUT, prepared_folder, settings, foreign)
+        decisions = calibrate_on_held_out(partial / HELD_OUT, prepared_folder, settings, foreign, cache)
     rows = rows_of(prepared, "refit")
     with Ensemble(prepared, rows, settings, "refit", settings.training.epochs) as ensemble:
         start = ensemble.loss_without_dropout(_START_ROWS)
-        device = _run(ensemble, int(chosen["epochs"]), partial / "refit.safetensors", settings, on_epoch)
+        device = run(ensemble, int(chosen["epochs"]), partial / "refit.safetensors", settings, on_epoch)
         if device != "cpu":
             chosen["device"] = device
         give_back_memory()
@@ -87,19 +88,18 @@ def train_candidate(
             ensemble.done,
             start,
             ensemble.loss_without_dropout(),
-            float((_ranks(ensemble, prepared, sample) == 0).mean()),
+            float((find_ranks(ensemble, prepared, sample) == 0).mean()),
             reach,
             ensemble.class_vectors(),
             prepared,
             settings,
         )
-        arrays = ensemble.arrays()
-        per_class = settings.model.exemplars if chosen["exemplar_weight"] else 0
-        kept = keep_exemplars(ensemble, prepared, rows, per_class)
-        if kept is None:
-            chosen["exemplar_weight"] = 0.0
-        else:
-            arrays |= {"exemplars": kept.vectors, "exemplar_starts": kept.starts}
+        joined = None
+        if encoded and (share := float(chosen["encoder_share"])):
+            joined = Joined(ensemble, encoded, encoded.learn(prepared, rows, settings, "refit"), share)
+        weight = float(chosen["exemplar_weight"])
+        card, arrays, kept = gather_parts(ensemble, joined, prepared, rows, weight, settings)
+        chosen["exemplar_weight"] = card.exemplar_weight
         report = TrainingReport(
             rows=len(rows),
             classes=len(prepared.classes),
@@ -110,18 +110,11 @@ def train_candidate(
             negatives_used=objective.drawn,
             reachability=reach,
             convergence=verdict,
+            shares=choice.shares,
         )
     out = TrainOutput(folder)
     out.candidate.mkdir()
-    ensemble.write(out.candidate / ENCODER)
-    card = ModelCard(
-        corpus=settings.name,
-        text=settings.text,
-        model=settings.model,
-        classes=report.classes,
-        features=find_tower(settings.model).features(prepared.sizes),
-        exemplar_weight=float(chosen["exemplar_weight"]),
-    )
+    write_encoder(ensemble, joined, out.candidate)
     write_candidate(out.candidate, card, prepared_folder, arrays, decisions)
     if ingested:
         keep_beside(out.candidate, PrepareOutput(prepared_folder), ingested, settings, kept)
@@ -158,134 +151,3 @@ def _settle_loss(
         objective = make_objective(loss, per_row, class_rows)
         reach = assess(objective, first_n).model_copy(update={"corrected": corrected})
     return settings, settled, objective, reach
-
-
-def _choose(
-    prepared: Prepared, settings: CorpusSettings, partial: Path, on_epoch: OnEpoch
-) -> tuple[dict[str, float | int | str], list[Epoch]]:
-    """Train a few members without the validation rows; return when they say to stop, and their epochs.
-
-    To stop early pays only where it clearly does: the last epoch, where the learning rate has come to
-    rest, stands unless an earlier one was better by more than the standard error of the difference.
-    """
-    held = np.flatnonzero(prepared.validation)
-    if not settings.training.choose or len(held) in (0, len(prepared.labels)):
-        return {"epochs": settings.training.epochs, "exemplar_weight": _weight_or(settings, DEFAULT_WEIGHT)}, []
-    few = with_members(settings, min(_CHOOSING_MEMBERS, settings.model.ensemble))
-    rows, finished = rows_of(prepared, "choose"), partial / "chosen.json"
-    identity = identify_training(prepared, rows, few, "choose", settings.training.epochs)
-    if (partial / HELD_OUT).is_dir() and (stored := load_record(finished, identity, _read_choice)):
-        return stored
-    with Ensemble(prepared, rows, few, "choose", settings.training.epochs) as ensemble:
-
-        def measure(epoch: Epoch, most: int) -> None:
-            ranks = _ranks(ensemble, prepared, held)
-            ensemble.done[-1] = epoch.model_copy(
-                update={"recall_at_10": float((ranks < 10).mean()), "validation_scores": _score(ranks).tolist()}
-            )
-            on_epoch(ensemble.done[-1], most)
-
-        _run(ensemble, settings.training.epochs, partial / "choose.safetensors", few, measure)
-        stop = best_stop(np.array([epoch.validation_scores for epoch in ensemble.done]))
-        weight = _weight_or(settings, None)
-        if weight is None:
-            weight = _choose_weight(ensemble, prepared, rows, held, settings.model.exemplars)
-        chosen: dict[str, float | int | str] = {"epochs": stop, "exemplar_weight": weight}
-        done = [epoch.model_copy(update={"validation_scores": None}) for epoch in ensemble.done]
-        shutil.rmtree(partial / HELD_OUT, ignore_errors=True)
-        write_held_out(ensemble, prepared, rows, weight, few, partial / HELD_OUT)
-        record = {"chosen": chosen, "epochs": [epoch.model_dump() for epoch in done]}
-        save_record(finished, record, identity)
-        return chosen, done
-
-
-def _read_choice(record: dict[str, Any]) -> tuple[dict[str, float | int | str], list[Epoch]]:
-    return record["chosen"], [Epoch.model_validate(epoch) for epoch in record["epochs"]]
-
-
-def _score(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return what a choice goes by, for each row: the first place and the first ten."""
-    return (1 / (ranks + 1) + (ranks < 10)) / 2
-
-
-def _weight_or(settings: CorpusSettings, otherwise: T) -> float | T:
-    """Return the weight of the exemplars as the settings have it; `otherwise` where they leave it open."""
-    if not settings.model.exemplars:
-        return 0.0
-    return otherwise if settings.model.exemplar_weight is None else settings.model.exemplar_weight
-
-
-def _choose_weight(
-    ensemble: Ensemble, prepared: Prepared, rows: NDArray[np.int64], held: NDArray[np.int64], per_class: int
-) -> float:
-    """Return the weight of the exemplars that does best on the validation rows.
-
-    The usual one, unless another beats it by more than the standard error of their paired difference.
-    """
-    kept = keep_exemplars(ensemble, prepared, rows, per_class)
-    if kept is None:
-        return 0.0
-    exemplars, classes = Exemplars.of(kept.vectors, kept.starts), _flat(ensemble.class_vectors())
-    scores: dict[float, list[NDArray[np.float64]]] = {weight: [] for weight in WEIGHTS}
-    for start in range(0, len(held), _BLOCK):
-        block = held[start : start + _BLOCK]
-        queries = _flat(ensemble.encode(prepared.queries.take(block)))
-        cosines = queries @ classes.T / np.float32(ensemble.members)
-        for weight, found in scores.items():
-            mixed = exemplars.mix(cosines, queries, weight)
-            found.append(_score(rank_of_truth(mixed, prepared.labels[block])))
-    table = np.array([np.concatenate(found) for found in scores.values()])
-    return WEIGHTS[clearly_best(table, WEIGHTS.index(DEFAULT_WEIGHT))]
-
-
-def _flat(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (n, S * o) of (S, n, o)."""
-    return vectors.transpose(1, 0, 2).reshape(vectors.shape[1], -1)
-
-
-def clearly_best(scores: NDArray[np.float64], usual: int) -> int:
-    """Return which of (choices, rows) scores to take: the usual one, unless the best clearly beats it.
-
-    Clearly: by more than the standard error of their paired difference.
-    """
-    best = int(scores.mean(axis=1).argmax())
-    difference = scores[best] - scores[usual]
-    error = difference.std() / np.sqrt(difference.size)
-    return best if difference.mean() > error else usual
-
-
-def best_stop(scores: NDArray[np.float64]) -> int:
-    """Return after how many epochs to stop, from the (epochs, rows) scores of the validation rows.
-
-    The last one, unless another is clearly better.
-    """
-    return clearly_best(scores, len(scores) - 1) + 1
-
-
-def _run(ensemble: Ensemble, epochs: int, checkpoint: Path, settings: CorpusSettings, on_epoch: OnEpoch) -> str:
-    """Train up to `epochs`, from the checkpoint if there is one, leaving checkpoints; return the device."""
-    if settings.engine == "ray":
-        from tasks.train.cluster import train_on_ray
-
-        folder = checkpoint.with_suffix("")
-        return train_on_ray(ensemble, epochs, folder, settings, lambda: on_epoch(ensemble.done[-1], epochs))
-    ensemble.load(checkpoint)
-    saved = time.monotonic()
-    while len(ensemble.done) < epochs:
-        on_epoch(ensemble.run_epoch(), epochs)
-        if time.monotonic() - saved >= settings.training.checkpoint_seconds:
-            ensemble.save(checkpoint)
-            saved = time.monotonic()
-    return str(ensemble.groups[0].device)
-
-
-def _ranks(ensemble: Ensemble, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the rank of the right standard question of some rows, from 0."""
-    classes = ensemble.class_vectors()
-    ranks = [np.zeros(0, dtype=np.int64)]
-    for start in range(0, len(rows), _BLOCK):
-        block = rows[start : start + _BLOCK]
-        queries = ensemble.encode(prepared.queries.take(block))
-        scores = np.einsum("sno,sko->nk", queries, classes, optimize=True)
-        ranks.append(rank_of_truth(scores, prepared.labels[block]))
-    return np.concatenate(ranks)

@@ -35,6 +35,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--peers-python", help="interpreter that has the peers' packages; empty: our baselines alone")
+    parser.add_argument("--encoder", help="folder or hub name: ours also beside it, and what else is done with it")
+    parser.add_argument("--prefix", default="", help="what that encoder wants in front of a text, for the peers")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--split", choices=["test", "validation"], default="test")
     parser.add_argument("--set", action="append", default=[], help="passed on to dssm run")
@@ -49,7 +51,13 @@ def main() -> None:
                 )
             data = folder if arguments.split == "test" else cut(folder, Path(scratch) / "cut" / folder.name)
             new = [measure_ours(data, Path(scratch), arguments.seeds, arguments.set)]
+            if arguments.encoder:
+                beside = [*arguments.set, f"model.encoder={arguments.encoder}"]
+                new.insert(0, measure_ours(data, Path(scratch) / "beside", arguments.seeds, beside))
+                new[0]["peer"] = "dssm + encoder"
             new += measure_peers(data, arguments.peers_python) if arguments.peers_python else []
+            if arguments.peers_python and arguments.encoder:
+                new += measure_encoder_peers(data, arguments.encoder, arguments.prefix, arguments.peers_python)
             if arguments.peers_python:
                 add_intervals(data, new)
             for row in new:
@@ -147,6 +155,14 @@ def measure_peers(folder: Path, python: str, *names: str) -> list[dict[str, Any]
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
+def measure_encoder_peers(folder: Path, encoder: str, prefix: str, python: str) -> list[dict[str, Any]]:
+    """Return what encoder_peers.py measures; of more than 2,000 texts without those that fine-tune."""
+    script = Path(__file__).with_name("encoder_peers.py")
+    command = [python, str(script), str(folder), encoder, "--prefix", prefix]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
 def add_intervals(folder: Path, rows: list[dict[str, Any]]) -> None:
     """Add to the row of each peer how far ours is ahead of it, with the 95 % interval of a paired bootstrap.
 
@@ -164,8 +180,12 @@ def add_intervals(folder: Path, rows: list[dict[str, Any]]) -> None:
     )
     drawn = np.random.default_rng(0).integers(len(labels), size=(_DRAWS, len(labels)))
     for peer in rows[1:]:
-        ranks = peer.pop("ranks")
-        ahead = ours - np.array([[rank < k for rank in ranks] for k in (1, 10)])
+        if "hits" in peer:  # ours without the encoder
+            theirs = peer.pop("hits")[:, known]
+        else:
+            ranks = peer.pop("ranks")
+            theirs = np.array([[rank < k for rank in ranks] for k in (1, 10)])
+        ahead = ours - theirs
         macro = [_macro(ahead[1, draw], labels[draw]) for draw in drawn]
         samples = {"recall@1": ahead[0][drawn].mean(axis=1), "recall@10": ahead[1][drawn].mean(axis=1)}
         for name, values in {**samples, "macro_recall@10": macro}.items():

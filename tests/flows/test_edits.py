@@ -65,3 +65,17 @@ def test_what_is_edited_while_a_run_trains_is_in_its_version(flow, tmp_path, mon
     assert [edit.standard_question for edit in live_overlay(registry).edits] == [NEW]
     drop_edit(registry, NEW)
     assert live_overlay(registry).edits == []
+
+
+def test_edits_that_cannot_be_read_bar_no_night(flow, tmp_path, caplog):
+    """The version that holds them is damaged: it is told, and its successor goes live."""
+    settings = make_settings(write_table(tmp_path / "toy.csv", PAIRS), **_LENIENT)
+    flow(settings)
+    registry = ModelRegistry(flow.models)
+    made = edit_live(registry, Edit(action="add", standard_question=NEW, similar_queries=QUERIES))
+    (flow.models / made.version / "overlay.json").write_text("{")
+
+    night = flow(settings.model_copy(update={"seed": 99}))
+
+    assert night.status == "published"
+    assert "what was edited since the export cannot be read" in caplog.text

@@ -66,6 +66,7 @@ def take_service(home: Path) -> None:
         browser.open("/", "Find the standard question")
         browser.wait(By.ID, "query").send_keys("怎么退票" + Keys.ENTER)
         browser.table()
+        browser.wait(By.CSS_SELECTOR, ".why summary").click()
         save(browser, "ui-service")
 
 

@@ -104,7 +104,6 @@ def pretrained(**model):
     [
         ({"encoder": None}, "tower 'pretrained' needs model.encoder: a local folder, or a name"),
         ({"encoder": ""}, "at least 1 character"),
-        ({"tower": "bag"}, "the tower is 'bag': set model.tower = 'pretrained', or leave model.encoder empty"),
         ({"ensemble": 2}, r"set model.ensemble = 1 \(it is 2\)"),
         ({"pooling": "max"}, "'mean' or 'cls'"),
         ({"max_tokens": 3}, "greater than or equal to 4"),

@@ -42,6 +42,7 @@ def test_a_group_belongs_where_the_corpus_has_nearer_queries_else_it_is_new():
         ("add", "question 7", ["a", "b", "c"]),
     ]
     assert actions[0].gain == pytest.approx(4.9)  # 7 of 100 queries, of which 0.7 will find it
+    assert actions[1].gain == pytest.approx(0.9)  # 3 of 100 queries, of which 0.3 more will find it
     assert "7 times (7.0% of all)" in actions[0].why
 
 

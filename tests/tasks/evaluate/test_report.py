@@ -22,7 +22,7 @@ from schemas.evaluation import (
 )
 from schemas.language import read_words
 from schemas.settings import CorpusSettings
-from schemas.training import Convergence, Epoch, Reachability, TrainingReport
+from schemas.training import Convergence, Epoch, Reachability, ShareScore, TrainingReport
 from schemas.validation import Finding, Verdict
 from tasks.evaluate.next_steps import Step
 from tasks.evaluate.plots import Night, plot_loss, to_data_uri
@@ -161,6 +161,26 @@ def page(evaluation, training, verdict, settings):
         Gate(name="Golden queries", outcome="held", measured="8 of 9 right", bound="all first", reason=HOSTILE),
     ]
     return render_report(evaluation, training, verdict, settings, comparison, FACTS, gates, "held")
+
+
+def test_the_report_tells_what_each_part_contributes(evaluation, training, verdict, settings):
+    """As chosen, and without each of encoder, towers and kept queries, at the best shares of the others."""
+    scores = {(0.0, 0.5): 0.51, (0.0, 0.0): 0.5, (0.6, 0.0): 0.62, (0.6, 0.5): 0.64, (1.0, 0.25): 0.63}
+    shares = [
+        ShareScore(encoder=encoder, queries=queries, recall_at_1=value, recall_at_10=value + 0.3)
+        for (encoder, queries), value in scores.items()
+    ]
+    chosen = {"epochs": 2, "encoder_share": 0.6, "exemplar_weight": 0.5}
+    beside = training.model_copy(update={"shares": shares, "chosen": chosen})
+
+    page = render_report(evaluation, beside, verdict, settings, None, FACTS, [], "published")
+
+    text = re.sub(r"(<[^>]+>|\s)+", " ", page)
+    assert "as chosen 0.6 0.5 64.0% 94.0%" in text
+    assert "without the encoder 0 0.5 51.0% 81.0%" in text
+    assert "the encoder without the towers 1 0.25 63.0% 93.0%" in text
+    assert "without training queries 0.6 0 62.0% 92.0%" in text
+    assert "as chosen" not in render_report(evaluation, training, verdict, settings, None, FACTS, [], "published")
 
 
 def test_the_report_says_what_an_operator_asks_for(page):

@@ -85,3 +85,9 @@ def test_a_column_of_answers_changes_no_table_that_has_standard_questions(header
     """Where a column names them, the answers are kept beside them."""
     write(f"{header}\na,x,Sure.\nb,x,Sure.\nc,y,Sure.\n")
     assert ingest().pairs == [("a", "x"), ("b", "x"), ("c", "y")]
+
+
+def test_a_template_with_a_single_row_is_split_by_its_lines(write, ingest):
+    """Of MaxKB it is known that a cell has a question a line; there is no column to learn it from."""
+    write('分段标题（选填）,分段内容（必填）,问题（选填，单元格内一行一个）\n产品,"很好\n用","是什么？\n介绍\n优势"\n')
+    assert ingest().pairs == [("介绍", "是什么？"), ("优势", "是什么？")]

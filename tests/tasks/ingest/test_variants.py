@@ -119,6 +119,22 @@ def test_signs_of_sentences_split_nothing_unasked(sign, write, ingest):
     assert same(ingest(**follow(warning)))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "email and/or phone and/or fax {}",
+        "#help #refund #{} please",
+        "bed & breakfast & spa {}",
+        "北京→上海→广州{}",
+        "按*123*{}#充值",
+    ],
+)
+def test_signs_inside_of_a_sentence_split_nothing(text, write, ingest):
+    """Similar questions share words with each other, the parts of a sentence do not."""
+    write(as_csv([HEADER, *((f"问题{n}", text.format(n)) for n in range(40))]))
+    assert ingest().facts.rows == 40
+
+
 # --- names of columns
 
 NAMES = """

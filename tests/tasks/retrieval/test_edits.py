@@ -79,6 +79,18 @@ def test_an_edited_one_is_found_by_its_new_text_and_queries(live):
     assert model.ids[model.standard_questions.index(new)] == new
 
 
+def test_one_is_named_by_its_id_too(registry, candidates):
+    """An id that nobody has is no name."""
+    publish(registry, candidates("Q"))
+    model = Retriever(registry.folder).model
+    made = edit_live(registry, Edit(action="edit", standard_question="Q-3", payload={"answer": "新"}))
+    assert made.edit.standard_question == model.standard_questions[3]
+    edit_live(registry, Edit(action="remove", standard_question="Q-3"))
+    assert model.standard_questions[3] not in Retriever(registry.folder).model.standard_questions
+    with pytest.raises(EditError, match="there is no standard question 'Q-3'"):
+        edit_live(registry, Edit(action="remove", standard_question="Q-3"))
+
+
 def test_a_removed_one_is_not_found(live):
     """Those behind it move up."""
     gone = "宠物可以托运吗"

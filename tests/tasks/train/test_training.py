@@ -13,7 +13,8 @@ import pytest
 from schemas.errors import CorpusRejected
 from schemas.training import TrainingReport
 from schemas.workspace import CHECKOUT
-from tasks.train.training import best_stop, train_candidate
+from tasks.train.choosing import best_stop
+from tasks.train.training import train_candidate
 from tests.tasks.prepare.toy import file_bytes, prepare_rows
 
 # The loss of equal cosines over 12 standard questions at gamma 20 and margin 0.1, but for the adjustment by the prior.

@@ -1,0 +1,289 @@
+"""Choose on validation cuts: when to stop, how much the encoder and the kept queries count.
+
+One cut of the training rows, made by prepare, does where it holds enough of them. Of few rows further cuts are tried
+and all are judged together (repeated random sub-sampling), or the choice would be a toss.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from schemas.outputs import PrepareOutput
+from schemas.settings import CorpusSettings
+from schemas.training import Epoch, OnEpoch, ShareScore
+from tasks.prepare.split import hold_out
+from tasks.retrieval.exemplars import Exemplars
+from tasks.retrieval.hashing import text_keys
+from tasks.retrieval.ranking import rank_of_truth
+from tasks.train.checkpoints import load_record, save_record
+from tasks.train.data import Prepared
+from tasks.train.ensemble import Ensemble, identify_training, rows_of, with_members
+from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, Source, keep_exemplars
+from tasks.train.held_out import HELD_OUT, write_held_out
+from tasks.train.joined import DEFAULT_SHARE, SHARES, Encoded, Joined, Remembered
+
+_CHOOSING_MEMBERS = 2  # enough to see when to stop
+_BLOCK = 2048  # queries ranked at once
+_ENOUGH = 200  # validation rows; of fewer, further cuts are tried
+_MOST_CUTS = 5
+_SHARE_ROWS = 5000  # validation rows that 32 divisions of a score are tried on
+
+T = TypeVar("T")
+Shares = tuple[float, float]  # of the encoder in a cosine, and of the kept queries in a score
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the validation cuts decided, the epochs that led there, and what each share was worth."""
+
+    chosen: dict[str, float | int | str]
+    epochs: list[Epoch]
+    shares: list[ShareScore]
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """What was seen on the rows of one cut."""
+
+    scores: NDArray[np.float64]  # (epochs, rows)
+    ranks: dict[Shares, NDArray[np.int64]]  # (rows,) by the shares
+
+
+def choose(
+    prepared: Prepared, settings: CorpusSettings, partial: Path, on_epoch: OnEpoch, encoded: Encoded | None
+) -> Choice:
+    """Train a few members without the validation rows; return when they say to stop, and their epochs.
+
+    To stop early pays only where it clearly does: the last epoch, where the learning rate has come to
+    rest, stands unless an earlier one was better by more than the standard error of the difference.
+
+    Args:
+        prepared: the data.
+        settings: of the corpus.
+        partial: folder for checkpoints.
+        on_epoch: called after every epoch on the first cut.
+        encoded: the corpus by a frozen encoder; None: there is none.
+    """
+    if not settings.training.choose or int(prepared.validation.sum()) in (0, len(prepared.labels)):
+        return _without_choice(settings, encoded)
+    few = with_members(settings, min(_CHOOSING_MEMBERS, settings.model.ensemble))
+    finished = partial / "chosen.json"
+    identity = identify_training(prepared, rows_of(prepared, "choose"), few, "choose", settings.training.epochs)
+    if (partial / HELD_OUT).is_dir() and (stored := load_record(finished, identity, _read_choice)):
+        return stored
+    with Ensemble(prepared, rows_of(prepared, "choose"), few, "choose", settings.training.epochs) as ensemble:
+        tried, done = _try_cut(ensemble, prepared, few, encoded, partial / "choose.safetensors", on_epoch)
+        all_tried = [tried, *_try_further(prepared, few, encoded)]
+        stop = best_stop(np.concatenate([one.scores for one in all_tried], axis=1))
+        ranks = {shares: np.concatenate([one.ranks[shares] for one in all_tried]) for shares in tried.ranks}
+        share, weight = _best_shares(ranks)
+        joined = None
+        if encoded and share:
+            projection = encoded.learn(prepared, rows_of(prepared, "choose"), settings, "choose")
+            joined = Joined(ensemble, encoded, projection, share)
+        shutil.rmtree(partial / HELD_OUT, ignore_errors=True)
+        write_held_out(ensemble, joined, prepared, weight, few, partial / HELD_OUT)
+    chosen: dict[str, float | int | str] = {"epochs": stop, "exemplar_weight": weight}
+    told = list[ShareScore]()
+    if encoded:
+        chosen["encoder_share"] = share
+        told = [_tell(shares, found) for shares, found in ranks.items()]
+    choice = Choice(chosen, done, told)
+    lists = {"epochs": [one.model_dump() for one in done], "shares": [one.model_dump() for one in told]}
+    save_record(finished, {"chosen": chosen, **lists}, identity)
+    return choice
+
+
+def _without_choice(settings: CorpusSettings, encoded: Encoded | None) -> Choice:
+    """Return what stands where there is nothing to choose on."""
+    chosen: dict[str, float | int | str] = {
+        "epochs": settings.training.epochs,
+        "exemplar_weight": _weight_or(settings, DEFAULT_WEIGHT),
+    }
+    if encoded:
+        share = settings.model.encoder_share
+        chosen["encoder_share"] = DEFAULT_SHARE if share is None else share
+    return Choice(chosen, [], [])
+
+
+def further_cuts(prepared: Prepared, settings: CorpusSettings) -> list[Prepared]:
+    """Return the data with other validation rows, drawn as prepare draws its own, until there are enough of them."""
+    held, cuts = int(prepared.validation.sum()), list[Prepared]()
+    if held >= _ENOUGH:
+        return cuts
+    texts: list[str] = pq.read_table(PrepareOutput(prepared.folder).train, columns=["query"])["query"].to_pylist()
+    keys = text_keys(texts)
+    while held < _ENOUGH and len(cuts) < _MOST_CUTS - 1:
+        share, purpose = settings.split.validation_share, f"validation/{len(cuts) + 1}"
+        mask = hold_out(keys, prepared.labels, share, settings.seed, purpose, lend_single_rows=True)
+        if not 0 < mask.sum() < len(mask):
+            break
+        cuts.append(replace(prepared, validation=mask))
+        held += int(mask.sum())
+    return cuts
+
+
+def _try_further(prepared: Prepared, few: CorpusSettings, encoded: Encoded | None) -> Iterator[_Tried]:
+    """Yield what is found on further cuts: of few rows, hence in no time, and on this machine."""
+    here = few.model_copy(update={"engine": "local"})
+    for cut in further_cuts(prepared, few):
+        with Ensemble(cut, rows_of(cut, "choose"), here, "choose", few.training.epochs) as ensemble:
+            yield _try_cut(ensemble, cut, here, encoded, None, lambda epoch, most: None)[0]
+
+
+def _try_cut(
+    ensemble: Ensemble,
+    prepared: Prepared,
+    few: CorpusSettings,
+    encoded: Encoded | None,
+    checkpoint: Path | None,
+    on_epoch: OnEpoch,
+) -> tuple[_Tried, list[Epoch]]:
+    """Train outside the validation rows of one cut; return what is found on them, and the epochs."""
+    held = np.flatnonzero(prepared.validation)
+
+    def measure(epoch: Epoch, most: int) -> None:
+        ranks = find_ranks(ensemble, prepared, held)
+        ensemble.done[-1] = epoch.model_copy(
+            update={"recall_at_10": float((ranks < 10).mean()), "validation_scores": _score(ranks).tolist()}
+        )
+        on_epoch(ensemble.done[-1], most)
+
+    run(ensemble, few.training.epochs, checkpoint, few, measure)
+    scores = np.array([epoch.validation_scores for epoch in ensemble.done])
+    done = [epoch.model_copy(update={"validation_scores": None}) for epoch in ensemble.done]
+    return _Tried(scores, _ranks_by_shares(ensemble, prepared, few, encoded)), done
+
+
+def _read_choice(record: dict[str, Any]) -> Choice:
+    epochs = [Epoch.model_validate(epoch) for epoch in record["epochs"]]
+    return Choice(record["chosen"], epochs, [ShareScore.model_validate(one) for one in record["shares"]])
+
+
+def _tell(shares: Shares, ranks: NDArray[np.int64]) -> ShareScore:
+    at_1, at_10 = float((ranks == 0).mean()), float((ranks < 10).mean())
+    return ShareScore(encoder=shares[0], queries=shares[1], recall_at_1=at_1, recall_at_10=at_10)
+
+
+def _score(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return what a choice goes by, for each row: the first place and the first ten."""
+    return (1 / (ranks + 1) + (ranks < 10)) / 2
+
+
+def _weight_or(settings: CorpusSettings, otherwise: T) -> float | T:
+    """Return the weight of the exemplars as the settings have it; `otherwise` where they leave it open."""
+    if not settings.model.exemplars:
+        return 0.0
+    return otherwise if settings.model.exemplar_weight is None else settings.model.exemplar_weight
+
+
+def _ranks_by_shares(
+    ensemble: Ensemble, prepared: Prepared, settings: CorpusSettings, encoded: Encoded | None
+) -> dict[Shares, NDArray[np.int64]]:
+    """Return the ranks of the validation rows by all shares that are open; without an encoder that has 0."""
+    if encoded is None:
+        return {(0.0, weight): ranks for weight, ranks in _ranks_by_weight(ensemble, prepared, settings).items()}
+    projection = encoded.learn(prepared, rows_of(prepared, "choose"), settings, "choose")
+    fixed, found = settings.model.encoder_share, dict[Shares, NDArray[np.int64]]()
+    towers = Remembered(ensemble)
+    for share in SHARES if fixed is None else (fixed,):
+        source = Joined(towers, encoded, projection, share)
+        found |= {(share, weight): ranks for weight, ranks in _ranks_by_weight(source, prepared, settings).items()}
+    return found
+
+
+def _ranks_by_weight(source: Source, prepared: Prepared, settings: CorpusSettings) -> dict[float, NDArray[np.int64]]:
+    """Return the ranks of the validation rows by the weight of the exemplars: of all, or of that of the settings."""
+    rows, held, weight = rows_of(prepared, "choose"), np.flatnonzero(prepared.validation), _weight_or(settings, None)
+    if settings.model.frozen_encoder:
+        held = held[:_SHARE_ROWS]
+    weights = WEIGHTS if weight is None else (weight,)
+    kept = keep_exemplars(source, prepared, rows, settings.model.exemplars if any(weights) else 0)
+    exemplars, classes = Exemplars.of(kept.vectors, kept.starts) if kept else None, _flat(source.class_vectors())
+    ranks: dict[float, list[NDArray[np.int64]]] = {weight: [] for weight in (weights if kept else (0.0,))}
+    for start in range(0, len(held), _BLOCK):
+        block = held[start : start + _BLOCK]
+        queries = _flat(source.encode_rows(prepared, block))
+        cosines = queries @ classes.T / np.float32(source.members)
+        for weight, found in ranks.items():
+            mixed = exemplars.mix(cosines, queries, weight) if exemplars else cosines
+            found.append(rank_of_truth(mixed, prepared.labels[block]))
+    return {weight: np.concatenate(found) for weight, found in ranks.items()}
+
+
+def _best_shares(ranks: dict[Shares, NDArray[np.int64]]) -> Shares:
+    """Return the shares that do best, of the ranks that each gives.
+
+    For each share of the encoder the usual share of the queries, unless another is clearly better; then no encoder,
+    unless another share is clearly better.
+    """
+    best = list[Shares]()
+    for share in dict.fromkeys(share for share, _ in ranks):
+        open_ = [shares for shares in ranks if shares[0] == share]
+        usual = next((place for place, shares in enumerate(open_) if shares[1] == DEFAULT_WEIGHT), 0)
+        best.append(open_[clearly_best(np.array([_score(ranks[shares]) for shares in open_]), usual)])
+    return best[clearly_best(np.array([_score(ranks[shares]) for shares in best]), 0)]
+
+
+def _flat(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (n, S * o) of (S, n, o)."""
+    return vectors.transpose(1, 0, 2).reshape(vectors.shape[1], -1)
+
+
+def clearly_best(scores: NDArray[np.float64], usual: int) -> int:
+    """Return which of (choices, rows) scores to take: the usual one, unless the best clearly beats it.
+
+    Clearly: by more than the standard error of their paired difference.
+    """
+    best = int(scores.mean(axis=1).argmax())
+    difference = scores[best] - scores[usual]
+    error = difference.std() / np.sqrt(difference.size)
+    return best if difference.mean() > error else usual
+
+
+def best_stop(scores: NDArray[np.float64]) -> int:
+    """Return after how many epochs to stop, from the (epochs, rows) scores of the validation rows.
+
+    The last one, unless another is clearly better.
+    """
+    return clearly_best(scores, len(scores) - 1) + 1
+
+
+def run(ensemble: Ensemble, epochs: int, checkpoint: Path | None, settings: CorpusSettings, on_epoch: OnEpoch) -> str:
+    """Train up to `epochs`, from the checkpoint if there is one, leaving checkpoints; return the device.
+
+    Without a place for checkpoints there are none.
+    """
+    if checkpoint and settings.engine == "ray":
+        from tasks.train.cluster import train_on_ray
+
+        folder = checkpoint.with_suffix("")
+        return train_on_ray(ensemble, epochs, folder, settings, lambda: on_epoch(ensemble.done[-1], epochs))
+    if checkpoint:
+        ensemble.load(checkpoint)
+    saved = time.monotonic()
+    while len(ensemble.done) < epochs:
+        on_epoch(ensemble.run_epoch(), epochs)
+        if checkpoint and time.monotonic() - saved >= settings.training.checkpoint_seconds:
+            ensemble.save(checkpoint)
+            saved = time.monotonic()
+    return str(ensemble.groups[0].device)
+
+
+def find_ranks(ensemble: Ensemble, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rank of the right standard question of some rows, from 0."""
+    classes = ensemble.class_vectors()
+    ranks = [np.zeros(0, dtype=np.int64)]
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        queries = ensemble.encode(prepared.queries.take(block))
+        scores = np.einsum("sno,sko->nk", queries, classes, optimize=True)
+        ranks.append(rank_of_truth(scores, prepared.labels[block]))
+    return np.concatenate(ranks)

@@ -1,0 +1,191 @@
+"""What a frozen encoder is made into, once per encoder and home: an ONNX graph of eight bits, and its tokeniser.
+
+torch and transformers make it; neither is needed to use it.
+"""
+
+import json
+import logging
+import os
+import re
+import shutil
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from schemas.errors import SettingsError
+from schemas.manifest import hash_json
+from schemas.settings import Model
+from tasks.retrieval.pretrained import Encoder, Tokeniser
+from tasks.retrieval.text_encoder import GRAPH, TOKENISER
+from tasks.train.towers.pretrained import identify, pin
+
+_FORM = "onnx-int8-1"  # a change below that changes vectors is a new name
+_OPSET = 17
+_E5 = re.compile(r"(^|[-_./])e5([-_.@]|$)", re.IGNORECASE)
+_KNOWN_MODULES = {"Transformer", "Pooling", "Normalize"}
+
+
+def settle_encoder(model: Model) -> Model:
+    """Return the settings with the encoder pinned, and pooling and prefix as its own files have them, unless set.
+
+    Raises:
+        SettingsError: it cannot be found, or its files ask for what this project does not compute.
+    """
+    encoder = pin(str(model.encoder))
+    pooling = model.pooling or _pooling_of(encoder)
+    prefix = model.encoder_prefix
+    if prefix is None:
+        prefix = _prefix_of(encoder)
+    return model.model_copy(update={"encoder": encoder, "pooling": pooling, "encoder_prefix": prefix})
+
+
+def make_encoder(model: Model, cache: Path) -> Path:
+    """Return the folder of encoder.onnx and tokenizer.json of a settled encoder, below `cache`; made where need be.
+
+    Raises:
+        SettingsError: the extra is not installed, or the encoder cannot be used.
+    """
+    key = hash_json({"encoder": identify(str(model.encoder)), "max_tokens": model.max_tokens, "form": _FORM})
+    folder = cache / "encoders" / key[:32]
+    if (folder / GRAPH).exists() and (folder / TOKENISER).exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=".making-") as scratch:
+        made = Path(scratch) / "made"
+        made.mkdir()
+        _export(model, Path(scratch), made)
+        try:
+            os.replace(made, folder)
+        except OSError:  # another run was faster, or left half of it
+            if not (folder / GRAPH).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                os.replace(made, folder)
+    return folder
+
+
+def copy_encoder(source: Path, target: Path) -> None:
+    """Give `target` the files of an encoder: links where the file system has them, since they never change."""
+    target.mkdir()
+    for name in (GRAPH, TOKENISER):
+        try:
+            os.link(source / name, target / name)
+        except OSError:
+            shutil.copyfile(source / name, target / name)
+
+
+class _States(nn.Module):
+    """The last states alone."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return (n, tokens, d)."""
+        states: Tensor = self.module(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return states
+
+
+def _export(model: Model, scratch: Path, folder: Path) -> None:
+    try:
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+    except ImportError as error:
+        raise SettingsError(
+            f"model.encoder needs an extra ({error}); in the checkout of this project run: "
+            "pip install --constraint constraints.txt --editable '.[encoder]'"
+        ) from error
+    tokeniser = Tokeniser(model)
+    module = Encoder(model, tokeniser.size).module.eval()
+    if hasattr(module, "set_attn_implementation"):
+        module.set_attn_implementation("eager")  # whose operations ONNX knows
+    # Two texts of several tokens: an axis of length one would be taken for a constant.
+    ids, mask = torch.full((2, 5), tokeniser.size - 1), torch.ones(2, 5, dtype=torch.long)
+    axes = {0: "texts", 1: "tokens"}
+    logging.getLogger("root").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                _States(module),
+                (ids, mask),
+                str(scratch / "float.onnx"),
+                input_names=["input_ids", "attention_mask"],
+                output_names=["states"],
+                dynamic_axes={"input_ids": axes, "attention_mask": axes, "states": axes},
+                opset_version=_OPSET,
+                dynamo=False,
+            )
+            quant_pre_process(scratch / "float.onnx", scratch / "ready.onnx", skip_symbolic_shape=True)
+            quantize_dynamic(scratch / "ready.onnx", folder / GRAPH, per_channel=True, weight_type=QuantType.QInt8)
+    except Exception as error:  # torch and onnxruntime each have their own
+        raise SettingsError(
+            f"model.encoder = {model.encoder!r} cannot be made into an ONNX graph ({type(error).__name__}: "
+            f"{str(error).strip().splitlines()[0] if str(error).strip() else ''}); name an encoder such as BERT or "
+            "XLM-RoBERTa, or set model.tower = 'pretrained' to fine-tune it instead"
+        ) from error
+    tokeniser.save(folder / TOKENISER)
+
+
+def _files_of(encoder: str, name: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return what a JSON file of the encoder holds, None where there is none."""
+    file = Path(encoder) / name
+    if not Path(encoder).is_dir():
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+        repository, _, revision = encoder.partition("@")
+        try:
+            file = Path(hf_hub_download(repository, name, revision=revision or None))
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
+            return None
+    try:
+        return json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"model.encoder = {encoder!r}: {name} cannot be read ({error})") from error
+
+
+def _pooling_of(encoder: str) -> Literal["mean", "cls"]:
+    """Return the pooling that sentence-transformers' files name; the mean where there are none.
+
+    Raises:
+        SettingsError: they name another pooling, or a module that is not computed here.
+    """
+    modules = _files_of(encoder, "modules.json") or []
+    kinds = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in modules]
+    if strange := [kind for kind in kinds if kind not in _KNOWN_MODULES]:
+        raise SettingsError(
+            f"model.encoder = {encoder!r}: its modules.json asks for {strange[0]}, and only Transformer, Pooling "
+            "(mean, cls) and Normalize are computed here; name another encoder, or set model.pooling to use it without"
+        )
+    folder = next(
+        (module.get("path", "") for module, kind in zip(modules, kinds, strict=True) if kind == "Pooling"), ""
+    )
+    pooling = _files_of(encoder, f"{folder}/config.json") if folder else None
+    if not pooling:
+        return "mean"
+    modes = [name for name, on in pooling.items() if name.startswith("pooling_mode_") and on is True]
+    named = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "mean": "mean", "cls": "cls"}
+    mode = modes[0] if len(modes) == 1 else pooling.get("pooling_mode", "pooling_mode_mean_tokens" if not modes else "")
+    if (found := named.get(str(mode))) is None:
+        raise SettingsError(
+            f"model.encoder = {encoder!r}: its pooling is {modes or mode}, and mean and cls alone are computed here; "
+            "set model.pooling = 'mean' or 'cls', or name another encoder"
+        )
+    return "cls" if found == "cls" else "mean"
+
+
+def _prefix_of(encoder: str) -> str:
+    """Return the prompt of queries that sentence-transformers' files name; that of e5 where the name says so."""
+    configuration = _files_of(encoder, "config_sentence_transformers.json") or {}
+    prompts = configuration.get("prompts") or {}
+    for name in ("query", configuration.get("default_prompt_name")):
+        if isinstance(prompts.get(name), str):
+            return str(prompts[name])
+    return "query: " if _E5.search(encoder.rstrip("/")) else ""

@@ -1,0 +1,243 @@
+"""A frozen encoder beside the towers, from its files to a published model; the encoder is real, and tiny."""
+
+import json
+import logging
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.errors import SettingsError, StaleFile
+from tasks.retrieval.retriever import Model
+from tasks.retrieval.text_encoder import TextEncoder
+from tasks.train.choosing import further_cuts
+from tasks.train.data import read_prepared
+from tasks.train.encoder_files import make_encoder, settle_encoder
+from tasks.train.training import train_candidate
+from tests.tasks.prepare.toy import PAIRS, file_bytes
+from tests.tasks.train.tiny_bert import write_bert
+
+TEXTS = [text for pair in PAIRS for text in pair]
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    """Folder of a tiny BERT that knows the toy corpus's characters."""
+    return write_bert(tmp_path_factory.mktemp("bert") / "bert", TEXTS)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Folder of what encoders are made into, for all tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def beside(small, bert):
+    """Give settings with the encoder beside the tower."""
+
+    def settings(model=None, **sections):
+        return small(model={"encoder": str(bert), **(model or {})}, **sections)
+
+    return settings
+
+
+@pytest.fixture
+def train(prepared, cache, tmp_path):
+    """Train below a folder of its own; return the report and the candidate."""
+
+    def run(settings, name="out", told=lambda done, most: None):
+        out, partial = tmp_path / name, tmp_path / f"{name}-partial"
+        out.mkdir()
+        partial.mkdir()
+        report = train_candidate(prepared, out, partial, settings, lambda *_: None, cache=cache, on_encoded=told)
+        return report, out / "candidate"
+
+    return run
+
+
+def torch_vectors(bert, texts, pooling):
+    """Return (n, d) vectors of unit length as transformers computes them."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    tokeniser, model = AutoTokenizer.from_pretrained(bert), AutoModel.from_pretrained(bert).eval()
+    rows = []
+    for text in texts:
+        with torch.no_grad():
+            states = model(**tokeniser(text, return_tensors="pt")).last_hidden_state[0]
+        rows.append((states[0] if pooling == "cls" else states.mean(dim=0)).numpy())
+    array = np.array(rows)
+    return array / np.linalg.norm(array, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_the_graph_computes_what_transformers_does(beside, bert, cache, pooling):
+    """To what eight bits hold; in company as alone, to the last bit."""
+    model = settle_encoder(beside({"pooling": pooling}).model)
+    encoder = TextEncoder(make_encoder(model, cache), model)
+    texts = ["怎么退票", "wifi 退", "灵", "请问怎么办理手机银行"]
+
+    found = encoder.vectors(texts)
+
+    assert (found * torch_vectors(bert, texts, pooling)).sum(axis=1).min() > 0.99
+    assert [encoder.vectors([text])[0].tolist() for text in texts] == found.tolist()
+
+
+def test_prefix_and_pooling_come_from_the_encoders_own_files(beside, bert, tmp_path):
+    """As sentence-transformers writes them; settings go before, and e5 is known by its name."""
+    folder = shutil.copytree(bert, tmp_path / "own")
+    (folder / "pool").mkdir()
+    modules = [{"type": "sentence_transformers.models.Transformer", "path": ""}]
+    modules += [{"type": "sentence_transformers.models.Pooling", "path": "pool"}]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "pool" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
+    prompts = {"prompts": {"query": "search_query: ", "document": "d: "}}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    named = shutil.copytree(bert, tmp_path / "multilingual-e5-small")
+
+    def settled(**model):
+        made = settle_encoder(beside(model).model)
+        return made.pooling, made.encoder_prefix
+
+    assert settled(encoder=str(folder)) == ("cls", "search_query: ")
+    assert settled(encoder=str(folder), pooling="mean", encoder_prefix="") == ("mean", "")
+    assert settled(encoder=str(named)) == ("mean", "query: ")
+    assert settled() == ("mean", "")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("modules.json", [{"type": "sentence_transformers.models.Dense", "path": "2"}], "asks for Dense"),
+        ("modules.json", "{", "cannot be read"),
+    ],
+)
+def test_an_encoder_that_asks_for_more_is_refused(beside, bert, tmp_path, file, content, message):
+    """By what its own files name, rather than give other vectors than its makers meant."""
+    folder = shutil.copytree(bert, tmp_path / "own")
+    (folder / file).write_text(content if isinstance(content, str) else json.dumps(content))
+
+    with pytest.raises(SettingsError, match=message):
+        settle_encoder(beside({"encoder": str(folder)}).model)
+
+
+def test_the_prefix_is_part_of_a_text(beside, cache):
+    """Otherwise e5 gets texts that it was not trained on."""
+    plain, prefixed = (settle_encoder(beside({"encoder_prefix": prefix}).model) for prefix in ("", "退票 "))
+    folder = make_encoder(plain, cache)
+
+    left = TextEncoder(folder, prefixed).vectors(["wifi"])
+    right = TextEncoder(folder, plain).vectors(["退票 wifi"])
+
+    assert left.tolist() == right.tolist()
+
+
+def test_scores_are_those_of_towers_and_encoder(beside, train, prepared):
+    """The weighted mean of both cosines: half of the first model's, which has no share, and of the second's, of 1."""
+    rows = pq.read_table(prepared / "train.parquet")
+    scores = {}
+    for share in (0.0, 0.5, 1.0):
+        model = {"encoder_share": share, "exemplars": 0, "ensemble": 2}
+        served = Model(train(beside(model), str(share))[1])
+        scores[share] = served.scores(rows["query"].to_pylist())
+        np.testing.assert_allclose(served.cosines_of(served.encoder.read_prepared(rows)), scores[share], atol=1e-6)
+
+    np.testing.assert_allclose(scores[0.5], (scores[0.0] + scores[1.0]) / 2, atol=1e-5)
+    assert np.abs(scores[0.0] - scores[1.0]).max() > 0.1
+
+
+def test_a_candidate_answers_by_its_own_files(beside, train, bert, tmp_path, small):
+    """The folder that the encoder came from is gone; without a share of it, nothing of it is published."""
+    copy = shutil.copytree(bert, tmp_path / "copy")
+    _, whole = train(beside({"encoder": str(copy), "encoder_share": 0.7}), "whole")
+    _, without = train(beside({"encoder": str(copy), "encoder_share": 0.0}), "without")
+    shutil.rmtree(copy)
+
+    model, tower = Model(whole), Model(without)
+
+    assert model.search(["怎么退票"])[0][0].score <= 1 + 1e-6
+    assert tower.card.model.encoder is None
+    assert not (without / "encoder").exists()
+    _, plain = train(small(), "plain")
+    same = [file.name for file in plain.iterdir() if file.name != "model.json"]
+    assert {name: (without / name).read_bytes() for name in same} == {
+        name: (plain / name).read_bytes() for name in same
+    }
+
+
+def test_a_damaged_encoder_is_named(beside, train):
+    """As every file of a model: by its name, and before the first query."""
+    _, candidate = train(beside({"encoder_share": 0.7}))
+    graph = candidate / "encoder" / "encoder.onnx"
+    content = graph.read_bytes()
+    graph.unlink()  # its other name, in the cache, stays whole
+    graph.write_bytes(content[: len(content) // 2])
+
+    with pytest.raises(StaleFile, match=candidate.name):
+        Model(candidate)
+
+
+def test_shares_are_chosen_on_the_validation_cut_and_told(beside, train):
+    """Of eight shares of the encoder, each with four of the kept queries; the choice is one of them, 0 possible."""
+    report, candidate = train(beside())
+    chosen = (report.chosen["encoder_share"], report.chosen["exemplar_weight"])
+
+    assert len(report.shares) == 32
+    assert chosen in {(score.encoder, score.queries) for score in report.shares}
+    assert Model(candidate).card.encoder_share == chosen[0]
+    assert {score.encoder for score in report.shares} >= {0.0, 1.0}
+
+
+def test_of_few_rows_further_cuts_are_judged_together(beside, train, prepared):
+    """Some twenty validation rows are a toss: four more draws of about as many, no two alike, count as well."""
+    settings = beside()
+    data = read_prepared(prepared, settings.model)
+    masks = [data.validation, *(cut.validation for cut in further_cuts(data, settings))]
+    seen = sum(mask.sum() for mask in masks)
+
+    report, _ = train(settings)
+
+    assert len({mask.tobytes() for mask in masks}) == len(masks) == 5
+    assert 90 < seen < 130
+    hits = np.array([score.recall_at_10 for score in report.shares]) * seen
+    np.testing.assert_allclose(hits, hits.round(), atol=1e-6)
+    single = hits / seen * data.validation.sum()
+    assert not np.allclose(single, single.round())  # the cut of prepare alone cannot have said so
+
+
+def test_each_text_is_encoded_once_ever(beside, train, prepared, cache):
+    """The second training finds all vectors in the cache, and gives the same bytes."""
+    shutil.rmtree(cache / "vectors", ignore_errors=True)
+    seen = []
+    _, first = train(beside({"encoder_share": 0.5}), "first", lambda done, most: seen.append((done, most)))
+    texts = {
+        *pq.read_table(prepared / "train.parquet")["query"].to_pylist(),
+        *pq.read_table(prepared / "classes.parquet")["standard_norm"].to_pylist(),
+    }
+    assert seen[-1] == (len(texts), len(texts))
+    seen.clear()
+
+    _, second = train(beside({"encoder_share": 0.5}), "second", lambda done, most: seen.append((done, most)))
+
+    assert not seen
+    assert file_bytes(first) == file_bytes(second)
+
+
+def test_a_damaged_cache_costs_time_alone(beside, cache, caplog):
+    """It is thrown away, said so, and made anew."""
+    model = settle_encoder(beside().model)
+    folder, kept = make_encoder(model, cache), cache / "damaged"
+    first = TextEncoder(folder, model, cache=kept).vectors(["退票", "wifi"])
+    (file,) = kept.iterdir()
+    file.write_bytes(b"none" * 1000)
+
+    with caplog.at_level(logging.WARNING, "dssm.vectors"):
+        again = TextEncoder(folder, model, cache=kept).vectors(["退票", "wifi"])
+
+    assert again.tolist() == first.tolist()
+    assert any("encoded again" in record.getMessage() for record in caplog.records)
+    counted = []
+    TextEncoder(folder, model, cache=kept).vectors(["退票", "wifi"], lambda done, most: counted.append(done))
+    assert not counted
