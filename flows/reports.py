@@ -20,7 +20,7 @@ from schemas.display import as_markdown
 from schemas.run import RunResult
 from schemas.workspace import REPORT_FILE, artifact_key, default_home
 
-_FILES = re.compile(r"report\.html|(failing|suspects|quarantine)\.(csv|xlsx)")
+_FILES = re.compile(r"[a-z][a-z_-]*\.(html|csv|xlsx)")  # the pages of a run, and the lists that they lead to
 _NAMES = re.compile(r"[a-z0-9][a-z0-9_-]*")  # of a corpus, and of a run
 _SHOWN = 20  # failing queries in the artifact
 _SAFE = {  # the page holds texts of others, at the address of the UI

@@ -4,7 +4,9 @@ import codecs
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 # C0 but tab and line feed, C1, what turns the direction of writing, invisible tags, halves of characters
 _STEERING = re.compile(
@@ -13,6 +15,15 @@ _STEERING = re.compile(
 )
 # what Markdown, its tables and its bare links are made of; the rest stays, so that the raw text is read well
 _MARKUP = re.compile(r"[\\`*_\[\]<>&!|#~]|^[-+=]|:(?=//)|(?<=www)\.|@(?=[\w-]+\.[a-z])", re.IGNORECASE)
+
+
+def as_utf8(text: str) -> str:
+    """Return a text with what UTF-8 cannot hold (half an emoji, bytes that are no text) written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+#: A text from outside that is only shown: whatever it holds, it can be written down.
+Shown = Annotated[str, BeforeValidator(lambda text: as_utf8(text) if isinstance(text, str) else text)]
 
 
 def printable(text: str) -> str:

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.display import Shown
+
 Role = Literal["train", "test", "questions"]
 
 
@@ -12,24 +14,24 @@ class SourceFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str  # as the settings name it; of a workbook with several tables, the sheet in brackets
+    name: Shown  # as the settings name it; of a workbook with several tables, the sheet in brackets
     role: Role
     format: Literal["csv", "jsonl", "json", "yaml", "parquet", "excel", "html", "bundled", "imported"]
-    kind: str | None = None  # of another platform's export
+    kind: Shown | None = None  # of another platform's export
     encoding: str | None = None  # None: not a text file
-    delimiter: str | None = None  # None: not a CSV or TSV file
-    sheet: str | None = None
+    delimiter: Shown | None = None  # None: not a CSV or TSV file
+    sheet: Shown | None = None
     header_line: int | None = None  # from 1; 0: names that stand in no line; None: it has no header
-    columns: list[str]  # of the queries, then of the standard question; of a list: id (if any), then text
-    why_query: str | None = None  # how these columns were found; None: there was no choice
-    why_question: str | None = None
-    payload_columns: list[str] = []  # kept beside the standard question
-    unused_columns: list[str] = []
+    columns: list[Shown]  # of the queries, then of the standard question; of a list: id (if any), then text
+    why_query: Shown | None = None  # how these columns were found; None: there was no choice
+    why_question: Shown | None = None
+    payload_columns: list[Shown] = []  # kept beside the standard question
+    unused_columns: list[Shown] = []
     rows: int  # usable
     quarantined: int
     reasons: dict[str, int] = {}  # rows set aside, by reason; most frequent first
     samples: list[tuple[str, str]] = []  # the first three: query and standard question
-    notes: list[str] = []  # what was done to the rows
+    notes: list[Shown] = []  # what was done to the rows
 
     def describe(self) -> str:
         """Return the lines that describe how this file was read, for a terminal."""
@@ -77,4 +79,4 @@ class IngestFacts(BaseModel):
     unlisted_rows: int = 0  # training rows whose standard question is not in the owner's list
     corrections: list[str] = []  # what was made of the owner's
     files: list[SourceFile]
-    warnings: list[str]
+    warnings: list[Shown]

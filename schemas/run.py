@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.display import Shown
 from schemas.ingest import SourceFile
 
 Status = Literal["published", "unchanged", "held", "awaiting_approval", "measured", "checked", "rejected", "failed"]
@@ -29,14 +30,14 @@ class RunResult(BaseModel):
     corpus: str
     run: str | None = None
     version: str | None = None
-    reasons: list[str] = []  # of a hold-back
-    error: str | None = None  # of a rejection or failure
+    reasons: list[Shown] = []  # of a hold-back
+    error: Shown | None = None  # of a rejection or failure
     rows: int | None = None  # training rows
     test_rows: int | None = None
     classes: int | None = None
     quarantined: int | None = None
     files: list[SourceFile] = []  # what was read of each
-    warnings: list[str] = []
+    warnings: list[Shown] = []
     recall_at_1: float | None = None
     recall_at_5: float | None = None
     recall_at_10: float | None = None

@@ -170,9 +170,10 @@ class Update:
             except StaleFile as error:
                 _LOGGER.warning("version %s is set aside: %s", name, error)
                 damaged = damaged or error
+        others = [m.version for m in self.registry.versions() if m.version != version]
         raise damaged or NothingLive(
             f"{version} is the first version of corpus {self.registry.corpus!r}: there is none to go back to; "
-            "name one with --to"
+            + (f"name another one: --to {others[-1]}" if others else "the next run may replace it")
         )
 
     def _find_named_version(self, name: str) -> VersionManifest:

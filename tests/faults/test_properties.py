@@ -77,13 +77,14 @@ def ingest(content: bytes, name: str) -> tuple[list[tuple[int, str, str]], list[
         (base / name).write_bytes(content)
         (base / "out").mkdir()
         facts = ingest_corpus(Source(path=name), base / "out", base, 1)
+        assert type(facts).model_validate_json(facts.model_dump_json()) == facts
         used, aside = (pq.read_table(base / "out" / f"{file}.parquet") for file in ("questions", "quarantine"))
     columns = (used[column].to_pylist() for column in ("line", "query", "standard_question"))
     return list(zip(*columns, strict=True)), aside["line"].to_pylist(), facts.rows
 
 
 def check_ingested(content: bytes, name: str) -> None:
-    """What is read holds texts in the order of the file; what is not is one message of ours."""
+    """What is read holds texts, each of a line of its own; what is not is one message of ours."""
     try:
         used, aside, rows = ingest(content, name)
     except PipelineError as error:
@@ -92,8 +93,7 @@ def check_ingested(content: bytes, name: str) -> None:
         return
     lines = [line for line, *_ in used]
     assert len(used) == rows
-    assert lines == sorted(lines)
-    assert name != "t.csv" or not set(lines) & set(aside)
+    assert name != "t.csv" or (len(set(lines)) == rows and not set(lines) & set(aside))
     for _, query, question in used:
         assert normalise(query)
         assert question == question.strip()
@@ -107,14 +107,17 @@ def test_any_bytes_are_a_table_or_one_message(content):
         check_ingested(content, name)
 
 
-@given(ROWS, st.sampled_from([",", ";", "\t", "|"]), st.sampled_from(["\n", "\r\n", "\r"]), st.booleans())
-def test_any_table_of_text_is_read_or_one_message(rows, delimiter, end, quoted):
+@given(TEXT, ROWS, st.sampled_from([",", ";", "\t", "|"]), st.sampled_from(["\n", "\r\n", "\r"]), st.booleans())
+def test_any_table_of_text_is_read_or_one_message(column, rows, delimiter, end, quoted):
     """Cells of anything, quoted or as they are, beside rows that are sound."""
 
     def cell(text):
         return '"' + text.replace('"', '""') + '"' if quoted else text
 
-    lines = [delimiter.join(("query", "standard_question")), *(delimiter.join(pair) for pair in PAIRS[:6])]
+    lines = [
+        delimiter.join(("query", "standard_question", cell(column))),
+        *(delimiter.join(pair) for pair in PAIRS[:6]),
+    ]
     lines += [delimiter.join(map(cell, row)) for row in rows]
     check_ingested(end.join(lines).encode("utf-8", "surrogatepass"), "t.csv")
 
@@ -240,7 +243,7 @@ def service(candidate, tmp_path_factory):
     limits = {"body_bytes": 5000, "batch": 4, "characters": 100, "top": 10, "concurrency": 8, "body_seconds": 5.0}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DSSM_HOME", str(home))
-        options = start_options([], [], query_log=None, query_log_bytes=1, query_log_digits=False, **limits)
+        options = start_options([], ([], []), query_log=None, query_log_bytes=1, query_log_digits=False, **limits)
         with TestClient(create(options)) as client:
             yield client
 

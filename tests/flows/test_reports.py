@@ -16,7 +16,7 @@ def browser(home) -> TestClient:
     serve_reports(app)
     folder = home / "runs" / "bank" / "20261126-010203-abcdef"
     folder.mkdir(parents=True)
-    for name in ("report.html", "failing.csv", "run.json"):
+    for name in ("report.html", "health.html", "failing.csv", "run.json"):
         (folder / name).write_text(f"<b>{name}</b>", "utf-8")
     (home / "runs" / "report.html").write_text("not of a run", "utf-8")
     return TestClient(app)
@@ -31,6 +31,7 @@ def test_a_report_and_its_lists_are_served_and_may_run_nothing(browser):
     assert (page.status_code, page.text) == (200, "<b>report.html</b>")
     assert page.headers["content-security-policy"].startswith("sandbox ")
     assert "script" not in page.headers["content-security-policy"]
+    assert browser.get(f"{RUN}/health.html").text == "<b>health.html</b>"
     assert browser.get(f"{RUN}/failing.csv").text == "<b>failing.csv</b>"
     assert browser.get("/deployments").json() == "the UI"
 

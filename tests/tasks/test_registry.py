@@ -86,7 +86,7 @@ def test_rolling_back_returns_to_what_was_live_before_and_withdraws(registry, pu
     assert registry.change(lambda update: update.roll_back()).version == first.version
     assert [one.version for one in registry.live().withdrawn] == [third.version, second.version]
     assert [one.candidate for one in registry.live().withdrawn] == [third.candidate, second.candidate]
-    with pytest.raises(NothingLive, match="none to go back to"):
+    with pytest.raises(NothingLive, match=r"none to go back to; name another one: --to"):
         registry.change(lambda update: update.roll_back())
     assert registry.live().version == first.version
 

@@ -273,3 +273,18 @@ def test_a_file_in_a_closed_folder_is_not_said_to_be_missing(write, ingest, tmp_
     assert len(lines) == 3
     for line in lines:
         assert f"this user may not enter the folder {folder / 'in'}" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", b"query,label,\x80x\n" + "怎么退票,退票,1\n".encode() * 20),
+        ("t.jsonl", '{"query": "怎么退票", "label": "退票", "\\ud83d": 1}\n'.encode() * 20),
+    ],
+)
+def test_a_column_whose_name_is_no_text_is_shown_with_escapes(name, content, write, ingest):
+    """What is told of a file can be written down, whatever is in it."""
+    write(content, name)
+    facts = ingest(name).facts
+    assert facts.rows == 20
+    assert "\\udc80x" in facts.model_dump_json() or "\\\\ud83d" in facts.model_dump_json()
