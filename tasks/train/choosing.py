@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from schemas.outputs import PrepareOutput
-from schemas.settings import CorpusSettings
+from schemas.settings import TOWERS, CorpusSettings
 from schemas.training import Epoch, OnEpoch, ShareScore
 from tasks.prepare.split import hold_out
 from tasks.retrieval.exemplars import Exemplars
@@ -116,7 +116,7 @@ def _without_choice(settings: CorpusSettings, encoded: Encoded | None) -> Choice
 def further_cuts(prepared: Prepared, settings: CorpusSettings) -> list[Prepared]:
     """Return the data with other validation rows, drawn as prepare draws its own, until there are enough of them."""
     held, cuts = int(prepared.validation.sum()), list[Prepared]()
-    if held >= _ENOUGH:
+    if held >= _ENOUGH or TOWERS[settings.model.tower].has_encoder:  # an encoder is fine-tuned for minutes each time
         return cuts
     texts: list[str] = pq.read_table(PrepareOutput(prepared.folder).train, columns=["query"])["query"].to_pylist()
     keys = text_keys(texts)

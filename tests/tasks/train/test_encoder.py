@@ -207,6 +207,16 @@ def test_of_few_rows_further_cuts_are_judged_together(beside, train, prepared):
     assert not np.allclose(single, single.round())  # the cut of prepare alone cannot have said so
 
 
+def test_an_encoder_that_is_fine_tuned_is_not_trained_again_for_further_cuts(beside, prepared):
+    """Each costs minutes: the one cut of prepare has to do."""
+    settings = beside()
+    data = read_prepared(prepared, settings.model)
+    tuned = settings.model.model_copy(update={"tower": "pretrained"})
+
+    assert further_cuts(data, settings)
+    assert not further_cuts(data, settings.model_copy(update={"model": tuned}))
+
+
 def test_each_text_is_encoded_once_ever(beside, train, prepared, cache):
     """The second training finds all vectors in the cache, and gives the same bytes."""
     shutil.rmtree(cache / "vectors", ignore_errors=True)

@@ -152,8 +152,8 @@ def test_the_validation_cut_decides_how_much_they_count(prepared, small, tmp_pat
     """Where only one weight leaves the right answers in front, that one is chosen, and goes into the model."""
     mix = Exemplars.mix
 
-    def spoiled(self, cosines, queries, weight):
-        return mix(self, cosines, queries, weight) if weight == best else -cosines
+    def spoiled(self, cosines, queries, weight, *more):
+        return mix(self, cosines, queries, weight, *more) if weight == best else -cosines
 
     monkeypatch.setattr(Exemplars, "mix", spoiled)
     report = trained(prepared, tmp_path / "a", small())
