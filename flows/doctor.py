@@ -107,6 +107,6 @@ def _find_run(name: str) -> tuple[Workspace, CorpusSettings]:
 
 
 def _count(made: Sequence[Correction]) -> str:
-    counts = Counter(one.do for one in made)
+    counts = Counter[str](one.do for one in made)
     names = {"add": "added", "move": "moved", "remove": "removed", "rename": "renamed"}
     return f"{len(made)} corrections ({', '.join(f'{counts[do]} {name}' for do, name in names.items() if counts[do])})"

@@ -77,6 +77,6 @@ class IngestFacts(BaseModel):
     reasons: dict[str, int]  # rows set aside, of both roles, by reason; most frequent first
     without_query: int = 0  # standard questions of rows without a query: classes that are retrievable by their text
     unlisted_rows: int = 0  # training rows whose standard question is not in the owner's list
-    corrections: list[str] = []  # what was made of the owner's
+    corrections: dict[str, int] = {}  # the owner's: how many ("all"), and how many of each kind were made
     files: list[SourceFile]
     warnings: list[Shown]

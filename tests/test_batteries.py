@@ -24,6 +24,13 @@ def test_the_serving_distribution_asks_for_what_the_pipeline_asks_for_and_less()
     whole, serving = project("."), project("serving")
     assert set(serving["dependencies"]) < set(whole["dependencies"])
     assert not {"torch", "prefect", "pandas"} & {re.split(r"\W", one)[0] for one in serving["dependencies"]}
+    packages = [
+        tomllib.loads((CHECKOUT / folder / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"][
+            "find"
+        ]
+        for folder in (".", "serving")
+    ]
+    assert packages[0]["include"] == packages[1]["include"]
     assert [serving[key] for key in ("version", "requires-python", "scripts")] == [
         whole[key] for key in ("version", "requires-python", "scripts")
     ]

@@ -53,7 +53,8 @@ def assess(case: Case, found: HeldOut | None, asked: Ints | None = None) -> Cond
     recall = {}
     for k in TOPS:
         level = _by_size(case.sizes, truth, (ranks < k).astype(float))
-        rows, hits = np.bincount(truth, minlength=classes), np.bincount(truth[ranks < k], minlength=classes)
+        rows = np.bincount(truth, minlength=classes)
+        hits: Floats = np.bincount(truth[ranks < k], minlength=classes).astype(float)
         if found:
             usual = _by_size(case.sizes, case.labels, (found.ranks < k).astype(float))
             rows = rows + np.bincount(case.labels, minlength=classes)
@@ -166,9 +167,10 @@ def find_confusions(case: Case, found: HeldOut | None) -> list[tuple[int, int, l
     for row in wrong.tolist():
         pair = sorted((int(case.truth[row]), int(case.top[row, 0])))
         pairs.setdefault((pair[0], pair[1]), []).append(case.asked[row])
-    for row in np.flatnonzero(found.ranks > 0).tolist() if found else ():
-        pair = sorted((int(case.labels[row]), int(found.best[row, 0])))
-        pairs.setdefault((pair[0], pair[1]), []).append(case.queries[row])
+    if found:
+        for row in np.flatnonzero(found.ranks > 0).tolist():
+            pair = sorted((int(case.labels[row]), int(found.best[row, 0])))
+            pairs.setdefault((pair[0], pair[1]), []).append(case.queries[row])
     order = sorted(pairs, key=lambda pair: (-len(pairs[pair]), pair))
     told = [pair for pair in order if len(pairs[pair]) >= _SHARED or _alike(case, pair)]
     return [(one, other, pairs[one, other], len(pairs[one, other])) for one, other in told]

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from schemas.outputs import EvaluateOutput, PrepareOutput
+from tasks.evaluate.measure import TOP
 from tasks.retrieval.vocabulary import rows_from_lists
 
 MOST_ROWS = 250_000  # training rows that are looked at: all are shuffled
@@ -36,7 +37,8 @@ class Case:
         train = _read_train(prepared, ["row_id", "class_id", "query"])
         classes = pq.read_table(prepared.classes, columns=["standard_question", "rows", "near_duplicates"])
         test, ranked = pq.read_table(prepared.test), pq.read_table(evaluated.ranked)
-        top = np.array(ranked["top"].to_pylist(), dtype=np.int64).reshape(len(ranked), -1)
+        width = max(1, min(TOP, len(classes)))
+        top = np.array(ranked["top"].to_pylist(), dtype=np.int64).reshape(len(ranked), width)
         return cls(
             texts=classes["standard_question"].to_pylist(),
             sizes=classes["rows"].to_numpy().astype(np.int64),

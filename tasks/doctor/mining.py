@@ -18,7 +18,7 @@ from schemas.doctor import Action
 from schemas.language import Words
 from tasks.retrieval.features import Tokeniser
 
-APART = 0.7  # distance of the least alike members of a group
+APART = 0.74  # distance of the least alike members of a group
 FEWEST = 3  # queries of a group
 MOST = 4000  # different queries that are grouped: 16 million pairs
 EXAMPLES = 10  # queries of a group that are shown

@@ -144,7 +144,7 @@ def _correct(row: dict[str, str], batch: str, known: set[str]) -> list[Correctio
         raise ValueError(f"no standard question {question!r}{did_you_mean(question, nearest(question, sorted(known)))}")
     made = _make(kind, question, to, [line.strip() for line in row["query"].splitlines() if line.strip()], lines)
     return [
-        Correction(batch=batch, action="feed" if kind == "draft" else kind, gain=_gain(row) if n == 0 else None, **one)  # type: ignore[arg-type]
+        Correction(batch=batch, action="feed" if kind == "draft" else kind, gain=_gain(row) if n == 0 else None, **one)
         for n, one in enumerate(made)
     ]
 

@@ -23,6 +23,7 @@ from tasks.retrieval.retriever import Model
 
 _BLOCK = 1024
 _SURE = 0.95  # of the held-out rows that score at least so, so many are right: such a query is answered
+_DOUBT = 0.3  # share of the rightly answered held-out rows that score lower than what is looked at
 _HELPED = ("answer", "clarify")  # decisions that send no customer away
 _ADDED = 5  # queries that a standard question gets
 _CORPUS_ROWS = 20_000  # that a query is compared with
@@ -113,13 +114,31 @@ def sure_score(model: Model, case: Case) -> float:
 
 
 def _unanswered(model: Model, case: Case, asked: list[Asked]) -> list[Asked]:
-    """Return the queries that were not answered: as the log says, or else the model."""
-    answered = find_answered(model, case, [one.norm for one in asked if one.decision is None])
+    """Return the queries that were not answered, as the log says or else the model; and those it answered with doubt.
+
+    A query of a matter that the corpus does not have may still be answered; its score is low, as that of few others.
+    """
+    answered = find_answered(model, case, [one.norm for one in asked])
+    doubtful, low = set[str](), doubt_score(model, case)
+    for start in _starts(asked):
+        block = [one.norm for one in asked[start : start + _BLOCK]]
+        doubtful |= {norm for norm, score in zip(block, _best(model, block)[1].tolist(), strict=True) if score < low}
     return [
         one
         for one in asked
-        if one.none_right or (one.decision != "answer" if one.decision else one.norm not in answered)
+        if one.none_right
+        or one.norm in doubtful
+        or (one.decision != "answer" if one.decision else one.norm not in answered)
     ]
+
+
+def doubt_score(model: Model, case: Case) -> float:
+    """Return the score below which a query is looked at all the same: few held-out rows that are right score so low."""
+    right = [query for query, rank in zip(case.asked, case.ranks.tolist(), strict=True) if rank == 0]
+    if not right:
+        return float("inf")
+    best = np.concatenate([_best(model, right[start : start + _BLOCK])[1] for start in _starts(right)])
+    return float(np.quantile(best, _DOUBT))
 
 
 def _told(log: Sequence[Asked], case: Case, won: NDArray[np.float64], corpus: CorpusSettings) -> list[Action]:

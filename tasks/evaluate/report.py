@@ -76,6 +76,7 @@ class RunFacts:
     quarantine: RowList = RowList()
     history: Sequence[Night] = ()
     next_steps: Sequence[Step] = ()
+    corrections: Mapping[str, int] = dataclasses.field(default_factory=dict)  # of the owner, as ingest made them
 
 
 @dataclass(frozen=True)

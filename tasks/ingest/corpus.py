@@ -182,7 +182,7 @@ def ingest_corpus(
         quarantined=train.quarantined,
         quarantined_test=test.quarantined,
         reasons=dict((train.reasons + test.reasons).most_common()),
-        corrections=overlay.describe(),
+        corrections=overlay.count(),
         without_query=len(train.waiting),
         unlisted_rows=sum(unlisted.values()),
         files=[*train.files, *test.files, *([listed.file] if listed else [])],

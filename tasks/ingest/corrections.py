@@ -82,16 +82,12 @@ class Overlay:
             rows.classes.append(right)
         return rows
 
-    def describe(self) -> list[str]:
-        """Return what was corrected, and a warning for what no longer finds what it corrects."""
+    def count(self) -> dict[str, int]:
+        """Return how many corrections there are ("all"), and how many of each kind found what they correct."""
         if not self.corrections:
-            return []
-        counts = {do: sum(self.corrections[n].do == do for n in self._used) for do in ("add", "move", "remove")}
-        renamed = sum(self.corrections[n].do == "rename" for n in self._used)
-        return [
-            f"{len(self.corrections)} corrections of {self.name}: {counts['add']} rows added, {counts['move']} moved, "
-            f"{counts['remove']} removed, {renamed} standard questions renamed or merged"
-        ]
+            return {}
+        done = [self.corrections[number].do for number in self._used]
+        return {"all": len(self.corrections)} | {do: done.count(do) for do in ("add", "move", "remove", "rename")}
 
     def warnings(self) -> list[str]:
         """Return a warning that names corrections which the source has caught up with, or no longer fits."""

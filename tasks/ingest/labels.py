@@ -97,8 +97,7 @@ def take_joined_apart(batches: Iterable[Pairs], *, explode: bool) -> Iterator[Pa
     waiting = list[Pairs]()
     rows = 0
     for pairs in batches:
-        together = "".join(pairs.questions)
-        if not any(sign in together for sign in joints):  # most tables have none, and are searched at once
+        if not any(sign in pairs.all_questions for sign in joints):  # most tables have none, and are searched at once
             known.update(pairs.questions)
             yield pairs
             continue
@@ -135,12 +134,10 @@ def describe_joined(rows: Mapping[str, int]) -> list[str]:
 
 
 def _without_lists(pairs: Pairs, explode: bool) -> Pairs:
-    together = "".join(pairs.questions)
-    odd = set(pairs.questions) if any(opening in together for opening in "[{(") else ()
+    odd = set(pairs.questions) if any(opening in pairs.all_questions for opening in "[{(") else ()
     labels = {label: read_labels(label) for label in odd if label.lstrip()[:1] in ("[", "{", "(")}
     labels = {label: found for label, found in labels.items() if found != [label]}
-    joined = "\n".join(pairs.queries)
-    if not labels and not ("[" in joined and _LIST.search(joined)):
+    if not labels and not ("[" in pairs.all_queries and _LIST.search(pairs.all_queries)):
         return pairs
     chosen = [labels.get(label, [label]) for label in pairs.questions]
     return _spread(pairs, chosen, [read_queries(query) for query in pairs.queries], explode)

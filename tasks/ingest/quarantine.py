@@ -75,7 +75,7 @@ def separate(batch: Pairs, known_classes: set[str]) -> Separated:
     new = set(classes) - known_classes
     bad_classes = {text for text in new if not is_usable_class(text)}
     known_classes |= new - bad_classes
-    if not (batch.bad or bad_classes) and _all_usable(queries, normalised):
+    if not (batch.bad or bad_classes) and _all_usable(batch, normalised):
         return Separated(list(batch.lines), queries, normalised, classes, [])
     kept = Separated([], [], [], [], [])
     bad = list(batch.bad)
@@ -97,12 +97,12 @@ def _bounded(query: str) -> str:
     return query if len(query) <= MAX_CELL_CHARACTERS and not query.startswith(ENDLESS) else ""
 
 
-def _all_usable(queries: list[str], normalised: list[str]) -> bool:
+def _all_usable(batch: Pairs, normalised: list[str]) -> bool:
     """Whether no query is bad, in a few passes at the speed of C: nearly all batches are this good."""
-    if not all(normalised) or max(map(len, queries), default=0) > MAX_CELL_CHARACTERS:
+    if not all(normalised) or max(map(len, batch.queries), default=0) > MAX_CELL_CHARACTERS:
         return False
-    joined = "".join(queries)
-    if ("#" in joined or "\\N" in joined) and not _NO_TEXT.isdisjoint(queries):
+    joined = batch.all_queries
+    if ("#" in joined or "\\N" in joined) and not _NO_TEXT.isdisjoint(batch.queries):
         return False
     try:
         joined.encode()

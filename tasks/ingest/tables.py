@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import itemgetter
 from typing import Literal, TypeVar
 
@@ -75,6 +76,16 @@ class Pairs:
     questions: list[str]
     bad: list[BadRow]
     payload: dict[str, list[str]] = field(default_factory=dict)  # cells of the columns that are kept, by name
+
+    @cached_property
+    def all_queries(self) -> str:
+        """All queries, a line each: what none has is found in one search."""
+        return "\n".join(self.queries)
+
+    @cached_property
+    def all_questions(self) -> str:
+        """All standard questions, one after the other."""
+        return "".join(self.questions)
 
 
 @dataclass(frozen=True)

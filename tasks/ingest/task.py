@@ -69,8 +69,8 @@ def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutpu
         facts.classes,
         facts.quarantined + facts.quarantined_test,
     )
-    for told in facts.corrections:
-        get_run_logger().info("%s: %s", corpus.name, told)
+    if facts.corrections:
+        get_run_logger().info("%s: corrections laid over the rows: %s", corpus.name, facts.corrections)
     return step
 
 

@@ -96,6 +96,7 @@ def write_report(
         places={suspect.row_id: places[suspect.row_id] for suspect in found.evaluation.suspects},
         **lists,
         history=read_history(workspace, registry, found.evaluation, status),
+        corrections=ingested.read_facts().corrections,
         next_steps=list_next_steps(status, version, found.evaluation, found.verdict, found.drift, gates, counts, words),
     )
     page = render_report(

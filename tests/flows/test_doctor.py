@@ -53,6 +53,8 @@ def test_a_week_with_the_doctor(command, tmp_path):
     (receipt,) = state.receipts
     assert (receipt.run, receipt.outcome.run, receipt.outcome.rows > 10) == (first["run"], second["run"], True)
     assert [(one.kind, one.standard_question) for one in receipt.promises] == [("feed", fed[0]["standard question"])]
+    report = (folder.parent / second["run"] / "report.html").read_text("utf-8")
+    assert "2 corrections of yours are laid over the source: 2 rows added" in report
     assert receipt.batch in (folder.parent / second["run"] / "health.html").read_text("utf-8")
 
     undone = command("check", "bank", "--source", source, "--undo")

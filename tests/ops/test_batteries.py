@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CHECKOUT, clean_environment
+from tests.flows.api.conftest import publish_as
 
 pytestmark = pytest.mark.ops
 MOST_MEGABYTES = 500  # of the serving environment, with pip
@@ -39,6 +40,14 @@ def environment(tmp_path_factory):
     return folder / "venv"
 
 
+@pytest.fixture
+def home(tmp_path, candidate):
+    """A DSSM_HOME with one live corpus."""
+    folder = tmp_path / "home"
+    publish_as(folder, "bank", candidate)
+    return folder
+
+
 def run(environment, home, *words):
     return subprocess.run(
         [environment / "bin" / words[0], *words[1:]],
@@ -52,23 +61,22 @@ def run(environment, home, *words):
 
 
 @pytest.mark.skipif(has_engine(), reason="the images themselves are tested")
-def test_the_serving_environment_answers_without_torch_and_prefect(environment, machine):
-    """A model that the pipeline has published, through the command, from Python and over HTTP."""
-    machine.write_toml("bank")
-    assert machine.dssm("run", "bank").code == 0
+def test_the_serving_environment_answers_without_torch_and_prefect(environment, home):
+    """A model that the pipeline has made, through the command, from Python and over HTTP."""
     installed = {path.name for path in environment.glob("lib/python3*/site-packages/*")}
     assert not {"torch", "prefect", "pandas", "great_expectations"} & installed
     size = sum(path.stat().st_size for path in environment.rglob("*") if path.is_file() and not path.is_symlink())
     assert size < MOST_MEGABYTES * 1e6, size
-    asked = run(environment, machine.home, "dssm", "query", "bank", "hello", "--json")
+    asked = run(environment, home, "dssm", "query", "bank", "hello", "--json")
     assert asked.returncode == 0, asked.stderr
     assert json.loads(asked.stdout)["results"]
     code = "from tasks.retrieval import Retriever; print(Retriever('home/models/bank').search(['hello'], top=1))"
-    python = run(environment, machine.home, "python", "-c", code)
+    python = run(environment, home, "python", "-c", code)
     assert python.returncode == 0, python.stderr
-    train = run(environment, machine.home, "dssm", "run", "bank")
+    (home.parent / "rows.csv").write_text("query,label\nmoney back,Refund\n")
+    train = run(environment, home, "dssm", "run", "bank", "--source", "rows.csv")
     assert (train.returncode, "is not installed here" in train.stderr, "Traceback" in train.stderr) == (2, True, False)
-    _ask_over_http([environment / "bin" / "dssm"], machine.home)
+    _ask_over_http([environment / "bin" / "dssm"], home)
 
 
 def _ask_over_http(command, home: Path):
@@ -100,14 +108,12 @@ def _wait(address):
 
 
 @pytest.mark.skipif(not has_engine(), reason="no container engine answers")
-def test_the_service_image_answers(machine):
+def test_the_service_image_answers(home):
     """Built, run by nobody's root over a home that the pipeline has filled, and asked."""
-    machine.write_toml("bank")
-    assert machine.dssm("run", "bank").code == 0
     subprocess.run(["docker", "build", "--target", "service", "--tag", "dssm-service-test", CHECKOUT], check=True)
-    os.chmod(machine.home, 0o755)
+    os.chmod(home, 0o755)
     words = ["docker", "run", "--rm", "--detach", "--read-only", "--tmpfs", "/tmp", "--publish", "127.0.0.1::8000"]
-    words += ["--volume", f"{machine.home}:/var/lib/dssm:ro", "dssm-service-test"]
+    words += ["--volume", f"{home}:/var/lib/dssm:ro", "dssm-service-test"]
     container = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
     try:
         ports = subprocess.run(["docker", "port", container, "8000"], check=True, capture_output=True, text=True).stdout

@@ -27,9 +27,9 @@ def make_case(sizes, truth, ranks, top, near=None, asked=None, texts=None):
         labels=labels,
         row_ids=np.arange(len(labels)),
         asked=asked or [f"asked {n}" for n in range(len(truth))],
-        truth=np.array(truth),
-        ranks=np.array(ranks),
-        top=np.array(top),
+        truth=np.array(truth, dtype=np.int64),
+        ranks=np.array(ranks, dtype=np.int64),
+        top=np.array(top, dtype=np.int64),
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from schemas.doctor import Action, Diagnosis, Kept, Outcome, Promise, Receipt
@@ -75,3 +76,12 @@ def test_the_ui_gets_the_same_in_markdown(said):
     assert told.startswith("# Of 100 customers")
     assert "data:image/svg+xml" in told
     assert "<script>" not in told
+
+
+def test_a_corpus_that_cannot_be_tested_has_a_page_too():
+    """Every standard question has one query: nothing was held out, and that is what the page says."""
+    said = diagnose("bank", "run", make_case([1, 1, 1], [], [], np.zeros((0, 3), int)), Evidence(), read_words("en"))
+
+    page = render_health(said, "en")
+    assert "No row of bank could be tested yet" in page
+    assert all(np.isfinite(one.gain) for one in said.actions)

@@ -56,9 +56,7 @@ def test_rows_are_added_moved_and_removed(ingest, tmp_path):
         ("票不要了", "退票"),
         ("退改规则", "退改规定"),
     }
-    assert facts.corrections == [
-        "4 corrections of the corrections: 1 rows added, 1 moved, 1 removed, 1 standard questions renamed or merged"
-    ]
+    assert facts.corrections == {"all": 4, "add": 1, "move": 1, "remove": 1, "rename": 1}
     assert (tmp_path / "rows.csv").read_text("utf-8").count("\n") == 1 + len(ROWS)
 
 
