@@ -14,7 +14,7 @@ from tests.faults.sources import CHECK, as_csv, write
 from tests.faults.trying import Case
 
 # of every type the values that are of another, or none at all
-NUMBERS = ("nan", "inf", "-inf", "true", '"x"', "[1]", "-1e300", "{}")
+NUMBERS = ("nan", "inf", "-inf", "true", '"x"', '["x"]', "-1e300", "{}")
 WORDS = ("true", "3", "{a = 1}")
 
 

@@ -147,8 +147,7 @@ def test_a_checkpoint_of_another_training_is_thrown_away(run, settings, small, t
     for name, chosen in (("ours", settings), ("theirs", other)):
         with pytest.raises(Ended):
             run(chosen, name, stop=("refit", 3))
-    for file in (tmp_path / "theirs" / "partial").iterdir():
-        shutil.copy(file, tmp_path / "ours" / "partial" / file.name)
+    shutil.copytree(tmp_path / "theirs" / "partial", tmp_path / "ours" / "partial", dirs_exist_ok=True)
 
     with caplog.at_level(logging.WARNING, "dssm.train"):
         out = run(settings, "ours")
