@@ -72,12 +72,12 @@ def hash_file(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def hash_json(value: Mapping[str, Any]) -> str:
+def hash_json(value: Mapping[str, Any] | list[Any]) -> str:
     """Return the sha256 of a JSON value in its canonical form, in hex."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
-def canonical_json(value: Mapping[str, Any]) -> bytes:
+def canonical_json(value: Mapping[str, Any] | list[Any]) -> bytes:
     """Return JSON with sorted keys and fixed white space. Equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 

@@ -131,7 +131,8 @@ def diff(corpus: str, before: str, after: str, log: str, top: int, as_json: bool
     registry = find_registry(corpus)
     require_published(registry)
     asked = read_asked(Path(log))
-    found = compare_answers(*(Model(_fetch(registry, version)) for version in (before, after)), asked)
+    first, second = (Model(_fetch(registry, version)) for version in (before, after))
+    found = compare_answers(first, second, asked)
     if as_json:
         print_text(json.dumps(found.model_dump() | {"share": round(found.share, 6)}, ensure_ascii=False))
         return 0

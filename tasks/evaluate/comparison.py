@@ -145,7 +145,7 @@ def _compare_decisions(
         return None
     if any(getattr(promised, name) != getattr(bounds, name) for name in _PROMISE):
         return None
-    theirs = decide_rows(live, promised, [rows.queries[row] for row in used])
+    theirs = decide_rows(live, promised, [rows.queries[row] for row in used.tolist()])
     ours = found.take(used)
     return compare_decisions(
         (np.array(ours["decision"].to_pylist(), dtype=str), ours["rank"].to_numpy() == 0),

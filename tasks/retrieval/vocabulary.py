@@ -123,7 +123,8 @@ def _share_known(
     total = np.bincount(cells, minlength=size).reshape(count, -1)
     found = np.bincount(cells[known], minlength=size).reshape(count, -1)
     shares: NDArray[np.float64] = (found / np.maximum(total, 1)).sum(axis=1)
-    return shares / np.maximum(np.count_nonzero(total, axis=1), 1)
+    shares /= np.maximum(np.count_nonzero(total, axis=1), 1)
+    return shares
 
 
 def tf_idf(

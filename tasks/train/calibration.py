@@ -118,7 +118,7 @@ def fit_ours(signals: Signals, foreign: Signals | None) -> Ours:
 def choose_answer_from(probability: Numbers, right: NDArray[np.bool_], bounds: DecisionBounds) -> float | None:
     """Return the lowest probability from which direct answers keep the promise; None: there is none."""
     order = np.argsort(-probability, kind="stable")
-    wrong, answered = np.cumsum(~right[order]), np.arange(1, len(order) + 1)
+    wrong, answered = np.cumsum(~right[order], dtype=np.int64), np.arange(1, len(order) + 1)
     level = np.append(np.diff(probability[order]) < 0, True)  # the last of equals: all of them are answered, or none
     kept = np.flatnonzero(level & (bound_share(wrong, answered, bounds.confidence) <= bounds.max_wrong))
     return float(probability[order[kept[-1]]]) if len(kept) else None
