@@ -14,11 +14,12 @@ run: .venv/ready ## set up, then train, measure and publish the bundled corpora 
 serve: .venv/ready ## a Prefect server with every corpus on its schedule, until Ctrl-C
 	$(BIN)/dssm serve
 
+# In the order of their names: the slow files of tests/flows come first, and no worker waits for them at the end.
 test: .venv/ready-dev ## linter, type checker and all tests (under 10 minutes on two cores)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-ops: .venv/ready-dev ## schedules, late runs, approval, cancelling: against real servers and a real clock (minutes)
 	$(BIN)/pytest -m ops tests/ops --numprocesses 2 --dist loadfile

@@ -41,6 +41,7 @@ ENCODER = "encoder"
 EXEMPLARS_FILE = "exemplars.parquet"
 _WAY_OUT = "take another version, or run the corpus again"
 _TYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "I32": np.int32, "I64": np.int64}
+_LARGEST = 1e6
 TABLES = {"bag": "vocabulary.parquet", "lstm": "words.parquet"}
 
 
@@ -142,8 +143,8 @@ def read_arrays(folder: Path, mapped: bool = False) -> dict[str, NDArray[Any]]:
     """
     with reading(folder / "model.safetensors") as file:
         arrays: dict[str, NDArray[Any]] = _map_file(file) if mapped else load_file(file)
-        if strange := [name for name, array in arrays.items() if not _is_finite(array)]:
-            raise ValueError(f"{strange[0]} holds what is no finite number")
+        if strange := [name for name, array in arrays.items() if not _is_sound(array)]:
+            raise ValueError(f"{strange[0]} holds what is no number that a model has")
     return arrays
 
 
@@ -161,9 +162,12 @@ def _map_file(file: Path) -> dict[str, NDArray[Any]]:
     }
 
 
-def _is_finite(array: NDArray[Any]) -> bool:
+def _is_sound(array: NDArray[Any]) -> bool:
+    """Say whether all values are numbers, and none so large that a product of two could be none."""
+    if not np.issubdtype(array.dtype, np.floating):
+        return True
     if array.dtype != np.float16:
-        return bool(np.isfinite(array).all())
+        return bool((np.abs(array) < _LARGEST).all())  # NaN is not below it
     # By its bits, a hundred times as fast: all ones in the exponent, of either sign.
     return not array.size or bool(array.view(np.int16).max() < 0x7C00 and array.view(np.uint16).max() < 0xFC00)
 

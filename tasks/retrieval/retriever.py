@@ -44,6 +44,7 @@ from tasks.retrieval.shared_arrays import SharedArrays
 
 _LOGGER = logging.getLogger("dssm.retriever")
 _BLOCK = 1024  # queries scored at once
+_LONGEST = 4.0  # of vectors, whose length is 1
 _MANY = 20_000  # standard questions; above, a product with all of them costs more than ruling most of them out
 _TRIES = 20  # of loading what is live, while retention deletes what was
 _RETRY_SECONDS = 1.0  # until what could not be loaded is tried again
@@ -115,12 +116,14 @@ class Model:
         self.shape = classes.shape[1:]  # towers, and numbers of a vector: (S, o)
         if not len(classes) == len(self.ids) == self.card.classes:
             raise ValueError(f"{len(classes)} vectors, {len(self.ids)} texts, {self.card.classes} in model.json")
+        _require_cosines("classes", classes)
         self.class_vectors: NDArray[np.float32] = classes.reshape(len(classes), -1) / np.float32(classes.shape[1])
         if (halved := arrays.get("embeddings")) is not None:  # which no product takes
             arrays["embeddings"] = keep("embeddings", lambda: halved.astype(np.float32))
         self.encoder = make_encoder(self.card, arrays, folder)
         self._exemplars: Exemplars | None = None
         if self.card.exemplar_weight:
+            _require_cosines("exemplars", arrays["exemplars"])
             self._exemplars = Exemplars.of(arrays["exemplars"], arrays["exemplar_starts"], keep)
         many = len(classes) > _MANY and self._exemplars is None
         self._nearest = Nearest(self.class_vectors) if many else None
@@ -430,3 +433,10 @@ def _as_count(top: Any) -> int:  # noqa: ANN401 - whatever a caller gives
         return operator.index(top)
     except TypeError as error:
         raise TypeError(f"top is the number of standard questions per query, got {top!r}") from error
+
+
+def _require_cosines(name: str, vectors: NDArray[np.floating]) -> None:
+    """Refuse (n, S, o) vectors whose products are far from cosines: the softened maximum over them would overflow."""
+    longest = float(np.square(vectors, dtype=np.float32).sum(axis=(1, 2)).max(initial=0)) / vectors.shape[1]
+    if not longest < _LONGEST**2:
+        raise ValueError(f"{name} holds a vector of length {longest**0.5:.3g}, where 1 is meant")

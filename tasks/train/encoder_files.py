@@ -9,6 +9,8 @@ import os
 import re
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -90,6 +92,21 @@ class _States(nn.Module):
         return states
 
 
+@contextmanager
+def _quiet_root_logger() -> Iterator[None]:
+    """Drop what is logged by the root logger itself, as onnxruntime does; what other loggers say passes."""
+    root = logging.getLogger()
+    root.addFilter(_drop)
+    try:
+        yield
+    finally:
+        root.removeFilter(_drop)
+
+
+def _drop(_record: logging.LogRecord) -> bool:
+    return False
+
+
 def _export(model: Model, scratch: Path, folder: Path) -> None:
     try:
         from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -106,9 +123,8 @@ def _export(model: Model, scratch: Path, folder: Path) -> None:
     # Two texts of several tokens: an axis of length one would be taken for a constant.
     ids, mask = torch.full((2, 5), tokeniser.size - 1), torch.ones(2, 5, dtype=torch.long)
     axes = {0: "texts", 1: "tokens"}
-    logging.getLogger("root").setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with _quiet_root_logger(), warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 _States(module),

@@ -66,7 +66,7 @@ def test_a_missing_encoder_ends_the_run_before_training(flow, toy_csv):
         flow(make_settings(toy_csv, model__encoder="/nosuch/bert", **TINY))
 
     (run,) = (flow.home / "runs" / "toy").iterdir()
-    assert {step.name for step in run.iterdir()} == {"ingest", "validate", "prepare", "run.json"}
+    assert {step.name for step in run.iterdir()} == {"ingest", "validate", "prepare", "run.json", "report.html"}
 
 
 def test_a_local_encoder_is_found_from_the_folder_of_the_toml(home, bert):

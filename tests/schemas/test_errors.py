@@ -36,6 +36,7 @@ def test_exit_codes_tell_the_owners_faults_from_ours():
         "CorpusRejected": 2,
         "NothingLive": 2,
         "MachineFault": 3,
+        "Unreachable": 3,
         "ProofBroken": 3,
         "StaleFile": 3,
     }

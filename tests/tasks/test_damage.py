@@ -132,8 +132,9 @@ def test_arrays_that_are_no_numbers_or_do_not_fit_are_refused(candidate, tmp_pat
 
     arrays = load_file(candidate / "model.safetensors")
     for name, change in {
-        "no finite number": {"classes": arrays["classes"] * float("nan")},
-        "holds what is no finite": {"embeddings": arrays["embeddings"] * float("inf")},
+        "no number that a model has": {"classes": arrays["classes"] * float("nan")},
+        "embeddings holds what is no number": {"embeddings": arrays["embeddings"] * float("inf")},
+        "a vector of length 20": {"classes": arrays["classes"] * arrays["classes"].dtype.type(20)},
         "features, but": {"embeddings": arrays["embeddings"][1:]},
         "11 vectors": {"classes": arrays["classes"][1:]},
         "damaged": {"classes": arrays["classes"][:, :, :-1].copy()},

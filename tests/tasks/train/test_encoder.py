@@ -85,6 +85,14 @@ def test_the_graph_computes_what_transformers_does(beside, bert, cache, pooling)
     assert [encoder.vectors([text])[0].tolist() for text in texts] == found.tolist()
 
 
+def test_making_a_graph_says_nothing_and_silences_nobody(beside, tmp_path, caplog):
+    """Its library warns by the root logger; warnings of ours come after it."""
+    make_encoder(settle_encoder(beside().model), tmp_path)
+    assert caplog.text == ""
+    logging.getLogger("dssm.steps").warning("heard")
+    assert "heard" in caplog.text
+
+
 def test_prefix_and_pooling_come_from_the_encoders_own_files(beside, bert, tmp_path):
     """As sentence-transformers writes them; settings go before, and e5 is known by its name."""
     folder = shutil.copytree(bert, tmp_path / "own")

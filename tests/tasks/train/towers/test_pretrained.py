@@ -277,6 +277,7 @@ def test_a_candidate_is_whole_and_does_not_say_where_it_came_from(prepared, tiny
     assert {name.removeprefix("candidate/") for name in files} == {
         "training.json",
         "model.json",
+        "decisions.json",
         "model.safetensors",
         "standard_questions.parquet",
         "encoder/config.json",
