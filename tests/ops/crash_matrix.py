@@ -70,9 +70,9 @@ class Matrix:
         """Kill a run at a point, run again, and compare."""
         began = time.monotonic()
         home = self._copy(f"{step}-{number}".replace(": ", "-"))
-        models, before = home / "models" / "bank", set((home / "runs" / "bank").iterdir())
+        models, before = home / "models" / "bank", set((home / "runs" / "bank").glob("*/"))
         killed = self._run(home, step, number)
-        broken = set((home / "runs" / "bank").iterdir()) - before
+        broken = set((home / "runs" / "bank").glob("*/")) - before
         finished = {folder.name: folder for run in broken for folder in run.iterdir() if folder.name in _FOLDERS}
         inodes = {name: (folder / "manifest.json").stat().st_ino for name, folder in finished.items()}
         live = ModelRegistry(models).live().version
@@ -109,7 +109,7 @@ class Matrix:
 
 def digests(home: Path) -> dict[str, str]:
     """Return the sha256 of everything that has to be the same again, in the newest run and in what is live."""
-    run = max((home / "runs" / "bank").iterdir())
+    run = max((home / "runs" / "bank").glob("*/"))
     live = home / "models" / "bank" / str(ModelRegistry(home / "models" / "bank").live().version)
     files = {f"{step}/{f.relative_to(run / step)}": f for step in _FOLDERS[2:] for f in (run / step).rglob("*")}
     candidate = {path for path in files if path.startswith("train/candidate/")}

@@ -91,7 +91,7 @@ def check_ended(terminal: Terminal, code: int, seconds: float) -> None:
     assert seconds < allowed(), said
     assert "Traceback" not in said
     assert left_behind(terminal.home) == []
-    for run in terminal.home.glob("runs/c/*"):
+    for run in terminal.home.glob("runs/c/*/"):
         assert (run / "report.html").exists() == (run / "run.json").exists()
 
 
@@ -115,11 +115,11 @@ def test_ctrl_c_in_a_step(step, folder):
 
 
 def test_ctrl_c_while_it_publishes(folder):
-    before = set((folder / "home").glob("runs/c/*"))
+    before = set((folder / "home").glob("runs/c/*/"))
     terminal = Terminal(folder, "run", "c", "--set", "training.epochs=2", "--set", "training.choose=false")
     terminal.wait_for(
         lambda: any(
-            (run / "evaluate" / "manifest.json").exists() for run in set(terminal.home.glob("runs/c/*")) - before
+            (run / "evaluate" / "manifest.json").exists() for run in set(terminal.home.glob("runs/c/*/")) - before
         )
     )
     check_ended(terminal, *terminal.end(terminal.press_ctrl_c))
