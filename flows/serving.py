@@ -232,17 +232,21 @@ def _quiet_output() -> Iterator[None]:
 
 def _watch(deployments: Sequence[UUID], api: str) -> None:
     """Report an outage of the server and runs that died, and give signs of life, until the process ends."""
-    looks, there, told = 0, True, datetime.now(UTC)
+    looks, there, told, failed = 0, True, datetime.now(UTC), ""
     while True:
         if answers(api) != there:
             there = not there
             say(f"the Prefect server at {api} answers again" if there else _OUTAGE.format(api=api))
         if there and looks % (_SWEEP_SECONDS // _LOOK_SECONDS) == 0:
-            with suppress(Exception):  # the next look comes
-                now = datetime.now(UTC)
+            now = datetime.now(UTC)
+            try:
                 tell_crashed_runs(deployments, told, _CRASHED)
                 told = now
                 mark_dead_runs(deployments)
+            except Exception as error:  # in an outage, too, which is said elsewhere; the next look comes
+                if answers(api) and (why := f"{type(error).__name__}: {error}") != failed:
+                    failed = why
+                    say(f"runs that died were not looked for ({why}); they are at the next look")
         beat(default_home() / HEARTBEAT_FILE, api=api, server=there)
         looks += 1
         time.sleep(_LOOK_SECONDS)

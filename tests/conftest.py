@@ -130,12 +130,17 @@ def toy_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def candidate(toy_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real trained candidate, made by the pure modules alone."""
+    """A real trained candidate."""
+    return train_toy(toy_csv, tmp_path_factory.mktemp("candidate"))
+
+
+def train_toy(source: Path, folder: Path) -> Path:
+    """Return a candidate trained on a source, made by the pure modules alone."""
     from tasks.ingest.corpus import ingest_corpus
     from tasks.prepare.corpus import prepare_corpus
     from tasks.train.training import train_candidate
 
-    folder, settings = tmp_path_factory.mktemp("candidate"), make_settings(toy_csv)
+    settings = make_settings(source)
     ingested, prepared, trained, partial = (folder / name for name in ("ingest", "prepare", "train", "partial"))
     for step in (ingested, prepared, trained, partial):
         step.mkdir()

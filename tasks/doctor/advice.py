@@ -34,7 +34,7 @@ class Condition:
     recall: dict[int, Floats]  # by k, (K,)
 
 
-def assess(case: Case, found: HeldOut | None, asked: Ints | None = None) -> Condition:
+def assess(case: Case, found: HeldOut | None) -> Condition:
     """Return share of the queries, and recall, of each standard question.
 
     Recall is that of its own rows, drawn towards that of all of its size: most have too few rows for a figure of
@@ -44,11 +44,10 @@ def assess(case: Case, found: HeldOut | None, asked: Ints | None = None) -> Cond
     Args:
         case: the corpus.
         found: what models that had not seen the training rows make of them; None: they were not asked.
-        asked: (K,) how often each was asked for, of a log; None: as its rows have it.
     """
     classes, known = len(case.texts), case.truth >= 0
     truth, ranks = case.truth[known], case.ranks[known]
-    counts = case.sizes + np.bincount(truth, minlength=classes) if asked is None else asked
+    counts = case.sizes + np.bincount(truth, minlength=classes)
     weights = (counts + 0.5) / (counts + 0.5).sum()
     recall = {}
     for k in TOPS:

@@ -25,7 +25,7 @@ from tasks.doctor.advice import (
     sort_actions,
 )
 from tasks.doctor.case import Case
-from tasks.doctor.curves import TOPS, Ints, usual_curve
+from tasks.doctor.curves import TOPS, usual_curve
 from tasks.doctor.held_out import HeldOut
 from tasks.doctor.mislabelled import find_mislabelled
 from tasks.doctor.wording import find_splits, find_unfound
@@ -43,7 +43,6 @@ class Evidence:
     suspects: Sequence[tuple[str, str, str, float]] = ()  # query, label, suggested, chance: without `found`
     bags: tuple[sp.csr_array, sp.csr_array] | None = None  # unit tf-idf rows of the training rows, and of the texts
     cut: Cut = str.split  # words of a query
-    asked: Ints | None = None  # (K,) how often each standard question was asked for, of a log
     trust: float = 1.0  # what came of earlier forecasts, for each point of them
     more: Sequence[Action] = ()  # from elsewhere: unanswered queries, drafts
 
@@ -59,7 +58,7 @@ def diagnose(corpus: str, run: str, case: Case, evidence: Evidence, words: Words
         words: of the language.
     """
     curve, found, trust = evidence.curve or usual_curve(), evidence.found, evidence.trust
-    condition = assess(case, found, evidence.asked)
+    condition = assess(case, found)
     pairs = find_confusions(case, found)
     lacking = find_lacking_words(case, found, evidence.cut)
     doubted = _doubt(case, found) if found else list(evidence.suspects)

@@ -1,5 +1,6 @@
 """What lies beside a corpus from run to run: the owner's corrections, and what the doctor remembers."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from tasks.doctor.sheet import read_todo
 from tasks.locks import locked
 
 _STATE = "doctor.json"
+_LOGGER = logging.getLogger("dssm.doctor")
 
 
 def latest_run(workspace: Workspace) -> Workspace | None:
@@ -31,10 +33,15 @@ def latest_run(workspace: Workspace) -> Workspace | None:
 
 
 def read_state(workspace: Workspace) -> DoctorState:
-    """Return what is remembered of a corpus; nothing where it is not there, or was written by another version."""
+    """Return what is remembered of a corpus, nothing where there is no file; one that is damaged is set aside."""
+    file = _state_file(workspace)
     try:
-        return DoctorState.model_validate_json(_state_file(workspace).read_bytes())
-    except (FileNotFoundError, ValidationError):
+        return DoctorState.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return DoctorState()
+    except ValidationError as error:
+        aside = file.replace(file.with_suffix(".damaged"))
+        _LOGGER.warning("%s is damaged and was set aside as %s: %s", file, aside.name, error.errors()[0]["msg"])
         return DoctorState()
 
 

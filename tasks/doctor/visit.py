@@ -1,5 +1,6 @@
 """The doctor's visit to one run: what it finds stands beside the report, as health.html, todo.xlsx and todo.csv."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,13 +50,9 @@ def visit(
     evidence = evidence or _look(corpus, workspace, case, state)
     tokeniser, words = Tokeniser(corpus.text), read_words(corpus.language)
     traffic, asked_for = _read_traffic(corpus, workspace, case, state)
-    evidence = Evidence(
-        found=evidence.found,
-        curve=evidence.curve,
-        suspects=evidence.suspects,
-        bags=evidence.bags,
+    evidence = replace(
+        evidence,
         cut=lambda query: tokeniser.words(normalise(query)),
-        asked=evidence.asked,
         trust=state.trust,
         more=[*evidence.more, *asked_for],
     )

@@ -26,7 +26,6 @@ class Overlay:
 
     def __post_init__(self) -> None:
         norms = normalise_all([one.query or "" for one in self.corrections])
-        self._norms = norms
         for number, one in enumerate(self.corrections):
             if one.do == "rename":
                 self._classes.setdefault(one.standard_question, []).append(number)

@@ -117,6 +117,7 @@ def _see_doctor(corpus: CorpusSettings, workspace: Workspace) -> list[str]:
     try:
         said = visit(corpus, workspace)
     except Exception as error:
+        get_run_logger().info("%s: why there is no health report", corpus.name, exc_info=True)
         return [f"the health report was not written: {type(error).__name__}: {error}"]
     create_markdown_artifact(
         key=artifact_key(corpus.name, "health"),

@@ -1,7 +1,7 @@
 """The model of the choosing phase, kept for a moment: what it makes of the queries held out calibrates the decisions.
 
-It has fewer members than the refit, and none of the held-out rows. Its scores are those of the refit nearly enough:
-docs/decisions.md has both.
+It has fewer members than the refit, and none of the held-out rows. Whether what it promises holds for the refit is
+measured on test rows: `python -m tests.benchmarks.decisions`, docs/decisions.md.
 """
 
 from collections.abc import Iterator

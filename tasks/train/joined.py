@@ -14,9 +14,10 @@ from tasks.retrieval.text_encoder import OnEncoded, TextEncoder
 from tasks.train.data import Prepared
 from tasks.train.encoder_files import make_encoder
 from tasks.train.exemplars import Source
-from tasks.train.projection import MOST_ROWS, Projection, train_projection
+from tasks.train.projection import Projection, train_projection
 
 DEFAULT_SHARE = 0.6
+_MOST_ROWS = 131_072  # that the projection is trained on; of more, the first: all are shuffled
 SHARES = (0.0, 0.3, 0.5, DEFAULT_SHARE, 0.7, 0.8, 0.9, 1.0)  # what the validation cut chooses from
 
 
@@ -30,7 +31,7 @@ class Encoded:
 
     def learn(self, prepared: Prepared, rows: NDArray[np.int64], settings: CorpusSettings, phase: str) -> Projection:
         """Return what is learned on some rows."""
-        kept = rows[:MOST_ROWS]
+        kept = rows[:_MOST_ROWS]
         return train_projection(self.queries[kept], prepared.labels[kept], self.classes, settings, phase)
 
 

@@ -18,7 +18,6 @@ from tasks.retrieval.encoders import project
 from tasks.retrieval.hashing import keys
 from tasks.train.objectives.softmax_all import SMOOTHING
 
-MOST_ROWS = 131_072  # of more, the first: all are shuffled
 _EPOCHS = 15
 _FEWEST_STEPS = 150  # of very few rows there are more epochs
 _BATCHES = (64, 256)  # rows of a step, of few rows and of many
@@ -55,7 +54,6 @@ def train_projection(
         settings: loss, training.vector_dropout and seed are read.
         name: of this training, part of the seed.
     """
-    vectors, labels = vectors[:MOST_ROWS], labels[:MOST_ROWS]
     own = np.arange(len(texts))
     rows = torch.from_numpy(np.concatenate([vectors, texts]))
     places = torch.from_numpy(np.concatenate([labels, own]))

@@ -112,25 +112,16 @@ def all_cases(published: Path) -> Iterator[Case]:
 
 def publish_toy(folder: Path) -> Path:
     """Publish two versions of the toy corpus; return the folder of models."""
-    from tasks.ingest.corpus import ingest_corpus
-    from tasks.prepare.corpus import prepare_corpus
     from tasks.registry import ModelRegistry
-    from tasks.train.training import train_candidate
-    from tests.conftest import PAIRS, make_settings, write_table
+    from tests.conftest import PAIRS, train_toy, write_table
     from tests.tasks.conftest import copy_candidate, publish
 
     folder.mkdir(parents=True)
     if not os.fork():  # torch's threads stay in a process of their own
-        settings = make_settings(write_table(folder / "toy.csv", PAIRS))
-        ingested, prepared, trained, partial = (folder / name for name in ("ingest", "prepare", "train", "partial"))
-        for step in (ingested, prepared, trained, partial):
-            step.mkdir()
-        ingest_corpus(settings.source, ingested, folder, settings.seed)
-        prepare_corpus(ingested, prepared, settings)
-        train_candidate(prepared, trained, partial, settings, lambda epoch, most: None)
+        candidate = train_toy(write_table(folder / "toy.csv", PAIRS), folder)
         registry = ModelRegistry(folder / "models" / "toy")
         for mark in ("one", "two"):
-            publish(registry, copy_candidate(trained / "candidate", folder / mark, mark))
+            publish(registry, copy_candidate(candidate, folder / mark, mark))
         os._exit(0)
     os.wait()
     return folder / "models"

@@ -491,3 +491,11 @@ def test_old_runs_are_pruned_but_never_the_newest_nor_that_of_the_live_version(f
     assert left == {results[0].run, results[2].run}
     for step in STEPS:
         StepManifest.read(flow.run_folder(results[2]) / step).verify(flow.run_folder(results[2]) / step)
+
+
+def test_a_health_report_that_fails_holds_no_night_back(flow, toy_csv):
+    """It is a warning of a run that publishes."""
+    (flow.home / "corrections" / "toy.doctor.json").mkdir(parents=True)
+    result = flow(make_settings(toy_csv))
+    assert result.status == "published"
+    assert [one for one in result.warnings if one.startswith("the health report was not written: IsADirectoryError")]

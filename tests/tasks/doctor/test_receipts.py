@@ -5,6 +5,8 @@ import pytest
 
 from schemas.corrections import Correction
 from schemas.doctor import DoctorState, Outcome, Promise, Receipt
+from schemas.workspace import Workspace
+from tasks.doctor.memory import change_state, read_state
 from tasks.doctor.receipts import open_receipt, settle
 from tests.tasks.doctor.test_advice import make_case
 
@@ -72,3 +74,17 @@ def test_nothing_known_leaves_forecasts_as_they_are():
     assert DoctorState().trust == 1
     assert DoctorState(receipts=[Receipt(batch="b", run="r", promises=[FED])]).trust == 1
     assert np.isclose(DoctorState().trust, 1)
+
+
+def test_a_damaged_memory_is_set_aside_and_named(tmp_path, caplog):
+    """Its receipts are not lost for whoever can read them."""
+    workspace = Workspace.of("bank", "run-1", tmp_path)
+    change_state(
+        workspace, lambda state: state.model_copy(update={"receipts": [Receipt(batch="b", run="r", promises=[FED])]})
+    )
+    (file,) = tmp_path.rglob("bank.doctor.json")
+    file.write_bytes(torn := file.read_bytes()[:-20])
+
+    assert read_state(workspace) == DoctorState()
+    assert file.with_suffix(".damaged").read_bytes() == torn
+    assert caplog.text.count("is damaged and was set aside") == 1
