@@ -131,6 +131,16 @@ class Source(Section):
         "a row for each, or keep labels such as 'a;b' as they are though 'a' and 'b' are labels too.",
     )
 
+    @model_validator(mode="after")
+    def _fits_source(self) -> Self:
+        if isinstance(self.path, str) and self.path.startswith("bundled:"):
+            for name in ("query_column", "question_column", "encoding", "delimiter", "sheet"):
+                if (given := getattr(self, name)) is not None:
+                    raise ValueError(
+                        f"{name} = {given!r}, but {self.path} is no file; leave it out, or name yours with source.path"
+                    )
+        return self
+
 
 class Text(Section):
     """How a text becomes features. Training and serving share these; they are part of the model."""

@@ -7,7 +7,7 @@ import tomllib
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from schemas.settings import EXACT_CLASSES, CorpusSettings, Loss, Model, use_new_names
+from schemas.settings import EXACT_CLASSES, CorpusSettings, Loss, Model, Source, use_new_names
 from schemas.workspace import CHECKOUT
 
 FILL = {"fill_defaults": True}
@@ -375,3 +375,10 @@ def test_a_removed_setting_is_ignored_with_a_note_that_says_why(section, name, v
     whole = parse().model_dump(mode="json")
     whole[section][name] = value
     assert CorpusSettings.model_validate(whole) == parse()
+
+
+def test_what_a_bundled_corpus_has_not_cannot_be_named():
+    """A typo of the owner's column would otherwise train another corpus than hers."""
+    for name in ("query_column", "question_column", "encoding", "delimiter", "sheet"):
+        with pytest.raises(ValueError, match=f"{name} = 'nosuch', but bundled:c is no file"):
+            Source.model_validate({"path": "bundled:c", name: "nosuch"}, context={"fill_defaults": True})
