@@ -127,13 +127,13 @@ def _decide(model: Model, prepared: Prepared, foreign: Path | None, seed: int) -
     """Return how test rows are decided that are no training rows, and the decision of each; null: not looked at."""
     test = prepared.test_rows()
     rows = np.flatnonzero(~test.in_train)[:DECIDED_ROWS]
-    told = np.full(len(test.queries), None, dtype=object)
+    decisions = np.full(len(test.queries), None, dtype=object)
     others = ForeignOutput(foreign).read_for_measuring() if foreign else None
     queries, sizes = [test.queries[row] for row in rows], prepared.classes["rows"].to_numpy()
     found = measure_decisions(model, queries, test.truth[rows], sizes, others, seed)
     if found:
-        told[rows] = found[1]
-    return found and found[0], pa.array(told, pa.string())
+        decisions[rows] = found[1]
+    return found and found[0], pa.array(decisions, pa.string())
 
 
 def suspect_rows(rows: int, classes: int) -> int:
