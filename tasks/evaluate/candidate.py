@@ -183,7 +183,7 @@ def _baselines(prepared: Prepared, settings: CorpusSettings) -> dict[str, Scorer
         return pa.chunked_array(prepared.train[column].chunks + prepared.classes[column].chunks)
 
     words = ([known[n] for n in text] for text in both("words").to_pylist())
-    rows = rows_from_lists(both("features"), both("weights"), len(vocabulary.features))
+    rows = rows_from_lists(both("features"), both("weights"), len(vocabulary.features)).matrix()
     return {
         "bm25": bm25(words, owner, n_classes, lambda query: tokeniser.words(normalise(query))),
         "tfidf": TfidfNeighbour(rows, owner, n_classes, vocabulary, tokeniser),
