@@ -340,5 +340,5 @@ def require_published(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, i
         known = ", ".join(list_corpora(default_home())) or "none"
         raise SettingsError(
             f"no model of corpus {registry.corpus!r} in DSSM_HOME = {default_home()}; there are: {known}. Make one: "
-            f"dssm run {registry.corpus}, or set DSSM_HOME to where it lies"
+            f"dssm run {registry.corpus} (--source FILE, where it has no TOML), or set DSSM_HOME to where it lies"
         )

@@ -269,10 +269,12 @@ def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: boo
 
     What is finished is re-used: after an interruption the same command goes on.
     """
-    from flows.corpora import parse_overrides, require_known
+    from flows.corpora import load_corpus, parse_overrides, require_known
 
     changes = parse_overrides(pairs)
     require_known(changes)
+    for name in corpora:  # a typo costs no server
+        load_corpus(name, changes)
     find_server()
     from flows.study import start_study, study_folder
 

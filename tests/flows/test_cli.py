@@ -279,6 +279,9 @@ def test_checking_needs_no_server(dssm, bank_twice):
     assert ended.code == 0, ended.err
     missing = dssm("check", "--source", "nosuch.csv", PREFECT_API_URL="http://127.0.0.1:9/api")
     assert (missing.code, missing.err.count("\n")) == (2, 1), missing.err
+    assert "Correct --source" in missing.err or "did you mean" in missing.err
+    unknown = dssm("study", "--corpus", "nosuch", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert (unknown.code, unknown.err.count("\n")) == (2, 1), unknown.err
 
 
 @pytest.mark.parametrize(
