@@ -21,7 +21,7 @@ from flows.commands.options import (
     load_settings,
     with_verbosity,
 )
-from flows.commands.output import describe_failure, print_table, print_text, show_files
+from flows.commands.output import describe_failure, print_table, print_text, say_next, show_files
 from flows.commands.start import find_server, use_prefect
 from flows.environment import say
 from flows.faults import require_address_space
@@ -140,7 +140,7 @@ def _show_results(results: Sequence[RunResult]) -> None:
         if r.report:
             print_text(f"report of {r.corpus}: {r.report}")
     if live := [r for r in results if r.status in ("published", "unchanged")]:
-        print_text(f"next: dssm query {live[0].corpus} {shlex.quote(_some_query(live[0]))}")
+        say_next(f"query {live[0].corpus} {shlex.quote(_some_query(live[0]))}")
 
 
 def _some_query(result: RunResult) -> str:
