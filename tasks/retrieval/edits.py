@@ -362,7 +362,8 @@ def _apply(edit: Edit, classes: dict[str, _Class], model: Model) -> None:
                 f"nothing of {edit.name!r} and its similar queries is known to the model, so that it would never be "
                 "found. Give similar queries in the words that customers use"
             )
-        new = _Class(edit.name, edit.id or edit.name, 0, None, _new_vector(vectors, model), vectors[:0].astype(np.float16))
+        vector, none = _new_vector(vectors, model), vectors[:0].astype(np.float16)
+        new = _Class(edit.name, edit.id or edit.name, 0, None, vector, none)
         _keep(new, queries, vectors[1:], model)
         classes[edit.name] = new
     else:
@@ -413,7 +414,8 @@ def _encode(model: Model, texts: Sequence[str]) -> NDArray[np.float32]:
 
 def _unit(vector: NDArray[np.float32], model: Model) -> NDArray[np.float32]:
     """Return (S, o) a sum of vectors in the form of the model's own."""
-    return model.to_unit(vector[None])[0]
+    (unit,) = model.to_unit(vector[None])
+    return unit
 
 
 # --- its files

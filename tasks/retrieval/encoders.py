@@ -226,7 +226,7 @@ class JoinedEncoder:
         return join(to_unit(self._tower.vectors(of_tower)), encoded, self._share)
 
     def to_unit(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (n, 1, S * o + d) sums of joined vectors as `join` makes them: each tower and the encoder has its share.
+        """Return (n, 1, S * o + d) sums of joined vectors in the form of `join`: towers and encoder have their shares.
 
         Where texts differ more to the towers than to the encoder, a sum's parts have other lengths.
         """
