@@ -203,7 +203,7 @@ class JoinedEncoder:
     """A tower and a frozen encoder side by side: one vector whose products are the weighted mean of their cosines."""
 
     def __init__(self, tower: Encoder, card: ModelCard, arrays: dict[str, NDArray[np.float32]], folder: Path) -> None:
-        self._tower, self._share = tower, card.encoder_share
+        self._tower, self._share, self._towers = tower, card.encoder_share, card.model.ensemble
         self.texts = TextEncoder(folder / ENCODER, card.model)
         self._weight, self._bias = arrays["encoder_projection"], arrays["encoder_bias"]
 
@@ -221,6 +221,15 @@ class JoinedEncoder:
         of_tower, texts = read.form
         encoded = project(self.texts.vectors(texts), self._weight, self._bias)
         return join(to_unit(self._tower.vectors(of_tower)), encoded, self._share)
+
+    def to_unit(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (n, 1, S * o + d) sums of joined vectors in the form of `join`: towers and encoder have their shares.
+
+        Where texts differ more to the towers than to the encoder, a sum's parts have other lengths.
+        """
+        of_towers, encoded = np.split(vectors, [-self._weight.shape[1]], axis=2)
+        towers = to_unit(of_towers.reshape(len(vectors), self._towers, -1))
+        return join(towers, to_unit(encoded)[:, 0], self._share)
 
 
 def project(
