@@ -108,5 +108,5 @@ def _find_run(name: str) -> tuple[Workspace, CorpusSettings]:
 
 def _count(made: Sequence[Correction]) -> str:
     counts = Counter[str](one.do for one in made)
-    names = {"add": "added", "move": "moved", "remove": "removed", "rename": "renamed"}
+    names = {"add": "added", "move": "moved", "remove": "removed", "rename": "renamed", "group": "grouped"}
     return f"{len(made)} corrections ({', '.join(f'{counts[do]} {name}' for do, name in names.items() if counts[do])})"

@@ -13,6 +13,9 @@ from schemas.errors import SourceError
 
 CORRECTIONS = "corrections"  # below DSSM_HOME
 
+# a row, a row, a row, a standard question with all its rows, and two that have the same answer
+Do = Literal["add", "move", "remove", "rename", "group"]
+
 
 class Correction(BaseModel):
     """One change of the rows, or of a standard question."""
@@ -20,10 +23,11 @@ class Correction(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch: str  # of one application; --undo takes the last one back
-    do: Literal["add", "move", "remove", "rename"]  # a row, a row, a row, a standard question with all its rows
+    do: Do
     standard_question: str  # as the source, and the corrections before this one, have it
     query: str | None = None  # of a row
-    to: str | None = None  # another standard question: of "move", and of "rename", which merges where it is there
+    # another standard question: of "move", of "rename", which merges where it is there, and of "group" the other one
+    to: str | None = None
     drafted: bool = False  # of "add": a language model wrote it, so that it is never tested on
     action: ActionKind | None = None  # of the to-do list
     gain: float | None = None  # points of recall@10 that the action was forecast to win, on its first correction

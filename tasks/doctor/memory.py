@@ -76,7 +76,7 @@ def apply_todo(workspace: Workspace, file: Path, batch: str) -> list[Correction]
         made = [one for one in made if one.model_dump_json(exclude={"batch", "gain", "action"}) not in there]
         if made:
             write_atomically(corrections, write_lines([*earlier, *made]))
-    if made:
+    if any(one.gain is not None for one in made):
         receipt = open_receipt(batch, run.run, made, read_state(workspace).trust)
         change_state(workspace, lambda state: state.model_copy(update={"receipts": [*state.receipts, receipt]}))
     return made

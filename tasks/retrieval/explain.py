@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from schemas.explanations import Explanation, KeptShare, NgramShare
@@ -21,6 +20,7 @@ from tasks.retrieval.exemplars import Nearness
 from tasks.retrieval.features import Tokeniser
 from tasks.retrieval.normalise import normalise
 from tasks.retrieval.retriever import Hit, Model
+from tasks.retrieval.rows import Rows
 
 _NGRAMS, _KEPT = 10, 3  # shown for each standard question
 _NOTHING = {"text": None, "source": None, "line": None}
@@ -112,12 +112,12 @@ def _leave_out(
     """Return what is left out of a query, one thing at a time, and the (F, top) scores without it."""
     names: list[_Name]
     if isinstance(model.encoder, BagEncoder):
-        columns, values = model.encoder.read([text]).form
+        row: Rows = model.encoder.read([text]).form
+        columns, values = row.columns, row.values
         names = [_name(feature) for feature in model.encoder.names(columns)]
         grid = np.broadcast_to(values, (len(values), len(values))) * (1 - np.eye(len(values), dtype=np.float32))
         offsets = np.arange(0, len(values) ** 2 + 1, max(1, len(values)))
-        shape = (len(values), model.encoder.size)
-        read = Read(sp.csr_array((grid.ravel(), np.tile(columns, len(values)), offsets), shape=shape))
+        read = Read(Rows(grid.ravel(), np.tile(columns, len(values)), offsets, row.width))
     else:
         words = Tokeniser(model.card.text).words(text)
         names = [("word", word) for word in words]

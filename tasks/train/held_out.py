@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from schemas.decisions import Decisions
 from schemas.outputs import ForeignOutput, PrepareOutput
 from schemas.settings import CorpusSettings
+from tasks.prepare.groups import group_of, read_groups
 from tasks.retrieval.decisions import Numbers, Signals
 from tasks.retrieval.model_files import TABLES, write_candidate
 from tasks.retrieval.retriever import Model
@@ -111,23 +112,25 @@ def _batches(prepared: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
 
 
 def calibrate_on_held_out(
-    folder: Path, settings: CorpusSettings, foreign: Path | None, cache: Path
+    folder: Path, prepared: Path, settings: CorpusSettings, foreign: Path | None, cache: Path
 ) -> Decisions | None:
     """Return what to decide by, from what the models in `folder` make of the rows that they have not seen.
 
     Args:
         folder: of folders of `write_held_out`.
+        prepared: folder of prepare, of its groups: an answer of the same group is right.
         settings: of the corpus.
         foreign: folder of the foreign queries; None: there are none.
         cache: folder of what encoders make of texts.
     """
     all_signals, all_places, all_gaps = list[Signals](), list[NDArray[np.int64]](), list[Numbers]()
-    others = list[Signals]()
+    others, grouped = list[Signals](), read_groups(PrepareOutput(prepared))
     for part in sorted(folder.iterdir()):
         asked, model = pq.read_table(part / _ASKED), Model(part)
         model.remember(cache / "vectors", settings.training.threads)
         signals, first, scores = model.signals(asked["query"].to_pylist())
-        found = first == asked["class_id"].to_numpy()[:, None]
+        groups = group_of(grouped, len(model.ids))
+        found = groups[first] == groups[asked["class_id"].to_numpy()][:, None]
         places = np.where(found.any(axis=1), found.argmax(axis=1), -1)
         all_signals.append(signals)
         all_places.append(places)

@@ -75,7 +75,7 @@ def train_candidate(
     chosen, chosen_epochs = choice.chosen | settled, choice.epochs
     decisions = None
     if chosen_epochs:
-        decisions = calibrate_on_held_out(partial / HELD_OUT, settings, foreign, cache)
+        decisions = calibrate_on_held_out(partial / HELD_OUT, prepared_folder, settings, foreign, cache)
     rows = rows_of(prepared, "refit")
     with Ensemble(prepared, rows, settings, "refit", settings.training.epochs) as ensemble:
         start = ensemble.loss_without_dropout(_START_ROWS)
