@@ -409,7 +409,8 @@ def _encode(model: Model, texts: Sequence[str]) -> NDArray[np.float32]:
     flat: NDArray[np.float32] = np.concatenate(
         [model.vectors_of(model.encoder.read([normalise(text)])) for text in texts]
     )
-    return flat.reshape(len(texts), *model.shape)
+    vectors: NDArray[np.float32] = flat.reshape(len(texts), *model.shape)
+    return vectors
 
 
 def _unit(vector: NDArray[np.float32], model: Model) -> NDArray[np.float32]:
