@@ -409,13 +409,12 @@ def _encode(model: Model, texts: Sequence[str]) -> NDArray[np.float32]:
     flat: NDArray[np.float32] = np.concatenate(
         [model.vectors_of(model.encoder.read([normalise(text)])) for text in texts]
     )
-    vectors: NDArray[np.float32] = flat.reshape(len(texts), *model.shape)
-    return vectors
+    return flat.reshape(len(texts), *model.shape)
 
 
 def _unit(vector: NDArray[np.float32], model: Model) -> NDArray[np.float32]:
     """Return (S, o) a sum of vectors in the form of the model's own."""
-    (unit,) = model.to_unit(vector[None])
+    unit: NDArray[np.float32] = model.to_unit(vector[None])[0]
     return unit
 
 
