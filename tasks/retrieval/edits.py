@@ -414,7 +414,7 @@ def _encode(model: Model, texts: Sequence[str]) -> NDArray[np.float32]:
 
 def _unit(vector: NDArray[np.float32], model: Model) -> NDArray[np.float32]:
     """Return (S, o) a sum of vectors in the form of the model's own."""
-    (unit,) = model.to_unit(vector[None])
+    unit: NDArray[np.float32] = model.to_unit(vector[None])[0]
     return unit
 
 
