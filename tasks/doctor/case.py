@@ -62,7 +62,7 @@ def read_features(prepared: PrepareOutput) -> tuple[sp.csr_array, sp.csr_array]:
     train = _read_train(prepared, ["features", "weights"])
     classes = pq.read_table(prepared.classes, columns=["features", "weights"])
     size = pq.read_metadata(prepared.vocabulary).num_rows
-    queries, texts = (rows_from_lists(table["features"], table["weights"], size) for table in (train, classes))
+    queries, texts = (rows_from_lists(table["features"], table["weights"], size).matrix() for table in (train, classes))
     return queries, texts
 
 

@@ -130,14 +130,14 @@ def _decide(model: Model, prepared: Prepared, foreign: Path | None, seed: int) -
     """Return how test rows are decided that are no training rows, and the decision of each; null: not looked at."""
     test = prepared.test_rows()
     rows = np.flatnonzero(~test.in_train)[:DECIDED_ROWS]
-    told = np.full(len(test.queries), None, dtype=object)
+    decisions = np.full(len(test.queries), None, dtype=object)
     others = ForeignOutput(foreign).read_for_measuring() if foreign else None
     queries, sizes = [test.queries[row] for row in rows], prepared.classes["rows"].to_numpy()
     groups = group_of(read_groups(prepared.files), len(sizes))
     found = measure_decisions(model, queries, test.truth[rows], sizes, groups, others, seed)
     if found:
-        told[rows] = found[1]
-    return found and found[0], pa.array(told, pa.string())
+        decisions[rows] = found[1]
+    return found and found[0], pa.array(decisions, pa.string())
 
 
 def suspect_rows(rows: int, classes: int) -> int:
@@ -187,7 +187,7 @@ def _baselines(prepared: Prepared, settings: CorpusSettings) -> dict[str, Scorer
         return pa.chunked_array(prepared.train[column].chunks + prepared.classes[column].chunks)
 
     words = ([known[n] for n in text] for text in both("words").to_pylist())
-    rows = rows_from_lists(both("features"), both("weights"), len(vocabulary.features))
+    rows = rows_from_lists(both("features"), both("weights"), len(vocabulary.features)).matrix()
     return {
         "bm25": bm25(words, owner, n_classes, lambda query: tokeniser.words(normalise(query))),
         "tfidf": TfidfNeighbour(rows, owner, n_classes, vocabulary, tokeniser),

@@ -171,6 +171,6 @@ def read_prepared(folder: Path, model: Model | None = None) -> Prepared:
 
 
 def _texts(table: pa.Table, vocabulary: int) -> Texts:
-    bags = rows_from_lists(table["features"], table["weights"], vocabulary)
+    bags = rows_from_lists(table["features"], table["weights"], vocabulary).matrix()
     words = table["words"].combine_chunks()
     return Texts(bags, words.values.to_numpy(), words.offsets.to_numpy().astype(np.int64))
