@@ -9,6 +9,7 @@ from tasks.ingest.tables import BadRow
 REPEATED_HEADER = "repeated header"
 NOTE = "note below the header"
 FOOTER = "total or signature"
+OTHER_TABLE = "row of another table below"
 
 _LONGEST_NAME = 30
 _FIRST_ROWS = 2  # below the header, where notes stand
@@ -42,9 +43,12 @@ def find_furniture(
         first: these rows follow the header.
     """
     found: dict[int, str] = {}
-    if header and (header[1] in questions or f"\ufeff{header[1]}" in questions):
+    if header and not _forms(header[1]).isdisjoint(questions):
         rows = enumerate(zip(queries, questions, strict=True))
-        found |= {at: REPEATED_HEADER for at, pair in rows if tuple(cell.strip(_BLANKS) for cell in pair) == header}
+        names = tuple(map(str.lower, header))
+        found |= {
+            at: REPEATED_HEADER for at, pair in rows if tuple(cell.strip(_BLANKS).lower() for cell in pair) == names
+        }
     if header and first:
         noted = enumerate(zip(queries[:_FIRST_ROWS], questions[:_FIRST_ROWS], strict=True))
         found |= {at: reason for at, pair in noted if (reason := _explains(pair, header))}
@@ -57,6 +61,27 @@ def find_furniture(
             if text in odd and (not query.strip() or any(one.match(query) for one in (_SUMS, _SIGNATURES, _COUNT)))
         }
     return {at: BadRow(lines[at], reason, queries[at], questions[at]) for at, reason in found.items()}
+
+
+def find_other_table(
+    lines: Sequence[int], queries: list[str], questions: list[str], header: tuple[str, str]
+) -> int | None:
+    """Return the place where another table begins: at a second header that only begins or ends like the first.
+
+    It stands below a blank line or below a title, which belongs to it; or it holds both names in the other order.
+    """
+    if header[0] in questions and header[1] in queries:
+        pairs = zip(queries, questions, strict=True)
+        return next((at for at, pair in enumerate(pairs) if pair == header[::-1]), None)
+    at = questions.index(header[1]) if questions.count(header[1]) == 1 else 0  # more are rows of a class of that name
+    if not at or not queries[at].strip() or len(queries[at]) > _LONGEST_NAME or "\n" in queries[at]:
+        return None
+    begin = at if queries[at - 1].strip() else at - 1
+    return begin if begin and lines[begin] - lines[begin - 1] > 1 else None
+
+
+def _forms(name: str) -> set[str]:
+    return {name, f"\ufeff{name}", name.lower(), name.upper(), name.title()}
 
 
 def _explains(pair: tuple[str, str], header: tuple[str, str]) -> str | None:

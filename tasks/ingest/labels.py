@@ -11,6 +11,7 @@ NESTED = "nested value"
 REJECTED = "rejected by its annotator"
 HELD_OUT = "row of a test part"
 OUT_OF_SCOPE = "out of scope"
+TEMPLATE = "template, no query"
 
 LABEL_REMEDIES = {
     MULTIPLE_LABELS: "a query has one standard question; --set source.multiple_labels=explode makes a row for each, "
@@ -18,6 +19,7 @@ LABEL_REMEDIES = {
     NESTED: "write one text in place of the object or list",
     REJECTED: "nothing: only what was accepted is trained on",
     HELD_OUT: "nothing: tests are never trained on; to measure by them, write them to a file for --test-source",
+    TEMPLATE: "write out what it stands for: the tool it is of generates its sentences",
     OUT_OF_SCOPE: "nothing: they belong to no standard question",
 }
 

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field, replace
 
 from schemas.settings import Source
 from tasks.ingest.columns import BY_ANSWER, is_state, says_no, says_yes
-from tasks.ingest.furniture import find_furniture
+from tasks.ingest.furniture import OTHER_TABLE, find_furniture, find_other_table
 from tasks.ingest.layout import Layout
 from tasks.ingest.splitting import AUTO, LINES, Lists, find_lists
-from tasks.ingest.tables import Batch, Pairs, Table
+from tasks.ingest.tables import BadRow, Batch, Pairs, Table
 
 _EXAMPLES = 3
 _FEWEST_SUSPECTS = 2  # cells that look like lists, and their share
 _SUSPECT_SHARE = 0.005
-_HTML = "HTML"
+_HTML, _ESCAPES = "HTML", "escapes"
+_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|(?:%[0-9a-fA-F]{2}){3}")
 _FEWEST_BLANKS = 2
 _BLANK_SHARE = 0.2  # of the rows below a standard question that stands once, as merged cells leave them
 _OFF = frozenset(
@@ -47,6 +48,7 @@ class Melting:
     def __post_init__(self) -> None:
         self._lists: Lists | None = None
         self._fills = False
+        self._below = False  # another table has begun below the first
         self._above = ""  # the standard question of the row before
         self._counts = Counter[str]()
         self._examples: dict[str, list[str]] = {}
@@ -110,6 +112,15 @@ class Melting:
         if self.layout.header and count:
             header = (names[self.layout.columns.queries[0]], names[self.layout.columns.question])
         odd = find_furniture(batch.lines, queries, questions, header, first) if count else {}
+        if (
+            header
+            and not self._below
+            and (begin := find_other_table(batch.lines, queries, questions, header)) is not None
+        ):
+            self._below, places = True, range(begin, len(questions))
+        else:
+            places = range(len(questions)) if self._below else range(0)
+        odd |= {at: BadRow(batch.lines[at], OTHER_TABLE, queries[at], questions[at]) for at in places}
         if not odd:
             return batch
         keep = [at for at in range(len(questions)) if at not in odd]
@@ -122,7 +133,7 @@ class Melting:
 
     def _look(self, columns: list[list[str]], questions: list[str]) -> None:
         """Decide by the first batch whether cells hold lists, and whether blanks stand for the cell above."""
-        cells = [cell for column in columns for cell in column]
+        cells = [cell for column in columns for cell in self._stripped(column)]
         self._fills = self.source.fill_down == "auto" and _are_merged(columns, questions)
         filled = self._fill(questions, columns) if self._fills else questions
         if self.layout.columns.why_question == BY_ANSWER:
@@ -155,12 +166,18 @@ class Melting:
         joined = "\x1e".join(cells)
         if ("<" in joined or "&" in joined) and _MARKUP.search(joined):
             self._count(_HTML, cells, lines, lambda cell: bool(_MARKUP.search(cell)))
-            if self.source.markup == "strip":
-                cells = [strip_markup(cell) if _MARKUP.search(cell) else cell for cell in cells]
+            cells = self._stripped(cells)
+        if ("\\u" in joined or "%" in joined) and _ESCAPE.search(joined):
+            self._count(_ESCAPES, cells, lines, lambda cell: bool(_ESCAPE.search(cell)))
         for one in self._lists.suspects if self._lists else ():
             if any(mark in joined for mark in one.told):
                 self._count(one.name, cells, lines, one.separates)
         return cells
+
+    def _stripped(self, cells: list[str]) -> list[str]:
+        if self.source.markup != "strip":
+            return cells
+        return [strip_markup(cell) if ("<" in cell or "&" in cell) and _MARKUP.search(cell) else cell for cell in cells]
 
     def _count(self, what: str, cells: list[str], lines: Sequence[int], is_odd: Callable[[str], bool]) -> None:
         examples = self._examples.setdefault(what, [])
@@ -196,6 +213,11 @@ class Melting:
             )
         elif counts[_HTML]:
             self.notes.append(f"HTML was stripped from {counts[_HTML]} queries (source.markup)")
+        if counts[_ESCAPES]:
+            self.warnings.append(
+                f"{name}: {counts[_ESCAPES]} of {counts['cells']} queries hold characters written as \\u… or %…"
+                f" ({', '.join(self._examples[_ESCAPES])}), and are read as they stand; export them as plain text"
+            )
         if counts["filled"]:
             self.warnings.append(
                 f"{name}: {counts['filled']} rows without a standard question took the one above them, as the cells "

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
-from tasks.ingest.furniture import FOOTER, NOTE, REPEATED_HEADER
+from tasks.ingest.furniture import FOOTER, NOTE, OTHER_TABLE, REPEATED_HEADER
 from tasks.ingest.labels import LABEL_REMEDIES
 from tasks.ingest.tables import (
     ENDLESS,
@@ -44,6 +44,7 @@ REMEDIES = {
     REPEATED_HEADER: "nothing: files were joined with their headers",
     NOTE: "nothing: it explains the columns",
     FOOTER: "nothing: it is no data",
+    OTHER_TABLE: "give it a file or a sheet of its own, if it holds queries",
     TOO_LONG: f"a cell has at most {MAX_CELL_CHARACTERS:,} characters; look for an unclosed quotation mark",
 }
 # What a spreadsheet shows in place of a value, also after it was exported as text; MySQL's word for no value.
