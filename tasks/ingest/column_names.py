@@ -35,7 +35,7 @@ _ASKED = (
 )
 _SPOKEN = (
     "(?:q|quer(?:y|ies)|questions?|utterances?|phrases?|texts?|inputs?|says|said|messages?|msg|sentences?|questioning|"
-    "wordings?|asks?|ask)"
+    "(?:re)?phrasings?|wordings?|asks?|ask)"
 )
 QUERY = Names(
     (
@@ -56,12 +56,13 @@ QUERY = Names(
         *("用户问", "用户问句", "用户提问", "用户问法", "用户说法", "用户输入", "客户问题", "问句", "语料", "提问"),
     ),
     re.compile(
-        rf"(?:相似|近似|类似|扩展|拓展|扩充|同义|同类|相近|等价|其[他它]|别名|变体|泛化|衍生|子|副|备用|用户|客户|访客|顾客|"
+        rf"(?:相似|近似|类似|扩展|拓展|扩充|同义|同类|相近|等价|其[他它]|别名|变体|泛化|衍生|子|副|备用|口语化?|触发|问题的?相似|用户|客户|访客|顾客|"
         rf"会员|来访者?|原始|样例|示例|示范|训练|测试|常见|实际|真实|口语)的?{_ASKED}"
-        rf"|(?:sim|similar|alt|alternate|alternative|extended?|extra|other|more|related|sub|variant|user|customer|client|"
+        rf"|(?:sim|similar|alt|alternate|alternative|extended?|extra|other|more|related|sub|child|variant|trigger|user|customer|client|"
         rf"visitor|raw|original|training|train|sample|example)_?{_SPOKEN}"
-        rf"|{_SPOKEN}_(?:sim|similar|alt|variants?|variations?|examples?|raw|original)"
+        rf"|{_SPOKEN}_(?:sim|similar|alt|synonyms|variants?|variations?|examples?|raw|original)"
         r"|utterances?|sentences?|texts|questions|examples|samples|patterns|paraphrases?|variants?|variations?|alternatives?|similars?|synonym_questions?"
+        r"|(?:re)?phrasings?|also_asked(?:_as)?|(?:用户|客户|访客|顾客)(?:说(?:的话)?|原句|原文)|口语|提问方式|触发词"
         r"|文本|句子|问句|咨询|query文本|相似|相似query|例句|训练语料|近义问法?|同义词问法|问题列表",
     ),
     (
@@ -81,13 +82,13 @@ STANDARD = Names(
     ),
     re.compile(
         r"(?:所属|归属|对应|匹配|命中|关联|挂载|绑定|正确|目标|人工)的?(?:标准问(?:题|句|法)?|意图|类别|标签|主问题?|知识点?)"
-        r"|(?:标准|主|规范|典型|基准|母|业务|一级|faq)(?:问(?:题|句|法)?|提问|质问|说法|话术|表述|意图|q|query)"
+        r"|(?:标准|主|规范|典型|基准|目标|母|业务|[一二三四]级|faq)(?:faq|问(?:题|句|法)?|提问|质问|说法|话术|表述|意图|q|query)"
         rf"|(?:standard|std|canonical|main|primary|master|base|norm|faq)_?{_SPOKEN}"
         rf"|{_SPOKEN}_(?:std|standard|canonical)"
-        r"|(?:top|predicted|true|gold|expected|correct|target|user|main|业务|用户)_?(?:intent|label|class|意图)"
+        r"|(?:top|predicted|true|gold|expected|correct|target|user|main|业务|用户)_?(?:intent|label|class|意图)|canonical"
         r"|intent_?(?:display|label|class)|class_?label|ground_truth",
     ),
-    (*("target", "y", "topic", "tag", "tags", "cats", "cat", "choice", "choices", "主题", "类型", "业务"),),
+    (*("target", "y", "topic", "tag", "tags", "cats", "cat", "choice", "choices", "skill", "主题", "类型", "业务"),),
 )
 TITLES = Names(  # of standard questions beside similar ones; beside plain texts, of articles
     ("title", "name", "faq", "标题", "名称", "知识", "知识点", "主问"),
@@ -181,6 +182,7 @@ _SUFFIX = re.compile(
 _PREFIX = re.compile(
     r"^(?:the_|all_|所有|全部|_+source_|fields_|record_|attributes_|node_|intent_(?=utter|train|example|phrase|sample|sentence|quer)|_+)(?=.)"
 )
+_SPACED = re.compile(r"(?<=[\u4e00-\u9fff]) +(?=[\u4e00-\u9fff])")  # 标 准 问
 _BETWEEN = re.compile(r"[ \-/.#]+")
 _TEXT_OF = re.compile(r"_(?:name|text)$")
 _SIMPLE = str.maketrans(
@@ -194,7 +196,7 @@ def key_of(column: str) -> str:
     name = column[:200]
     name = _FRAME.sub(r"\1", name)
     bare = _NOTE.sub("", name).strip(" \t*＊#\ufeff").removeprefix("//").lstrip() or name
-    bare = _LEAD.sub("", bare) or bare
+    bare = _SPACED.sub("", _LEAD.sub("", bare) or bare)
     key = normalise(_CAMEL.sub("_", bare)).translate(_SIMPLE)
     return _BETWEEN.sub("_", key)
 

@@ -25,6 +25,7 @@ _SELDOM = (  # fit Western texts, or Cyrillic ones
     *("shift_jis_", "shift_jisx", "euc_jis", "johab"),
 )
 _ASCII = bytes(range(128))  # GB2312 has both bytes of a pair above it
+_CONTROLS = re.compile(rb"[\0-\x08]")  # no text has
 _PROBE = "a,b\n\n"
 LONGEST_LINE = 1 << 24  # bytes
 _MOSTLY = 10  # good characters beyond ASCII for an undecodable place, in a file that is damaged and no more
@@ -311,12 +312,12 @@ def _refuse_binary(file: InputFile, nul_bytes: int, size: int) -> None:
 
 
 def _count_last_nul(file: InputFile) -> int:
-    """Return how many NUL bytes end a file that has no other; 0 where it has others."""
+    """Return how many NUL bytes end a text; 0 of what is none."""
     last = 0
     with file.open() as stream:
         while block := stream.read(_BLOCK_BYTES):
             text = block.rstrip(b"\0")
-            if b"\0" in text or (text and last):
+            if (text and last) or _CONTROLS.search(text):
                 return 0
             last += len(block) - len(text)
     return last

@@ -49,6 +49,8 @@ def find_furniture(
         found |= {
             at: REPEATED_HEADER for at, pair in rows if tuple(cell.strip(_BLANKS).lower() for cell in pair) == names
         }
+        below = [at + 1 for at in found if at + 1 < len(questions)]
+        found |= {at: NOTE for at in below if _RULE.match(queries[at]) and _RULE.match(questions[at])}
     if header and first:
         noted = enumerate(zip(queries[:_FIRST_ROWS], questions[:_FIRST_ROWS], strict=True))
         found |= {at: reason for at, pair in noted if (reason := _explains(pair, header))}
@@ -74,7 +76,12 @@ def find_other_table(
         pairs = zip(queries, questions, strict=True)
         return next((at for at, pair in enumerate(pairs) if pair == header[::-1]), None)
     at = questions.index(header[1]) if questions.count(header[1]) == 1 else 0  # more are rows of a class of that name
-    if not at or not queries[at].strip() or len(queries[at]) > _LONGEST_NAME or "\n" in queries[at]:
+    if (
+        not at
+        or queries[at].strip().lower() in ("", header[0].lower())
+        or len(queries[at]) > _LONGEST_NAME
+        or "\n" in queries[at]
+    ):
         return None
     begin = at if queries[at - 1].strip() else at - 1
     return begin if begin and lines[begin] - lines[begin - 1] > 1 else None

@@ -196,12 +196,24 @@ def _lay_out(table: Table, row: HeadRow, columns: Columns, keep: PayloadFinder, 
     after = row.line - 1 if headless else row.end
     # Similar questions may go on beyond the header; in a text file, a comma in one of them looks the same.
     ragged = columns.queries[-1:] == [width - 1] and (
-        table.sheet is not None or len(columns.queries) > 1 or columns.open_ended
+        table.sheet is not None or len(columns.queries) > 1 or columns.open_ended or _goes_on(table, row, columns)
     )
     selection = Selection(
         after, width, [*taken, *payload], (columns.queries[0] if columns.queries else None, columns.question), ragged
     )
     return Layout(None if headless else row, list(names), columns, payload, selection)
+
+
+def _goes_on(table: Table, row: HeadRow, columns: Columns) -> bool:
+    """Whether most rows of a text file are wider than their header, and each has a standard question of its own.
+
+    A comma in a sentence is followed by a blank, and a log repeats its labels.
+    """
+    rows = [one.cells for one in table.head if one.line > row.line]
+    wider = [cells for cells in rows if len(cells) > len(row.cells)]
+    labels = [cells[columns.question] for cells in rows if columns.question < len(cells)]
+    lone = len(rows) >= _FEW_CELLS and len({*labels}) == len(rows)
+    return lone and 2 * len(wider) > len(rows) and columns.question < columns.queries[0]
 
 
 def _width_agreed(table: Table, row: HeadRow) -> float:

@@ -140,7 +140,8 @@ class Melting:
             filled = [str(at) for at in range(len(filled))]  # a row is a class, whatever its answer
         self._above, self._counts["filled"] = "", 0
         by_lines = self.layout.columns.line_by_line and self.source.split == AUTO
-        self._lists = find_lists(cells, filled * len(columns), LINES if by_lines else self.source.split)
+        labels = [f"{at} {label}" for at in range(len(columns)) for label in filled]  # each column has one cell a row
+        self._lists = find_lists(cells, labels, LINES if by_lines else self.source.split)
 
     def _fill(self, questions: list[str], columns: list[list[str]]) -> list[str]:
         filled = []

@@ -19,12 +19,22 @@ from tasks.ingest.values import parse_texts
 
 AUTO, NONE, LINES = "auto", "none", "lines"
 
-_NUMBER = re.compile(r"(?<![\d.a-zA-Z])[(（【\[]?(?:(\d{1,2})[.、)）】\]:：．](?!\d)|([①-⑳]))\s*")
+_CIRCLED = "[①-⑳⑴-⒇⒈-⒛❶-❿➀-➉㈠-㈩Ⅰ-Ⅻ]"
+_NUMBERS = tuple(  # between the items of a list in one line, each kind alone: 1. 一、 A) ①
+    re.compile(rf"(?<![\d.a-zA-Z])[(（【\[]?{ordinal}\s*")
+    for ordinal in (
+        r"(\d{1,2})[.、)）】\]:：．](?!\d)",
+        rf"({_CIRCLED})[.、)）】\]:：．]?",
+        r"([一二三四五六七八九十]{1,2})[.、)）】\]:：．]",
+        r"([a-jA-J])[.、)）】\]:：．]",
+    )
+)
+_COUNTED = re.compile(r"\s*([^\W\d_]{1,4}?)1[.、)）】\]:：．]")  # 问1：
 _ORDINAL = re.compile(  # before an item of a list: 1. 一、 (a) Q1： 问法1： 第1种：
     r"\s*(?P<before>[^\s\d]{0,4}?)(?:(?P<at>\d{1,2}|[一二三四五六七八九十]{1,2}|[a-jA-J])(?:种|条|个)?"
-    r"(?P<after>[.、)）】\]:：．—-]+(?!\d)|\s)|(?P<circled>[①-⑳]))\s*"
+    rf"(?P<after>[.、)）】\]:：．—-]+(?!\d)|\s)|(?P<circled>{_CIRCLED})[.、)）】\]:：．]?)\s*"
 )
-_BULLET = re.compile(r"\s*[-–—•·●■◆▪○*+>]+\s*")
+_BULLET = re.compile(r"\s*[-–—•·●■◆▪○*+>√✓☑□※]+\s*")
 _WORDS = re.compile(r"[\u3400-\u9fff]|[^\W\d_]{3,}")
 _TAGS = re.compile(r"</?[a-zA-Z][^<>]*>")
 _EDGES = " \t\r\n\v\xa0\u3000;；|｜"
@@ -34,7 +44,10 @@ _ITEMS = tuple(f"[{one}]([^{one}{other}]+)[{other}]" for one, other in (*_QUOTES
 _FRAMES = tuple(  # around every item of a list: 【…】【…】, “…”，“…”
     (re.compile(rf"\s*{item}(?:[\s,，、;；|/]*{item})*[\s,，、;；.。]*"), re.compile(item)) for item in _ITEMS
 )
-_MARKS = re.compile(r"[\r\n\v\f\x85\u2028\u2029;；|｜<\t\\/]|^\s*[(（【\[{①\d《“‘「『\"']")  # else a cell is no list
+_MARKS = re.compile(  # else a cell is no list
+    r"[\r\n\v\f\x85\u2028\u2029;；|｜<\t\\/]|^\s*(?:[(（【\[{\d《“‘「『\"']"
+    rf"|{_CIRCLED}|(?:[^\W\d_]{{0,4}}1|[一Aa])[.、)）】\]:：．])"
+)
 _SIGN = r"[^\w\s,，.。、?？!！:：;；'\"“”‘’()（）《》<>\[\]【】{}…-]+"
 _SIGNS = re.compile(  # that stand in few sentences: also ^_^ [SEP] <sep> {}
     rf"{_SIGN}(?:_{_SIGN})*|[-=_~*+#/\\]{{2,}}|\[[^\[\]\n]{{0,8}}\]|<[^<>/\n]{{1,8}}>|\{{[^{{}}\n]{{0,8}}\}}"
@@ -234,13 +247,15 @@ def _are_alike(parts: list[str]) -> bool:
 
 def _split_numbered(cell: str) -> list[str]:
     """Split at 1., 2., 3., … if they begin with the cell and none is missing."""
-    marks = list(_NUMBER.finditer(cell))
-    if len(marks) < 2 or [_value(mark[1] or mark[2]) for mark in marks] != [*range(1, len(marks) + 1)]:
-        return [cell]
-    if cell[: marks[0].start()].strip():
-        return [cell]
-    ends = [*(mark.start() for mark in marks[1:]), len(cell)]
-    return [cell[mark.end() : end] for mark, end in zip(marks, ends, strict=True)]
+    counted = _COUNTED.match(cell)
+    named = [re.compile(rf"{re.escape(counted[1])}(\d{{1,2}})[.、)）】\]:：．]\s*")] if counted else []
+    for number in (*named, *_NUMBERS):
+        marks = list(number.finditer(cell))
+        ordinals = [_value(mark[1]) for mark in marks]
+        if len(marks) > 1 and ordinals == [*range(1, len(marks) + 1)] and not cell[: marks[0].start()].strip():
+            ends = [*(mark.start() for mark in marks[1:]), len(cell)]
+            return [cell[mark.end() : end] for mark, end in zip(marks, ends, strict=True)]
+    return [cell]
 
 
 def _value(ordinal: str) -> int:

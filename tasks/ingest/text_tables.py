@@ -140,6 +140,11 @@ def _name_row_numbers(head: list[HeadRow]) -> list[HeadRow]:
     return [replace(head[0], cells=["", *head[0].cells]), *head[1:]]
 
 
+def _bare(cell: str) -> str:
+    """Return what Excel shows of ="007", which is how a CSV keeps it from making a number of it."""
+    return cell[2:-1].replace('""', '"') if cell[:2] == '="' and cell[-1] == '"' and len(cell) > 2 else cell
+
+
 def _unwrap(line: str) -> str:
     bare = line.rstrip("\r\n")
     if len(bare) < 2 or bare[0] + bare[-1] != '""':
@@ -161,7 +166,7 @@ def _is_wrapped(lines: list[str], delimiter: str) -> bool:
 def _parse_head(lines: list[str], dialect: Dialect) -> list[HeadRow]:
     rows, starts, _ = parse_lines(dialect.prepare(lines), dialect, last=True)
     ends = [*starts[1:], len(lines)]
-    cells = [[cell.strip() for cell in row] for row in rows]
+    cells = [[_bare(cell.strip()) for cell in row] for row in rows]
     return [HeadRow(start + 1, end, row) for row, start, end in zip(cells, starts, ends, strict=True) if "".join(row)]
 
 
@@ -201,10 +206,13 @@ def _read(file: InputFile, encoding: str, dialect: Dialect, wanted: Selection) -
         line = 1 + sum(1 for _ in itertools.islice(text, wanted.after))
         rest: list[str] = []
         while (chunk := text.readlines(_CHUNK_CHARACTERS)) or rest:
-            if "\ufeff" in "".join(chunk):  # files that were joined have marks of their encoding inside
+            whole = "".join(chunk)
+            if "\ufeff" in whole:  # files that were joined have marks of their encoding inside
                 chunk = [part.lstrip("\ufeff") for part in chunk]
             lines = rest + dialect.prepare(chunk)
             rows, starts, rest = parse_lines(lines, dialect, last=not chunk)
+            if '="' in whole:
+                rows = [[_bare(cell) for cell in row] for row in rows]
             yield select(rows, [line + start for start in starts], wanted)
             line += len(lines) - len(rest)
 

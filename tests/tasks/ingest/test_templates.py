@@ -149,6 +149,51 @@ def test_characters_written_as_escapes_are_told(write, ingest):
     assert any("36 of 36 queries hold characters written as" in one for one in ingest().facts.warnings)
 
 
+ORDINALS = [
+    "⑴⑵⑶",
+    "❶❷❸",
+    "㈠㈡㈢",
+    "ⅠⅡⅢ",
+    "A、 B、 C、",
+    "一、 二、 三、",
+    "（一） （二） （三）",
+    "问1： 问2： 问3：",
+    "Q1: Q2: Q3:",
+]
+
+
+@pytest.mark.parametrize("between", ["", "；", "\n", " "])
+@pytest.mark.parametrize("ordinals", ORDINALS)
+def test_ordinals_of_any_kind_count_similar_questions(ordinals, between, write, ingest):
+    """In one line, and in lines of their own."""
+    marks = ordinals.split() if " " in ordinals else ordinals
+    write(in_cells(lambda cell: between.join(mark + text for mark, text in zip(marks, cell, strict=True))))
+    assert same(ingest())
+
+
+def test_lists_in_several_columns_are_split(write, ingest):
+    """A column has one cell a row, however many there are."""
+    write(
+        as_csv(
+            [
+                ("标准问", "相似问1", "相似问2"),
+                *((label, "；".join(cell[:2]), cell[2]) for label, cell in SHEET.items()),
+            ]
+        )
+    )
+    assert same(ingest())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["帮我查[城市]到[城市]的{}", "hi {{name}} buy {{item}} {}", "{}^_^", "你好  {}  谢谢", "【咨询】{}", "（{}）"],
+)
+def test_tokens_inside_of_a_sentence_split_nothing(text, write, ingest):
+    """Slots, smiling faces and brackets stand in single queries as well."""
+    write(as_csv([HEADER, *((label, text.format(cell[0])) for label, cell in SHEET.items())]))
+    assert [query for query, _ in ingest().pairs] == [text.format(cell[0]) for cell in SHEET.values()]
+
+
 # --- texts
 
 TEXTS = {
@@ -158,6 +203,12 @@ TEXTS = {
     "other case": as_csv([("Intent", "Utterance"), *ROWS[:9], ("intent", "utterance"), *ROWS[9:]]),
     "joined without a header": as_csv(LONG[:10]).encode("utf-8-sig") + as_csv(LONG[10:]).encode("utf-8-sig"),
     "header over two rows": as_csv([("问题", "", "答案"), (*HEADER, ""), *((*row, "见官网") for row in ROWS)]),
+    "texts of Excel": "标准问,相似问\n" + "".join(f'{a},"=""{b}"""\n' for a, b in ROWS),
+    "beyond the header": "标准问,相似问\n" + "".join(",".join([a, *cell]) + "\n" for a, cell in SHEET.items()),
+    "two tables of Markdown": "".join(
+        "## 一\n\n|标准问|相似问|\n|---|---|\n" + "".join(f"|{a}|{b}|\n" for a, b in part) + "\n"
+        for part in (ROWS[:20], ROWS[20:])
+    ),
     "[headings]": "".join(
         f"[{label}]\n" + "".join(f"{text}\n" for text in cell) + "\n" for label, cell in SHEET.items()
     ),
