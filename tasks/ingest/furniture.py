@@ -31,7 +31,13 @@ _BEGINNINGS = frozenset(" \t合总小共数来导制统打gGtTeE")  # of these t
 
 
 def find_furniture(
-    lines: Sequence[int], queries: list[str], questions: list[str], header: tuple[str, str] | None, first: bool
+    lines: Sequence[int],
+    queries: list[str],
+    questions: list[str],
+    header: tuple[str, str] | None,
+    *,
+    named: bool,
+    first: bool,
 ) -> dict[int, BadRow]:
     """Return the rows that are no data, by their place in the batch.
 
@@ -40,10 +46,11 @@ def find_furniture(
         queries: cells of the first column of queries.
         questions: cells of the column of standard questions.
         header: names of the two columns; None: the table has none.
+        named: a name of the header stands among the standard questions.
         first: these rows follow the header.
     """
     found: dict[int, str] = {}
-    if header and not _forms(header[1]).isdisjoint(questions):
+    if header and named:
         rows = enumerate(zip(queries, questions, strict=True))
         names = tuple(map(str.lower, header))
         found |= {
@@ -87,8 +94,10 @@ def find_other_table(
     return begin if begin and lines[begin] - lines[begin - 1] > 1 else None
 
 
-def _forms(name: str) -> set[str]:
-    return {name, f"\ufeff{name}", name.lower(), name.upper(), name.title()}
+def has_names(questions: list[str], header: tuple[str, str]) -> bool:
+    """Whether a name of the header stands among standard questions, in any case; of most batches none does."""
+    forms = {form(name) for name in header for form in (str, str.lower, str.upper, str.title, "\ufeff{}".format)}
+    return not forms.isdisjoint(questions)
 
 
 def _explains(pair: tuple[str, str], header: tuple[str, str]) -> str | None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-from tasks.ingest.tables import BadRow, Pairs, as_text
+from tasks.ingest.tables import SIGN, BadRow, Pairs, as_text
 from tasks.ingest.values import parse_texts, parse_value, texts
 
 MULTIPLE_LABELS = "several labels"
@@ -31,7 +31,7 @@ _JOINTS = "#|;；\n"  # between labels in one cell, each of which is one of its 
 _DOUBTFUL = ",，、+&"  # part of a name: told, and taken apart only if that is asked for
 _EXAMPLES = 3
 _JOINED, _WIDELY_JOINED = re.compile(f"[{_JOINTS}]"), re.compile(f"[{_JOINTS}{_DOUBTFUL}]")
-_LIST = re.compile(r"^[ \t]*\[", re.MULTILINE)
+_LIST = re.compile(rf"(?:^|{SIGN})[ \t]*\[")
 _MAX_JOINED = 100_000  # rows that wait until all labels are known
 
 

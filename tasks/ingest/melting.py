@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from schemas.settings import Source
 from tasks.ingest.columns import BY_ANSWER, is_state, says_no, says_yes
-from tasks.ingest.furniture import OTHER_TABLE, find_furniture, find_other_table
+from tasks.ingest.furniture import OTHER_TABLE, find_furniture, find_other_table, has_names
 from tasks.ingest.layout import Layout
 from tasks.ingest.splitting import AUTO, LINES, Lists, find_lists
-from tasks.ingest.tables import BadRow, Batch, Pairs, Table
+from tasks.ingest.tables import SIGN, BadRow, Batch, Pairs, Table, unquote_formula
 
 _EXAMPLES = 3
 _FEWEST_SUSPECTS = 2  # cells that look like lists, and their share
@@ -77,10 +77,14 @@ class Melting:
         self._count_states(payload)
         if count == 0:
             return Pairs(batch.lines, [""] * len(questions), questions, batch.bad, payload)
-        queries = [self._clean(cells, batch.lines) for cells in columns[:count]]
         splitter = self._lists.splitter if self._lists else None
+        pairs = Pairs(batch.lines, columns[0], questions, batch.bad, payload)
+        if plain := _find_plain(questions, pairs.all_questions):
+            pairs, questions = replace(pairs, questions=plain), plain
+        queries = [self._clean(pairs.queries, pairs.all_queries, batch.lines)]
+        queries += [self._clean(cells, SIGN.join(cells), batch.lines) for cells in columns[1:count]]
         if count == 1 and batch.tails is None and splitter is None:
-            return Pairs(batch.lines, queries[0], questions, batch.bad, payload)
+            return pairs if queries[0] is pairs.queries else replace(pairs, queries=queries[0])
         return self._melt_wide(replace(batch, columns=queries), questions, payload)
 
     def _melt_wide(self, batch: Batch, questions: list[str], payload: dict[str, list[str]]) -> Pairs:
@@ -111,16 +115,13 @@ class Melting:
         names, header = self.layout.names, None
         if self.layout.header and count:
             header = (names[self.layout.columns.queries[0]], names[self.layout.columns.question])
-        odd = find_furniture(batch.lines, queries, questions, header, first) if count else {}
-        if (
-            header
-            and not self._below
-            and (begin := find_other_table(batch.lines, queries, questions, header)) is not None
-        ):
-            self._below, places = True, range(begin, len(questions))
-        else:
-            places = range(len(questions)) if self._below else range(0)
-        odd |= {at: BadRow(batch.lines[at], OTHER_TABLE, queries[at], questions[at]) for at in places}
+        named = header is not None and has_names(questions, header)
+        odd = find_furniture(batch.lines, queries, questions, header, named=named, first=first) if count else {}
+        if header and (self._below or named):
+            begin = 0 if self._below else find_other_table(batch.lines, queries, questions, header)
+            self._below = begin is not None
+            places = range(len(questions) if begin is None else begin, len(questions))
+            odd |= {at: BadRow(batch.lines[at], OTHER_TABLE, queries[at], questions[at]) for at in places}
         if not odd:
             return batch
         keep = [at for at in range(len(questions)) if at not in odd]
@@ -140,8 +141,9 @@ class Melting:
             filled = [str(at) for at in range(len(filled))]  # a row is a class, whatever its answer
         self._above, self._counts["filled"] = "", 0
         by_lines = self.layout.columns.line_by_line and self.source.split == AUTO
-        labels = [f"{at} {label}" for at in range(len(columns)) for label in filled]  # each column has one cell a row
-        self._lists = find_lists(cells, labels, LINES if by_lines else self.source.split)
+        if len(columns) > 1:  # each has one cell a row
+            filled = [f"{at} {label}" for at in range(len(columns)) for label in filled]
+        self._lists = find_lists(cells, filled, LINES if by_lines else self.source.split)
 
     def _fill(self, questions: list[str], columns: list[list[str]]) -> list[str]:
         filled = []
@@ -161,10 +163,10 @@ class Melting:
                 off = {cell for cell in {*cells} if cell.strip().lower() in words}
                 self._off.update((name, cell) for cell in cells if cell in off)
 
-    def _clean(self, cells: list[str], lines: Sequence[int]) -> list[str]:
+    def _clean(self, cells: list[str], joined: str, lines: Sequence[int]) -> list[str]:
         """Return the cells without markup if it is to be stripped; count what looks odd."""
         self._counts["cells"] += len(cells)
-        joined = "\x1e".join(cells)
+        cells = _find_plain(cells, joined) or cells
         if ("<" in joined or "&" in joined) and _MARKUP.search(joined):
             self._count(_HTML, cells, lines, lambda cell: bool(_MARKUP.search(cell)))
             cells = self._stripped(cells)
@@ -231,6 +233,15 @@ class Melting:
             )
 
 
+def _find_plain(cells: list[str], joined: str) -> list[str] | None:
+    """Return the cells as people see them: without marks of an encoding inside, 007 for ="007"; None: they are so."""
+    if "\ufeff" not in joined and not ("=" in joined and '="' in joined):
+        return None
+    bare = [cell.lstrip("\ufeff") for cell in cells]
+    found = [unquote_formula(cell) for cell in bare]
+    return None if found == cells else found
+
+
 def strip_markup(text: str) -> str:
     """Return what a browser shows of a text with HTML tags and entities, also where the tags are escaped themselves."""
     for _ in range(2):
@@ -240,6 +251,8 @@ def strip_markup(text: str) -> str:
 
 def _are_merged(columns: list[list[str]], questions: list[str]) -> bool:
     """Whether blanks below a standard question mean the same one: each stands once, and many rows have none."""
+    if all(map(str.strip, questions)):
+        return False
     filled = [text.strip() for text in questions if text.strip()]
     blanks = sum(
         not text.strip() and any(cell.strip() for cell in cells)

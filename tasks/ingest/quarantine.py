@@ -71,12 +71,12 @@ def separate(batch: Pairs, known_classes: set[str]) -> Separated:
     `known_classes` is extended by the good ones seen here.
     """
     queries, classes = batch.queries, list(map(str.strip, batch.questions))
-    bounded = queries if max(map(len, queries), default=0) <= KEPT_CHARACTERS else map(_bounded, queries)
-    normalised = normalise_all(bounded)
+    longest = max(map(len, queries), default=0)
+    normalised = normalise_all(queries if longest <= KEPT_CHARACTERS else map(_bounded, queries))
     new = set(classes) - known_classes
     bad_classes = {text for text in new if not is_usable_class(text)}
     known_classes |= new - bad_classes
-    if not (batch.bad or bad_classes) and _all_usable(batch, normalised):
+    if not (batch.bad or bad_classes) and longest <= MAX_CELL_CHARACTERS and _all_usable(batch, normalised):
         return Separated(list(batch.lines), queries, normalised, classes, [])
     kept = Separated([], [], [], [], [])
     bad = list(batch.bad)
@@ -100,7 +100,7 @@ def _bounded(query: str) -> str:
 
 def _all_usable(batch: Pairs, normalised: list[str]) -> bool:
     """Whether no query is bad, in a few passes at the speed of C: nearly all batches are this good."""
-    if not all(normalised) or max(map(len, batch.queries), default=0) > MAX_CELL_CHARACTERS:
+    if not all(normalised):
         return False
     joined = batch.all_queries
     if ("#" in joined or "\\N" in joined) and not _NO_TEXT.isdisjoint(batch.queries):

@@ -1,9 +1,11 @@
 """CSV and its kin as tables: once per way in which the lines could be split into cells."""
 
 import csv
+import gc
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TextIO
@@ -11,7 +13,7 @@ from typing import Any, TextIO
 from schemas.errors import SourceError
 from tasks.ingest.decoding import open_text
 from tasks.ingest.input_file import InputFile, reading
-from tasks.ingest.tables import MAX_CELL_CHARACTERS, Batch, HeadRow, Selection, Table, select
+from tasks.ingest.tables import MAX_CELL_CHARACTERS, Batch, HeadRow, Selection, Table, select, unquote_formula
 
 DELIMITERS = (",", "\t", ";", "|")
 _OTHERS = re.compile(r"[-=]+>|[^\w\s\"'“”‘’()（）【】《》<>*？?！!.。-]+|[\x01-\x08\x1c-\x1f]|_{2,}|--+")  # in a header
@@ -140,11 +142,6 @@ def _name_row_numbers(head: list[HeadRow]) -> list[HeadRow]:
     return [replace(head[0], cells=["", *head[0].cells]), *head[1:]]
 
 
-def _bare(cell: str) -> str:
-    """Return what Excel shows of ="007", which is how a CSV keeps it from making a number of it."""
-    return cell[2:-1].replace('""', '"') if cell[:2] == '="' and cell[-1] == '"' and len(cell) > 2 else cell
-
-
 def _unwrap(line: str) -> str:
     bare = line.rstrip("\r\n")
     if len(bare) < 2 or bare[0] + bare[-1] != '""':
@@ -154,7 +151,7 @@ def _unwrap(line: str) -> str:
 
 def _is_wrapped(lines: list[str], delimiter: str) -> bool:
     """Whether nearly all lines are one cell in quotation marks, in which other cells are delimited."""
-    whole = [line.strip() for line in lines if line.strip()]
+    whole = [line.strip() for line in lines[:_HEAD_LINES] if line.strip()]
     inside = [_unwrap(line) for line in whole]
     counts = [
         line != bare and delimiter in bare and len(next(csv.reader([line], delimiter=delimiter))) == 1
@@ -166,7 +163,7 @@ def _is_wrapped(lines: list[str], delimiter: str) -> bool:
 def _parse_head(lines: list[str], dialect: Dialect) -> list[HeadRow]:
     rows, starts, _ = parse_lines(dialect.prepare(lines), dialect, last=True)
     ends = [*starts[1:], len(lines)]
-    cells = [[_bare(cell.strip()) for cell in row] for row in rows]
+    cells = [[unquote_formula(cell.strip()) for cell in row] for row in rows]
     return [HeadRow(start + 1, end, row) for row, start, end in zip(cells, starts, ends, strict=True) if "".join(row)]
 
 
@@ -206,15 +203,25 @@ def _read(file: InputFile, encoding: str, dialect: Dialect, wanted: Selection) -
         line = 1 + sum(1 for _ in itertools.islice(text, wanted.after))
         rest: list[str] = []
         while (chunk := text.readlines(_CHUNK_CHARACTERS)) or rest:
-            whole = "".join(chunk)
-            if "\ufeff" in whole:  # files that were joined have marks of their encoding inside
-                chunk = [part.lstrip("\ufeff") for part in chunk]
             lines = rest + dialect.prepare(chunk)
-            rows, starts, rest = parse_lines(lines, dialect, last=not chunk)
-            if '="' in whole:
-                rows = [[_bare(cell) for cell in row] for row in rows]
-            yield select(rows, [line + start for start in starts], wanted)
+            with _uncollected():
+                rows, starts, rest = parse_lines(lines, dialect, last=not chunk)
+                batch = select(rows, [line + start for start in starts], wanted)
+                del rows
+            yield batch
             line += len(lines) - len(rest)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector from looking through every row that is made here: none can be part of a cycle."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def parse_lines(lines: list[str], dialect: Dialect, *, last: bool) -> tuple[list[list[str]], Sequence[int], list[str]]:
