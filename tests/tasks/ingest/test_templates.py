@@ -5,6 +5,7 @@ import re
 import pytest
 
 from schemas.errors import SourceError
+from tests.tasks.ingest.binary_workbooks import make_xls, make_xlsb
 from tests.tasks.ingest.test_exports import CLASSES, HEADER, LONG, as_csv, grouped, one_file
 from tests.tasks.ingest.test_variants import ROWS, as_json, follow, in_cells, pack, same, workbook
 
@@ -400,3 +401,15 @@ def test_english_lists_are_split_or_told(write, ingest):
         write(as_csv([("Question", "Alternate questions"), *((label, sign.join(cell)) for label, cell in rows)]))
         (warning,) = [one for one in ingest().facts.warnings if "several parts" in one]
         assert ingest(**follow(warning)).facts.rows == 9
+
+
+@pytest.mark.parametrize(("make", "name"), [(make_xlsb, "t.xlsb"), (make_xls, "t.xls")])
+def test_binary_workbooks_are_read(make, name, write, ingest):
+    """All their sheets, whatever the file is called."""
+    write(make({"一": LONG[:20], "说明": [("填写说明",)], "二": [HEADER, *LONG[20:]]}), name)
+    ingested = ingest(name)
+    assert same(ingested)
+    assert [file.sheet for file in ingested.facts.files] == ["一", "二"]
+    write(make({"一": LONG})[:1500], name)
+    with pytest.raises(SourceError, match="is a torn "):
+        ingest(name)
