@@ -40,7 +40,7 @@ _TAGS = re.compile(r"</?[a-zA-Z][^<>]*>")
 _EDGES = " \t\r\n\v\xa0\u3000;；|｜"
 _COMMAS = ",，、"  # at the end of a part of a list
 _QUOTES = ("“”", "「」", "『』", '""', "''", "‘’")
-_ITEMS = tuple(f"[{one}]([^{one}{other}]+)[{other}]" for one, other in (*_QUOTES, "【】", "《》", "（）", "()", "{}"))
+_ITEMS = tuple(f"[{frame[0]}]([^{frame}]+)[{frame[1]}]" for frame in (*_QUOTES, "【】", "《》", "（）", "()", "{}"))
 _FRAMES = tuple(  # around every item of a list: 【…】【…】, “…”，“…”
     (re.compile(rf"\s*{item}(?:[\s,，、;；|/]*{item})*[\s,，、;；.。]*"), re.compile(item)) for item in _ITEMS
 )

@@ -122,7 +122,8 @@ class _IntentProject:
 
 def _intents_of(parts: Sequence[InputFile]) -> Iterator[tuple[InputFile, "_OneIntent | DocumentImporter"]]:
     for part in parts:
-        found = part.suffix == ".json" and next((one for one in _OF_PROJECTS if one.recognise(Look(part))), None)
+        looks = [Look(part)] if part.suffix == ".json" else []
+        found = next((one for look in looks for one in _OF_PROJECTS if one.recognise(look)), None)
         if found:
             yield part, found
 
@@ -142,4 +143,8 @@ INTENT_LISTS = tuple(
 )
 ONE_INTENT = _OneIntent()
 INTENT_PROJECT = _IntentProject()
-_OF_PROJECTS = (ONE_INTENT, *INTENT_LISTS, DocumentImporter("Wit.ai", _fits_wit, _convert_wit))
+_OF_PROJECTS: tuple["_OneIntent | DocumentImporter", ...] = (
+    ONE_INTENT,
+    *INTENT_LISTS,
+    DocumentImporter("Wit.ai", _fits_wit, _convert_wit),
+)
