@@ -64,10 +64,10 @@ def set_environment() -> None:
 
 def say(message: str) -> None:
     """Say something to the person at the terminal; the standard output is for results."""
-    tell(f"dssm: {redact(message)}\n")
+    write_error(f"dssm: {redact(message)}\n")
 
 
-def tell(text: str) -> None:
+def write_error(text: str) -> None:
     """Write to standard error; where nobody reads there any more, to nowhere: what is at work goes on."""
     try:
         sys.stderr.write(printable(text))

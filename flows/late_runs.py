@@ -60,10 +60,10 @@ def mark_dead_runs(deployments: Sequence[UUID]) -> list[FlowRun]:
     return dead
 
 
-def tell_crashed_runs(deployments: Sequence[UUID], since: datetime, message: str) -> list[FlowRun]:
-    """Tell people of runs that were marked as crashed with `message` since then; return them.
+def report_crashed_runs(deployments: Sequence[UUID], since: datetime, message: str) -> list[FlowRun]:
+    """Send a message about each run that was marked as crashed with `message` since then; return them.
 
-    An automation of the server marks a run whose heartbeat fell silent, and no process of the run is left to tell.
+    An automation of the server marks a run whose heartbeat fell silent, and no process of the run is left to say so.
     """
     crashed = FlowRunFilter(
         deployment_id=FlowRunFilterDeploymentId(any_=list(deployments)),
@@ -71,10 +71,10 @@ def tell_crashed_runs(deployments: Sequence[UUID], since: datetime, message: str
     )
     with get_client(sync_client=True) as client:
         found = client.read_flow_runs(flow_run_filter=crashed, sort=FlowRunSort.EXPECTED_START_TIME_DESC)
-    told = [one for one in found if one.state and one.state.message == message and one.state.timestamp > since]
-    for run in told:
+    new = [one for one in found if one.state and one.state.message == message and one.state.timestamp > since]
+    for run in new:
         send_message(f"{run.name}: Crashed", message)
-    return told
+    return new
 
 
 def end_if_deleted() -> None:

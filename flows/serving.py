@@ -27,7 +27,7 @@ from flows.deployments import TAG, Change, Deployment, compare
 from flows.environment import DEFAULTS, say
 from flows.form import fold
 from flows.heartbeat import beat
-from flows.late_runs import mark_dead_runs, skip_late_runs, tell_crashed_runs
+from flows.late_runs import mark_dead_runs, report_crashed_runs, skip_late_runs
 from flows.server import answers
 from flows.terminal import verbosity
 from schemas.errors import SettingsError
@@ -232,7 +232,7 @@ def _quiet_output() -> Iterator[None]:
 
 def _watch(deployments: Sequence[UUID], api: str) -> None:
     """Report an outage of the server and runs that died, and give signs of life, until the process ends."""
-    looks, there, told, failed = 0, True, datetime.now(UTC), ""
+    looks, there, reported, failed = 0, True, datetime.now(UTC), ""
     while True:
         if answers(api) != there:
             there = not there
@@ -240,8 +240,8 @@ def _watch(deployments: Sequence[UUID], api: str) -> None:
         if there and looks % (_SWEEP_SECONDS // _LOOK_SECONDS) == 0:
             now = datetime.now(UTC)
             try:
-                tell_crashed_runs(deployments, told, _CRASHED)
-                told = now
+                report_crashed_runs(deployments, reported, _CRASHED)
+                reported = now
                 mark_dead_runs(deployments)
             except Exception as error:  # in an outage, too, which is said elsewhere; the next look comes
                 if answers(api) and (why := f"{type(error).__name__}: {error}") != failed:

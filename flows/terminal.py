@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Literal, TypeGuard
 
-from flows.environment import tell
+from flows.environment import write_error
 from schemas.workspace import CHECKOUT
 
 VERBOSITY = "DSSM_VERBOSITY"  # read by the commands that a command starts, too
@@ -29,7 +29,7 @@ class Terminal(logging.Handler):
         if record.levelno >= logging.WARNING:
             self.warn([message.strip()])
         else:
-            tell(f"{time.strftime('%H:%M:%S', time.localtime(record.created))}  {message.strip()}\n")
+            write_error(f"{time.strftime('%H:%M:%S', time.localtime(record.created))}  {message.strip()}\n")
 
     def warn(self, warnings: Iterable[str], said: Iterable[str] = ()) -> None:
         """Print those warnings that stand neither in an earlier one nor in what is `said` elsewhere."""
@@ -37,7 +37,7 @@ class Terminal(logging.Handler):
         for warning in warnings:
             core = warning.removeprefix("training: ")
             if verbosity() != "quiet" and not any(core in text for text in [*self._warned, *elsewhere]):
-                tell(f"warning: {warning}\n")
+                write_error(f"warning: {warning}\n")
                 self._warned.append(warning)
 
 

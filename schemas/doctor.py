@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-ActionKind = Literal["feed", "merge", "split", "fix", "rewrite", "new", "add"]
+ActionKind = Literal["feed", "merge", "group", "split", "fix", "rewrite", "new", "add"]
 
 
 class _Frozen(BaseModel):

@@ -130,6 +130,8 @@ class Evaluation(BaseModel):
     unknown_test_rows: int  # their standard question is not in the corpus: counted as misses
     overlap_rows: int  # test rows whose query also stands in train
     model: Metrics
+    # any standard question with the same answer counts as found; None: the owner has grouped none
+    grouped: Metrics | None = None
     without_overlap: Metrics | None  # None: no overlap
     by_class_size: dict[str, Metrics]  # "1-3", "4-10", "11-50", ">50" training rows
     baselines: dict[str, Metrics]  # "bm25", "tfidf"

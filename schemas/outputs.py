@@ -69,6 +69,11 @@ class IngestOutput(StepOutput):
         """What was edited since the export, and of that what it lacks, as JSON. There is no file without edits."""
         return self.folder / "edits.json"
 
+    @property
+    def groups(self) -> Path:
+        """Standard questions that have the same answer, as JSON: lists of texts. There is no file without any."""
+        return self.folder / "groups.json"
+
     def read_taken(self) -> Taken:
         """Return those edits."""
         return Taken.model_validate_json(self.edits.read_bytes()) if self.edits.exists() else Taken()
@@ -210,6 +215,11 @@ class PrepareOutput(StepOutput):
     def words(self) -> Path:
         """The words; WORDS."""
         return self.folder / "words.parquet"
+
+    @property
+    def groups(self) -> Path:
+        """Classes that have the same answer, as JSON: lists of ids. There is no file without any."""
+        return self.folder / "groups.json"
 
     @property
     def suite(self) -> Path:

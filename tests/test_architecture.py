@@ -182,11 +182,11 @@ assert not heavy, heavy
 
 
 def test_answering_imports_neither_prefect_nor_torch(tmp_path):
-    """A bot that embeds the retriever pays for numpy, not for a scheduler."""
+    """A bot that embeds the retriever pays for numpy, not for a scheduler; nor does what explains and edits."""
     code = """
 import sys
-import tasks.retrieval.retriever
-heavy = sorted({"torch", "prefect", "great_expectations", "pandas", "matplotlib"} & set(sys.modules))
+import tasks.retrieval.retriever, tasks.retrieval.explain, tasks.retrieval.edits, tasks.retrieval.corpora
+heavy = sorted({"torch", "prefect", "great_expectations", "pandas", "matplotlib", "scipy"} & set(sys.modules))
 assert not heavy, heavy
 """
     run_python(code, tmp_path, tmp_path / "home")

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from flows.commands.options import QUERY_COLUMN, QUESTION_COLUMN, QUESTIONS, TEST_SOURCE, complete_corpus, load_settings
-from flows.commands.output import print_text, show_files
+from flows.commands.output import print_text, say_next, show_files
 from flows.commands.start import use_prefect
 
 
@@ -29,7 +29,7 @@ def init(corpus: str, **source: Any) -> int:  # noqa: ANN401 - click's values
     file, found = write_toml(settings)
     show_files(found)
     print_text(f"{corpus}: {found.rows} rows of {found.classes} standard questions; settings written to {file}")
-    print_text(f"next: dssm run {corpus}")
+    say_next(f"run {corpus}")
     return 0
 
 

@@ -86,6 +86,8 @@ def edits(corpus: str, drop: str | None, as_json: bool) -> int:
     registry = find_registry(corpus)
     require_published(registry)
     overlay = drop_edit(registry, drop).overlay if drop is not None else live_overlay(registry)
+    if drop is not None and not as_json:
+        print_text(f"{corpus}: the next run does without the edit of {drop!r}; until then the live version keeps it")
     if as_json:
         print_text(json.dumps({"corpus": corpus, **overlay.model_dump(mode="json")}, ensure_ascii=False))
     elif overlay.edits:

@@ -54,6 +54,6 @@ def _describe(why: Any) -> list[str]:  # noqa: ANN401 - Explanation, imported la
         lines[0] += f"  others {why.other_ngrams:+.3f}  rest {why.rest:+.3f}"
     for one in why.kept:
         where = f" ({one.source}, line {one.line})" if one.line else f" ({one.source})" if one.source else ""
-        told = one.query if one.query is not None else "a training query, whose text the model does not keep"
-        lines.append(f"{one.share:+.3f} by {told}{where}, cosine {one.cosine:.3f}")
+        text = one.query if one.query is not None else "a training query, whose text the model does not keep"
+        lines.append(f"{one.share:+.3f} by {text}{where}, cosine {one.cosine:.3f}")
     return lines

@@ -12,6 +12,7 @@ from flows.commands.output import print_table, print_text
 from flows.environment import say
 from schemas.errors import SettingsError, SourceError, StaleFile
 from schemas.run import RunResult
+from schemas.suggestions import did_you_mean, nearest
 
 _CHUNK, _LONGEST_LINE = 1 << 16, 1 << 20  # bytes
 
@@ -103,7 +104,8 @@ def _say_decision(answer: Any) -> list[str]:  # noqa: ANN401 - as above
         "clarify": f"clarify: offer the first {len(answer.offers)}",
         "handover": "hand over to a person",
     }
-    return [f"  {what[answer.decision]} (it is right with a probability of {answer.probability:.2f})"]
+    right = f" (the first is right with a probability of {answer.probability:.2f})" if answer.hits else ""
+    return [f"  {what[answer.decision]}{right}"]
 
 
 @click.command()
@@ -337,8 +339,10 @@ def require_published(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, i
     from tasks.registry import list_corpora
 
     if not registry.exists():
-        known = ", ".join(list_corpora(default_home())) or "none"
+        known = list_corpora(default_home())
+        meant = did_you_mean(registry.corpus, nearest(registry.corpus, known)) or "."
         raise SettingsError(
-            f"no model of corpus {registry.corpus!r} in DSSM_HOME = {default_home()}; there are: {known}. Make one: "
-            f"dssm run {registry.corpus}, or set DSSM_HOME to where it lies"
+            f"no model of corpus {registry.corpus!r} in DSSM_HOME = {default_home()}; there are: "
+            f"{', '.join(known) or 'none'}{meant} Make one: "
+            f"dssm run {registry.corpus} (--source FILE, where it has no TOML), or set DSSM_HOME to where it lies"
         )

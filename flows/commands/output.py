@@ -1,7 +1,10 @@
 """What commands print: results on standard output, everything else on standard error."""
 
+import shlex
+import shutil
 import sys
 import traceback
+from pathlib import Path
 from typing import TextIO
 
 from flows.environment import give_up
@@ -33,6 +36,14 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
 def print_text(text: str, end: str = "\n") -> None:
     """Print a text; what a terminal would obey is escaped."""
     write(sys.stdout, printable(text) + end)
+
+
+def say_next(words: str) -> None:
+    """Print what to type next, with this program called as it was: `.venv/bin/dssm` where the shell finds no `dssm`."""
+    called = Path(sys.argv[0])
+    found = shutil.which("dssm")
+    typed = called.name == "dssm" and not (found and called.exists() and Path(found).samefile(called))
+    print_text(f"next: {shlex.quote(sys.argv[0]) if typed else 'dssm'} {words}")
 
 
 def write(stream: TextIO, text: str) -> None:

@@ -21,7 +21,7 @@ from flows.commands.options import (
     load_settings,
     with_verbosity,
 )
-from flows.commands.output import describe_failure, print_table, print_text, show_files
+from flows.commands.output import describe_failure, print_table, print_text, say_next, show_files
 from flows.commands.start import find_server, use_prefect
 from flows.environment import say
 from flows.faults import require_address_space
@@ -140,7 +140,7 @@ def _show_results(results: Sequence[RunResult]) -> None:
         if r.report:
             print_text(f"report of {r.corpus}: {r.report}")
     if live := [r for r in results if r.status in ("published", "unchanged")]:
-        print_text(f"next: dssm query {live[0].corpus} {shlex.quote(_some_query(live[0]))}")
+        say_next(f"query {live[0].corpus} {shlex.quote(_some_query(live[0]))}")
 
 
 def _some_query(result: RunResult) -> str:
@@ -269,10 +269,12 @@ def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: boo
 
     What is finished is re-used: after an interruption the same command goes on.
     """
-    from flows.corpora import parse_overrides, require_known
+    from flows.corpora import load_corpus, parse_overrides, require_known
 
     changes = parse_overrides(pairs)
     require_known(changes)
+    for name in corpora:  # a typo costs no server
+        load_corpus(name, changes)
     find_server()
     from flows.study import start_study, study_folder
 

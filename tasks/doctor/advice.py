@@ -13,6 +13,7 @@ from tasks.doctor.case import Case
 from tasks.doctor.curves import TOPS, Floats, Ints, forecast, grow
 from tasks.doctor.held_out import HeldOut
 from tasks.evaluate.metrics import BUCKETS
+from tasks.prepare.groups import group_of
 
 Cut = Callable[[str], list[str]]
 
@@ -21,6 +22,7 @@ _PRIOR = 4.0  # rows of its size that a standard question's own recall is drawn 
 _FEWEST, _MOST = 3, 10  # queries to ask for, for one standard question
 _FED = 60  # standard questions of the list
 _SHARED = 3  # rows that a pair must share to be told
+_GROUPS = 20  # pairs of the list
 _BOTH_WAYS = 0.25  # of the rows of the two, to be worth a merge
 _EXAMPLES = 5
 _WORDS = 6
@@ -159,8 +161,9 @@ def list_fixes(
 def find_confusions(case: Case, found: HeldOut | None) -> list[tuple[int, int, list[str], int]]:
     """Return pairs of classes that answer for each other: the two, queries that show it, and how many did.
 
-    Most rows first; only wrong first answers count.
+    Most rows first; only wrong first answers count. Of pairs that have the same answer the owner has said so.
     """
+    groups = group_of(case.groups, len(case.texts))
     pairs: dict[tuple[int, int], list[str]] = {}
     wrong = np.flatnonzero(case.ranks > 0)
     for row in wrong.tolist():
@@ -172,6 +175,7 @@ def find_confusions(case: Case, found: HeldOut | None) -> list[tuple[int, int, l
             pairs.setdefault((pair[0], pair[1]), []).append(case.queries[row])
     order = sorted(pairs, key=lambda pair: (-len(pairs[pair]), pair))
     told = [pair for pair in order if len(pairs[pair]) >= _SHARED or _alike(case, pair)]
+    told = [(one, other) for one, other in told if groups[one] != groups[other]]
     return [(one, other, pairs[one, other], len(pairs[one, other])) for one, other in told]
 
 
@@ -222,6 +226,31 @@ def list_merges(
             )
         )
     return actions
+
+
+def list_groups(
+    case: Case, pairs: Sequence[tuple[int, int, list[str], int]], merges: Sequence[Action], words: Words
+) -> list[Action]:
+    """Return pairs of which only the owner knows whether they have the same answer; that wins no recall.
+
+    Args:
+        case: the corpus.
+        pairs: of `find_confusions`.
+        merges: those of the pairs that are rather one standard question.
+        words: of the language.
+    """
+    merged = {frozenset((one.standard_question, one.to)) for one in merges}
+    named = ((case.texts[one], case.texts[other], queries, rows) for one, other, queries, rows in pairs)
+    asked = [pair for pair in named if frozenset(pair[:2]) not in merged][:_GROUPS]
+    return [
+        Action(
+            kind="group",
+            standard_question=one,
+            to=other,
+            why=words("doctor.group_why", rows=rows, example=queries[0]),
+        )
+        for one, other, queries, rows in asked
+    ]
 
 
 def find_lacking_words(case: Case, found: HeldOut | None, cut: Cut = str.split) -> dict[int, list[str]]:

@@ -1,5 +1,6 @@
 """What the doctor looks at: the rows of a run, and what its candidate made of the held-out ones."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from schemas.outputs import EvaluateOutput, PrepareOutput
 from tasks.evaluate.measure import TOP
+from tasks.prepare.groups import read_groups
 from tasks.retrieval.vocabulary import rows_from_lists
 
 MOST_ROWS = 250_000  # training rows that are looked at: all are shuffled
@@ -30,6 +32,7 @@ class Case:
     truth: NDArray[np.int64]  # (t,) -1: not in the corpus
     ranks: NDArray[np.int64]  # (t,) from 0; -1: not in the corpus
     top: NDArray[np.int64]  # (t, up to 10) classes, best first
+    groups: Sequence[Sequence[int]] = ()  # classes that have the same answer, as the owner has said
 
     @classmethod
     def read(cls, prepared: PrepareOutput, evaluated: EvaluateOutput) -> "Case":
@@ -50,6 +53,7 @@ class Case:
             truth=test["class_id"].to_numpy().astype(np.int64),
             ranks=ranked["rank"].to_numpy(),
             top=top,
+            groups=read_groups(prepared),
         )
 
 
@@ -58,7 +62,7 @@ def read_features(prepared: PrepareOutput) -> tuple[sp.csr_array, sp.csr_array]:
     train = _read_train(prepared, ["features", "weights"])
     classes = pq.read_table(prepared.classes, columns=["features", "weights"])
     size = pq.read_metadata(prepared.vocabulary).num_rows
-    queries, texts = (rows_from_lists(table["features"], table["weights"], size) for table in (train, classes))
+    queries, texts = (rows_from_lists(table["features"], table["weights"], size).matrix() for table in (train, classes))
     return queries, texts
 
 

@@ -142,9 +142,12 @@ def _correct(row: dict[str, str], batch: str, known: set[str]) -> list[Correctio
     question, to = row["standard_question"], row["to"]
     if kind != "new" and question not in known:
         raise ValueError(f"no standard question {question!r}{did_you_mean(question, nearest(question, sorted(known)))}")
+    if kind == "group" and to not in known:
+        raise ValueError(f"no standard question {to!r}{did_you_mean(to, nearest(to, sorted(known)))}")
     made = _make(kind, question, to, [line.strip() for line in row["query"].splitlines() if line.strip()], lines)
+    gain = None if kind == "group" else _gain(row)  # it promises no recall
     return [
-        Correction(batch=batch, action="feed" if kind == "draft" else kind, gain=_gain(row) if n == 0 else None, **one)
+        Correction(batch=batch, action="feed" if kind == "draft" else kind, gain=gain if n == 0 else None, **one)
         for n, one in enumerate(made)
     ]
 
@@ -168,6 +171,8 @@ def _make(kind: str, question: str, to: str, queries: list[str], lines: list[str
         _require(queries, "the queries of the part are missing")
         return [{"do": "move", "standard_question": question, "query": query, "to": to} for query in queries]
     _require(to != question, "'change to' is what it is called already")
+    if kind == "group":
+        return [{"do": "group", "standard_question": question, "to": to}]
     renamed: dict[str, object] = {"do": "rename", "standard_question": question, "to": to}
     return [renamed, _add(to, question)]  # its old text is what some customers say
 
@@ -184,7 +189,7 @@ def _require(given: object, why: str) -> None:
 
 
 def _find_kind(said: str) -> str:
-    kinds = ("feed", "merge", "split", "fix", "rewrite", "new", "add", "draft")
+    kinds = ("feed", "merge", "group", "split", "fix", "rewrite", "new", "add", "draft")
     names = {read_words(language).name("action", kind): kind for language in ("en", "zh") for kind in kinds}
     names |= {kind: kind for kind in kinds}
     if said not in names:

@@ -128,7 +128,7 @@ class TfidfNeighbour:
 
     def scores(self, queries: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the score of every class for every query, shape (queries, classes)."""
-        return self._index.scores(self._vocabulary.rows(normalise_all(queries), self._tokeniser))
+        return self._index.scores(self._vocabulary.rows(normalise_all(queries), self._tokeniser).matrix())
 
 
 def terms_matrix(texts: Iterable[Sequence[str]], vocabulary: dict[str, int], *, grow: bool = False) -> sparse.csr_array:

@@ -20,6 +20,7 @@ from tasks.evaluate.deciding import DECIDED_ROWS, measure_decisions
 from tasks.evaluate.golden import ask_golden
 from tasks.evaluate.measure import Classes, Scorer, TestRows, TrainRows, evaluate_candidate
 from tasks.evaluate.shards import rank_in_shards
+from tasks.prepare.groups import group_of, read_groups
 from tasks.retrieval.features import Tokeniser
 from tasks.retrieval.normalise import normalise
 from tasks.retrieval.retriever import Model
@@ -90,6 +91,7 @@ def evaluate_files(
         texts=prepared.classes["standard_question"].to_pylist(),
         train_rows=prepared.classes["rows"].to_numpy(),
         near_duplicates=prepared.classes["near_duplicates"].to_pylist(),
+        groups=read_groups(prepared.files),
     )
     known = {}
     if settings.engine == "ray":
@@ -119,7 +121,8 @@ def evaluate_files(
     if golden:
         answered = ask_golden(model, pq.read_table(golden), settings.publish.golden_top)
         write_atomically(out.golden, answered.model_dump_json(indent=1).encode())
-    write_atomically(out.evaluation, evaluation.model_dump_json(indent=1).encode())
+    left_out = set() if evaluation.grouped else {"grouped"}
+    write_atomically(out.evaluation, evaluation.model_dump_json(indent=1, exclude=left_out).encode())
     return evaluation
 
 
@@ -127,13 +130,14 @@ def _decide(model: Model, prepared: Prepared, foreign: Path | None, seed: int) -
     """Return how test rows are decided that are no training rows, and the decision of each; null: not looked at."""
     test = prepared.test_rows()
     rows = np.flatnonzero(~test.in_train)[:DECIDED_ROWS]
-    told = np.full(len(test.queries), None, dtype=object)
+    decisions = np.full(len(test.queries), None, dtype=object)
     others = ForeignOutput(foreign).read_for_measuring() if foreign else None
     queries, sizes = [test.queries[row] for row in rows], prepared.classes["rows"].to_numpy()
-    found = measure_decisions(model, queries, test.truth[rows], sizes, others, seed)
+    groups = group_of(read_groups(prepared.files), len(sizes))
+    found = measure_decisions(model, queries, test.truth[rows], sizes, groups, others, seed)
     if found:
-        told[rows] = found[1]
-    return found and found[0], pa.array(told, pa.string())
+        decisions[rows] = found[1]
+    return found and found[0], pa.array(decisions, pa.string())
 
 
 def suspect_rows(rows: int, classes: int) -> int:
@@ -183,7 +187,7 @@ def _baselines(prepared: Prepared, settings: CorpusSettings) -> dict[str, Scorer
         return pa.chunked_array(prepared.train[column].chunks + prepared.classes[column].chunks)
 
     words = ([known[n] for n in text] for text in both("words").to_pylist())
-    rows = rows_from_lists(both("features"), both("weights"), len(vocabulary.features))
+    rows = rows_from_lists(both("features"), both("weights"), len(vocabulary.features)).matrix()
     return {
         "bm25": bm25(words, owner, n_classes, lambda query: tokeniser.words(normalise(query))),
         "tfidf": TfidfNeighbour(rows, owner, n_classes, vocabulary, tokeniser),

@@ -43,7 +43,13 @@ def decide_rows(model: Model, decisions: Decisions, queries: Sequence[str]) -> D
 
 
 def measure_decisions(
-    model: Model, queries: Sequence[str], truth: Ids, train_rows: Ids, foreign: Sequence[str] | None, seed: int
+    model: Model,
+    queries: Sequence[str],
+    truth: Ids,
+    train_rows: Ids,
+    groups: Ids,
+    foreign: Sequence[str] | None,
+    seed: int,
 ) -> tuple[Decided, Chosen] | None:
     """Return how the test rows are decided, and what each is; None: the model has nothing to decide by.
 
@@ -52,6 +58,7 @@ def measure_decisions(
         queries: of the test rows.
         truth: (n,) class ids, -1: none of the corpus.
         train_rows: (K,) training rows of each class.
+        groups: (K + 1,) of `group_of`: an answer of the same group is right.
         foreign: queries that are not of the corpus; None: there are none.
         seed: of the intervals.
     """
@@ -59,7 +66,7 @@ def measure_decisions(
         return None
     rows = decide_rows(model, model.decisions, queries)
     signals, chosen, scores = rows.signals, rows.chosen, rows.scores
-    places = find_places(rows.first, truth)
+    places = find_places(groups[rows.first], groups[truth])
     right = places == 0
     direct, handed = chosen == "answer", chosen == "handover"
     own = likeness(model.decisions.ours, signals)

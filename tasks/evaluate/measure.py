@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from schemas.evaluation import ClassResult, ConfusedPair, Evaluation, SuspectRow
 from tasks.evaluate.metrics import by_class_size, measure
+from tasks.prepare.groups import group_of
 from tasks.retrieval.ranking import rank_of_truth, ranking
 
 BLOCK_CELLS = 1 << 23  # scores held at a time: 32 MiB of float32
@@ -65,6 +66,7 @@ class Classes:
     texts: Sequence[str]
     train_rows: Ids
     near_duplicates: Sequence[Sequence[int]] = field(default=())  # per class; empty: none are known
+    groups: Sequence[Sequence[int]] = field(default=())  # that have the same answer
 
     def are_near_duplicates(self, a: int, b: int) -> bool:
         """Say whether the texts of two classes are hardly different."""
@@ -120,6 +122,9 @@ def evaluate_candidate(
         unknown_test_rows=int(np.count_nonzero(test.truth < 0)),
         overlap_rows=int(test.in_train.sum()),
         model=measure(ranks, test.truth, seed),
+        grouped=measure(_rank_groups(ranked["model"], test.truth, classes), test.truth, seed)
+        if classes.groups
+        else None,
         without_overlap=None if alone.all() else measure(ranks[alone], test.truth[alone], seed),
         by_class_size=sizes.pop("model"),
         baselines={name: measure(ranked[name].ranks, seen[name].truth, seed) for name in baselines},
@@ -142,6 +147,13 @@ def rank_rows(scorer: Scorer, test: TestRows, n_classes: int) -> Ranked:
         ranks.append(rank_of_truth(scores, test.truth[rows]))
         top.append(ranking(scores, TOP))
     return Ranked(np.concatenate(ranks), np.concatenate(top))
+
+
+def _rank_groups(ranked: Ranked, truth: Ids, classes: Classes) -> npt.NDArray[np.int64]:
+    """Return (n,) where the first one that has the right answer stands; beyond the first ten, the right one itself."""
+    groups = group_of(classes.groups, len(classes.texts))
+    found = (groups[ranked.top] == groups[truth][:, None]) & (truth >= 0)[:, None]
+    return np.where(found.any(axis=1), found.argmax(axis=1), ranked.ranks)
 
 
 def find_worst_classes(ranked: Ranked, truth: Ids, classes: Classes) -> list[ClassResult]:

@@ -105,8 +105,8 @@ def _improve(evaluation: Evaluation, counts: Counts, words: Words) -> Iterator[S
     if counts.suspects:
         yield Step("info", words("next.suspects", count=counts.suspects), "suspects", words("next.suspects_why"))
     if counts.edits:
-        told = "; ".join(counts.edits[:_CLASSES]) + ("; …" if len(counts.edits) > _CLASSES else "")
+        listed = "; ".join(counts.edits[:_CLASSES]) + ("; …" if len(counts.edits) > _CLASSES else "")
         facts = {"count": len(counts.edits), "corpus": evaluation.corpus}
-        yield Step("info", words("next.edits", **facts), "data", words("next.edits_why", edits=told, **facts))
+        yield Step("info", words("next.edits", **facts), "data", words("next.edits_why", edits=listed, **facts))
     if counts.quarantine:
         yield Step("info", words("next.quarantine", count=counts.quarantine), "data", words("next.quarantine_why"))

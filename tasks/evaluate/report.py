@@ -22,6 +22,7 @@ from schemas.run import Status
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.validation import Drift, Verdict
+from schemas.workspace import HEALTH_FILE
 from tasks.evaluate.next_steps import Step
 from tasks.evaluate.plots import (
     Night,
@@ -136,6 +137,7 @@ def render_report(
             failed=[gate for gate in gates if gate.outcome in ("held", "warned")],
             passed=list(_bounds_once([gate for gate in gates if gate.outcome not in ("held", "warned")], words)),
             gates_shown=bool(gates),
+            health_file=HEALTH_FILE,
             status=status,
             grades={"passed": "good", "warned": "warn", "held": "bad", "not asked": "info"},
             outcomes=_OUTCOMES,

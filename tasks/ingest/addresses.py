@@ -26,8 +26,10 @@ from tasks.ingest.input_file import InputFile, reading
 
 BUNDLED = "bundled:"
 _LOCAL = ("file", "local", "memory", "data", "zip", "tar")
-_DEEPEST = 5  # folders below one that an importer reads as a whole: Dialogflow CX has four
+_DEEPEST = 6  # levels below a folder that an importer reads as a whole: Amazon Lex has six
+_OPTIONS = {"source.path": "--source", "source.test_path": "--test-source", "source.questions_path": "--questions"}
 _TABLES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".xlsm")
+_PART = re.compile(r"part-[\w-]+")  # as Hadoop and Spark call the files of a table
 _OTHER_TABLES = (".xls", ".xlsb", ".ods")  # of a folder, only if it holds no other
 
 
@@ -173,7 +175,7 @@ def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str)
     whole = InputFile(address, folder, filesystem, parts=_below(prefix, filesystem, folder))
     if find_importer(Look(whole)):
         return [whole]
-    tables = [file for file in files if file.suffix in _TABLES]
+    tables = [file for file in files if file.suffix in _TABLES or _PART.fullmatch(PurePosixPath(file.path).name)]
     tables = tables or [file for file in files if file.suffix in _OTHER_TABLES]
     if not tables:
         inside = ", ".join(PurePosixPath(name).name for name in names[:5]) or "no files"
@@ -220,14 +222,15 @@ def _where(address: str, path: str) -> str:
 
 def _neighbours(filesystem: fsspec.AbstractFileSystem, path: str, setting: str) -> str:
     """Return what lies where `path` was expected: the nearest names first."""
+    correct = f"Correct {_OPTIONS[setting]} ({setting})" if setting in _OPTIONS else f"Correct {setting}"
     wanted = PurePosixPath(path)
     folder = str(wanted.parent)
     try:
         names = [PurePosixPath(entry["name"]).name for entry in filesystem.ls(folder, detail=True)]
     except Exception:  # a hint must not fail in place of what it explains, and any filesystem may answer here
-        return f"; its folder does not exist either. Correct {setting}"
+        return f"; its folder does not exist either. {correct}"
     if wanted.name in names:
-        return f"; it is there, but no file that can be read: a broken link, or a folder's link. Correct {setting}"
+        return f"; it is there, but no file that can be read: a broken link, or a folder's link. {correct}"
     if near := nearest(wanted.name, names, most=3, cutoff=0.5):
         return did_you_mean(wanted.name, near)
-    return f"; its folder holds {', '.join(sorted(names)[:5]) or 'nothing'}. Correct {setting}"
+    return f"; its folder holds {', '.join(sorted(names)[:5]) or 'nothing'}. {correct}"

@@ -21,6 +21,7 @@ from schemas.settings import Source
 from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.ingest.addresses import find_files, find_training_files, fingerprint
 from tasks.ingest.corrections import DRAFTED, Overlay
+from tasks.ingest.groups import write_groups
 from tasks.ingest.input_file import InputFile
 from tasks.ingest.labels import describe_joined
 from tasks.ingest.melting import shorten
@@ -164,6 +165,7 @@ def ingest_corpus(
         warnings.append(_describe_unlisted(unlisted, str(source.questions_path)))
     class_rows = dict.fromkeys(map(overlay.rename, train.waiting), 0) | train.class_rows
     classes = _write_standard_questions(IngestOutput(folder).standard_questions, class_rows, ids)
+    write_groups(IngestOutput(folder), overlay.groups({*class_rows, *ids}))
     payload = _merge(train.payload, _rename(listed.payload, overlay) if listed else {}, {*class_rows, *ids})
     write_payload(IngestOutput(folder).payload, payload, payload)
     joined = [] if source.multiple_labels == "keep" else describe_joined(train.class_rows)
@@ -301,6 +303,8 @@ def _rename(payload: Cells, overlay: Overlay) -> Cells:
 
 def _merge(of_rows: Cells, of_list: Cells, classes: Iterable[str]) -> Cells:
     """Return what is known of each standard question; the list knows better than the rows."""
+    if not (of_rows or of_list):
+        return {}
     merged = {text: of_rows.get(text, {}) | of_list.get(text, {}) for text in sorted(classes)}
     return {text: cells for text, cells in merged.items() if cells}
 

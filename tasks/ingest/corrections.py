@@ -1,9 +1,10 @@
 """Lay the owner's corrections over the rows of a source, batch by batch. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
-from schemas.corrections import Correction
+from schemas.corrections import Correction, Do
 from tasks.ingest.quarantine import Separated
 from tasks.ingest.tables import Pairs
 from tasks.retrieval.normalise import normalise_all
@@ -29,7 +30,7 @@ class Overlay:
         for number, one in enumerate(self.corrections):
             if one.do == "rename":
                 self._classes.setdefault(one.standard_question, []).append(number)
-            elif one.do != "add":
+            elif one.do not in ("add", "group"):
                 self._rows.setdefault((norms[number], one.standard_question), []).append(number)
         for number, one in enumerate(self.corrections):
             if one.do == "add" and (right := self._follow(norms[number], one.standard_question, number)) is not None:
@@ -81,12 +82,29 @@ class Overlay:
             rows.classes.append(right)
         return rows
 
+    def groups(self, known: Container[str]) -> list[list[str]]:
+        """Return the standard questions that have the same answer, as they are called now: each group, sorted.
+
+        Args:
+            known: the standard questions that there are.
+        """
+        found: dict[str, set[str]] = {}
+        for number, one in enumerate(self.corrections):
+            pair = {self._follow(None, text, number) for text in (one.standard_question, one.to or "")}
+            names = {name for name in pair if name is not None and name in known}
+            if one.do != "group" or len(names) < 2:  # one is gone, or they are one by now
+                continue
+            self._used.add(number)
+            joined = names.union(*(found.get(name, ()) for name in names))
+            found |= dict.fromkeys(joined, joined)
+        return sorted({tuple(sorted(group)): sorted(group) for group in found.values()}.values())
+
     def count(self) -> dict[str, int]:
         """Return how many corrections there are ("all"), and how many of each kind found what they correct."""
         if not self.corrections:
             return {}
         done = [self.corrections[number].do for number in self._used]
-        return {"all": len(self.corrections)} | {do: done.count(do) for do in ("add", "move", "remove", "rename")}
+        return {"all": len(self.corrections)} | {do: done.count(do) for do in get_args(Do)}
 
     def warnings(self) -> list[str]:
         """Return a warning that names corrections which the source has caught up with, or no longer fits."""

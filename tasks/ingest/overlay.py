@@ -14,6 +14,7 @@ from schemas.manifest import write_atomically
 from schemas.outputs import IngestOutput
 from schemas.tables import QUESTIONS, STANDARD_QUESTIONS
 from tasks.ingest.corpus import ParquetSink
+from tasks.ingest.groups import read_groups, write_groups
 from tasks.ingest.payload import Cells, read_payload, write_payload
 from tasks.ingest.tables import BATCH_ROWS
 from tasks.retrieval.edits import SOURCE
@@ -117,6 +118,8 @@ def _rewrite(output: IngestOutput, facts: IngestFacts, plan: _Plan) -> IngestFac
         sink.add(
             ([plan.ids[one] for one in texts], texts, [normalise(one) for one in texts], [counts[one] for one in texts])
         )
+    groups = ([plan.renamed.get(name, name) for name in group] for group in read_groups(output))
+    write_groups(output, [left for group in groups if len(left := sorted({*group} & plan.ids.keys())) > 1])
     output.payload.unlink(missing_ok=True)
     write_payload(output.payload, {text: cells for text, cells in plan.payload.items() if cells}, plan.ids)
     return facts.model_copy(update={"rows": counts.total(), "classes": len(texts)})

@@ -25,9 +25,11 @@ from schemas.prepared import PreparedFacts
 from schemas.settings import CorpusSettings
 from schemas.tables import CLASSES, TEST, WORDS
 from tasks.ingest.corrections import DRAFTED
+from tasks.ingest.groups import read_groups as read_texts
 from tasks.prepare.blocks import Block, cut_block, look_up, number_block, read_numbered, read_part, save_numbers
 from tasks.prepare.counting import Tally
 from tasks.prepare.engine import Engine, OpenEngine, open_local
+from tasks.prepare.groups import bar_groups, number_groups, write_groups
 from tasks.prepare.negatives import forbidden_classes
 from tasks.prepare.parts import ROWS, Part, weigh, write_part, write_table
 from tasks.prepare.split import hold_out
@@ -100,7 +102,9 @@ def prepare_corpus(
         classes = _classes_table(standard, index, class_blocks, vocabulary, duplicates)
         write_table(out.classes, classes)
         np.save(scratch / "weights.npy", vocabulary.weights)
-        save_npz(scratch / "forbidden.npz", forbidden_classes(duplicates))
+        groups = number_groups(read_texts(files), standard["standard_question"].to_pylist())
+        write_groups(out, groups)
+        save_npz(scratch / "forbidden.npz", forbidden_classes(bar_groups(duplicates, groups)))
         _write_parts(run, index, blocks, out, scratch, settings)
     return _facts(settings, index, tested, len(vocabulary.features), len(words) - 1)
 

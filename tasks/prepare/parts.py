@@ -55,8 +55,8 @@ def weigh(features: pa.ChunkedArray, weights: NDArray[np.float32]) -> tuple[pa.L
     lists = features.combine_chunks()
     owners = np.repeat(np.arange(len(lists)), lists.value_lengths().to_numpy())
     rows = tf_idf(len(lists), owners, lists.flatten().to_numpy(), weights)
-    offsets = pa.array(rows.indptr.astype(np.int32))
-    return pa.ListArray.from_arrays(offsets, rows.indices), pa.ListArray.from_arrays(offsets, rows.data)
+    offsets = pa.array(rows.offsets.astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, rows.columns), pa.ListArray.from_arrays(offsets, rows.values)
 
 
 def write_table(file: Path, table: pa.Table) -> None:

@@ -17,6 +17,7 @@ from scipy.sparse import csr_array
 from schemas.errors import ProofBroken
 from schemas.outputs import IngestOutput, PrepareOutput
 from schemas.settings import CorpusSettings
+from tasks.prepare.groups import bar_groups, read_groups
 from tasks.prepare.negatives import forbidden_classes, is_forbidden
 from tasks.retrieval.hashing import text_keys
 from tasks.retrieval.normalise import normalise_all
@@ -78,7 +79,7 @@ def _statistics(ingested: IngestOutput, prepared: PrepareOutput, settings: Corpu
         "order_z": order_z(order).z if settings.split.shuffle else None,
         "test_queries_in_train": None if official else in_both,
     }
-    forbidden = forbidden_classes(classes["near_duplicates"].to_pylist())
+    forbidden = forbidden_classes(bar_groups(classes["near_duplicates"].to_pylist(), read_groups(prepared)))
     return statistics | _negatives_statistics(prepared, order, forbidden, settings)
 
 

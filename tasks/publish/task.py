@@ -208,8 +208,8 @@ def _leave(corpus: CorpusSettings, workspace: Workspace, registry: ModelRegistry
     """
     try:
         write_atomically(workspace.root / RESULT_FILE, result.model_dump_json(indent=1).encode())
-        told = [*LISTS, *TODO_FILES, DIAGNOSIS_FILE, HEALTH_FILE, REPORT_FILE]
-        keep_files(workspace, [SETTINGS_FILE, COMPARISON_FILE, *told, RESULT_FILE])
+        reports = [*LISTS, *TODO_FILES, DIAGNOSIS_FILE, HEALTH_FILE, REPORT_FILE]
+        keep_files(workspace, [SETTINGS_FILE, COMPARISON_FILE, *reports, RESULT_FILE])
         prune(workspace, corpus.publish.keep_runs, registry.runs_to_spare())
     except (OSError, PipelineError) as error:
         if result.status != "published":

@@ -7,8 +7,9 @@ nearest training query, votes of the members) separated no better over corpora: 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import tanh
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,11 @@ class Signals:
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> "Signals":
         """Return those of some rows."""
         return Signals(self.score[rows], self.margin[rows], self.known[rows])
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Return those of several sets of queries, one after the other."""
+        return cls(*(np.concatenate([getattr(one, name.name) for one in parts]) for name in fields(cls)))
 
 
 def likeness(ours: Ours, signals: Signals) -> Numbers:

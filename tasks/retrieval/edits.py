@@ -362,31 +362,33 @@ def _apply(edit: Edit, classes: dict[str, _Class], model: Model) -> None:
                 f"nothing of {edit.name!r} and its similar queries is known to the model, so that it would never be "
                 "found. Give similar queries in the words that customers use"
             )
-        new = _Class(edit.name, edit.id or edit.name, 0, None, _new_vector(vectors), vectors[:0].astype(np.float16))
+        vector, none = _new_vector(vectors, model), vectors[:0].astype(np.float16)
+        new = _Class(edit.name, edit.id or edit.name, 0, None, vector, none)
         _keep(new, queries, vectors[1:], model)
         classes[edit.name] = new
     else:
         one = classes.pop(edit.standard_question)
         if edit.text is not None and edit.text != one.text:
-            one.vector = _unit(one.vector + vectors[0] - _encode(model, [one.text])[0])
+            one.vector = _unit(one.vector + vectors[0] - _encode(model, [one.text])[0], model)
             one.id = edit.text if one.id == one.text else one.id
             one.text = edit.text
             if not one.rows:
                 _keep(one, [], vectors[:0], model)
         if queries:
-            one.vector = _unit(max(one.rows, 1) * one.vector + vectors[1:].sum(axis=0))
+            one.vector = _unit(max(one.rows, 1) * one.vector + vectors[1:].sum(axis=0), model)
             _keep(one, queries, vectors[1:], model)
         classes[one.text] = one
     classes[edit.name].payload |= edit.payload
 
 
-def _new_vector(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _new_vector(vectors: NDArray[np.float32], model: Model) -> NDArray[np.float32]:
     """Return (S, o) the vector of a new standard question from those of its text and its similar queries."""
     text: NDArray[np.float32] = vectors[0]
     queries = vectors[1:]
     if not len(queries):
         return text
-    return _unit(np.float32(_TEXT_WEIGHT) * text + np.float32(1 - _TEXT_WEIGHT) * _unit(queries.mean(axis=0)))
+    mean = _unit(queries.mean(axis=0), model)
+    return _unit(np.float32(_TEXT_WEIGHT) * text + np.float32(1 - _TEXT_WEIGHT) * mean, model)
 
 
 def _keep(one: _Class, queries: Sequence[str], vectors: NDArray[np.float32], model: Model) -> None:
@@ -410,9 +412,10 @@ def _encode(model: Model, texts: Sequence[str]) -> NDArray[np.float32]:
     return flat.reshape(len(texts), *model.shape)
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    unit: NDArray[np.float32] = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), np.float32(1e-9))
-    return unit.astype(np.float32)
+def _unit(vector: NDArray[np.float32], model: Model) -> NDArray[np.float32]:
+    """Return (S, o) a sum of vectors in the form of the model's own."""
+    unit: NDArray[np.float32] = model.to_unit(vector[None])[0]
+    return unit
 
 
 # --- its files

@@ -1,5 +1,6 @@
 """The towers of a published model: texts in, vectors out. Free of torch, but for `lstm` and `pretrained`."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,16 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from schemas.errors import SettingsError, StaleFile
 from tasks.retrieval.features import Tokeniser
 from tasks.retrieval.model_files import ENCODER, ModelCard, reading
+from tasks.retrieval.rows import Rows
 from tasks.retrieval.text_encoder import TextEncoder
 from tasks.retrieval.vocabulary import Vocabulary, rows_from_lists
-
-_Row = tuple[NDArray[np.int64], NDArray[np.float32]]  # (n,) columns and (n,) values of one text
 
 
 @dataclass(frozen=True)
@@ -58,10 +57,11 @@ class BagEncoder:
         self.read(["", ""])
 
     def read(self, texts: Sequence[str]) -> Read:
-        """Return the texts' tf-idf rows; of one text, its known features and their values."""
+        """Return the texts' tf-idf rows."""
         if len(texts) == 1:
             numbers, values, known = self._vocabulary.row(texts[0], self._tokeniser)
-            return Read((numbers, values), np.array([known]))
+            row = Rows(values, numbers, np.array([0, len(numbers)]), self.size)
+            return Read(row, np.array([known]))
         return Read(*self._vocabulary.read(texts, self._tokeniser))
 
     def read_prepared(self, table: pa.Table) -> Read:
@@ -93,12 +93,8 @@ class BagEncoder:
 
     def vectors(self, read: Read) -> NDArray[np.float32]:
         """Return (n, S, o): weighted sums of embeddings through the layers."""
-        form: sp.csr_array | _Row = read.form
-        if isinstance(form, tuple):  # added in the order of a sparse product, hence the same to the last bit
-            numbers, values = form
-            sums = np.add.reduce(self._embeddings[numbers] * values[:, None], axis=0, keepdims=True)
-        else:
-            sums = form @ self._embeddings
+        rows: Rows = read.form
+        sums = rows.times(self._embeddings)
         return apply_layers(self._card, self._arrays, sums.reshape(len(sums), *self._shape))
 
 
@@ -116,10 +112,11 @@ def apply_layers(
     return x
 
 
-def _gelu(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    from scipy.special import erf
+_erf = np.frompyfunc(math.erf, 1, 1)  # numpy has none
 
-    y: NDArray[np.float32] = (x * np.float32(0.5) * (1 + erf(x / np.float32(np.sqrt(2))))).astype(np.float32)
+
+def _gelu(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    y: NDArray[np.float32] = x * np.float32(0.5) * (1 + _erf(x / np.float32(np.sqrt(2))).astype(np.float32))
     return y
 
 
@@ -206,7 +203,7 @@ class JoinedEncoder:
     """A tower and a frozen encoder side by side: one vector whose products are the weighted mean of their cosines."""
 
     def __init__(self, tower: Encoder, card: ModelCard, arrays: dict[str, NDArray[np.float32]], folder: Path) -> None:
-        self._tower, self._share = tower, card.encoder_share
+        self._tower, self._share, self._towers = tower, card.encoder_share, card.model.ensemble
         self.texts = TextEncoder(folder / ENCODER, card.model)
         self._weight, self._bias = arrays["encoder_projection"], arrays["encoder_bias"]
 
@@ -224,6 +221,15 @@ class JoinedEncoder:
         of_tower, texts = read.form
         encoded = project(self.texts.vectors(texts), self._weight, self._bias)
         return join(to_unit(self._tower.vectors(of_tower)), encoded, self._share)
+
+    def to_unit(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (n, 1, S * o + d) sums of joined vectors in the form of `join`: towers and encoder have their shares.
+
+        Where texts differ more to the towers than to the encoder, a sum's parts have other lengths.
+        """
+        of_towers, encoded = np.split(vectors, [-self._weight.shape[1]], axis=2)
+        towers = to_unit(of_towers.reshape(len(vectors), self._towers, -1))
+        return join(towers, to_unit(encoded)[:, 0], self._share)
 
 
 def project(

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from schemas.explanations import Explanation, KeptShare, NgramShare
@@ -21,8 +20,9 @@ from tasks.retrieval.exemplars import Nearness
 from tasks.retrieval.features import Tokeniser
 from tasks.retrieval.normalise import normalise
 from tasks.retrieval.retriever import Hit, Model
+from tasks.retrieval.rows import Rows
 
-_NGRAMS, _KEPT = 10, 3  # told of each standard question
+_NGRAMS, _KEPT = 10, 3  # shown for each standard question
 _NOTHING = {"text": None, "source": None, "line": None}
 _Kind = Literal["word", "pair", "characters"]
 _Name = tuple[_Kind, str]
@@ -73,7 +73,7 @@ def explain(
         else:
             names, losses = left_out  # type: ignore[misc]  # one of the two is there
             ngrams, rest = list(zip(names, (score - losses[:, place]).tolist(), strict=True)), None
-        found.append(Explained(model.hit(number, score), _tell(model, ngrams, rest, near[place])))
+        found.append(Explained(model.hit(number, score), _explanation(model, ngrams, rest, near[place])))
     return found
 
 
@@ -112,12 +112,12 @@ def _leave_out(
     """Return what is left out of a query, one thing at a time, and the (F, top) scores without it."""
     names: list[_Name]
     if isinstance(model.encoder, BagEncoder):
-        columns, values = model.encoder.read([text]).form
+        row: Rows = model.encoder.read([text]).form
+        columns, values = row.columns, row.values
         names = [_name(feature) for feature in model.encoder.names(columns)]
         grid = np.broadcast_to(values, (len(values), len(values))) * (1 - np.eye(len(values), dtype=np.float32))
         offsets = np.arange(0, len(values) ** 2 + 1, max(1, len(values)))
-        shape = (len(values), model.encoder.size)
-        read = Read(sp.csr_array((grid.ravel(), np.tile(columns, len(values)), offsets), shape=shape))
+        read = Read(Rows(grid.ravel(), np.tile(columns, len(values)), offsets, row.width))
     else:
         words = Tokeniser(model.card.text).words(text)
         names = [("word", word) for word in words]
@@ -138,25 +138,27 @@ def _without(text: str, words: Sequence[str], place: int) -> str:
     return normalise(text[:start] + text[start + len(words[place]) :])
 
 
-def _tell(model: Model, ngrams: list[tuple[_Name, float]], rest: float | None, near: Nearness | None) -> Explanation:
+def _explanation(
+    model: Model, ngrams: list[tuple[_Name, float]], rest: float | None, near: Nearness | None
+) -> Explanation:
     """Return the largest shares in the form of an answer."""
     ordered = sorted(ngrams, key=lambda one: -abs(one[1]))
-    told = [NgramShare(ngram=name[1], kind=name[0], share=round(share, 6)) for name, share in ordered[:_NGRAMS]]
+    shares = [NgramShare(ngram=name[1], kind=name[0], share=round(share, 6)) for name, share in ordered[:_NGRAMS]]
     return Explanation(
         method="left out" if rest is None else "exact",
-        ngrams=told,
+        ngrams=shares,
         other_ngrams=round(sum(share for _, share in ordered[_NGRAMS:]), 6),
         rest=None if rest is None else round(rest, 6),
-        kept=_tell_kept(model, near) if near else [],
+        kept=_kept_shares(model, near) if near else [],
     )
 
 
-def _tell_kept(model: Model, near: Nearness) -> list[KeptShare]:
+def _kept_shares(model: Model, near: Nearness) -> list[KeptShare]:
     shares = model.card.exemplar_weight * near.softmax * near.cosines
-    told = []
+    largest = []
     for place in np.argsort(-shares, kind="stable")[:_KEPT].tolist():
         row = model.kept_texts[near.start + place] if model.kept_texts else _NOTHING
-        told.append(
+        largest.append(
             KeptShare(
                 query=row["text"],
                 source=row["source"],
@@ -165,4 +167,4 @@ def _tell_kept(model: Model, near: Nearness) -> list[KeptShare]:
                 share=round(float(shares[place]), 6),
             )
         )
-    return told
+    return largest

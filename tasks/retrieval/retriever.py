@@ -177,6 +177,10 @@ class Model:
         unit = to_unit(self.encoder.vectors(read))
         return unit.reshape(len(unit), -1)
 
+    def to_unit(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (n, S, o) sums of vectors in the form of those of texts, which are of unit length per tower."""
+        return self.encoder.to_unit(vectors) if isinstance(self.encoder, JoinedEncoder) else to_unit(vectors)
+
     def remember(self, cache: Path, threads: int) -> None:
         """Encode so many texts at a time; keep a frozen encoder's vectors in a folder, for who asks the same again.
 

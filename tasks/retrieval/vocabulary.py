@@ -7,13 +7,13 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from schemas.settings import Text
 from schemas.tables import VOCABULARY
 from tasks.retrieval.codes import KINDS, CodeTable, code_features, code_spelled, pieces
 from tasks.retrieval.features import Tokeniser, kind_weight
+from tasks.retrieval.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ class Vocabulary:
         known = sum(shares) / max(1, len(shares))
         return numbers, (values / (norm if norm[0] else 1)).astype(np.float32), known
 
-    def rows(self, texts: Sequence[str], tokeniser: Tokeniser) -> sp.csr_array:
+    def rows(self, texts: Sequence[str], tokeniser: Tokeniser) -> Rows:
         """Return normalised texts as `tf_idf` rows of their known features; without any, an empty row."""
         return self.read(texts, tokeniser)[0]
 
-    def read(self, texts: Sequence[str], tokeniser: Tokeniser) -> tuple[sp.csr_array, NDArray[np.float64]]:
+    def read(self, texts: Sequence[str], tokeniser: Tokeniser) -> tuple[Rows, NDArray[np.float64]]:
         """Return the rows of normalised texts, and (texts,) the share of their features that are known.
 
         It is the mean over the kinds of features that a text has: foreign English has hardly a new n-gram, but pairs
@@ -98,9 +98,9 @@ class Vocabulary:
         if len(parts) == 1:
             return parts[0]
         rows, known = zip(*parts, strict=True)
-        return sp.vstack(rows, format="csr"), np.concatenate(known)
+        return Rows.stack(rows), np.concatenate(known)
 
-    def _read(self, texts: Sequence[str], tokeniser: Tokeniser) -> tuple[sp.csr_array, NDArray[np.float64]]:
+    def _read(self, texts: Sequence[str], tokeniser: Tokeniser) -> tuple[Rows, NDArray[np.float64]]:
         parts = list(code_features([tokeniser.cut(text) for text in texts], tokeniser.text))
         owners = np.concatenate([np.zeros(0, np.int64), *(part.owners for part in parts)])
         codes = np.concatenate([np.zeros(0, np.uint64), *(part.codes for part in parts)])
@@ -109,7 +109,7 @@ class Vocabulary:
         rows = tf_idf(len(texts), owners[numbers >= 0], numbers[numbers >= 0], self.weights)
         return rows, _share_known(len(texts), owners, kinds.astype(np.int64), numbers >= 0)
 
-    def weigh(self, count: int, owners: NDArray[np.integer], codes: NDArray[np.uint64]) -> sp.csr_array:
+    def weigh(self, count: int, owners: NDArray[np.integer], codes: NDArray[np.uint64]) -> Rows:
         """Return `count` texts as `tf_idf` rows of the features with these (N,) codes, as far as they are known."""
         numbers = self._table.find(codes)
         return tf_idf(count, owners[numbers >= 0], numbers[numbers >= 0], self.weights)
@@ -127,9 +127,7 @@ def _share_known(
     return shares
 
 
-def tf_idf(
-    count: int, owners: NDArray[np.integer], numbers: NDArray[np.integer], weights: NDArray[np.float32]
-) -> sp.csr_array:
+def tf_idf(count: int, owners: NDArray[np.integer], numbers: NDArray[np.integer], weights: NDArray[np.float32]) -> Rows:
     """Return (count, vocabulary) texts as tf-idf rows of length 1, (1 + ln tf) * weight, normalised; each by itself.
 
     The numbers of a row increase.
@@ -150,13 +148,13 @@ def tf_idf(
     norm[norm == 0] = 1  # only features of weight 0: a row of zeros
     offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=count))]).astype(np.int64)
     values = (values / norm[owners]).astype(np.float32)
-    return sp.csr_array((values, columns.astype(np.int32), offsets), shape=(count, len(weights)))
+    return Rows(values, columns.astype(np.int32), offsets, len(weights))
 
 
-def rows_from_lists(features: pa.ChunkedArray, weights: pa.ChunkedArray, vocabulary: int) -> sp.csr_array:
+def rows_from_lists(features: pa.ChunkedArray, weights: pa.ChunkedArray, vocabulary: int) -> Rows:
     """Return the (rows, vocabulary) rows that two list columns hold, as prepare wrote them."""
     columns, values = features.combine_chunks(), weights.combine_chunks()
     offsets = columns.offsets.to_numpy().astype(np.int64)
     start, end = offsets[0], offsets[-1]  # a slice of a longer column starts later
     cells = values.values.to_numpy()[start:end], columns.values.to_numpy()[start:end]
-    return sp.csr_array((*cells, offsets - start), shape=(len(columns), vocabulary))
+    return Rows(*cells, offsets - start, vocabulary)

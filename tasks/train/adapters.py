@@ -75,6 +75,7 @@ class Adaptable:
         self._tokens = [torch.from_numpy(ids.astype(np.int64)) for ids in np.split(read.words, read.offsets[1:-1])]
         self._lengths = np.diff(read.offsets)
         self._below = list[Tensor]()  # (tokens, d) states of each text below the layers that learn; made when needed
+        self._learned = dict[bytes, list[Tensor]]()  # matrices by the name of a training and its rows
 
     @property
     def can_learn(self) -> bool:
@@ -108,7 +109,7 @@ class Adaptable:
     def adapted(
         self, rows: Numbers, labels: Numbers, own: Numbers, settings: CorpusSettings, name: str
     ) -> Iterator[None]:
-        """Learn from some texts; inside, the encoder is the one that has learned, and afterwards that of before.
+        """Learn from some texts, once; inside, the encoder has learned, and afterwards it is that of before.
 
         Args:
             rows: (n,) numbers of the texts that are queries.
@@ -117,33 +118,44 @@ class Adaptable:
             settings: loss, training.vector_dropout and seed are read.
             name: of this training, part of the seed.
         """
-        generator = seeded(settings, f"adapters/{name}")
         places = [(attention, matrix) for attention in self._attentions for matrix in _MATRICES]
         linears = [getattr(attention, matrix) for attention, matrix in places]
         before = [linear.weight.data for linear in linears]
-        adapted = [_Adapted(linear, generator) for linear in linears]
-        weights = [weight for one in adapted for weight in (one.down, one.up)]
-        texts = np.concatenate([rows, own])
-        truth = torch.from_numpy(np.concatenate([labels, np.arange(len(own))]))
-        start = torch.from_numpy(self.vectors()[texts])
-        centre = start.mean(dim=0)
-
-        def read(part: Tensor) -> Tensor:
-            return F.normalize(self._learn(texts[part.numpy()], weights) - centre, dim=1, eps=TINY)
-
+        key = name.encode() + rows.tobytes()
         try:
-            for (attention, matrix), one in zip(places, adapted, strict=True):
-                setattr(attention, matrix, one)
-            centred, groups = F.normalize(start - centre, dim=1, eps=TINY), [{"params": weights, "lr": _STEP}]
-            learn_classes(centred, truth, len(own), read, groups, settings, generator, _LASTING)
-            for (attention, matrix), linear, one in zip(places, linears, adapted, strict=True):
-                linear.weight.data = one.merged()
+            if key not in self._learned:
+                adapted = [
+                    _Adapted(linear, seeded(settings, f"adapters/{name}/{n}")) for n, linear in enumerate(linears)
+                ]
+                for (attention, matrix), one in zip(places, adapted, strict=True):
+                    setattr(attention, matrix, one)
+                self._train(adapted, np.concatenate([rows, own]), labels, settings, name)
+                self._learned[key] = [one.merged() for one in adapted]
+            for (attention, matrix), linear, weight in zip(places, linears, self._learned[key], strict=True):
+                linear.weight.data = weight
                 setattr(attention, matrix, linear)
             yield
         finally:
             for (attention, matrix), linear, weight in zip(places, linears, before, strict=True):
                 linear.weight.data = weight
                 setattr(attention, matrix, linear)
+
+    def _train(
+        self, adapted: list[_Adapted], texts: Numbers, labels: Numbers, settings: CorpusSettings, name: str
+    ) -> None:
+        """Train adapters that stand in their places, on queries and their labels, and then the standard questions."""
+        weights = [weight for one in adapted for weight in (one.down, one.up)]
+        count = len(texts) - len(labels)
+        truth = torch.from_numpy(np.concatenate([labels, np.arange(count)]))
+        start = torch.from_numpy(self.vectors()[texts])
+        centre = start.mean(dim=0)
+
+        def read(part: Tensor) -> Tensor:
+            return F.normalize(self._learn(texts[part.numpy()], weights) - centre, dim=1, eps=TINY)
+
+        centred, groups = F.normalize(start - centre, dim=1, eps=TINY), [{"params": weights, "lr": _STEP}]
+        generator = seeded(settings, f"adapters/{name}")
+        learn_classes(centred, truth, count, read, groups, settings, generator, _LASTING)
 
     def _learn(self, texts: Numbers, weights: list[nn.Parameter]) -> Tensor:
         """Return (n, d) vectors of some texts, from which a gradient goes back to the weights."""

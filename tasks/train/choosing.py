@@ -7,6 +7,7 @@ and all are judged together (repeated random sub-sampling), or the choice would 
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from schemas.outputs import PrepareOutput
 from schemas.settings import TOWERS, CorpusSettings
 from schemas.training import Epoch, OnEpoch, ShareScore
-from tasks.prepare.split import hold_out
+from tasks.prepare.split import hold_out, spread
 from tasks.retrieval.exemplars import Exemplars
 from tasks.retrieval.hashing import text_keys
 from tasks.retrieval.ranking import rank_of_truth
@@ -29,11 +30,14 @@ from tasks.train.ensemble import Ensemble, identify_training, rows_of, with_memb
 from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, Source, keep_exemplars
 from tasks.train.held_out import HELD_OUT, write_held_out
 from tasks.train.joined import DEFAULT_SHARE, SHARES, Encoded, Joined, Remembered
+from tasks.train.projection import Projection
 
 _CHOOSING_MEMBERS = 2  # enough to see when to stop
 _BLOCK = 2048  # queries ranked at once
 _ENOUGH = 200  # validation rows; of fewer, further cuts are tried
 _MOST_CUTS = 5
+_TO_CALIBRATE = 1000  # rows, where there are several cuts
+_NEAR_COPY = 0.8  # cosine of tf-idf rows
 _SHARE_ROWS = 5000  # validation rows that 32 divisions of a score are tried on
 
 T = TypeVar("T")
@@ -57,6 +61,17 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class _Tried:
+    """A few members trained outside the validation rows of one cut, and what was seen on these."""
+
+    cut: Prepared
+    ensemble: Ensemble
+    projection: Projection | None  # of a frozen encoder, learned on the same rows
+    scores: NDArray[np.float64]  # (epochs, rows)
+    ranks: dict[Shares, NDArray[np.int64]]  # (rows,) by the shares
+
+
+@dataclass(frozen=True)
 class _Beside:
     """The encoders beside the towers that are tried: a frozen one, and what adapters make of it, if they are tried."""
 
@@ -70,13 +85,18 @@ class _Beside:
         if self.adapters:
             yield self.adapters.try_out(prepared, rows_of(prepared, "choose"), "choose")
 
+    def join(self, tried: _Tried, shares: Shares, few: CorpusSettings, folder: Path) -> Joined | None:
+        """Return the towers of one cut beside the encoder that was chosen, None where its share is 0.
 
-@dataclass(frozen=True)
-class _Tried:
-    """What was seen on the rows of one cut."""
-
-    scores: NDArray[np.float64]  # (epochs, rows)
-    ranks: dict[Shares, NDArray[np.int64]]  # (rows,) by the shares
+        One that has learned is made into files in `folder`.
+        """
+        if not shares.encoder:
+            return None
+        encoded, projection, rows = self.encoded, tried.projection, rows_of(tried.cut, "choose")
+        if self.adapters and shares.adapted:
+            encoded = self.adapters.make(tried.cut, rows, "choose", folder)
+            projection = encoded.learn(tried.cut, rows, few, "choose")
+        return Joined(tried.ensemble, encoded, projection, shares.encoder) if projection else None
 
 
 def choose(
@@ -108,27 +128,21 @@ def choose(
     identity = identify_training(prepared, rows_of(prepared, "choose"), few, "choose", settings.training.epochs)
     if (partial / HELD_OUT).is_dir() and (stored := load_record(finished, identity, _read_choice)):
         return stored
-    with Ensemble(prepared, rows_of(prepared, "choose"), few, "choose", settings.training.epochs) as ensemble:
-        beside = _Beside(encoded, adapters) if encoded else None
-        tried, done = _try_cut(ensemble, prepared, few, beside, partial / "choose.safetensors", on_epoch)
-        all_tried = [tried, *_try_further(cuts[1:], few, beside)]
+    beside = _Beside(encoded, adapters) if encoded else None
+    with ExitStack() as open_ensembles:
+        tried = _try_cut(prepared, few, beside, partial / "choose.safetensors", on_epoch, open_ensembles)
+        all_tried = [tried, *_try_further(cuts[1:], few, beside, open_ensembles)]
         stop = best_stop(np.concatenate([one.scores for one in all_tried], axis=1))
         ranks = {shares: np.concatenate([one.ranks[shares] for one in all_tried]) for shares in tried.ranks}
-        share, weight, adapted = _best_shares(ranks)
-        joined = None
-        if encoded and share:
-            rows = rows_of(prepared, "choose")
-            if adapters and adapted:
-                encoded = adapters.make(prepared, rows, "choose", partial / ADAPTED / "choose")
-            joined = Joined(ensemble, encoded, encoded.learn(prepared, rows, settings, "choose"), share)
-        shutil.rmtree(partial / HELD_OUT, ignore_errors=True)
-        write_held_out(ensemble, joined, prepared, weight, few, partial / HELD_OUT)
-    chosen: dict[str, float | int | str] = {"epochs": stop, "exemplar_weight": weight}
+        shares = _best_shares(ranks)
+        _keep_held_out(all_tried, shares, few, beside, partial)
+    done = [epoch.model_copy(update={"validation_scores": None}) for epoch in tried.ensemble.done]
+    chosen: dict[str, float | int | str] = {"epochs": stop, "exemplar_weight": shares.queries}
     told = list[ShareScore]()
     if encoded:
-        chosen["encoder_share"] = share
+        chosen["encoder_share"] = shares.encoder
         if adapters:
-            chosen["encoder_adapters"] = "on" if adapted else "off"
+            chosen["encoder_adapters"] = "on" if shares.adapted else "off"
         told = [_tell(shares, found) for shares, found in ranks.items()]
     choice = Choice(chosen, done, told)
     lists = {"epochs": [one.model_dump() for one in done], "shares": [one.model_dump() for one in told]}
@@ -162,8 +176,7 @@ def further_cuts(prepared: Prepared, settings: CorpusSettings) -> list[Prepared]
     held, cuts = int(prepared.validation.sum()), list[Prepared]()
     if held >= _ENOUGH or TOWERS[settings.model.tower].has_encoder:  # an encoder is fine-tuned for minutes each time
         return cuts
-    texts: list[str] = pq.read_table(PrepareOutput(prepared.folder).train, columns=["query"])["query"].to_pylist()
-    keys = text_keys(texts)
+    keys = _query_keys(prepared)
     while held < _ENOUGH and len(cuts) < _MOST_CUTS - 1:
         share, purpose = settings.split.validation_share, f"validation/{len(cuts) + 1}"
         mask = hold_out(keys, prepared.labels, share, settings.seed, purpose, lend_single_rows=True)
@@ -174,27 +187,53 @@ def further_cuts(prepared: Prepared, settings: CorpusSettings) -> list[Prepared]
     return cuts
 
 
-def _try_further(cuts: list[Prepared], few: CorpusSettings, beside: _Beside | None) -> Iterator[_Tried]:
-    """Yield what is found on further cuts: of few rows, hence in no time, and on this machine."""
+def remaining_cuts(prepared: Prepared, held: NDArray[np.bool_], settings: CorpusSettings) -> list[Prepared]:
+    """Return the data with the rows that no cut has held out as validation rows, spread over cuts of the usual size.
+
+    Args:
+        prepared: the data, of few rows.
+        held: (rows,) mask of those that were held out.
+        settings: of the corpus.
+    """
+    left = np.flatnonzero(~held)
+    usual = max(1, int(prepared.validation.sum()))
+    count = -(-len(left) // usual)
+    fold = spread(_query_keys(prepared)[left], prepared.labels[left], max(1, count), settings.seed, "validation/rest")
+    cuts = list[Prepared]()
+    for number in range(min(count, -(-(_TO_CALIBRATE - int(held.sum())) // usual))):
+        mask = np.zeros(len(held), bool)
+        mask[left[fold == number]] = True
+        cuts.append(replace(prepared, validation=mask))
+    return cuts
+
+
+def _query_keys(prepared: Prepared) -> NDArray[np.uint64]:
+    texts: list[str] = pq.read_table(PrepareOutput(prepared.folder).train, columns=["query"])["query"].to_pylist()
+    return text_keys(texts)
+
+
+def _try_further(
+    cuts: list[Prepared], few: CorpusSettings, beside: _Beside | None, open_ensembles: ExitStack
+) -> list[_Tried]:
+    """Return what is found on further cuts: of few rows, hence in no time, and on this machine."""
     here = few.model_copy(update={"engine": "local"})
-    for cut in cuts:
-        with Ensemble(cut, rows_of(cut, "choose"), here, "choose", few.training.epochs) as ensemble:
-            yield _try_cut(ensemble, cut, here, beside, None, lambda epoch, most: None)[0]
+    return [_try_cut(cut, here, beside, None, lambda epoch, most: None, open_ensembles) for cut in cuts]
 
 
 def _try_cut(
-    ensemble: Ensemble,
-    prepared: Prepared,
+    cut: Prepared,
     few: CorpusSettings,
     beside: _Beside | None,
     checkpoint: Path | None,
     on_epoch: OnEpoch,
-) -> tuple[_Tried, list[Epoch]]:
-    """Train outside the validation rows of one cut; return what is found on them, and the epochs."""
-    held = np.flatnonzero(prepared.validation)
+    open_ensembles: ExitStack,
+) -> _Tried:
+    """Train outside the validation rows of one cut; return what is found on them, with the members, which stay open."""
+    rows, held = rows_of(cut, "choose"), np.flatnonzero(cut.validation)
+    ensemble = open_ensembles.enter_context(Ensemble(cut, rows, few, "choose", few.training.epochs))
 
     def measure(epoch: Epoch, most: int) -> None:
-        ranks = find_ranks(ensemble, prepared, held)
+        ranks = find_ranks(ensemble, cut, held)
         ensemble.done[-1] = epoch.model_copy(
             update={"recall_at_10": float((ranks < 10).mean()), "validation_scores": _score(ranks).tolist()}
         )
@@ -202,8 +241,47 @@ def _try_cut(
 
     run(ensemble, few.training.epochs, checkpoint, few, measure)
     scores = np.array([epoch.validation_scores for epoch in ensemble.done])
-    done = [epoch.model_copy(update={"validation_scores": None}) for epoch in ensemble.done]
-    return _Tried(scores, _ranks_by_shares(ensemble, prepared, few, beside)), done
+    encoders = [(one, one.learn(cut, rows, few, "choose")) for one in beside.each(cut, few)] if beside else []
+    frozen = next((projection for encoded, projection in encoders if not encoded.adapted), None)
+    return _Tried(cut, ensemble, frozen, scores, _ranks_by_shares(ensemble, cut, few, encoders))
+
+
+def _keep_held_out(
+    all_tried: list[_Tried], shares: Shares, few: CorpusSettings, beside: _Beside | None, partial: Path
+) -> None:
+    """Write the model of each cut, with the shares that were chosen, and the rows that it is to be asked.
+
+    Where rows are so few that there are several cuts, further ones hold out the rest: towers alone cost no time. A row
+    that several hold out is asked of the first of them: each counts once. Few rows are often variants that one person
+    wrote of each other, which customers don't ask: there, near copies count nowhere.
+    """
+    to = partial / HELD_OUT
+    shutil.rmtree(to, ignore_errors=True)
+    held, few_rows = np.zeros(len(all_tried[0].cut.labels), bool), len(all_tried) > 1
+
+    def keep(number: int, cut: Prepared, ensemble: Ensemble, joined: Joined | None) -> None:
+        asked = cut.validation & ~held & ~_near_copies(cut) if few_rows else cut.validation
+        write_held_out(ensemble, joined, cut, asked, shares.queries, few, to / f"{number:02}")
+        held[cut.validation] = True
+
+    for number, one in enumerate(all_tried):
+        joined = beside.join(one, shares, few, partial / ADAPTED / f"{number:02}") if beside else None
+        keep(number, one.cut, one.ensemble, joined)
+    if few_rows and not shares.encoder:
+        here = few.model_copy(update={"engine": "local"})
+        for number, cut in enumerate(remaining_cuts(all_tried[0].cut, held, few), len(all_tried)):
+            with Ensemble(cut, rows_of(cut, "choose"), here, "choose", few.training.epochs) as ensemble:
+                run(ensemble, few.training.epochs, None, here, lambda epoch, most: None)
+                keep(number, cut, ensemble, None)
+
+
+def _near_copies(cut: Prepared) -> NDArray[np.bool_]:
+    """Return (rows,) which held-out rows are nearly in the words of one that is trained on."""
+    held, trained = np.flatnonzero(cut.validation), rows_of(cut, "choose")
+    rows, others = cut.queries.take(held).bags, cut.queries.take(trained).bags
+    near = np.zeros(len(cut.labels), bool)
+    near[held] = (rows @ others.T).max(axis=1).toarray().ravel() >= _NEAR_COPY
+    return near
 
 
 def _read_choice(record: dict[str, Any]) -> Choice:
@@ -229,15 +307,14 @@ def _weight_or(settings: CorpusSettings, otherwise: T) -> float | T:
 
 
 def _ranks_by_shares(
-    ensemble: Ensemble, prepared: Prepared, settings: CorpusSettings, beside: _Beside | None
+    ensemble: Ensemble, prepared: Prepared, settings: CorpusSettings, encoders: list[tuple[Encoded, Projection]]
 ) -> dict[Shares, NDArray[np.int64]]:
     """Return the ranks of the validation rows by all shares that are open; without an encoder that has 0."""
-    if beside is None:
+    if not encoders:
         return {Shares(0.0, weight): ranks for weight, ranks in _ranks_by_weight(ensemble, prepared, settings).items()}
     fixed, found = settings.model.encoder_share, dict[Shares, NDArray[np.int64]]()
     towers = Remembered(ensemble)
-    for encoded in beside.each(prepared, settings):
-        projection = encoded.learn(prepared, rows_of(prepared, "choose"), settings, "choose")
+    for encoded, projection in encoders:
         for share in SHARES if fixed is None else (fixed,):
             if share == 0 and found:  # without the encoder, whichever it is
                 continue

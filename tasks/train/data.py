@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from schemas.outputs import PrepareOutput
 from schemas.settings import Model
+from tasks.prepare.groups import bar_groups, read_groups
 from tasks.prepare.negatives import forbidden_classes
 from tasks.retrieval.texts import Texts
 from tasks.retrieval.vocabulary import rows_from_lists
@@ -119,8 +120,19 @@ class Prepared:
 
     def forbidden(self) -> sp.csr_array:
         """Return (K, K) which classes each class never opposes: see `forbidden_classes`."""
-        column = pq.read_table(PrepareOutput(self.folder).classes, columns=["near_duplicates"])["near_duplicates"]
-        return forbidden_classes(column.to_pylist())
+        files = PrepareOutput(self.folder)
+        column = pq.read_table(files.classes, columns=["near_duplicates"])["near_duplicates"]
+        return forbidden_classes(bar_groups(column.to_pylist(), read_groups(files)))
+
+    def same_answer(self) -> sp.csr_array | None:
+        """Return (K, K) which other classes have the same answer as each; None: none has."""
+        groups, classes = read_groups(PrepareOutput(self.folder)), len(self.classes)
+        if not groups:
+            return None
+        others = bar_groups([[]] * classes, groups)
+        starts = np.cumsum([0, *map(len, others)])
+        columns = np.array([other for row in others for other in row])
+        return sp.csr_array((np.ones(len(columns), np.float32), columns, starts), shape=(classes, classes))
 
 
 def read_prepared(folder: Path, model: Model | None = None) -> Prepared:
@@ -159,6 +171,6 @@ def read_prepared(folder: Path, model: Model | None = None) -> Prepared:
 
 
 def _texts(table: pa.Table, vocabulary: int) -> Texts:
-    bags = rows_from_lists(table["features"], table["weights"], vocabulary)
+    bags = rows_from_lists(table["features"], table["weights"], vocabulary).matrix()
     words = table["words"].combine_chunks()
     return Texts(bags, words.values.to_numpy(), words.offsets.to_numpy().astype(np.int64))

@@ -51,7 +51,7 @@ class Sampler:
         self.labels = np.concatenate([prepared.labels, own])
         self.class_rows = np.bincount(self.labels[self.rows], minlength=count)  # (K,)
         self.queries = prepared.queries.followed_by(prepared.classes.take(own))
-        self.forbidden = prepared.forbidden()
+        self.forbidden, self._same = prepared.forbidden(), prepared.same_answer()
 
     @property
     def steps(self) -> int:
@@ -71,7 +71,9 @@ class Sampler:
 
     def against_all(self, rows: NDArray[np.int64]) -> Batch:
         """Return some rows, held against all standard questions."""
-        return Batch(np.arange(len(self.class_rows)), self.labels[rows][:, None], self.forbidden)
+        labels = self.labels[rows]
+        same = None if self._same is None else self._same[labels]
+        return Batch(np.arange(len(self.class_rows)), labels[:, None], self.forbidden, same)
 
     def against(self, candidates: NDArray[np.int64]) -> Batch:
         """Return rows held against their (n, 1 + J) candidates, by class."""

@@ -116,9 +116,10 @@ def test_one_query_is_answered_best_first(bank_twice, dssm):
     assert for_people.code == 0
     *hits, what_to_do = for_people.out.strip().splitlines()
     assert len(hits) == 3
-    assert re.search(r"(answer|offer|hand over) .*\(it is right with a probability of [01]\.\d\d\)", what_to_do)
+    assert re.search(r"(answer|offer|hand over) .*\(the first is right with a probability of [01]\.\d\d\)", what_to_do)
     assert answer["decision"] in ("answer", "clarify", "handover")
     assert f"{answer['probability']:.2f}" in what_to_do
+    assert dssm("query", "bank", "").out == "  hand over to a person\n", "there is no first"
 
 
 def test_queries_that_another_version_answers_otherwise_are_listed(bank, bank_twice, dssm):
@@ -163,7 +164,8 @@ def test_a_line_is_a_query_and_an_empty_line_has_no_results(how, bank_twice, dss
         (["query", "bank", "怎么", "--top", "0"], "x>=1"),
         (["query", "nosuch", "怎么"], "there are: bank"),
         (["query", "../models/bank", "怎么"], "no name of a corpus"),
-        (["models", "nosuch"], "there are: bank"),
+        (["query", "bnk", "怎么"], "there are: bank; did you mean bank? Make one"),
+        (["models", "nosuch"], "there are: bank. Make one"),
         (["models", "../bank"], "no name of a corpus"),
         (["rollback", "nosuch"], "there are: bank"),
         (["rollback", "bank", "--to", "nosuch"], "has no version 'nosuch'"),
@@ -279,6 +281,9 @@ def test_checking_needs_no_server(dssm, bank_twice):
     assert ended.code == 0, ended.err
     missing = dssm("check", "--source", "nosuch.csv", PREFECT_API_URL="http://127.0.0.1:9/api")
     assert (missing.code, missing.err.count("\n")) == (2, 1), missing.err
+    assert "Correct --source" in missing.err or "did you mean" in missing.err
+    unknown = dssm("study", "--corpus", "nosuch", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert (unknown.code, unknown.err.count("\n")) == (2, 1), unknown.err
 
 
 @pytest.mark.parametrize(

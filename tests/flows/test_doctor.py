@@ -65,6 +65,34 @@ def test_a_week_with_the_doctor(command, tmp_path):
     assert (nothing.code, "nothing was applied" in nothing.err) == (2, True)
 
 
+def test_what_has_the_same_answer_is_told_beside_the_recall_until_it_is_taken_back(command, tmp_path):
+    """The owner says so in the list; rows and plain recall stay what they are."""
+    source = write_table(tmp_path / "bank.csv", PAIRS)
+    night = ("run", "bank", "--source", source, *fast_words(), "--json", "--no-publish")
+    header = ["accept", "action", "standard question", "query", "change to", "new queries"]
+    todo, refunds = tmp_path / "todo.csv", ("如何办理退票", "退票手续费怎么收")
+    with todo.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([header, ["yes", "same answer", refunds[0], "", refunds[1], ""]])
+
+    def run():
+        folder = command.home / "runs" / "bank" / json.loads(command(*night).out.splitlines()[-1])["run"]
+        evaluation = json.loads((folder / "evaluate" / "evaluation.json").read_bytes())
+        return evaluation, (folder / "report.html").read_text("utf-8")
+
+    first, _ = run()
+    applied = command("check", "bank", "--source", source, "--apply", todo)
+    second, report = run()
+    command("check", "bank", "--source", source, "--undo")
+
+    assert "1 corrections (1 grouped)" in applied.err
+    assert "grouped" not in first
+    assert second["grouped"]["rows"] == second["model"]["rows"] == first["model"]["rows"]
+    assert second["grouped"]["recall_at_1"]["value"] >= second["model"]["recall_at_1"]["value"]
+    assert "candidate, any of the same answer" in report
+    assert "1 pairs with the same answer" in report
+    assert not (command.home / "corrections" / "bank.jsonl").exists()
+
+
 def test_a_list_that_breaks_the_corpus_is_not_kept(command, tmp_path):
     """Merged into one standard question, nothing could be trained: the corrections from before stay."""
     pairs = [(query, label) for query, label in PAIRS if label in ("如何办理退票", "如何改签")]

@@ -10,7 +10,7 @@ from prefect.runtime import flow_run
 from prefect.states import Crashed, Pending
 
 from flows import late_runs
-from flows.late_runs import end_if_deleted, mark_dead_runs, tell_crashed_runs
+from flows.late_runs import end_if_deleted, mark_dead_runs, report_crashed_runs
 from schemas.errors import MachineFault
 from tests.flows.test_announcements import web_hook
 
@@ -63,6 +63,6 @@ def test_people_are_told_once_of_a_run_that_the_server_marked_as_crashed(prefect
             client.set_flow_run_state(run.id, Crashed(message=message), force=True)
     with web_hook() as (address, received):
         monkeypatch.setenv("DSSM_NOTIFY", address)
-        assert [run.name for run in tell_crashed_runs([deployment], since, "gone")] == ["bank"]
-        assert tell_crashed_runs([deployment], datetime.now(UTC), "gone") == []
+        assert [run.name for run in report_crashed_runs([deployment], since, "gone")] == ["bank"]
+        assert report_crashed_runs([deployment], datetime.now(UTC), "gone") == []
     assert [(one["title"], one["message"]) for one in received] == [("bank: Crashed", "gone")]

@@ -1,9 +1,11 @@
 """What a person reads while a command works."""
 
 import logging
+import os
 
 import pytest
 
+from flows.commands.output import say_next
 from flows.terminal import Terminal
 from schemas.workspace import CHECKOUT
 
@@ -18,3 +20,27 @@ def test_only_our_own_lines_are_printed(module, shown, capsys, monkeypatch):
     record = logging.LogRecord("prefect", logging.INFO, str(CHECKOUT / module), 1, "78 rows", None, None)
     Terminal().emit(record)
     assert ("78 rows" in capsys.readouterr().err) is shown
+
+
+@pytest.mark.parametrize(
+    ("called", "path", "typed"),
+    [
+        ("own/dssm", "/nowhere", "own/dssm"),  # as make run does, in a shell that knows no dssm
+        ("own/dssm", "other", "own/dssm"),  # one of another checkout
+        ("own/dssm", "own", "dssm"),
+        ("-m", "/nowhere", "dssm"),
+    ],
+)
+def test_what_to_type_next_can_be_typed(called, path, typed, tmp_path, monkeypatch, capsys):
+    """Followed literally."""
+    for folder in ("own", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "dssm").write_text("#!/bin/sh\n", "utf-8")
+        os.chmod(tmp_path / folder / "dssm", 0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path / path))
+    monkeypatch.setattr("sys.argv", [called, "run", "c"])
+
+    say_next("query c 怎么")
+
+    assert capsys.readouterr().out == f"next: {typed} query c 怎么\n"

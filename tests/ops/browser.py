@@ -59,6 +59,16 @@ class Browser:
                 break
         return self.find(text)
 
+    def leave(self, button: str) -> None:
+        """Click a button until another page opens: a form that is still being checked loses clicks."""
+        here, until = self.driver.current_url, time.monotonic() + _PATIENCE
+        while self.driver.current_url == here and time.monotonic() < until:
+            self.find(button).click()
+            try:
+                WebDriverWait(self.driver, 15).until(lambda driver: driver.current_url != here)
+            except TimeoutException:
+                continue
+
     def wait(self, by: str, what: str) -> WebElement:
         """Wait for the first visible element."""
 
@@ -105,9 +115,9 @@ class Browser:
             time.sleep(1)
 
     def loaded(self) -> list[str]:
-        """Return the addresses of everything that the page asked for."""
+        """Return the addresses of everything that the page asked for; a "data:" address holds its bytes itself."""
         names: Any = self.driver.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
-        return list(names)
+        return [name for name in names if not name.startswith("data:")]
 
 
 @contextmanager

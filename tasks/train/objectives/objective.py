@@ -28,6 +28,7 @@ class Batch:
     classes: NDArray[np.int64]  # (U,) numbers of the standard questions that are encoded, increasing
     places: NDArray[np.int64]  # (n, 1 + J) into `classes`: the right one, then those drawn; J = 0 if none are
     forbidden: sp.csr_array  # (K, K) which standard questions each one never opposes: itself and near-duplicates
+    same: sp.csr_array | None = None  # (n, K) which others have the same answer; None: none has, or `forbidden` says so
 
 
 class Objective(ABC):

@@ -14,6 +14,7 @@ from tasks.train.objectives.dssm import gamma_for
 from tasks.train.objectives.objective import Batch, Floats, Objective
 
 SMOOTHING = 0.05  # share of the target spread evenly over all K (Szegedy et al. 2016, section 7): docs/recipe.md
+_BARRED = np.float32(30.0)  # taken off the logit of a standard question with the same answer: e^-30 is no opponent
 
 
 class SoftmaxAll(Objective):
@@ -41,8 +42,10 @@ class SoftmaxAll(Objective):
     def loss(self, queries: Tensor, classes: Tensor, batch: Batch) -> Tensor:
         """Return the mean cross-entropy; the gradient is computed along with it."""
         labels = torch.from_numpy(batch.places[:, 0]).to(queries.device)
-        s = self.settings
-        return softmax_all(queries, classes, labels, s.gamma, SMOOTHING, self.adjustment(queries), s.margin)
+        s, adjustment = self.settings, self.adjustment(queries)
+        if batch.same is not None:
+            adjustment = adjustment - torch.from_numpy(_BARRED * batch.same.toarray()).to(queries.device)
+        return softmax_all(queries, classes, labels, s.gamma, SMOOTHING, adjustment, s.margin)
 
     @property
     def opponents(self) -> int:
@@ -109,7 +112,7 @@ def softmax_all(
         labels: (n,) the right class.
         gamma: > 0.
         smoothing: share of the target that is spread evenly over all K classes.
-        adjustment: (K,) added to the logits.
+        adjustment: (K,), or (n, K), added to the logits.
         margin: taken off the right cosine.
     """
     value: Tensor = _SoftmaxAll.apply(queries, classes, labels, gamma, smoothing, adjustment, margin)  # type: ignore[no-untyped-call]

@@ -1,5 +1,7 @@
 """What is advised, on a corpus small enough to see through."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -122,6 +124,23 @@ def test_twins_are_merged_into_the_larger_and_shown_with_queries():
     assert merges == [("question 1", "question 0")]
     assert [(one.one, one.other, one.rows) for one in said.confusions] == [("question 0", "question 1", 4)]
     assert said.confusions[0].examples == ["asked 0", "asked 1", "asked 2", "asked 3"]
+    assert not [one for one in said.actions if one.kind == "group"]
+
+
+def test_the_owner_is_asked_once_whether_two_have_the_same_answer():
+    """Of pairs that share too few rows to be merged; what she has said is no confusion any more."""
+    truth, ranks, top = [0] * 4 + [1] * 4, [1] * 4 + [0] * 4, [[1, 0]] * 4 + [[1, 0]] * 4
+    case = make_case([40, 30], truth, ranks, top)
+
+    said = diagnose("bank", "run", case, Evidence(), WORDS)
+    after = diagnose("bank", "run", replace(case, groups=[[0, 1]]), Evidence(), WORDS)
+
+    (asked,) = (one for one in said.actions if one.kind == "group")
+    assert (asked.standard_question, asked.to, asked.gain) == ("question 0", "question 1", 0)
+    assert "4 queries" in asked.why
+    assert said.confusions
+    assert not after.confusions
+    assert not [one for one in after.actions if one.kind in ("group", "merge")]
 
 
 def planted(rng, rows=2000, share=0.05, classes=20):

@@ -17,6 +17,7 @@ ACTIONS = [
     Action(kind="merge", standard_question="怎么退票啊", to="退票", why="twins", gain=0.3),
     Action(kind="split", standard_question="改签", query="多少钱\n收费吗", to="改签费", why="two things"),
     Action(kind="rewrite", standard_question="行李", to="能带几公斤行李", why="unfound", gain=0.1),
+    Action(kind="group", standard_question="行李", to="改签", why="confused"),
     Action(kind="new", standard_question="宠物托运", new_queries=["能带狗吗", "猫怎么托运"], why="asked", gain=0.9),
 ]
 
@@ -46,7 +47,7 @@ YES = {"accept": "yes"}
 
 def test_every_kind_of_action_becomes_corrections(todo):
     """With the forecast on the first of each."""
-    feed = {"feed": {"new_queries": "票不要了\n 不飞了 \n"}}
+    feed = {"feed": {"new_queries": "票不要了\n 不飞了 \n"}, "same answer": YES}
     made = read_todo(edit(todo, fix=YES, merge=YES, split=YES, rewrite=YES, new=YES, **feed), "b1", KNOWN)
 
     told = [(one.do, one.standard_question, one.query, one.to, one.gain) for one in made]
@@ -60,6 +61,7 @@ def test_every_kind_of_action_becomes_corrections(todo):
         ("move", "改签", "收费吗", "改签费", None),
         ("rename", "行李", None, "能带几公斤行李", 0.1),
         ("add", "能带几公斤行李", "行李", None, None),
+        ("group", "行李", None, "改签", None),
         ("add", "宠物托运", "能带狗吗", None, 0.9),
         ("add", "宠物托运", "猫怎么托运", None, None),
     ]
@@ -105,6 +107,8 @@ def test_an_edited_workbook_is_read_in_either_language(tmp_path):
         ("fix", {"accept": "yes", "standard_question": "退嫖"}, r"todo\.csv:3 no standard question '退嫖'"),
         ("fix", {"accept": "yes", "action": "fixx"}, r"todo\.csv:3 action is 'fixx'"),
         ("rewrite", {"accept": "yes", "to": "行李"}, "is what it is called already"),
+        ("same answer", {"accept": "yes", "to": "改前"}, r"todo\.csv:7 no standard question '改前'"),
+        ("merge", {"accept": "yes", "action": "same answer", "to": "怎么退票啊"}, "is what it is called already"),
     ],
 )
 def test_a_row_that_cannot_be_meant_is_named_and_nothing_is_applied(todo, kind, cells, told):

@@ -51,7 +51,7 @@ def test_tfidf_agrees_with_its_formula():
     seen = np.array([sum(term in bag for bag in bags) for term in terms])
     vocabulary = Vocabulary.of([f"w:{term}" for term in terms], seen, len(TEXTS))
     tokeniser = Tokeniser(Text(bigrams=False, char_ngrams_latin=None))
-    baseline = TfidfNeighbour(vocabulary.rows(TEXTS, tokeniser), CLASSES, 3, vocabulary, tokeniser)
+    baseline = TfidfNeighbour(vocabulary.rows(TEXTS, tokeniser).matrix(), CLASSES, 3, vocabulary, tokeniser)
     scores = baseline.scores(["cancel order order", "cancel", "nothing"])
 
     common, rare = 1 + math.log(4 / 3), 1 + math.log(4 / 2)  # in two texts, in one

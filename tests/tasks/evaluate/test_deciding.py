@@ -8,6 +8,7 @@ import pytest
 
 from schemas.decisions import Decisions, Ours, Right
 from tasks.evaluate.deciding import compare_decisions, draw_curve, measure_decisions
+from tasks.prepare.groups import group_of
 from tasks.retrieval.model_files import DECISIONS
 from tasks.retrieval.retriever import Model
 
@@ -38,10 +39,28 @@ def asked(candidate, tmp_path):
     )
 
 
+def alone(rows):
+    """No two have the same answer."""
+    return group_of([], len(rows))
+
+
+def test_an_answer_with_the_same_answer_is_right(asked):
+    """Of two groups of half of the standard questions each, nearly every first answer is one of the right group."""
+    model, queries, truth, rows = asked
+    half = len(rows) // 2
+    groups = group_of([range(half), range(half, len(rows))], len(rows))
+    told = [measure_decisions(model, queries, truth, rows, one, None, 1)[0] for one in (alone(rows), groups)]
+    first = model.signals(queries)[1][:, 0]
+
+    assert sum(zone.right for zone in told[0].zones.values()) == (first == truth).sum()
+    assert sum(zone.right for zone in told[1].zones.values()) == ((first < half) == (truth < half)).sum()
+    assert told[1].wrong.value < told[0].wrong.value
+
+
 def test_every_row_stands_in_one_zone(asked):
     """As the model answers it; a direct answer is wrong where its first standard question is not the right one."""
     model, queries, truth, rows = asked
-    decided, chosen = measure_decisions(model, queries, truth, rows, None, 1)
+    decided, chosen = measure_decisions(model, queries, truth, rows, alone(rows), None, 1)
 
     answers = model.answer(queries)
     assert chosen.tolist() == [answer.decision for answer in answers]
@@ -58,7 +77,7 @@ def test_every_row_stands_in_one_zone(asked):
 def test_queries_of_others_are_told(asked):
     """Those that share nothing are all rejected; without its own standard question a row looks more foreign."""
     model, queries, truth, rows = asked
-    decided, _ = measure_decisions(model, queries, truth, rows, ["zzz qqq", "今夜月色", "vvv"] * 10, 1)
+    decided, _ = measure_decisions(model, queries, truth, rows, alone(rows), ["zzz qqq", "今夜月色", "vvv"] * 10, 1)
 
     assert decided.foreign.rows == 30
     assert decided.foreign.auroc > 0.95
@@ -70,9 +89,9 @@ def test_queries_of_others_are_told(asked):
 def test_a_model_without_decisions_or_rows_is_not_measured(asked):
     """There is nothing to say."""
     model, queries, truth, rows = asked
-    assert measure_decisions(model, [], truth[:0], rows, None, 1) is None
+    assert measure_decisions(model, [], truth[:0], rows, alone(rows), None, 1) is None
     model.decisions = None
-    assert measure_decisions(model, queries, truth, rows, None, 1) is None
+    assert measure_decisions(model, queries, truth, rows, alone(rows), None, 1) is None
 
 
 def test_the_curve_is_that_of_the_surest_first():

@@ -1,5 +1,7 @@
 """Measuring, with scorers whose answers are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,17 @@ def test_a_candidate_is_measured_with_its_baselines():
     assert evaluation.baselines_by_class_size["bm25"] == evaluation.by_class_size
     assert ranked["model"].ranks.tolist() == [0, 1, 1, 0, -1]
     assert ranked["model"].top[:, 0].tolist() == [0, 0, 0, 2, 0]
+    assert evaluation.grouped is None
+
+
+def test_any_of_the_same_answer_is_told_beside_the_recall_and_never_instead_of_it():
+    """Two of three are one group: the two rows that found the one for the other count there, a foreign row nowhere."""
+    grouped, *_ = evaluate_candidate("toy", MODEL, {}, TEST, TRAIN, replace(CLASSES, groups=[[0, 1]]), seed=13)
+    plain, *_ = evaluate_candidate("toy", MODEL, {}, TEST, TRAIN, CLASSES, seed=13)
+
+    assert grouped.grouped.recall_at_1.value == pytest.approx(4 / 5)
+    assert grouped.grouped.mrr.value == pytest.approx(4 / 5)
+    assert grouped.model == plain.model
 
 
 def test_without_overlap_there_is_nothing_to_set_apart():

@@ -243,7 +243,7 @@ def test_the_report_needs_no_network(page):
 
     assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
     files = {reference for reference in references if not reference.startswith("#")}
-    assert files == {"failing.csv", "failing.xlsx", "suspects.csv", "suspects.xlsx"}  # beside the page
+    assert files == {"failing.csv", "failing.xlsx", "suspects.csv", "suspects.xlsx", "health.html"}  # beside the page
     assert all(f'id="{target[1:]}"' in page for target in references - files)
 
 

@@ -79,10 +79,10 @@ def test_a_missing_file_is_told_with_the_nearest_names(write, tmp_path, ingest):
     assert str(error.value) == (
         f"data/trian.csv does not exist (looked for {tmp_path}/data/trian.csv); did you mean train.csv?"
     )
-    with pytest.raises(SourceError, match=r"its folder holds train\.csv\. Correct source\.path"):
+    with pytest.raises(SourceError, match=r"its folder holds train\.csv\. Correct --source \(source\.path\)"):
         ingest("data/zzz")
-    for setting in ("test_path", "questions_path"):
-        with pytest.raises(SourceError, match=rf"Correct source\.{setting}"):
+    for setting, option in (("test_path", "--test-source"), ("questions_path", "--questions")):
+        with pytest.raises(SourceError, match=rf"Correct {option} \(source\.{setting}\)"):
             ingest("data/train.csv", **{setting: "data/zzz"})
     with pytest.raises(SourceError, match="its folder does not exist either"):
         ingest("dota/x/train.csv")

@@ -3,11 +3,12 @@
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.corrections import Correction, read_corrections, write_lines
+from schemas.corrections import Correction, parse_corrections, write_lines
 from schemas.errors import SourceError
 from schemas.outputs import IngestOutput
 from tasks.ingest.corpus import ingest_corpus
 from tasks.ingest.golden import find_golden_files, write_golden
+from tasks.ingest.groups import read_groups
 from tests.conftest import make_settings, write_table
 
 ROWS = [
@@ -56,7 +57,7 @@ def test_rows_are_added_moved_and_removed(ingest, tmp_path):
         ("票不要了", "退票"),
         ("退改规则", "退改规定"),
     }
-    assert facts.corrections == {"all": 4, "add": 1, "move": 1, "remove": 1, "rename": 1}
+    assert facts.corrections == {"all": 4, "add": 1, "move": 1, "remove": 1, "rename": 1, "group": 0}
     assert (tmp_path / "rows.csv").read_text("utf-8").count("\n") == 1 + len(ROWS)
 
 
@@ -102,6 +103,29 @@ def test_test_rows_follow_a_rename_and_nothing_else(ingest, tmp_path):
     assert [row["standard_question"] for row in tested] == ["改签", "退票"]
 
 
+def test_standard_questions_with_the_same_answer_are_groups_beside_the_rows(ingest, tmp_path):
+    """Pairs that share one are one group, called what they are called in the end; rows stay as they are."""
+    rows, facts, _ = ingest(
+        correct("group", "退票", to="改签"),
+        correct("rename", "退票规定", to="退改规定"),
+        correct("group", "退改规定", to="改签"),
+        correct("rename", "退票", to="怎样退票"),
+    )
+
+    output = IngestOutput(tmp_path / "ingest")
+    assert read_groups(output) == [sorted(["怎样退票", "改签", "退改规定"])]
+    assert {name for _, name in rows} == {"怎样退票", "改签", "退改规定"}
+    assert facts.corrections["group"] == 2
+
+    _, facts, _ = ingest(
+        correct("group", "退票", to="退票规定"),
+        correct("rename", "退票规定", to="退票"),
+        correct("group", "退票", to="没有"),
+    )
+    assert not output.groups.exists()
+    assert any("2 of 3 corrections" in warning for warning in facts.warnings)
+
+
 def test_golden_queries_and_a_list_follow_a_rename(ingest, tmp_path):
     """The id stays with the standard question, and a golden query still names one that is there."""
     listed = write_table(tmp_path / "list.csv", [("7", "退票规定"), ("8", "退票"), ("9", "改签")], ("id", "text"))
@@ -119,10 +143,9 @@ def test_golden_queries_and_a_list_follow_a_rename(ingest, tmp_path):
     assert count == 1
 
 
-def test_a_damaged_line_is_named(tmp_path):
+def test_a_damaged_line_is_named():
     """Somebody edits by hand."""
-    file = tmp_path / "bank.jsonl"
-    file.write_bytes(write_lines([correct("add", "退票", "票不要了")]) + b'{"do": "ad"}\n')
+    content = write_lines([correct("add", "退票", "票不要了")]) + b'{"do": "ad"}\n'
 
     with pytest.raises(SourceError, match=r"bank\.jsonl:2 is no correction .*--apply"):
-        read_corrections(file)
+        parse_corrections(content, "bank.jsonl")

@@ -5,10 +5,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from schemas.corrections import Correction
 from schemas.edits import Edit, Taken
 from schemas.outputs import IngestOutput
 from schemas.settings import Source
 from tasks.ingest.corpus import ingest_corpus
+from tasks.ingest.groups import read_groups
 from tasks.ingest.overlay import take_edits
 from tasks.ingest.payload import read_payload
 from tests.conftest import write_table
@@ -28,13 +30,13 @@ class Night:
     def __init__(self, folder: Path) -> None:
         self._folder, self._count = folder, 0
 
-    def __call__(self, edits: list[Edit], rows=ROWS) -> "Night":
+    def __call__(self, edits: list[Edit], rows=ROWS, corrections=()) -> "Night":
         """Return itself, after one more night."""
         self._count += 1
         out = self._folder / str(self._count)
         out.mkdir()
         file = write_table(self._folder / "rows.csv", rows, HEADER)
-        facts = ingest_corpus(Source(path=str(file)), out, self._folder, 1)
+        facts = ingest_corpus(Source(path=str(file)), out, self._folder, 1, corrections=corrections)
         self.output = IngestOutput(out)
         self.facts = take_edits(self.output, facts, edits)
         return self
@@ -162,3 +164,15 @@ def test_an_edit_that_the_export_has_in_part_is_kept(night, edit, rows):
     assert night.taken.left == [edit]
     queries = [row[0] for row in night.rows]
     assert len(queries) == len({*queries}) == len(rows) + (len(edit.similar_queries) == 2)
+
+
+def test_groups_follow_an_edit(night):
+    """A renamed one stays in its group; of a group of two that loses one nothing is left."""
+    night([])
+    corrections = [Correction(batch="b", do="group", standard_question="退票", to=to) for to in ("改签", "宠物")]
+    rename = Edit(action="edit", standard_question="退票", text="如何退票")
+
+    night([rename], corrections=corrections)
+    assert read_groups(night.output) == [sorted(["如何退票", "改签", "宠物"])]
+    night([rename, Edit(action="remove", standard_question="宠物")], corrections=corrections[1:])
+    assert read_groups(night.output) == []

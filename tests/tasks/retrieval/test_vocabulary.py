@@ -37,7 +37,7 @@ def of(texts, min_texts, text=None, most=1000):
 def rows(vocabulary, texts):
     """Weigh texts that are given as features."""
     owners = np.repeat(np.arange(len(texts)), [len(text) for text in texts]).astype(np.int64)
-    return vocabulary.weigh(len(texts), owners, code_spelled([feature for text in texts for feature in text]))
+    return vocabulary.weigh(len(texts), owners, code_spelled([feature for text in texts for feature in text])).matrix()
 
 
 def test_a_feature_is_counted_once_per_text():
@@ -164,7 +164,7 @@ def test_texts_are_read_as_their_features_spelled_out(characters, monkeypatch):
     texts = ["怎么 退票", "退票退票", "refund my refund", "", "别的"]
     vocabulary = of([tokeniser.features(text) for text in texts[:3]], 1, Text())
 
-    found = vocabulary.rows(texts, tokeniser)
+    found = vocabulary.rows(texts, tokeniser).matrix()
     spelled = rows(vocabulary, [tokeniser.features(text) for text in texts])
 
     assert found.indptr.tolist() == spelled.indptr.tolist()
@@ -189,7 +189,7 @@ def test_one_text_is_read_as_many_are(wanted):
     for text in texts:
         numbers, values, known = vocabulary.row(text, tokeniser)
         rows, shares = vocabulary.read([text, "退票"], tokeniser)
-        row = rows[[0]]
+        row = rows.matrix()[[0]]
         assert numbers.tolist() == row.indices.tolist()
         assert values.tolist() == row.data.tolist()
         assert values.dtype == row.data.dtype
@@ -210,7 +210,7 @@ def test_rows_are_read_back_from_any_slice_of_a_column():
     features = pa.chunked_array([pa.array([[1, 2], [], [3]], pa.list_(pa.int32()))])
     weights = pa.chunked_array([pa.array([[0.6, 0.8], [], [1.0]], pa.list_(pa.float32()))])
 
-    rows = rows_from_lists(features.slice(1), weights.slice(1), 4)
+    rows = rows_from_lists(features.slice(1), weights.slice(1), 4).matrix()
 
     assert rows.indptr.tolist() == [0, 0, 1]
     assert rows.indices.tolist() == [3]

@@ -120,5 +120,5 @@ def test_a_user_dictionary_travels_with_the_model(small, tmp_path):
     assert (
         json.loads((tmp_path / "moved" / "model.json").read_bytes())["text"]["user_dictionary"] == "user_dictionary.txt"
     )
-    numbers, _ = Model(tmp_path / "moved").encoder.read(["灵犀宝"]).form
+    numbers = Model(tmp_path / "moved").encoder.read(["灵犀宝"]).form.columns
     assert [features[number] for number in numbers] == ["w:灵犀宝"]

@@ -9,13 +9,18 @@ import onnx
 import pyarrow.parquet as pq
 import pytest
 
+from schemas.edits import Edit
 from schemas.errors import SettingsError, StaleFile
-from tasks.retrieval.retriever import Model
+from tasks.registry import ModelRegistry
+from tasks.retrieval.edits import edit_live
+from tasks.retrieval.model_files import read_arrays
+from tasks.retrieval.retriever import Model, Retriever
 from tasks.retrieval.text_encoder import TextEncoder
 from tasks.train.choosing import further_cuts
 from tasks.train.data import read_prepared
 from tasks.train.encoder_files import make_encoder, settle_encoder
 from tasks.train.training import train_candidate
+from tests.tasks.conftest import publish
 from tests.tasks.prepare.toy import PAIRS, file_bytes
 from tests.tasks.train.tiny_bert import write_bert
 
@@ -276,3 +281,34 @@ def test_a_damaged_cache_costs_time_alone(beside, cache, caplog):
     counted = []
     TextEncoder(folder, model, cache=kept).vectors(["退票", "wifi"], lambda done, most: counted.append(done))
     assert not counted
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
+def test_standard_questions_are_edited_by_towers_and_encoder(beside, train, tmp_path, share):
+    """As of a model without an encoder; a new vector has both in the shares that trained ones have."""
+    _, candidate = train(beside({"encoder_share": share, "ensemble": 2}))
+    registry = ModelRegistry(tmp_path / "models" / "toy")
+    publish(registry, candidate)
+    new, queries = "酒店停车场在哪里", ["停车场怎么走", "停车要多久", "谁负责停车"]
+
+    made = edit_live(registry, Edit(action="add", standard_question=new, similar_queries=queries))
+    added = Retriever(registry.folder).model
+    old, text, query = "如何办理餐食", "餐食要多少钱", "餐食在哪里需要多久"
+    changes = {"text": text, "similar_queries": [query], "payload": {"answer": "有"}}
+    edit_live(registry, Edit(action="edit", standard_question=old, **changes))
+    edited = Retriever(registry.folder).model
+    edit_live(registry, Edit(action="remove", standard_question=new))
+    removed = Retriever(registry.folder).model
+
+    assert registry.verify(made.version).edit
+    assert [added.search([query])[0][0].standard_question for query in (new, *queries)] == [new] * 4
+    assert edited.search([text])[0][0].payload == {"answer": "有"}
+    assert edited.search([query])[0][0].standard_question == text
+    assert old not in edited.standard_questions
+    assert new not in [hit.standard_question for hit in removed.search([new], 20)[0]]
+    if share:
+        size = read_arrays(candidate)["encoder_projection"].shape[1]
+        for model in (added, edited, removed):
+            lengths = np.square(model.class_vectors[:, -size:]).sum(axis=1)
+            np.testing.assert_allclose(lengths, share, atol=1e-5)
+            np.testing.assert_allclose(np.square(model.class_vectors).sum(axis=1), 1, atol=1e-5)

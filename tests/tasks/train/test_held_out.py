@@ -8,6 +8,9 @@ import pyarrow.parquet as pq
 from schemas.outputs import PrepareOutput
 from tasks.retrieval.model_files import DECISIONS
 from tasks.retrieval.retriever import Model
+from tasks.train import choosing, held_out
+from tasks.train.choosing import further_cuts, remaining_cuts
+from tasks.train.data import read_prepared
 from tasks.train.training import train_candidate
 
 
@@ -25,14 +28,56 @@ def test_held_out_queries_bring_no_features_of_their_own(prepared, small, tmp_pa
     names = pq.read_table(files.vocabulary)["feature"].to_pylist()
     counts = np.bincount(numbers, minlength=len(names))
     expected = [name for name, count in zip(names, counts, strict=True) if count >= small().text.min_texts]
-    kept = pq.read_table(tmp_path / "partial" / "held_out" / "vocabulary.parquet")["feature"].to_pylist()
+    first = tmp_path / "partial" / "held_out" / "00"
+    kept = pq.read_table(first / "vocabulary.parquet")["feature"].to_pylist()
     assert kept == expected
     assert len(kept) < len(names)
 
-    known = Model(tmp_path / "partial" / "held_out").signals(rows["query"].to_pylist())[0].known
+    known = Model(first).signals(rows["query"].to_pylist())[0].known
     assert known[held].mean() < known[~held].mean()
+
+
+def test_of_few_rows_each_is_asked_once_of_a_model_that_has_not_seen_it(prepared, small, tmp_path):
+    """Five cuts have chosen, further ones hold out the rest; near copies are asked of none."""
+    for name in ("out", "partial"):
+        (tmp_path / name).mkdir()
+    train_candidate(prepared, tmp_path / "out", tmp_path / "partial", small(), lambda epoch, most: None)
+
+    data = read_prepared(prepared, small().model)
+    chosen = [data.validation, *(cut.validation for cut in further_cuts(data, small()))]
+    rest = [cut.validation for cut in remaining_cuts(data, np.any(chosen, axis=0), small())]
+    assert len(chosen) == 5
+    assert np.array_equal(np.any(chosen, axis=0), np.sum(rest, axis=0) == 0)  # each of the others in one
+
+    table = pq.read_table(PrepareOutput(prepared).train)
+    rows = list(zip(table["query"].to_pylist(), table["class_id"].to_pylist(), strict=True))
+    bags, right, seen = data.queries.bags, [], np.zeros(len(rows), bool)
+    for number, mask in enumerate([*chosen, *rest]):
+        nearest = (bags @ bags[~mask].T).max(axis=1).toarray().ravel()
+        folder = tmp_path / "partial" / "held_out" / f"{number:02}"
+        asked = [tuple(row.values()) for row in pq.read_table(folder / "asked.parquet").to_pylist()]
+        assert asked == [rows[n] for n in np.flatnonzero(mask & ~seen & (nearest < 0.8))]
+        seen |= mask
+        first = Model(folder).signals([query for query, _ in asked])[1][:, 0] if asked else []
+        right += [found == label for found, (_, label) in zip(first, asked, strict=True)]
+
     decisions = json.loads((tmp_path / "out" / "candidate" / DECISIONS).read_bytes())
-    assert decisions["held_out"] == held.sum()
+    assert seen.all()
+    assert 2 * chosen[0].sum() < decisions["held_out"] == len(right) < len(rows)
+    assert 0 < np.mean(right) < 1
+
+
+def test_one_cut_is_enough_of_many_rows(prepared, small, tmp_path, monkeypatch):
+    """What it holds out, up to a bound, and nothing else is asked."""
+    monkeypatch.setattr(choosing, "_ENOUGH", 10)
+    monkeypatch.setattr(held_out, "_MOST", 15)
+    for name in ("out", "partial"):
+        (tmp_path / name).mkdir()
+    train_candidate(prepared, tmp_path / "out", tmp_path / "partial", small(), lambda epoch, most: None)
+
+    decisions = json.loads((tmp_path / "out" / "candidate" / DECISIONS).read_bytes())
+    assert decisions["held_out"] == 15 < read_prepared(prepared).validation.sum()
+    assert [folder.name for folder in (tmp_path / "partial" / "held_out").iterdir()] == ["00"]
 
 
 def test_without_held_out_rows_there_is_nothing_to_decide_by(prepared, small, tmp_path):

@@ -12,7 +12,7 @@ from schemas.settings import LOSSES, Loss
 from tasks.train.objectives import Batch, make_objective
 from tasks.train.objectives.dssm import softmax
 from tasks.train.objectives.sampled_softmax import weighted_softmax
-from tasks.train.objectives.softmax_all import softmax_all
+from tasks.train.objectives.softmax_all import SMOOTHING, softmax_all
 from tasks.train.objectives.softmax_target import reachable_target, softmax_target
 
 # The article's four rows: similarities, and the softmax it prints for them.
@@ -130,6 +130,20 @@ def test_softmax_all_is_torchs_cross_entropy(gamma, smoothing, adjustment, margi
     torch.testing.assert_close(loss, expected)
     for one, other in zip(mine, theirs, strict=True):
         torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_what_has_the_same_answer_is_no_opponent():
+    """Of a row of class 0, class 3 gets what the smoothing gives to any, and nothing else pushes it away."""
+    queries, classes = QUERIES[:, :1].float(), CLASSES.float().requires_grad_()
+    same = sp.csr_array(np.eye(6, dtype=np.float32)[[3]])
+    batch = Batch(np.arange(6), np.array([[0]]), sp.csr_array(np.eye(6)), same)
+
+    make_objective(Loss(kind="softmax_all", gamma=2.0, margin=0.0), 0, np.ones(6, int)).loss(
+        queries, classes, batch
+    ).backward()
+
+    torch.testing.assert_close(classes.grad[:, 3], -2.0 * SMOOTHING / 6 / 3 * queries[:, 0])
+    assert (classes.grad[:, 4] * queries[:, 0]).sum() > 0
 
 
 def test_the_gradient_of_softmax_all_is_that_of_finite_differences():
