@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flows.check import check_corpus
 from flows.train_corpus import new_run
-from schemas.corrections import Correction, corrections_file
+from schemas.corrections import Correction, corrections_path
 from schemas.doctor import Action, Diagnosis
 from schemas.errors import PipelineError, SettingsError
 from schemas.language import read_words
@@ -20,6 +20,7 @@ from tasks.doctor.sheet import MINED, write_todo
 from tasks.doctor.unanswered import mine
 from tasks.doctor.visit import add_drafts, visit
 from tasks.retrieval.retriever import Retriever
+from tasks.shared_file import SharedFile
 
 Say = Callable[[str], None]
 
@@ -40,10 +41,11 @@ def check_with(corpus: CorpusSettings, todo: Path, say: Say) -> RunResult:
     except PipelineError as error:
         undo_last(workspace)
         raise type(error)(f"{error}\nNothing of {todo.name} was kept") from error
+    where = SharedFile(workspace.home, corrections_path(corpus.name)).where
     forecast = sum(one.gain or 0 for one in made)
     say(
         f"{corpus.name}: {_count(made)} of {todo.name} correct the rows from the next run on, forecast: recall@10 "
-        f"{forecast:+.1f} points; they lie in {corrections_file(workspace.home, corpus.name)}. Take them back: "
+        f"{forecast:+.1f} points; they lie in {where}. Take them back: "
         f"dssm check {corpus.name} --undo"
     )
     return result

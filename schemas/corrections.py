@@ -1,9 +1,8 @@
 """What the owner has corrected of a corpus: an overlay beside it, that every night applies; her files stay as they are.
 
-One JSON object a line, in the order in which they were made, in DSSM_HOME/corrections/<corpus>.jsonl.
+One JSON object a line, in the order in which they were made, in DSSM_HOME/corrections/<corpus>.jsonl, or in the store.
 """
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -33,27 +32,29 @@ class Correction(BaseModel):
     gain: float | None = None  # points of recall@10 that the action was forecast to win, on its first correction
 
 
-def corrections_file(home: Path, corpus: str) -> Path:
-    """Return where the corrections of a corpus lie, whether there are any or not."""
-    return home / CORRECTIONS / f"{corpus}.jsonl"
+def corrections_path(corpus: str) -> str:
+    """Return where the corrections of a corpus lie below DSSM_HOME, or in the store, whether there are any or not."""
+    return f"{CORRECTIONS}/{corpus}.jsonl"
 
 
-def read_corrections(file: Path) -> list[Correction]:
+def parse_corrections(content: bytes | None, where: str) -> list[Correction]:
     """Return the corrections of a file, in their order; none where there is no file.
+
+    Args:
+        content: of the file; None: there is none.
+        where: it lies, for the message.
 
     Raises:
         SourceError: a line is none; the message names it.
     """
-    if not file.exists():
-        return []
     found = []
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate((content or b"").decode("utf-8", "replace").splitlines(), 1):
         try:
             found.append(Correction.model_validate_json(line))
         except ValidationError as error:
             why = error.errors(include_url=False, include_input=False)[0]
             raise SourceError(
-                f"{file}:{number} is no correction ({'.'.join(map(str, why['loc'])) or 'JSON'}: {why['msg']}); it is "
+                f"{where}:{number} is no correction ({'.'.join(map(str, why['loc'])) or 'JSON'}: {why['msg']}); it is "
                 "written by dssm check --apply. Delete the line, or the file to do without corrections"
             ) from error
     return found

@@ -1,23 +1,20 @@
 """What lies beside a corpus from run to run: the owner's corrections, and what the doctor remembers."""
 
 import logging
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from schemas.corrections import Correction, corrections_file, read_corrections, write_lines
+from schemas.corrections import CORRECTIONS, Correction, corrections_path, parse_corrections, write_lines
 from schemas.doctor import DoctorState
 from schemas.errors import SettingsError
-from schemas.manifest import write_atomically
 from schemas.outputs import EvaluateOutput, PrepareOutput
 from schemas.workspace import Workspace
 from tasks.doctor.receipts import open_receipt
 from tasks.doctor.sheet import read_todo
-from tasks.locks import locked
+from tasks.shared_file import SharedFile
 
 _STATE = "doctor.json"
 _LOGGER = logging.getLogger("dssm.doctor")
@@ -36,20 +33,24 @@ def read_state(workspace: Workspace) -> DoctorState:
     """Return what is remembered of a corpus, nothing where there is no file; one that is damaged is set aside."""
     file = _state_file(workspace)
     try:
-        return DoctorState.model_validate_json(file.read_bytes())
-    except FileNotFoundError:
-        return DoctorState()
+        return _parse_state(file.read())
     except ValidationError as error:
-        aside = file.replace(file.with_suffix(".damaged"))
-        _LOGGER.warning("%s is damaged and was set aside as %s: %s", file, aside.name, error.errors()[0]["msg"])
+        aside = file.set_aside()
+        _LOGGER.warning("%s is damaged and was set aside as %s: %s", file.where, aside, error.errors()[0]["msg"])
         return DoctorState()
 
 
 def change_state(workspace: Workspace, change: Callable[[DoctorState], DoctorState]) -> DoctorState:
     """Change what is remembered, one process at a time, and return it."""
-    with _alone(workspace):
-        state = change(read_state(workspace))
-        write_atomically(_state_file(workspace), state.model_dump_json(indent=1).encode())
+    read_state(workspace)  # a damaged one is set aside
+    state = DoctorState()
+
+    def make(content: bytes | None) -> bytes:
+        nonlocal state
+        state = change(_parse_state(content))
+        return state.model_dump_json(indent=1).encode()
+
+    _state_file(workspace).change(make)
     return state
 
 
@@ -68,14 +69,17 @@ def apply_todo(workspace: Workspace, file: Path, batch: str) -> list[Correction]
     run = latest_run(workspace)
     if run is None:
         raise SettingsError(f"no run of {workspace.corpus!r} was evaluated yet: dssm run {workspace.corpus}")
-    corrections = corrections_file(workspace.home, workspace.corpus)
-    with _alone(workspace):
-        earlier = read_corrections(corrections)
-        made = read_todo(file, batch, _known(run, earlier))
+    corrections, made = _corrections_file(workspace), list[Correction]()
+
+    def append(content: bytes | None) -> bytes | None:
+        nonlocal made
+        earlier = parse_corrections(content, corrections.where)
         there = {one.model_dump_json(exclude={"batch", "gain", "action"}) for one in earlier}
-        made = [one for one in made if one.model_dump_json(exclude={"batch", "gain", "action"}) not in there]
-        if made:
-            write_atomically(corrections, write_lines([*earlier, *made]))
+        read = read_todo(file, batch, _known(run, earlier))
+        made = [one for one in read if one.model_dump_json(exclude={"batch", "gain", "action"}) not in there]
+        return (content or b"") + write_lines(made) or None
+
+    corrections.change(append)
     if any(one.gain is not None for one in made):
         receipt = open_receipt(batch, run.run, made, read_state(workspace).trust)
         change_state(workspace, lambda state: state.model_copy(update={"receipts": [*state.receipts, receipt]}))
@@ -88,22 +92,23 @@ def undo_last(workspace: Workspace) -> list[Correction]:
     Raises:
         SettingsError: there is nothing to take back.
     """
-    file = corrections_file(workspace.home, workspace.corpus)
-    with _alone(workspace):
-        corrections = read_corrections(file)
+    file, last, taken = _corrections_file(workspace), "", list[Correction]()
+
+    def drop(content: bytes | None) -> bytes | None:
+        nonlocal last, taken
+        corrections = parse_corrections(content, file.where)
         if not corrections:
-            raise SettingsError(f"nothing was applied to {workspace.corpus!r}: there is no {file}")
+            raise SettingsError(f"nothing was applied to {workspace.corpus!r}: there is no {file.where}")
         last = corrections[-1].batch
-        kept = [one for one in corrections if one.batch != last]
-        if kept:
-            write_atomically(file, write_lines(kept))
-        else:
-            os.unlink(file)
+        taken = [one for one in corrections if one.batch == last]
+        return write_lines([one for one in corrections if one.batch != last]) or None
+
+    file.change(drop)
     change_state(
         workspace,
         lambda state: state.model_copy(update={"receipts": [one for one in state.receipts if one.batch != last]}),
     )
-    return [one for one in corrections if one.batch == last]
+    return taken
 
 
 def _known(run: Workspace, earlier: list[Correction]) -> list[str]:
@@ -111,13 +116,13 @@ def _known(run: Workspace, earlier: list[Correction]) -> list[str]:
     return [*texts, *(one.to or one.standard_question for one in earlier)]
 
 
-def _state_file(workspace: Workspace) -> Path:
-    return corrections_file(workspace.home, workspace.corpus).with_name(f"{workspace.corpus}.{_STATE}")
+def _corrections_file(workspace: Workspace) -> SharedFile:
+    return SharedFile(workspace.home, corrections_path(workspace.corpus))
 
 
-@contextmanager
-def _alone(workspace: Workspace) -> Iterator[None]:
-    folder = corrections_file(workspace.home, workspace.corpus).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / f".{workspace.corpus}.lock"):
-        yield
+def _state_file(workspace: Workspace) -> SharedFile:
+    return SharedFile(workspace.home, f"{CORRECTIONS}/{workspace.corpus}.{_STATE}")
+
+
+def _parse_state(content: bytes | None) -> DoctorState:
+    return DoctorState.model_validate_json(content) if content is not None else DoctorState()

@@ -26,9 +26,10 @@ from tasks.ingest.input_file import InputFile, reading
 
 BUNDLED = "bundled:"
 _LOCAL = ("file", "local", "memory", "data", "zip", "tar")
+_DEEPEST = 6  # levels below a folder that an importer reads as a whole: Amazon Lex has six
 _OPTIONS = {"source.path": "--source", "source.test_path": "--test-source", "source.questions_path": "--questions"}
-_DEEPEST = 5  # folders below one that an importer reads as a whole: Dialogflow CX has four
 _TABLES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".xlsm")
+_PART = re.compile(r"part-[\w-]+")  # as Hadoop and Spark call the files of a table
 _OTHER_TABLES = (".xls", ".xlsb", ".ods")  # of a folder, only if it holds no other
 
 
@@ -174,7 +175,7 @@ def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str)
     whole = InputFile(address, folder, filesystem, parts=_below(prefix, filesystem, folder))
     if find_importer(Look(whole)):
         return [whole]
-    tables = [file for file in files if file.suffix in _TABLES]
+    tables = [file for file in files if file.suffix in _TABLES or _PART.fullmatch(PurePosixPath(file.path).name)]
     tables = tables or [file for file in files if file.suffix in _OTHER_TABLES]
     if not tables:
         inside = ", ".join(PurePosixPath(name).name for name in names[:5]) or "no files"

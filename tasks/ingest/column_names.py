@@ -30,14 +30,17 @@ class Names:
         return None
 
 
-_ASKED = "(?:问(?:题|句|法)?|提问|咨询|询问|说法|话术|原话|语料|语句|句子|短语|例句|表达|表述|文本|输入|消息|q|query)"
+_ASKED = (
+    "(?:问(?:题|句|法)?|质问|提问|咨询|询问|说法|话术|原话|语料|语句|句子|短语|例句|表达|表述|文本|输入|消息|q|query)"
+)
 _SPOKEN = (
     "(?:q|quer(?:y|ies)|questions?|utterances?|phrases?|texts?|inputs?|says|said|messages?|msg|sentences?|questioning|"
-    "wordings?|asks?|ask)"
+    "(?:re)?phrasings?|wordings?|asks?|ask)"
 )
 QUERY = Names(
     (
-        *("query", "user_query", "utterance", "text", "sentence", "queries", "similar_question", "similar_questions"),
+        *("query", "user_query", "utterance", "utt", "text", "sentence", "queries"),
+        *("similar_question", "similar_questions"),
         *(
             "相似问",
             "相似问题",
@@ -53,12 +56,13 @@ QUERY = Names(
         *("用户问", "用户问句", "用户提问", "用户问法", "用户说法", "用户输入", "客户问题", "问句", "语料", "提问"),
     ),
     re.compile(
-        rf"(?:相似|近似|类似|扩展|拓展|扩充|同义|同类|相近|等价|其[他它]|别名|变体|泛化|衍生|子|副|备用|用户|客户|访客|顾客|"
+        rf"(?:相似|近似|类似|扩展|拓展|扩充|同义|同类|相近|等价|其[他它]|别名|变体|泛化|衍生|子|副|备用|口语化?|触发|问题的?相似|用户|客户|访客|顾客|"
         rf"会员|来访者?|原始|样例|示例|示范|训练|测试|常见|实际|真实|口语)的?{_ASKED}"
-        rf"|(?:sim|similar|alt|alternate|alternative|extended?|extra|other|more|related|sub|variant|user|customer|client|"
+        rf"|(?:sim|similar|alt|alternate|alternative|extended?|extra|other|more|related|sub|child|variant|trigger|user|customer|client|"
         rf"visitor|raw|original|training|train|sample|example)_?{_SPOKEN}"
-        rf"|{_SPOKEN}_(?:sim|similar|alt|variants?|variations?|examples?|raw|original)"
+        rf"|{_SPOKEN}_(?:sim|similar|alt|synonyms|variants?|variations?|examples?|raw|original)"
         r"|utterances?|sentences?|texts|questions|examples|samples|patterns|paraphrases?|variants?|variations?|alternatives?|similars?|synonym_questions?"
+        r"|(?:re)?phrasings?|also_asked(?:_as)?|(?:用户|客户|访客|顾客)(?:说(?:的话)?|原句|原文)|口语|提问方式|触发词"
         r"|文本|句子|问句|咨询|query文本|相似|相似query|例句|训练语料|近义问法?|同义词问法|问题列表",
     ),
     (
@@ -78,26 +82,50 @@ STANDARD = Names(
     ),
     re.compile(
         r"(?:所属|归属|对应|匹配|命中|关联|挂载|绑定|正确|目标|人工)的?(?:标准问(?:题|句|法)?|意图|类别|标签|主问题?|知识点?)"
-        r"|(?:标准|主|规范|典型|基准|母|业务|一级|faq)(?:问(?:题|句|法)?|提问|说法|话术|表述|意图|q|query)"
+        r"|(?:标准|主|规范|典型|基准|目标|母|业务|[一二三四]级|faq)(?:faq|问(?:题|句|法)?|提问|质问|说法|话术|表述|意图|q|query)"
         rf"|(?:standard|std|canonical|main|primary|master|base|norm|faq)_?{_SPOKEN}"
         rf"|{_SPOKEN}_(?:std|standard|canonical)"
-        r"|(?:top|predicted|true|gold|expected|correct|target|user|main|业务|用户)_?(?:intent|label|class|意图)"
+        r"|(?:top|predicted|true|gold|expected|correct|target|user|main|业务|用户)_?(?:intent|label|class|意图)|canonical"
         r"|intent_?(?:display|label|class)|class_?label|ground_truth",
     ),
-    (*("target", "y", "topic", "tag", "tags", "cats", "cat", "choice", "choices", "主题", "类型", "业务"),),
+    (*("target", "y", "topic", "tag", "tags", "cats", "cat", "choice", "choices", "skill", "主题", "类型", "业务"),),
 )
 TITLES = Names(  # of standard questions beside similar ones; beside plain texts, of articles
-    ("title", "name", "faq", "标题", "名称", "知识", "知识点", "主问")
+    ("title", "name", "faq", "标题", "名称", "知识", "知识点", "主问"),
+    re.compile(
+        r"(?:article|answer|topic|faq|knowledge|kb|entry)_(?:title|name)|(?:知识|文章|词条|答案)点?(?:标题|名称?)"
+    ),
 )
 PLAIN_TEXTS = frozenset(("text", "texts", "sentence", "sentences", "文本", "句子"))
-EITHER = Names(("question", "问题"))  # the query beside a label, the standard question beside a query
+# Beside wordings of a question, these names of standard questions say less than 问题 or 标题: they tell its subject.
+SUBJECTS = Names(
+    (
+        *("label", "labels", "category", "class", "类别", "分类", "标签", "类目", "问题分类", "问题类型"),
+        *STANDARD.weak,
+    )
+)
+_LOGGED = frozenset(("query", "queries", "user_query", "utterance", "utt", *PLAIN_TEXTS))  # in logs as well
+EITHER = Names(("question", "问题", "质问"))  # the query beside a label, the standard question beside a query
 ID = Names(
     (
         *("id", "question_id", "standard_question_id", "standard_id", "code", "key", "qid", "faq_id"),
         *("编号", "序号", "标准问id", "问题id", "标准问编号", "标准问题id", "标准问题编号", "知识id", "知识编号"),
     )
 )
-REPLIES = ("answer", "answers", "response", "reply", "答案", "回答", "答复", "回复", "标准答案", "答案内容", "回复内容")
+REPLIES = (
+    "answer",
+    "answers",
+    "response",
+    "reply",
+    "答案",
+    "回答",
+    "答复",
+    "回复",
+    "标准答案",
+    "答案内容",
+    "回复内容",
+    "回复话术",
+)
 _CATEGORY = (
     *("category", "topic", "tag", "tags", "domain", "分类", "类别", "类目", "目录", "业务", "业务线", "主题"),
     *("一级分类", "二级分类", "三级分类", "标签", "知识分类", "问题分类"),
@@ -148,14 +176,18 @@ _FRAME = re.compile(r"^\s*[【\[「“\"'‘]([^】\]」”\"'’]+)[】\]」”
 _LEAD = re.compile(r"^(?:(?:\d{1,2}|[a-z])[.、．]\s*|faq\s*[-_:：.]\s*|(?:知识库|kb)\s*[-_.]\s*)(?=\D)", re.I)
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SUFFIX = re.compile(
-    r"(?<=.)(?:_?(?:names?|texts?|value|list|strings?|str|choices?|文本|名称|内容|列表|集合?|标题|标签|名|文字))$"
+    r"(?<=.)(?:_?(?:names?|texts?|value|list|strings?|str|choices?|文本|名称|内容|列表|集合?|标题|标签|名|文字"
+    r"|举例|示例|样例|范例))$"
 )
-_PREFIX = re.compile(r"^(?:the_|all_|所有|全部|_source_|fields_|record_|attributes_)(?=.)")
+_PREFIX = re.compile(
+    r"^(?:the_|all_|所有|全部|_+source_|fields_|record_|attributes_|node_|intent_(?=utter|train|example|phrase|sample|sentence|quer)|_+)(?=.)"
+)
+_SPACED = re.compile(r"(?<=[\u4e00-\u9fff]) +(?=[\u4e00-\u9fff])")  # 标 准 问
 _BETWEEN = re.compile(r"[ \-/.#]+")
 _TEXT_OF = re.compile(r"_(?:name|text)$")
 _SIMPLE = str.maketrans(
-    "標準問題類別圖戶語單編號狀態內訓練說話擴變體義類標籤輸應屬關聯顧諮詢發業務識點達",
-    "标准问题类别图户语单编号状态内训练说话扩变体义类标签输应属关联顾咨询发业务识点达",
+    "標準問題類別圖戶語單編號狀態內訓練說話擴變體義類標籤輸應屬關聯顧諮詢發業務識點達質",
+    "标准问题类别图户语单编号状态内训练说话扩变体义类标签输应属关联顾咨询发业务识点达质",
 )
 
 
@@ -163,8 +195,8 @@ def key_of(column: str) -> str:
     """Return what a name of a column is compared by: marks of obligation and explanations in it are left out."""
     name = column[:200]
     name = _FRAME.sub(r"\1", name)
-    bare = _NOTE.sub("", name).strip(" \t*＊#\ufeff") or name
-    bare = _LEAD.sub("", bare) or bare
+    bare = _NOTE.sub("", name).strip(" \t*＊#\ufeff").removeprefix("//").lstrip() or name
+    bare = _SPACED.sub("", _LEAD.sub("", bare) or bare)
     key = normalise(_CAMEL.sub("_", bare)).translate(_SIMPLE)
     return _BETWEEN.sub("_", key)
 
@@ -172,3 +204,13 @@ def key_of(column: str) -> str:
 def base_of(key: str) -> str:
     """Return a key without the number of one of several such columns."""
     return _NUMBER.sub("", key) or key
+
+
+def are_wordings(key: str) -> bool:
+    """Whether a key of queries says that they belong to a question, as 相似问 does; a log has queries as well."""
+    return key not in _LOGGED and QUERY.rank(key) is not None
+
+
+def is_subject(key: str) -> bool:
+    """Whether a key of standard questions tells what they are about, as 分类 does."""
+    return SUBJECTS.rank(base_of(key)) is not None

@@ -21,13 +21,16 @@ from tasks.ingest.column_names import (
     VALID_FROM,
     VALID_UNTIL,
     Names,
+    are_wordings,
     base_of,
+    is_subject,
     key_of,
 )
 
 NAMED, BY_NAME, BY_NUMBER = "named in the settings", "found by its name", "by its number"
 WITHOUT_HEADER = "by its values: the table has no header"
 BY_ANSWER = "the first question of each answer"
+BY_ROLE = "the standard question above each row"
 
 _NAMELESS = ("", "unnamed")  # as pandas calls what has no name
 _YES_NO = re.compile(r"^(?:is_|是否)|enable|active|valid|启用|有效|上线|生效")
@@ -83,19 +86,23 @@ def find_columns(
     if query is None or question is None:
         raise SourceError(_missing(header, query, question, name))
     if why_question != BY_NUMBER and header.count(header[question]) > 1:
-        raise SourceError(_repeated(header[question], header.count(header[question]), name))
+        raise SourceError(_repeated(header, question, queries, name))
     if question in queries:
         raise SourceError(f"{name}: queries and standard questions cannot both be the column {header[question]!r}")
     rivals = [] if query_column else _matches(keys, (QUERY, EITHER), query)
     if not question_column and keys[question] not in CLEARLY_STANDARD:
-        rivals += _matches(keys, (EITHER if keys[question] in EITHER.exact else STANDARD,), question)
+        titled = _rank(TITLES, keys[question]) is not None
+        rivals += _matches(keys, (EITHER if titled or keys[question] in EITHER.exact else STANDARD,), question)
     passed_over = [rival for rival in dict.fromkeys(rivals) if rival not in (*queries, question)]
     return Columns(queries, question, passed_over, why_query, why_question)
 
 
 def _find_question(keys: list[str], query: int | None) -> int | None:
     """Return the column of standard questions: a question is one beside queries, and a query beside labels."""
-    found = _matches(keys, (STANDARD,), query)
+    found = sorted(_matches(keys, (STANDARD,), query), key=lambda at: is_subject(keys[at]))
+    asked = _matches(keys, (QUERY,)) if query is None else [query]
+    if found and is_subject(keys[found[0]]) and asked and are_wordings(base_of(keys[asked[0]])):
+        found = _matches(keys, (EITHER, TITLES), query) or found
     numbered = [key for key in keys if key not in EITHER.exact and base_of(key) in EITHER.exact]
     if not found and (query is not None or _matches(keys, (QUERY,)) or len(numbered) > 1):
         found = _matches(keys, (EITHER,), query)
@@ -113,8 +120,8 @@ def _find_weak_question(keys: list[str], query: int) -> int | None:
     """Return the column whose name says less, beside one that holds queries for certain."""
     if keys[query] in EITHER.exact:
         return None
-    titles = () if keys[query] in PLAIN_TEXTS else TITLES.exact
-    return next(iter(_matches(keys, (Names((*STANDARD.weak, *titles)),), query)), None)
+    titles = () if keys[query] in PLAIN_TEXTS else (TITLES,)
+    return next(iter(_matches(keys, (*titles, Names(STANDARD.weak)), query)), None)
 
 
 def find_list_columns(header: Sequence[str], question_column: str | None, name: str) -> Columns:
@@ -226,7 +233,7 @@ def _named(header: Sequence[str], keys: list[str], given: str | None, what: str,
     if len(found) == 1:
         return found[0], NAMED
     if found:
-        raise SourceError(_repeated(given, len(found), name))
+        raise SourceError(_repeated(header, found[0], [], name))
     if given.isdecimal() and 1 <= int(given) <= len(header):
         return int(given) - 1, BY_NUMBER
     option = f"--{what}-column (source.{what}_column)"
@@ -262,8 +269,14 @@ def _family(keys: list[str], chosen: int, taken: int | None) -> list[int]:
     return [*found, *blank]
 
 
-def _repeated(column: str, times: int, name: str) -> str:
-    return f"{name}: the column {column!r} is there {times} times; rename all but one"
+def _repeated(header: Sequence[str], question: int, queries: list[int], name: str) -> str:
+    times = header.count(header[question])
+    if len(queries) == times and len({header[at] for at in queries}) == 1:
+        return (
+            f"{name}: the columns {header[queries[0]]!r} and {header[question]!r} are there {times} times, tables side "
+            "by side; put them below each other"
+        )
+    return f"{name}: the column {header[question]!r} is there {times} times; rename all but one"
 
 
 def _missing(header: Sequence[str], query: int | None, question: int | None, name: str) -> str:
@@ -279,20 +292,22 @@ def _missing(header: Sequence[str], query: int | None, question: int | None, nam
         else (STANDARD.exact, "standard questions", "question")
     )
     rest = [column for at, column in enumerate(header) if at not in (query, question)]
+    only = "; a list of standard questions alone is given beside the rows, with --questions" if query is None else ""
     return (
         f"{name}: no column of {what}. Columns found: {quoted(header)}{_nearest(known, rest)}. "
-        f"Name it with --{option}-column (source.{option}_column)"
+        f"Name it with --{option}-column (source.{option}_column){only}"
     )
 
 
 def _garbled(header: Sequence[str]) -> str:
     """Return a word on names that are UTF-8 read as Western text and saved again."""
     text = ", ".join(header)
-    try:
-        meant = text.encode("latin-1").decode()
-    except UnicodeError:
-        return ""
-    return f" (which read {meant[:40]!r} before UTF-8 was taken for Latin-1: export it again)" if meant != text else ""
+    for encoding, name in (("latin-1", "Latin-1"), ("cp1252", "Windows-1252"), ("gb18030", "GBK")):
+        meant = text.encode(encoding, "replace").decode("utf-8", "replace")
+        if text.isascii() or meant.count("\ufffd") + meant.count("?") > len(meant) // 3:
+            continue
+        return f" (which read {meant[:40]!r} before UTF-8 was taken for {name}: export it again, all of it in UTF-8)"
+    return ""
 
 
 def _nearest(wanted: Sequence[str], header: Sequence[str]) -> str:

@@ -303,6 +303,8 @@ def _rename(payload: Cells, overlay: Overlay) -> Cells:
 
 def _merge(of_rows: Cells, of_list: Cells, classes: Iterable[str]) -> Cells:
     """Return what is known of each standard question; the list knows better than the rows."""
+    if not (of_rows or of_list):
+        return {}
     merged = {text: of_rows.get(text, {}) | of_list.get(text, {}) for text in sorted(classes)}
     return {text: cells for text, cells in merged.items() if cells}
 

@@ -20,8 +20,12 @@ _HANDLER = "dssm-mark-undecodable"
 _HEAD_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 20
 _ACCENTS = 0.1  # share of bytes beyond ASCII, below which a text is in Latin letters
-_SELDOM = ("cp1250", "cp1257", "iso8859", "mac", "cp775", "cp1006", "cp1125", "cp437", "cp85")  # fit Western texts
+_SELDOM = (  # fit Western texts, or Cyrillic ones
+    *("cp1250", "cp1257", "iso8859", "mac", "cp775", "cp1006", "cp1125", "cp437", "cp85"),
+    *("shift_jis_", "shift_jisx", "euc_jis", "johab"),
+)
 _ASCII = bytes(range(128))  # GB2312 has both bytes of a pair above it
+_CONTROLS = re.compile(rb"[\0-\x08]")  # no text has
 _PROBE = "a,b\n\n"
 LONGEST_LINE = 1 << 24  # bytes
 _MOSTLY = 10  # good characters beyond ASCII for an undecodable place, in a file that is damaged and no more
@@ -111,6 +115,8 @@ def find_kind(file: InputFile) -> Kind:
             return "xls"
         if head.startswith(b"PK\x03\x04"):
             return _find_archive(file)
+    if head[257:262] == b"ustar":
+        raise SourceError(f"{file.name} is a TAR archive; unpack it and give the file to read")
     for magic, what in _NO_TABLES:
         if head.startswith(magic):
             raise SourceError(f"{file.name} looks like {what}: not a table{_accepted()}")
@@ -294,10 +300,27 @@ def _refuse_7_bits(file: InputFile, head: bytes) -> None:
 
 
 def _refuse_binary(file: InputFile, nul_bytes: int, size: int) -> None:
-    if nul_bytes > _BINARY * size:
+    if nul_bytes <= _BINARY * size:
+        return
+    if at_end := _count_last_nul(file):
         raise SourceError(
-            f"{file.name} looks like a binary file ({nul_bytes} NUL bytes in {size} bytes): not a table{_accepted()}"
+            f"{file.name} ends in {at_end} NUL bytes: it was cut off as it was written; copy or export it again"
         )
+    raise SourceError(
+        f"{file.name} looks like a binary file ({nul_bytes} NUL bytes in {size} bytes): not a table{_accepted()}"
+    )
+
+
+def _count_last_nul(file: InputFile) -> int:
+    """Return how many NUL bytes end a text; 0 of what is none."""
+    last = 0
+    with file.open() as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            text = block.rstrip(b"\0")
+            if (text and last) or _CONTROLS.search(text):
+                return 0
+            last += len(block) - len(text)
+    return last
 
 
 def _first_undecodable(file: InputFile, encoding: str) -> int | None:

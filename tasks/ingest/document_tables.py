@@ -13,6 +13,8 @@ from typing import Any
 
 from schemas.errors import SourceError
 from schemas.settings import Source
+from tasks.ingest.column_names import is_subject, key_of
+from tasks.ingest.columns import find_columns
 from tasks.ingest.documents import DocumentFormat, read_document, read_json_lines
 from tasks.ingest.input_file import InputFile
 from tasks.ingest.tables import (
@@ -31,6 +33,7 @@ from tasks.ingest.tables import (
 )
 from tasks.ingest.values import Item, Outline, Path
 
+_MOST_NAMES = 30  # of the columns of an object of objects
 _MAX_DEPTH = 4  # objects within objects of which the keys are columns
 _HEAD_ROWS = 50
 _MAX_VALUES, _MAX_CHARACTERS = 5_000_000, 100_000_000  # of a table by column, which is held in memory
@@ -75,6 +78,9 @@ def open_document_tables(file: InputFile, kind: DocumentFormat, source: Source, 
                 HeadRow(at, at, list(map(as_text, row))) for at, row in enumerate(rows[:_HEAD_ROWS], start=1)
             ]
             found[path] = table(head, partial(_read_lists, document, path), named=head[0].line == 0)
+    if keyed := find_keyed(outline):
+        root, names = keyed
+        return [table(_as_head([("key",), *names]), partial(_read_keyed, document, root, names), named=True)]
     if not found and (names := _column_names(outline)):
         return [table(_as_head(names), partial(_read_columns, document, names), named=True)]
     if not found:
@@ -121,6 +127,47 @@ def _column_names(outline: Outline) -> list[Path]:
     if outline.lists and not outline.values:
         sizes = {path[0]: len(samples) for path, samples in outline.lists.items() if len(path) == 1}
     return [(key,) for key in sizes] if len(sizes) > 1 and len({*sizes.values(), 0}) == 2 else []
+
+
+def are_columns(keys: Sequence[str]) -> bool:
+    """Whether keys name the columns of a table: then they are no standard questions."""
+    try:
+        columns = find_columns(keys, None, None, "")
+    except SourceError:
+        return False
+    return not is_subject(key_of(keys[columns.question]))
+
+
+def find_keyed(outline: Outline) -> tuple[Path, list[Path]] | None:
+    """Return the path of an object of objects, each of which is a row, and the keys that are its columns."""
+    paths = [*outline.values, *outline.lists]
+    for root in sorted({path[:-2] for path in paths if len(path) >= 2}, key=len):
+        below = [path[len(root) :] for path in paths if path[: len(root)] == root]
+        names = list(dict.fromkeys(path[1:] for path in below))
+        keys = list(dict.fromkeys(path[0] for path in below))
+        if len(keys) > 1 and () not in names and len(names) <= _MOST_NAMES and not are_columns(keys):
+            if are_columns([".".join(name) for name in names]):
+                return root, names
+    return None
+
+
+def _read_keyed(document: _Document, root: Path, names: list[Path], wanted: Selection) -> Iterator[Batch]:
+    """Yield the objects of an object, each as a row that begins with its key."""
+    items = (one for one in document.items() if isinstance(one, Item) and one.path[: len(root)] == root)
+    groups = itertools.groupby(items, key=lambda item: item.path[len(root) : len(root) + 1])
+    rows = (_as_row(key[0], [*group], len(root) + 1, names) for key, group in groups if key)
+    for batch in in_batches(rows, lambda row: sum(map(len, row[1]))):
+        yield select([cells for _, cells in batch], [line for line, _ in batch], wanted)
+
+
+def _as_row(key: str, items: list[Item], depth: int, names: list[Path]) -> tuple[int, list[str]]:
+    cells: dict[Path, Any] = {}
+    for item in items:
+        if item.listed:
+            cells.setdefault(item.path[depth:], []).append(item.value)
+        else:
+            cells[item.path[depth:]] = item.value
+    return items[0].line, [key, *(cut(as_text(cells.get(name))) for name in names)]
 
 
 def _read_objects(document: _Document, path: Path, names: list[Path], wanted: Selection) -> Iterator[Batch]:

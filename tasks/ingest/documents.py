@@ -17,9 +17,9 @@ DocumentFormat = Literal["jsonl", "json", "yaml"]
 _YAML_SUFFIXES = (".yml", ".yaml")
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 _HEAD_CHARACTERS = 1_000
-_OBJECT = re.compile(r"[\s\ufeff]*(\{|\[\s*[\[{])")  # a row of CSV may begin with a bracket, never with two
+_OBJECT = re.compile(r"[\s\ufeff\x1e]*(\{|\[\s*[\[{])")  # a row of CSV may begin with a bracket, never with two
 _YAML = re.compile(r"\ufeff?(?:\s*#.*\n|\s*\n|---\s*\n)*(?:version: *[\"']?\d|(?:nlu|conversations|categories): *\n)")
-_ANYTHING = re.compile(r"[\s\ufeff]*[\[{]")
+_ANYTHING = re.compile(r"[\s\ufeff\x1e]*[\[{]")
 
 
 def find_document_format(file: InputFile, encoding: str) -> DocumentFormat | None:

@@ -1,15 +1,17 @@
-"""FAQ tables that pair questions with answers: the first question of an answer is its standard question. Pure.
+"""FAQ tables without a column of standard questions: these stand among the questions. Pure.
 
-So QnA Maker, FastGPT, Dify and MaxKB export: no column says which questions mean the same, their answer does.
+QnA Maker, FastGPT, Dify and MaxKB pair questions with answers, and the first question of an answer is its standard
+question. Other tables say of each row whether it is a standard question or one like it.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from schemas.errors import SourceError
-from tasks.ingest.column_names import REPLIES, key_of
-from tasks.ingest.columns import BY_ANSWER, BY_NAME, Columns
+from tasks.ingest.column_names import EITHER, QUERY, REPLIES, TITLES, Names, key_of
+from tasks.ingest.columns import BY_ANSWER, BY_NAME, BY_ROLE, Columns
 from tasks.ingest.tables import Pairs
 
 _QUESTIONS = ("question", "questions", "q", "query", "问题", "提问", "問題")
@@ -17,6 +19,11 @@ _OF_MAXKB = ("分段内容", "section_content", "paragraph_content")
 _ANSWERS = (*REPLIES, "a", *_OF_MAXKB)
 _GROUPS = ("qna_id", "qnaid")  # of an answer
 _EDGES = re.compile(r"^(?:\\n|\s)+|(?:\\n|\s)+$")  # QnA Maker writes line ends as two characters
+_STANDARD_ROLE = frozenset("标准问 标准问题 标准问法 主问题 主问 standard main primary".split())
+_SIMILAR_ROLE = frozenset("相似问 相似问题 相似问法 扩展问 扩展问题 扩展问法 similar variant alternative".split())
+_FLAG = re.compile(r"(?:is_|是否为?)(?:std|standard|main|primary|标准|主)_?(?:question|问题?|问法)?")
+_YES, _NO = frozenset("1 true yes y 是".split()), frozenset("0 false no n 否".split())
+_ASKED = (EITHER, QUERY, TITLES, Names(QUERY.weak))
 _INDEXES = ("indexes", "index")  # FastGPT's: other wordings, in this column and those after it
 
 
@@ -41,6 +48,45 @@ def find_faq_columns(header: Sequence[str]) -> Columns | None:
 
 def _first(keys: list[str], names: Sequence[str]) -> int | None:
     return next((keys.index(name) for name in names if name in keys), None)
+
+
+def find_role_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns | None:
+    """Return the columns of a table that says of each row whether it is a standard question; None: it does not.
+
+    Args:
+        header: names of all columns.
+        rows: the first below it, as wide as the header.
+    """
+    keys = [key_of(column) for column in header]
+    texts = [at for at, key in enumerate(keys) if any(names.rank(key) is not None for names in _ASKED)]
+    for at, key in enumerate(keys):
+        values = {row[at].strip().lower() for row in rows} - {""}
+        roles = _YES | _NO if _FLAG.fullmatch(key) else _STANDARD_ROLE | _SIMILAR_ROLE
+        if values <= roles and values & (_STANDARD_ROLE | _YES) and values & (_SIMILAR_ROLE | _NO):
+            text = next((one for one in texts if one != at), None)
+            return None if text is None else Columns([text], at, [], BY_NAME, BY_ROLE)
+    return None
+
+
+def name_by_role(batches: Iterable[Pairs], name: str) -> Iterator[Pairs]:
+    """Yield each question with the standard question above it, which has a row of its own without a query.
+
+    Raises:
+        SourceError: the first row is no standard question.
+    """
+    above = ""
+    for pairs in batches:
+        queries, named = list[str](), list[str]()
+        for line, text, role in zip(pairs.lines, pairs.queries, pairs.questions, strict=True):
+            standard = role.strip().lower() in _STANDARD_ROLE | _YES
+            above = text if standard else above
+            if not above:
+                raise SourceError(
+                    f"{name} line {line}: {text!r} stands above the first standard question; sort the rows"
+                )
+            queries.append("" if standard else text)
+            named.append(above)
+        yield replace(pairs, queries=queries, questions=named)
 
 
 def name_by_first_question(batches: Iterable[Pairs], name: str) -> Iterator[Pairs]:

@@ -9,6 +9,7 @@ from tasks.ingest.tables import BadRow
 REPEATED_HEADER = "repeated header"
 NOTE = "note below the header"
 FOOTER = "total or signature"
+OTHER_TABLE = "row of another table below"
 
 _LONGEST_NAME = 30
 _FIRST_ROWS = 2  # below the header, where notes stand
@@ -30,7 +31,13 @@ _BEGINNINGS = frozenset(" \t合总小共数来导制统打gGtTeE")  # of these t
 
 
 def find_furniture(
-    lines: Sequence[int], queries: list[str], questions: list[str], header: tuple[str, str] | None, first: bool
+    lines: Sequence[int],
+    queries: list[str],
+    questions: list[str],
+    header: tuple[str, str] | None,
+    *,
+    named: bool,
+    first: bool,
 ) -> dict[int, BadRow]:
     """Return the rows that are no data, by their place in the batch.
 
@@ -39,12 +46,18 @@ def find_furniture(
         queries: cells of the first column of queries.
         questions: cells of the column of standard questions.
         header: names of the two columns; None: the table has none.
+        named: a name of the header stands among the standard questions.
         first: these rows follow the header.
     """
     found: dict[int, str] = {}
-    if header and (header[1] in questions or f"\ufeff{header[1]}" in questions):
+    if header and named:
         rows = enumerate(zip(queries, questions, strict=True))
-        found |= {at: REPEATED_HEADER for at, pair in rows if tuple(cell.strip(_BLANKS) for cell in pair) == header}
+        names = tuple(map(str.lower, header))
+        found |= {
+            at: REPEATED_HEADER for at, pair in rows if tuple(cell.strip(_BLANKS).lower() for cell in pair) == names
+        }
+        below = [at + 1 for at in found if at + 1 < len(questions)]
+        found |= {at: NOTE for at in below if _RULE.match(queries[at]) and _RULE.match(questions[at])}
     if header and first:
         noted = enumerate(zip(queries[:_FIRST_ROWS], questions[:_FIRST_ROWS], strict=True))
         found |= {at: reason for at, pair in noted if (reason := _explains(pair, header))}
@@ -57,6 +70,34 @@ def find_furniture(
             if text in odd and (not query.strip() or any(one.match(query) for one in (_SUMS, _SIGNATURES, _COUNT)))
         }
     return {at: BadRow(lines[at], reason, queries[at], questions[at]) for at, reason in found.items()}
+
+
+def find_other_table(
+    lines: Sequence[int], queries: list[str], questions: list[str], header: tuple[str, str]
+) -> int | None:
+    """Return the place where another table begins: at a second header that only begins or ends like the first.
+
+    It stands below a blank line or below a title, which belongs to it; or it holds both names in the other order.
+    """
+    if header[0] in questions and header[1] in queries:
+        pairs = zip(queries, questions, strict=True)
+        return next((at for at, pair in enumerate(pairs) if pair == header[::-1]), None)
+    at = questions.index(header[1]) if questions.count(header[1]) == 1 else 0  # more are rows of a class of that name
+    if (
+        not at
+        or queries[at].strip().lower() in ("", header[0].lower())
+        or len(queries[at]) > _LONGEST_NAME
+        or "\n" in queries[at]
+    ):
+        return None
+    begin = at if queries[at - 1].strip() else at - 1
+    return begin if begin and lines[begin] - lines[begin - 1] > 1 else None
+
+
+def has_names(questions: list[str], header: tuple[str, str]) -> bool:
+    """Whether a name of the header stands among standard questions, in any case; of most batches none does."""
+    forms = {form(name) for name in header for form in (str, str.lower, str.upper, str.title, "\ufeff{}".format)}
+    return not forms.isdisjoint(questions)
 
 
 def _explains(pair: tuple[str, str], header: tuple[str, str]) -> str | None:

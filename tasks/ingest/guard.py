@@ -84,7 +84,8 @@ def _describe(error: BaseException, name: str, kind: str) -> str:
     if isinstance(error, PermissionError):
         return f"{name} may not be read by this user; change its permissions"
     if kind:
-        return f"{name} is a torn {kind} ({first_line(error)}); copy or export it again"
+        other = ", or save it as .xlsx" if "(." in kind else ""
+        return f"{name} is a torn {kind} ({first_line(error)}); copy or export it again{other}"
     if isinstance(error, _TORN) or "Invalid data stream" in str(error):  # the second is what bzip2 says
         return f"{name} is compressed, and torn: {first_line(error).lower()}. Copy or export it again"
     return (

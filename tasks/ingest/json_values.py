@@ -23,7 +23,8 @@ _MAX_DEPTH = 16  # objects around a list; what lies deeper is decoded as one val
 _CHUNK_CHARACTERS = 1 << 16
 _MARGIN = 8  # a number at the end of a chunk may go on in the next
 
-_BLANK = re.compile(r"[ \t\r\n\ufeff]*")
+_BLANK = re.compile(r"[ \t\r\n\ufeff\x1e]*")  # RFC 7464 begins each text with \x1e
+_BLANKS = " \t\r\n\ufeff\x1e"
 _COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
 _DECODER = json.JSONDecoder(strict=False)  # exporters leave line ends and tabs inside of texts
 
@@ -78,7 +79,7 @@ def are_lines(stream: TextIO) -> bool:
     A single object that holds lists or objects is a document, though it may stand in one line.
     """
     head = (stream.readline(_HEAD_CHARACTERS) for _ in range(_HEAD_LINES))
-    parsed = [parse_object(line) for line in head if line.strip(" \t\r\n\ufeff")]
+    parsed = [parse_object(line) for line in head if line.strip(_BLANKS)]
     rows = [row for row in parsed if row is not None]
     if len(parsed) == 1 and rows:
         return len(rows[0]) <= _MOST_KEYS and not any(isinstance(value, (dict, list)) for value in rows[0].values())
@@ -88,7 +89,7 @@ def are_lines(stream: TextIO) -> bool:
 def parse_object(line: str) -> dict[str, Any] | None:
     """Return the object that a line of JSON Lines holds; None if it is none."""
     try:
-        row = json.loads(line.lstrip("\ufeff"))
+        row = json.loads(line.lstrip("\ufeff\x1e"))
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-from tasks.ingest.tables import BadRow, Pairs, as_text
+from tasks.ingest.tables import SIGN, BadRow, Pairs, as_text
 from tasks.ingest.values import parse_texts, parse_value, texts
 
 MULTIPLE_LABELS = "several labels"
@@ -11,6 +11,7 @@ NESTED = "nested value"
 REJECTED = "rejected by its annotator"
 HELD_OUT = "row of a test part"
 OUT_OF_SCOPE = "out of scope"
+TEMPLATE = "template, no query"
 
 LABEL_REMEDIES = {
     MULTIPLE_LABELS: "a query has one standard question; --set source.multiple_labels=explode makes a row for each, "
@@ -18,6 +19,7 @@ LABEL_REMEDIES = {
     NESTED: "write one text in place of the object or list",
     REJECTED: "nothing: only what was accepted is trained on",
     HELD_OUT: "nothing: tests are never trained on; to measure by them, write them to a file for --test-source",
+    TEMPLATE: "write out what it stands for: the tool it is of generates its sentences",
     OUT_OF_SCOPE: "nothing: they belong to no standard question",
 }
 
@@ -29,7 +31,7 @@ _JOINTS = "#|;；\n"  # between labels in one cell, each of which is one of its 
 _DOUBTFUL = ",，、+&"  # part of a name: told, and taken apart only if that is asked for
 _EXAMPLES = 3
 _JOINED, _WIDELY_JOINED = re.compile(f"[{_JOINTS}]"), re.compile(f"[{_JOINTS}{_DOUBTFUL}]")
-_LIST = re.compile(r"^[ \t]*\[", re.MULTILINE)
+_LIST = re.compile(rf"(?:^|{SIGN})[ \t]*\[")
 _MAX_JOINED = 100_000  # rows that wait until all labels are known
 
 

@@ -1,14 +1,16 @@
 """What of a table is read: where its header stands, which columns are what, and why. Pure."""
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schemas.errors import SourceError
-from tasks.ingest.columns import NAMED, WITHOUT_HEADER, Columns, find_payload, is_name, quoted
+from tasks.ingest.columns import BY_ANSWER, NAMED, WITHOUT_HEADER, Columns, find_payload, is_name, quoted
 from tasks.ingest.tables import HeadRow, Selection, Table
 
 ColumnFinder = Callable[[Sequence[str]], Columns]
+RowFinder = Callable[[Sequence[str], Sequence[Sequence[str]]], Columns | None]  # of a header, and the rows below it
 PayloadFinder = Callable[[Sequence[str], Sequence[int]], list[int]]  # of a header, and the columns that are taken
 
 _FEW_ROWS = 10  # say nothing of a column
@@ -40,7 +42,12 @@ class Layout:
         return self.names[position]
 
 
-def find_layout(readings: list[Table], find: ColumnFinder, keep: PayloadFinder = find_payload) -> tuple[Table, Layout]:
+def find_layout(
+    readings: list[Table],
+    find: ColumnFinder,
+    keep: PayloadFinder = find_payload,
+    find_by_rows: RowFinder | None = None,
+) -> tuple[Table, Layout]:
     """Return the reading of a table in which the wanted columns are found, and its layout.
 
     The header is the first row that has the columns; of two readings of one row, the one with more cells counts.
@@ -55,15 +62,18 @@ def find_layout(readings: list[Table], find: ColumnFinder, keep: PayloadFinder =
     ]
     refused: list[tuple[SourceError, Table]] = []
     for depth, _, _, at in sorted(candidates):
-        table, row = readings[at], readings[at].head[depth]
+        table, row = readings[at], _complete(readings[at].head, depth)
         try:
-            columns = find(row.cells)
+            columns = (find_by_rows and find_by_rows(row.cells, _below(table, row))) or find(row.cells)
         except SourceError as error:
             refused.append((error, table))
             continue
         if columns.numbered:
             return _find_numbered(readings, find, keep)
+        if columns.why_question == BY_ANSWER:
+            row, columns = _find_below(table, depth, find) or (row, columns)
         if depth == 0 or len(row.cells) >= _FEW_CELLS:
+            _refuse_pairs(table, row, columns)
             return table, _lay_out(table, row, columns, keep)
     if not refused:
         raise SourceError(f"{readings[0].name} is empty")
@@ -71,6 +81,54 @@ def find_layout(readings: list[Table], find: ColumnFinder, keep: PayloadFinder =
         table, columns = found
         return table, _lay_out(table, table.head[0], columns, keep, headless=True)
     raise SourceError(_explain(*refused[0], readings))
+
+
+def _find_below(table: Table, depth: int, find: ColumnFinder) -> tuple[HeadRow, Columns] | None:
+    """Return the row below and its columns, if these have names: that above held groups of them."""
+    if table.named or depth + 1 >= len(table.head):
+        return None
+    row = _complete(table.head, depth + 1)
+    try:
+        columns = find(row.cells)
+    except SourceError:
+        return None
+    return None if columns.why_question == BY_ANSWER else (row, columns)
+
+
+def _below(table: Table, row: HeadRow) -> list[list[str]]:
+    """Return the first rows below a header that are as wide."""
+    below = (one.cells for one in table.head if one.line > row.line or one.line == 0)
+    return [cells for cells in below if len(cells) == len(row.cells)]
+
+
+def _complete(head: list[HeadRow], depth: int) -> HeadRow:
+    """Return a row with blank cells named by the row above it, as cells merged over two rows of a header leave them."""
+    row = head[depth]
+    above = head[depth - 1].cells if depth else []
+    if not above or all(row.cells):
+        return row
+    named = [
+        over if not cell and (is_name(over) or find_payload([over], [])) else cell
+        for cell, over in itertools.zip_longest(row.cells, above[: len(row.cells)], fillvalue="")
+    ]
+    return replace(row, cells=named)
+
+
+def _refuse_pairs(table: Table, row: HeadRow, columns: Columns) -> None:
+    """Refuse pairs of sentences that mean the same or not: 0 and 1 are no standard questions.
+
+    Raises:
+        SourceError: two columns of queries, and nothing but 0 and 1 beside them.
+    """
+    labels = {cells[columns.question] for cells in _below(table, row)}
+    if len(columns.queries) != _FEW_CELLS or columns.why_query == NAMED or not labels or not labels <= {"0", "1"}:
+        return
+    first, second = (row.cells[at] for at in columns.queries)
+    raise SourceError(
+        f"{table.name}: {first!r} and {second!r} are pairs of texts that mean the same (1) or do not (0); a standard "
+        f"question is none of them. Keep the pairs that do, and name the columns: --query-column {first} "
+        f"--question-column {second}"
+    )
 
 
 def find_doubts(name: str, table: Table, layout: Layout) -> list[str]:
@@ -138,12 +196,24 @@ def _lay_out(table: Table, row: HeadRow, columns: Columns, keep: PayloadFinder, 
     after = row.line - 1 if headless else row.end
     # Similar questions may go on beyond the header; in a text file, a comma in one of them looks the same.
     ragged = columns.queries[-1:] == [width - 1] and (
-        table.sheet is not None or len(columns.queries) > 1 or columns.open_ended
+        table.sheet is not None or len(columns.queries) > 1 or columns.open_ended or _goes_on(table, row, columns)
     )
     selection = Selection(
         after, width, [*taken, *payload], (columns.queries[0] if columns.queries else None, columns.question), ragged
     )
     return Layout(None if headless else row, list(names), columns, payload, selection)
+
+
+def _goes_on(table: Table, row: HeadRow, columns: Columns) -> bool:
+    """Whether most rows of a text file are wider than their header, and each has a standard question of its own.
+
+    A comma in a sentence is followed by a blank, and a log repeats its labels.
+    """
+    rows = [one.cells for one in table.head if one.line > row.line]
+    wider = [cells for cells in rows if len(cells) > len(row.cells)]
+    labels = [cells[columns.question] for cells in rows if columns.question < len(cells)]
+    lone = len(rows) >= _FEW_CELLS and len({*labels}) == len(rows)
+    return lone and 2 * len(wider) > len(rows) and columns.question < columns.queries[0]
 
 
 def _width_agreed(table: Table, row: HeadRow) -> float:

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field, replace
 
 from schemas.settings import Source
 from tasks.ingest.columns import BY_ANSWER, is_state, says_no, says_yes
-from tasks.ingest.furniture import find_furniture
+from tasks.ingest.furniture import OTHER_TABLE, find_furniture, find_other_table, has_names
 from tasks.ingest.layout import Layout
 from tasks.ingest.splitting import AUTO, LINES, Lists, find_lists
-from tasks.ingest.tables import Batch, Pairs, Table
+from tasks.ingest.tables import SIGN, BadRow, Batch, Pairs, Table, unquote_formula
 
 _EXAMPLES = 3
 _FEWEST_SUSPECTS = 2  # cells that look like lists, and their share
 _SUSPECT_SHARE = 0.005
-_HTML = "HTML"
+_HTML, _ESCAPES = "HTML", "escapes"
+_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|(?:%[0-9a-fA-F]{2}){3}")
 _FEWEST_BLANKS = 2
 _BLANK_SHARE = 0.2  # of the rows below a standard question that stands once, as merged cells leave them
 _OFF = frozenset(
@@ -47,6 +48,7 @@ class Melting:
     def __post_init__(self) -> None:
         self._lists: Lists | None = None
         self._fills = False
+        self._below = False  # another table has begun below the first
         self._above = ""  # the standard question of the row before
         self._counts = Counter[str]()
         self._examples: dict[str, list[str]] = {}
@@ -75,10 +77,14 @@ class Melting:
         self._count_states(payload)
         if count == 0:
             return Pairs(batch.lines, [""] * len(questions), questions, batch.bad, payload)
-        queries = [self._clean(cells, batch.lines) for cells in columns[:count]]
         splitter = self._lists.splitter if self._lists else None
+        pairs = Pairs(batch.lines, columns[0], questions, batch.bad, payload)
+        if plain := _find_plain(questions, pairs.all_questions):
+            pairs, questions = replace(pairs, questions=plain), plain
+        queries = [self._clean(pairs.queries, pairs.all_queries, batch.lines)]
+        queries += [self._clean(cells, SIGN.join(cells), batch.lines) for cells in columns[1:count]]
         if count == 1 and batch.tails is None and splitter is None:
-            return Pairs(batch.lines, queries[0], questions, batch.bad, payload)
+            return pairs if queries[0] is pairs.queries else replace(pairs, queries=queries[0])
         return self._melt_wide(replace(batch, columns=queries), questions, payload)
 
     def _melt_wide(self, batch: Batch, questions: list[str], payload: dict[str, list[str]]) -> Pairs:
@@ -109,7 +115,13 @@ class Melting:
         names, header = self.layout.names, None
         if self.layout.header and count:
             header = (names[self.layout.columns.queries[0]], names[self.layout.columns.question])
-        odd = find_furniture(batch.lines, queries, questions, header, first) if count else {}
+        named = header is not None and has_names(questions, header)
+        odd = find_furniture(batch.lines, queries, questions, header, named=named, first=first) if count else {}
+        if header and (self._below or named):
+            begin = 0 if self._below else find_other_table(batch.lines, queries, questions, header)
+            self._below = begin is not None
+            places = range(len(questions) if begin is None else begin, len(questions))
+            odd |= {at: BadRow(batch.lines[at], OTHER_TABLE, queries[at], questions[at]) for at in places}
         if not odd:
             return batch
         keep = [at for at in range(len(questions)) if at not in odd]
@@ -122,14 +134,16 @@ class Melting:
 
     def _look(self, columns: list[list[str]], questions: list[str]) -> None:
         """Decide by the first batch whether cells hold lists, and whether blanks stand for the cell above."""
-        cells = [cell for column in columns for cell in column]
+        cells = [cell for column in columns for cell in self._stripped(column)]
         self._fills = self.source.fill_down == "auto" and _are_merged(columns, questions)
         filled = self._fill(questions, columns) if self._fills else questions
         if self.layout.columns.why_question == BY_ANSWER:
             filled = [str(at) for at in range(len(filled))]  # a row is a class, whatever its answer
         self._above, self._counts["filled"] = "", 0
         by_lines = self.layout.columns.line_by_line and self.source.split == AUTO
-        self._lists = find_lists(cells, filled * len(columns), LINES if by_lines else self.source.split)
+        if len(columns) > 1:  # each has one cell a row
+            filled = [f"{at} {label}" for at in range(len(columns)) for label in filled]
+        self._lists = find_lists(cells, filled, LINES if by_lines else self.source.split)
 
     def _fill(self, questions: list[str], columns: list[list[str]]) -> list[str]:
         filled = []
@@ -149,18 +163,24 @@ class Melting:
                 off = {cell for cell in {*cells} if cell.strip().lower() in words}
                 self._off.update((name, cell) for cell in cells if cell in off)
 
-    def _clean(self, cells: list[str], lines: Sequence[int]) -> list[str]:
+    def _clean(self, cells: list[str], joined: str, lines: Sequence[int]) -> list[str]:
         """Return the cells without markup if it is to be stripped; count what looks odd."""
         self._counts["cells"] += len(cells)
-        joined = "\x1e".join(cells)
+        cells = _find_plain(cells, joined) or cells
         if ("<" in joined or "&" in joined) and _MARKUP.search(joined):
             self._count(_HTML, cells, lines, lambda cell: bool(_MARKUP.search(cell)))
-            if self.source.markup == "strip":
-                cells = [strip_markup(cell) if _MARKUP.search(cell) else cell for cell in cells]
+            cells = self._stripped(cells)
+        if ("\\u" in joined or "%" in joined) and _ESCAPE.search(joined):
+            self._count(_ESCAPES, cells, lines, lambda cell: bool(_ESCAPE.search(cell)))
         for one in self._lists.suspects if self._lists else ():
             if any(mark in joined for mark in one.told):
                 self._count(one.name, cells, lines, one.separates)
         return cells
+
+    def _stripped(self, cells: list[str]) -> list[str]:
+        if self.source.markup != "strip":
+            return cells
+        return [strip_markup(cell) if ("<" in cell or "&" in cell) and _MARKUP.search(cell) else cell for cell in cells]
 
     def _count(self, what: str, cells: list[str], lines: Sequence[int], is_odd: Callable[[str], bool]) -> None:
         examples = self._examples.setdefault(what, [])
@@ -196,6 +216,11 @@ class Melting:
             )
         elif counts[_HTML]:
             self.notes.append(f"HTML was stripped from {counts[_HTML]} queries (source.markup)")
+        if counts[_ESCAPES]:
+            self.warnings.append(
+                f"{name}: {counts[_ESCAPES]} of {counts['cells']} queries hold characters written as \\u… or %…"
+                f" ({', '.join(self._examples[_ESCAPES])}), and are read as they stand; export them as plain text"
+            )
         if counts["filled"]:
             self.warnings.append(
                 f"{name}: {counts['filled']} rows without a standard question took the one above them, as the cells "
@@ -208,6 +233,15 @@ class Melting:
             )
 
 
+def _find_plain(cells: list[str], joined: str) -> list[str] | None:
+    """Return the cells as people see them: without marks of an encoding inside, 007 for ="007"; None: they are so."""
+    if "\ufeff" not in joined and not ("=" in joined and '="' in joined):
+        return None
+    bare = [cell.lstrip("\ufeff") for cell in cells]
+    found = [unquote_formula(cell) for cell in bare]
+    return None if found == cells else found
+
+
 def strip_markup(text: str) -> str:
     """Return what a browser shows of a text with HTML tags and entities, also where the tags are escaped themselves."""
     for _ in range(2):
@@ -217,6 +251,8 @@ def strip_markup(text: str) -> str:
 
 def _are_merged(columns: list[list[str]], questions: list[str]) -> bool:
     """Whether blanks below a standard question mean the same one: each stands once, and many rows have none."""
+    if all(map(str.strip, questions)):
+        return False
     filled = [text.strip() for text in questions if text.strip()]
     blanks = sum(
         not text.strip() and any(cell.strip() for cell in cells)

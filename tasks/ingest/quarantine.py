@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
-from tasks.ingest.furniture import FOOTER, NOTE, REPEATED_HEADER
+from tasks.ingest.furniture import FOOTER, NOTE, OTHER_TABLE, REPEATED_HEADER
 from tasks.ingest.labels import LABEL_REMEDIES
 from tasks.ingest.tables import (
     ENDLESS,
@@ -44,6 +44,7 @@ REMEDIES = {
     REPEATED_HEADER: "nothing: files were joined with their headers",
     NOTE: "nothing: it explains the columns",
     FOOTER: "nothing: it is no data",
+    OTHER_TABLE: "give it a file or a sheet of its own, if it holds queries",
     TOO_LONG: f"a cell has at most {MAX_CELL_CHARACTERS:,} characters; look for an unclosed quotation mark",
 }
 # What a spreadsheet shows in place of a value, also after it was exported as text; MySQL's word for no value.
@@ -70,12 +71,12 @@ def separate(batch: Pairs, known_classes: set[str]) -> Separated:
     `known_classes` is extended by the good ones seen here.
     """
     queries, classes = batch.queries, list(map(str.strip, batch.questions))
-    bounded = queries if max(map(len, queries), default=0) <= KEPT_CHARACTERS else map(_bounded, queries)
-    normalised = normalise_all(bounded)
+    longest = max(map(len, queries), default=0)
+    normalised = normalise_all(queries if longest <= KEPT_CHARACTERS else map(_bounded, queries))
     new = set(classes) - known_classes
     bad_classes = {text for text in new if not is_usable_class(text)}
     known_classes |= new - bad_classes
-    if not (batch.bad or bad_classes) and _all_usable(batch, normalised):
+    if not (batch.bad or bad_classes) and longest <= MAX_CELL_CHARACTERS and _all_usable(batch, normalised):
         return Separated(list(batch.lines), queries, normalised, classes, [])
     kept = Separated([], [], [], [], [])
     bad = list(batch.bad)
@@ -99,7 +100,7 @@ def _bounded(query: str) -> str:
 
 def _all_usable(batch: Pairs, normalised: list[str]) -> bool:
     """Whether no query is bad, in a few passes at the speed of C: nearly all batches are this good."""
-    if not all(normalised) or max(map(len, batch.queries), default=0) > MAX_CELL_CHARACTERS:
+    if not all(normalised):
         return False
     joined = batch.all_queries
     if ("#" in joined or "\\N" in joined) and not _NO_TEXT.isdisjoint(batch.queries):

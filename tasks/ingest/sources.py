@@ -13,13 +13,13 @@ from schemas.ingest import Role, SourceFile
 from schemas.settings import Source
 from tasks.ingest.addresses import BUNDLED
 from tasks.ingest.archives import unpack
-from tasks.ingest.columns import BY_ANSWER, Columns, find_columns, find_id_column, find_payload, quoted
+from tasks.ingest.columns import BY_ANSWER, BY_ROLE, Columns, find_columns, find_id_column, find_payload, quoted
 from tasks.ingest.decoding import find_encoding, find_kind
-from tasks.ingest.faq import find_faq_columns, name_by_first_question
+from tasks.ingest.faq import find_faq_columns, find_role_columns, name_by_first_question, name_by_role
 from tasks.ingest.importers import Imported, Importer, Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
 from tasks.ingest.labels import take_joined_apart, take_lists_apart, take_query_lists_apart
-from tasks.ingest.layout import ColumnFinder, Layout, PayloadFinder, find_doubts, find_layout
+from tasks.ingest.layout import ColumnFinder, Layout, PayloadFinder, RowFinder, find_doubts, find_layout
 from tasks.ingest.melting import Melting
 from tasks.ingest.opening import open_tables
 from tasks.ingest.tables import BATCH_ROWS, BadRow, Format, Pairs, Table, in_batches
@@ -66,7 +66,9 @@ def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSourc
         find_payload,
         wanted=[source.payload_columns] if isinstance(source.payload_columns, str) else source.payload_columns,
     )
-    return [_refine(opened, source) for opened in open_columns(file, source, find, keep, outline=look.known_outline)]
+    by_rows = None if source.query_column or source.question_column else find_role_columns
+    opened = open_columns(file, source, find, keep, by_rows, outline=look.known_outline)
+    return [_refine(one, source) for one in opened]
 
 
 def open_columns(
@@ -74,6 +76,7 @@ def open_columns(
     source: Source,
     find: ColumnFinder,
     keep: PayloadFinder = find_payload,
+    by_rows: RowFinder | None = None,
     outline: Outline | None = None,
 ) -> list[OpenedSource]:
     """Return the tables of a file in which `find` finds its columns.
@@ -88,7 +91,7 @@ def open_columns(
         if not groups[0][0].head:
             return [OpenedSource(file.name, groups[0][0].format, iter(()), groups[0][0])]
         try:
-            table, layout = find_layout(groups[0], find, keep)
+            table, layout = find_layout(groups[0], find, keep, by_rows)
         except SourceError as error:
             if not source.delimiter or groups[0][0].format != "csv":
                 raise
@@ -96,7 +99,7 @@ def open_columns(
                 f"{error}. The header was split at {source.delimiter!r}, as source.delimiter says"
             ) from None
         return [_melt(file.name, table, layout, source)]
-    return _open_sheets(file, [group[0] for group in groups], source, find, keep)
+    return _open_sheets(file, [group[0] for group in groups], source, find, keep, by_rows)
 
 
 def _melt(name: str, table: Table, layout: Layout, source: Source) -> OpenedSource:
@@ -152,6 +155,8 @@ def _refine(opened: OpenedSource, source: Source) -> OpenedSource:
     """Take lists and several labels apart, and name the answers of a FAQ table by their first questions."""
     if opened.layout and opened.layout.columns.why_question == BY_ANSWER:
         return replace(opened, pairs=name_by_first_question(take_query_lists_apart(opened.pairs), opened.name))
+    if opened.layout and opened.layout.columns.why_question == BY_ROLE:
+        return replace(opened, pairs=name_by_role(opened.pairs, opened.name))
     explode = source.multiple_labels == "explode"
     pairs = take_lists_apart(opened.pairs, explode=explode)
     return replace(
@@ -160,7 +165,12 @@ def _refine(opened: OpenedSource, source: Source) -> OpenedSource:
 
 
 def _open_sheets(
-    file: InputFile, sheets: list[Table], source: Source, find: ColumnFinder, keep: PayloadFinder
+    file: InputFile,
+    sheets: list[Table],
+    source: Source,
+    find: ColumnFinder,
+    keep: PayloadFinder,
+    by_rows: RowFinder | None,
 ) -> list[OpenedSource]:
     wanted = source.sheet
     chosen = _choose_sheets(file, sheets, wanted)
@@ -171,7 +181,7 @@ def _open_sheets(
     found, errors = list[tuple[Table, Layout]](), list[tuple[Table, SourceError]]()
     for sheet in filled:
         try:
-            found.append(find_layout([sheet], find, keep))
+            found.append(find_layout([sheet], find, keep, by_rows))
         except SourceError as error:
             errors.append((sheet, error))
     visible = [one for one in found if not one[0].hidden]

@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,22 +19,40 @@ from tasks.ingest.values import parse_texts
 
 AUTO, NONE, LINES = "auto", "none", "lines"
 
-_NUMBER = re.compile(r"(?<![\d.a-zA-Z])[(（【\[]?(?:(\d{1,2})[.、)）】\]:：．](?!\d)|([①-⑳]))\s*")
+_CIRCLED = "[①-⑳⑴-⒇⒈-⒛❶-❿➀-➉㈠-㈩Ⅰ-Ⅻ]"
+_NUMBERS = tuple(  # between the items of a list in one line, each kind alone: 1. 一、 A) ①
+    re.compile(rf"(?<![\d.a-zA-Z])[(（【\[]?{ordinal}\s*")
+    for ordinal in (
+        r"(\d{1,2})[.、)）】\]:：．](?!\d)",
+        rf"({_CIRCLED})[.、)）】\]:：．]?",
+        r"([一二三四五六七八九十]{1,2})[.、)）】\]:：．]",
+        r"([a-jA-J])[.、)）】\]:：．]",
+    )
+)
+_COUNTED = re.compile(r"\s*([^\W\d_]{1,4}?)1[.、)）】\]:：．]")  # 问1：
 _ORDINAL = re.compile(  # before an item of a list: 1. 一、 (a) Q1： 问法1： 第1种：
     r"\s*(?P<before>[^\s\d]{0,4}?)(?:(?P<at>\d{1,2}|[一二三四五六七八九十]{1,2}|[a-jA-J])(?:种|条|个)?"
-    r"(?P<after>[.、)）】\]:：．—-]+(?!\d)|\s)|(?P<circled>[①-⑳]))\s*"
+    rf"(?P<after>[.、)）】\]:：．—-]+(?!\d)|\s)|(?P<circled>{_CIRCLED})[.、)）】\]:：．]?)\s*"
 )
-_BULLET = re.compile(r"\s*[-–—•·●■◆▪○*+>]+\s*")
+_BULLET = re.compile(r"\s*[-–—•·●■◆▪○*+>√✓☑□※]+\s*")
 _WORDS = re.compile(r"[\u3400-\u9fff]|[^\W\d_]{3,}")
 _TAGS = re.compile(r"</?[a-zA-Z][^<>]*>")
 _EDGES = " \t\r\n\v\xa0\u3000;；|｜"
 _COMMAS = ",，、"  # at the end of a part of a list
 _QUOTES = ("“”", "「」", "『』", '""', "''", "‘’")
-_MARKS = re.compile(r"[\r\n\v\f\x85\u2028\u2029;；|｜<\t\\/]|^\s*[(（【\[{①\d]")  # else a cell is no list
-_SIGNS = re.compile(  # that stand in few sentences
-    r"[^\w\s,，.。、?？!！:：;；'\"“”‘’()（）《》<>\[\]【】{}…-]+|[-=_~*+#/\\]{2,}"
+_ITEMS = tuple(f"[{frame[0]}]([^{frame}]+)[{frame[1]}]" for frame in (*_QUOTES, "【】", "《》", "（）", "()", "{}"))
+_FRAMES = tuple(  # around every item of a list: 【…】【…】, “…”，“…”
+    (re.compile(rf"\s*{item}(?:[\s,，、;；|/]*{item})*[\s,，、;；.。]*"), re.compile(item)) for item in _ITEMS
 )
-_NUMBERED, _JSON = "numbers", "JSON lists"
+_MARKS = re.compile(  # else a cell is no list
+    r"[\r\n\v\f\x85\u2028\u2029;；|｜<\t\\/]|^\s*(?:[(（【\[{\d《“‘「『\"']"
+    rf"|{_CIRCLED}|(?:[^\W\d_]{{0,4}}1|[一Aa])[.、)）】\]:：．])"
+)
+_SIGN = r"[^\w\s,，.。、?？!！:：;；'\"“”‘’()（）《》<>\[\]【】{}…-]+"
+_SIGNS = re.compile(  # that stand in few sentences: also ^_^ [SEP] <sep> {}
+    rf"{_SIGN}(?:_{_SIGN})*|[-=_~*+#/\\]{{2,}}|\[[^\[\]\n]{{0,8}}\]|<[^<>/\n]{{1,8}}>|\{{[^{{}}\n]{{0,8}}\}}"
+)
+_NUMBERED, _JSON, _FRAMED = "numbers", "JSON lists", "brackets"
 
 _ROWS_A_CLASS = 1.5  # at most, in a sheet with a row per standard question
 _LONGEST = 80  # characters of the usual part: what is longer is no similar question
@@ -60,20 +78,22 @@ class Separator:
         if self.name == SEPARATORS[0].name:
             return LINES
         bare = self.name.strip("'")
-        if len(bare) > 1:
+        if len(bare) > 1 or bare.isspace():
             return json.dumps([bare], ensure_ascii=False)  # of a text, each character is a separator
         return bare + {";": "；", ",": "，", "?": "？。"}.get(bare, "")
 
     def separates(self, cell: str) -> bool:
         """Whether a cell has several parts."""
-        return len(self.parts(cell)) > 1
+        return len(self.split(cell)) > 1
 
-    def parts(self, cell: str) -> list[str]:
+    def split(self, cell: str) -> list[str]:
         """Return the similar questions of a cell, at least one unless it is blank."""
         if self.name == _NUMBERED:
             found = _split_numbered(cell)
         elif self.name == _JSON:
             found = _split_json(cell)
+        elif self.name == _FRAMED:
+            found = _split_framed(cell)
         else:
             found = re.split(self.pattern, html.unescape(cell) if "&" in cell else cell)  # &nbsp; ends in no separator
         return _trim(found)
@@ -88,13 +108,17 @@ SEPARATORS: Final = (
     Separator("TAB", r"\t+"),
     Separator(_NUMBERED),
     Separator(_JSON),
+    Separator(_FRAMED),
 )
 _WEAK: Final = (
     Separator("'/'", r"[/／]", weak=True, told=("/", "／")),
     Separator("'#'", r"#", weak=True, told=("#",)),
     Separator("'、'", r"、", weak=True, told=("、",)),
+    Separator("'  '", r" {2,}|\u3000+", weak=True),
+    Separator("' OR '", r"\s+(?:OR|或者?)\s+", weak=True, told=(" OR ", "或")),
     Separator("','", r"[,，]", weak=True, sure=False, told=(",", "，")),
     Separator("'?'", r"[?？。]", weak=True, sure=False, told=("?", "？", "。")),
+    Separator("' '", r"(?<=[\u3400-\u9fff？！]) (?=[\u3400-\u9fff])", weak=True, sure=False, told=(" ",)),
 )
 
 
@@ -108,7 +132,8 @@ class Splitter:
         """Return the similar questions of a cell; one of a cell that holds one."""
         parts = [cell]
         for separator in self.separators:
-            parts = [part for whole in parts for part in separator.parts(whole)]
+            if len(parts) < 2 or not separator.weak:  # a weak one is for cells that hold no other
+                parts = [part for whole in parts for part in separator.split(whole)]
         return parts
 
     def describe(self) -> str:
@@ -141,22 +166,40 @@ def find_lists(cells: Sequence[str], questions: Sequence[str], setting: str | Se
     weak = (*_find_signs(texts), *_WEAK) if one_row_a_class else ()  # a log needs no look at these
     sure, suspects = [], []
     marked = [cell for cell in texts if _MARKS.search(cell)]
-    for separator in (*SEPARATORS, *weak):
-        lists = [parts for parts in map(separator.parts, texts if separator.weak else marked) if len(parts) > 1]
-        if separator.sure and _is_sure(lists, len(pairs), rows_a_class, separator.weak):
+    found = {one: _lists(one, texts if one.weak else marked) for one in (*SEPARATORS, *weak)}
+    mixed = _find_mixed(found, marked, len(pairs), rows_a_class)
+    for separator, lists in found.items():
+        if separator in mixed or (separator.sure and _is_sure(lists, len(pairs), rows_a_class, separator.weak)):
             sure.append(separator)
         elif separator.told and _is_suspect(separator, lists, len(pairs)):
             suspects.append(separator)
-    strong = [separator for separator in sure if not separator.weak]
-    chosen = strong or sure[:1]
+    chosen = [separator for separator in sure if not separator.weak]
+    rest = [cell for cell in texts if not any(one.separates(cell) for one in chosen)] if chosen and weak else []
+    further = [one for one in weak if one.sure and rest and _is_sure(_lists(one, rest), len(rest), 1, weak=True)]
+    chosen += further[:1] if chosen else sure[:1]
     told = [one for one in suspects if not (chosen and one.weak)]
     return Lists(Splitter(tuple(chosen)) if chosen else None, tuple(told))
+
+
+def _lists(separator: "Separator | Splitter", cells: Sequence[str]) -> list[list[str]]:
+    return [parts for parts in map(separator.split, cells) if len(parts) > 1]
+
+
+def _find_mixed(
+    found: Mapping[Separator, list[list[str]]], marked: Sequence[str], cells: int, rows_a_class: float
+) -> list[Separator]:
+    """Return the separators that make a column of lists together, though none does alone: each in a tenth of them."""
+    often = [one for one, lists in found.items() if not one.weak and len(lists) >= _FEWEST_CELLS]
+    lists = _lists(Splitter(tuple(often)), marked) if len(often) > 1 else []
+    mixed = [one for one in often if 10 * len(found[one]) >= len(lists)]
+    return mixed if lists and _is_sure(lists, cells, rows_a_class, weak=False) else []
 
 
 def _find_signs(cells: Sequence[str]) -> list[Separator]:
     """Return the runs of signs, strange to sentences, that stand in half of the cells: the longest first."""
     found = Counter(sign for cell in cells for sign in {*_SIGNS.findall(cell)})
     often = [sign for sign, times in found.items() if 2 * times >= len(cells) and sign not in _ENUMERATED]
+    often = [sign for sign in often if sign[0] != "<" or not any(f"</{sign[1:]}" in cell for cell in cells)]
     return [Separator(f"'{sign}'", re.escape(sign), weak=True, told=(sign,)) for sign in sorted(often, key=len)[::-1]]
 
 
@@ -204,13 +247,15 @@ def _are_alike(parts: list[str]) -> bool:
 
 def _split_numbered(cell: str) -> list[str]:
     """Split at 1., 2., 3., … if they begin with the cell and none is missing."""
-    marks = list(_NUMBER.finditer(cell))
-    if len(marks) < 2 or [_value(mark[1] or mark[2]) for mark in marks] != [*range(1, len(marks) + 1)]:
-        return [cell]
-    if cell[: marks[0].start()].strip():
-        return [cell]
-    ends = [*(mark.start() for mark in marks[1:]), len(cell)]
-    return [cell[mark.end() : end] for mark, end in zip(marks, ends, strict=True)]
+    counted = _COUNTED.match(cell)
+    named = [re.compile(rf"{re.escape(counted[1])}(\d{{1,2}})[.、)）】\]:：．]\s*")] if counted else []
+    for number in (*named, *_NUMBERS):
+        marks = list(number.finditer(cell))
+        ordinals = [_value(mark[1]) for mark in marks]
+        if len(marks) > 1 and ordinals == [*range(1, len(marks) + 1)] and not cell[: marks[0].start()].strip():
+            ends = [*(mark.start() for mark in marks[1:]), len(cell)]
+            return [cell[mark.end() : end] for mark, end in zip(marks, ends, strict=True)]
+    return [cell]
 
 
 def _value(ordinal: str) -> int:
@@ -228,6 +273,11 @@ def _value(ordinal: str) -> int:
 def _split_json(cell: str) -> list[str]:
     """Return the texts of a list as programs write it; of objects, the first text of each."""
     return parse_texts(cell) or [cell]
+
+
+def _split_framed(cell: str) -> list[str]:
+    """Return what stands in brackets or quotation marks, if nothing but commas stands outside of them."""
+    return next((item.findall(cell) for whole, item in _FRAMES if whole.fullmatch(cell)), [cell])
 
 
 def _trim(parts: list[str]) -> list[str]:

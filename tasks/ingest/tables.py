@@ -16,6 +16,8 @@ KEPT_CHARACTERS = 1_000  # of an unusable cell: enough to recognise it
 
 _Row = TypeVar("_Row")
 
+SIGN = "\x1e"  # between cells that are searched at once
+
 # Stand in a cell for what has no text. No codec yields these lone surrogates, so they cannot be text.
 UNDECODABLE = "\udc80"  # bytes that decode to nothing
 ERROR_CELL = "\udc81"  # before the error that a spreadsheet shows, such as #N/A
@@ -79,13 +81,13 @@ class Pairs:
 
     @cached_property
     def all_queries(self) -> str:
-        """All queries, a line each: what none has is found in one search."""
-        return "\n".join(self.queries)
+        """All queries, with a sign between them that no text has: what none has is found in one search."""
+        return SIGN.join(self.queries)
 
     @cached_property
     def all_questions(self) -> str:
-        """All standard questions, one after the other."""
-        return "".join(self.questions)
+        """All standard questions, likewise."""
+        return SIGN.join(self.questions)
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,11 @@ class Table:
 def cut(text: str) -> str:
     """Return the text; of one that is too long for a cell only its beginning, marked."""
     return text if len(text) <= MAX_CELL_CHARACTERS else ENDLESS + text[:KEPT_CHARACTERS]
+
+
+def unquote_formula(cell: str) -> str:
+    """Return what Excel shows of ="007", which is how a CSV keeps it from making a number of it."""
+    return cell[2:-1].replace('""', '"') if cell[:2] == '="' and cell[-1] == '"' and len(cell) > 2 else cell
 
 
 def in_batches(rows: Iterable[_Row], measure: Callable[[_Row], int]) -> Iterator[list[_Row]]:

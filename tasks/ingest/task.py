@@ -8,7 +8,7 @@ from prefect import State, Task, task
 from prefect.client.schemas.objects import TaskRun
 from prefect.logging import get_run_logger
 
-from schemas.corrections import corrections_file, read_corrections
+from schemas.corrections import Correction, corrections_path, parse_corrections
 from schemas.errors import PipelineError, Unreachable
 from schemas.outputs import ForeignOutput, GoldenOutput, IngestOutput
 from schemas.settings import CorpusSettings
@@ -22,6 +22,7 @@ from tasks.ingest.overlay import take_edits
 from tasks.limits import time_limit
 from tasks.registry import ModelRegistry
 from tasks.retrieval.edits import known_edits
+from tasks.shared_file import SharedFile
 from tasks.steps import StepNotes, StepRun, run_step
 
 
@@ -45,7 +46,7 @@ def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutpu
         "files": fingerprint(corpus.source, base, corpus.seed),
         "source": corpus.source.model_dump(),
     }
-    corrections = read_corrections(corrections_file(workspace.home, corpus.name))
+    corrections = _read_corrections(corpus, workspace)
     if corrections:
         inputs["corrections"] = [one.model_dump(exclude={"batch", "action", "gain"}) for one in corrections]
     edits, unread = known_edits(ModelRegistry.of(corpus.name, workspace.home))
@@ -74,6 +75,11 @@ def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutpu
     return step
 
 
+def _read_corrections(corpus: CorpusSettings, workspace: Workspace) -> list[Correction]:
+    file = SharedFile(workspace.home, corrections_path(corpus.name))
+    return parse_corrections(file.read(), file.where)
+
+
 @task(task_run_name="golden-{corpus.name}", retries=2, retry_delay_seconds=5, retry_condition_fn=_is_worth_retrying)
 def read_golden(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]) -> StepRun[GoldenOutput]:
     """Read `publish.golden_path`: a mistake in it is better known before the training than after."""
@@ -92,8 +98,7 @@ def _read_golden(
     }
 
     def make(out: GoldenOutput, _: Path) -> StepNotes:
-        corrections = read_corrections(corrections_file(workspace.home, corpus.name))
-        write_golden(files, corpus.source, ingested.output.folder, out.folder, corrections)
+        write_golden(files, corpus.source, ingested.output.folder, out.folder, _read_corrections(corpus, workspace))
         return StepNotes()
 
     step = run_step(workspace, GoldenOutput, inputs, make)

@@ -1,9 +1,11 @@
 """CSV and its kin as tables: once per way in which the lines could be split into cells."""
 
 import csv
+import gc
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TextIO
@@ -11,15 +13,17 @@ from typing import Any, TextIO
 from schemas.errors import SourceError
 from tasks.ingest.decoding import open_text
 from tasks.ingest.input_file import InputFile, reading
-from tasks.ingest.tables import MAX_CELL_CHARACTERS, Batch, HeadRow, Selection, Table, select
+from tasks.ingest.tables import MAX_CELL_CHARACTERS, Batch, HeadRow, Selection, Table, select, unquote_formula
 
 DELIMITERS = (",", "\t", ";", "|")
 _OTHERS = re.compile(r"[-=]+>|[^\w\s\"'“”‘’()（）【】《》<>*？?！!.。-]+|[\x01-\x08\x1c-\x1f]|_{2,}|--+")  # in a header
 _OF_SENTENCES = frozenset("，、；：:~/&+%")  # delimiters only where every line has as many
 _AGREED = 0.9  # share of lines with as many of another delimiter
+_QUOTED_WORDS = re.compile(r'"[^"\n]*"(?: "[^"\n]*")+\s*')  # as R writes a table
 _STANDING_IN = "\x1f"  # for a delimiter of several characters, which the csv module does not know
 
 _CHUNK_CHARACTERS = 2_000_000  # of lines parsed at a time: some 30,000 rows
+_FEWEST_NUMBERED = 4  # rows, that numbers in front of them are no accident
 _HEAD_LINES = 50  # among which the header is looked for
 _HEAD_CHARACTERS = 1 << 20
 _SAMPLE_LINES = 2_000  # by which blanks after delimiters and backslashes are found
@@ -34,6 +38,7 @@ class Dialect:
     backslash: bool = False  # before a quotation mark inside a cell
     quotes: bool = True  # around cells; else a quotation mark is a character like any other
     mark: str = '"'  # of quotation
+    wrapped: bool = False  # whole lines stand in quotation marks: rows that were exported as one cell
 
     @property
     def options(self) -> dict[str, Any]:
@@ -48,6 +53,7 @@ class Dialect:
 
     def prepare(self, lines: list[str]) -> list[str]:
         """Return the lines as the csv module can split them."""
+        lines = list(map(_unwrap, lines)) if self.wrapped else lines
         return lines if len(self.delimiter) == 1 else [line.replace(self.delimiter, _STANDING_IN) for line in lines]
 
 
@@ -66,7 +72,7 @@ def open_text_tables(file: InputFile, encoding: str, given: str | None) -> list[
     only = given or _declared(lines)
     delimiters = [only] if only else [*DELIMITERS, *_find_others(lines)]
     dialects = [_refine(Dialect(delimiter), lines) for delimiter in delimiters]
-    heads = [_parse_head(lines[:_HEAD_LINES], dialect) for dialect in dialects]
+    heads = [_name_row_numbers(_parse_head(lines[:_HEAD_LINES], dialect)) for dialect in dialects]
     tables = [_as_table(file, encoding, head, dialect) for head, dialect in zip(heads, dialects, strict=True)]
     return tables + [_as_table(file, encoding, *mixed) for mixed in _find_mixed(heads, dialects)]
 
@@ -104,6 +110,8 @@ def _head(text: TextIO) -> list[str]:
 def _find_others(lines: list[str]) -> list[str]:
     """Return signs that split the first line, which no usual delimiter does, and split the others alike."""
     whole = [line for line in lines if line.strip()]
+    if _QUOTED_WORDS.fullmatch(whole[0]):
+        return [" "]
     if any(delimiter in whole[0] for delimiter in DELIMITERS):
         return []
     found = []
@@ -120,10 +128,42 @@ def _declared(lines: list[str]) -> str | None:
     return first[4] if len(first) == 5 and first.lower().startswith("sep=") else None
 
 
+def _name_row_numbers(head: list[HeadRow]) -> list[HeadRow]:
+    """Return the rows with a blank name before those of the header, if only the other rows begin with their number.
+
+    So R writes a table with the names of its rows.
+    """
+    if len(head) < _FEWEST_NUMBERED or {len(row.cells) for row in head[1:]} != {1 + len(head[0].cells)}:
+        return head
+    numbers = [row.cells[0] for row in head[1:]]
+    first = int(numbers[0]) if numbers[0] in ("0", "1") else None
+    if first is None or numbers != [str(first + at) for at in range(len(numbers))]:
+        return head
+    return [replace(head[0], cells=["", *head[0].cells]), *head[1:]]
+
+
+def _unwrap(line: str) -> str:
+    bare = line.rstrip("\r\n")
+    if len(bare) < 2 or bare[0] + bare[-1] != '""':
+        return line
+    return bare[1:-1].replace('""', '"') + line[len(bare) :]
+
+
+def _is_wrapped(lines: list[str], delimiter: str) -> bool:
+    """Whether nearly all lines are one cell in quotation marks, in which other cells are delimited."""
+    whole = [line.strip() for line in lines[:_HEAD_LINES] if line.strip()]
+    inside = [_unwrap(line) for line in whole]
+    counts = [
+        line != bare and delimiter in bare and len(next(csv.reader([line], delimiter=delimiter))) == 1
+        for line, bare in zip(whole, inside, strict=True)
+    ]
+    return counts[0] and sum(counts) >= _AGREED * len(counts)
+
+
 def _parse_head(lines: list[str], dialect: Dialect) -> list[HeadRow]:
     rows, starts, _ = parse_lines(dialect.prepare(lines), dialect, last=True)
     ends = [*starts[1:], len(lines)]
-    cells = [[cell.strip() for cell in row] for row in rows]
+    cells = [[unquote_formula(cell.strip()) for cell in row] for row in rows]
     return [HeadRow(start + 1, end, row) for row, start, end in zip(cells, starts, ends, strict=True) if "".join(row)]
 
 
@@ -131,6 +171,8 @@ def _refine(dialect: Dialect, lines: list[str]) -> Dialect:
     """Return the dialect that splits most of the sample into well-formed rows of one width; plain where they tie."""
     choices = [dialect]
     sample = "".join(lines)
+    if sample.startswith('"') and len(dialect.delimiter) == 1 and _is_wrapped(lines, dialect.delimiter):
+        return replace(dialect, wrapped=True)
     if f'{dialect.delimiter} "' in sample:
         choices.append(replace(dialect, skip_blanks=True))
     if '\\"' in sample:
@@ -162,9 +204,24 @@ def _read(file: InputFile, encoding: str, dialect: Dialect, wanted: Selection) -
         rest: list[str] = []
         while (chunk := text.readlines(_CHUNK_CHARACTERS)) or rest:
             lines = rest + dialect.prepare(chunk)
-            rows, starts, rest = parse_lines(lines, dialect, last=not chunk)
-            yield select(rows, [line + start for start in starts], wanted)
+            with _uncollected():
+                rows, starts, rest = parse_lines(lines, dialect, last=not chunk)
+                batch = select(rows, [line + start for start in starts], wanted)
+                del rows
+            yield batch
             line += len(lines) - len(rest)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector from looking through every row that is made here: none can be part of a cycle."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def parse_lines(lines: list[str], dialect: Dialect, *, last: bool) -> tuple[list[list[str]], Sequence[int], list[str]]:

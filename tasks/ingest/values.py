@@ -16,7 +16,21 @@ _ELEMENTS = 1_000  # of a document that is one list: so many show its keys
 _PATHS = 20_000
 _NODES = 200_000  # values kept in an outline, all together
 _CHARACTERS = 200  # of a text
-_TEXT_KEYS = ("text", "query", "question", "utterance", "value", "content", "name", "问题", "相似问", "内容")
+_TEXT_KEYS = (
+    "text",
+    "query",
+    "question",
+    "utterance",
+    "phrase",
+    "sentence",
+    "q",
+    "value",
+    "content",
+    "name",
+    "问题",
+    "相似问",
+    "内容",
+)
 _LONGEST = 100_000  # characters of a list in a cell
 _NUMPY = re.compile(r"(?<=['\"])\s+(?=['\"])")  # between the texts of an array
 

@@ -134,7 +134,8 @@ def _carry_down(rows: Rows, merged: list[tuple[int, int, int]], notes: list[str]
     for line, row in rows:
         own = any(row)
         for column, (last, value) in active.items():
-            if line <= last and own and column < len(row) and not row[column]:
+            if line <= last and own and not (column < len(row) and row[column]):
+                row += [""] * (column + 1 - len(row))
                 row[column] = value
                 carried += 1
         while waiting and waiting[-1][1] <= line:

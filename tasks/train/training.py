@@ -12,14 +12,15 @@ from schemas.training import OnEpoch, Reachability, TrainingReport
 from tasks.retrieval.device import give_back_memory
 from tasks.retrieval.model_files import write_candidate
 from tasks.retrieval.text_encoder import OnEncoded
+from tasks.train.adapted import ADAPTED, open_adapters
 from tasks.train.beside import keep_beside
-from tasks.train.choosing import choose, find_ranks, run
+from tasks.train.choosing import choose, cuts_of, find_ranks, run
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
 from tasks.train.encoder_files import settle_encoder
 from tasks.train.ensemble import Ensemble, rows_of
 from tasks.train.held_out import HELD_OUT, calibrate_on_held_out
-from tasks.train.joined import Encoded, Joined, encode_corpus
+from tasks.train.joined import Joined, encode_corpus
 from tasks.train.objectives import Objective, make_objective
 from tasks.train.parts import gather_parts, write_encoder
 from tasks.train.reachability import assess
@@ -66,12 +67,13 @@ def train_candidate(
             "the queries: emoji and punctuation alone are no words"
         )
     settings, settled, objective, reach = _settle_loss(prepared, settings)
-    encoded: Encoded | None = None
+    encoded, adapters = None, None
     cache = cache or partial / "cache"
     if settings.model.frozen_encoder:
         settings = settings.model_copy(update={"model": settle_encoder(settings.model)})
         encoded = encode_corpus(prepared_folder, settings, cache, on_encoded)
-    choice = choose(prepared, settings, partial, on_epoch, encoded)
+        adapters = open_adapters(prepared_folder, settings, len(cuts_of(prepared, settings)))
+    choice = choose(prepared, settings, partial, on_epoch, encoded, adapters)
     chosen, chosen_epochs = choice.chosen | settled, choice.epochs
     decisions = None
     if chosen_epochs:
@@ -96,6 +98,8 @@ def train_candidate(
         )
         joined = None
         if encoded and (share := float(chosen["encoder_share"])):
+            if adapters and chosen["encoder_adapters"] == "on":
+                encoded = adapters.make(prepared, rows, "refit", partial / ADAPTED / "refit")
             joined = Joined(ensemble, encoded, encoded.learn(prepared, rows, settings, "refit"), share)
         weight = float(chosen["exemplar_weight"])
         card, arrays, kept = gather_parts(ensemble, joined, prepared, rows, weight, settings)

@@ -12,15 +12,15 @@ from tasks.ingest.importers.chatterbot import CHATTERBOT
 from tasks.ingest.importers.clinc import CLINC
 from tasks.ingest.importers.dialogflow import DIALOGFLOW
 from tasks.ingest.importers.fasttext import FASTTEXT
-from tasks.ingest.importers.headed_lists import HEADED_LISTS
+from tasks.ingest.importers.headed_lists import HEADED_LISTS, SECTIONS
 from tasks.ingest.importers.hwu64 import HWU64
-from tasks.ingest.importers.intent_lists import INTENT_LISTS
+from tasks.ingest.importers.intent_lists import INTENT_LISTS, INTENT_PROJECT, ONE_INTENT
 from tasks.ingest.importers.label_studio import LABEL_STUDIO
 from tasks.ingest.importers.look import Look
 from tasks.ingest.importers.luis import CLU, LUIS
 from tasks.ingest.importers.mapping import MAPPED_OBJECTS, MAPPED_TEXTS, MAPPING
 from tasks.ingest.importers.prodigy import PRODIGY
-from tasks.ingest.importers.qna_maker import CUSTOM_QUESTION_ANSWERING, QNA_MAKER
+from tasks.ingest.importers.qna_maker import QNA_MAKER
 from tasks.ingest.importers.question_files import QUESTION_FILES
 from tasks.ingest.importers.rasa import RASA_JSON, RASA_MARKDOWN, RASA_PROJECT, RASA_YAML
 from tasks.ingest.importers.seq_label import SEQ_LABEL
@@ -61,7 +61,6 @@ IMPORTERS: tuple[Importer, ...] = (
     LUIS,
     CLU,
     QNA_MAKER,
-    CUSTOM_QUESTION_ANSWERING,
     SNIPS,
     CLINC,
     CHATTERBOT,
@@ -69,8 +68,11 @@ IMPORTERS: tuple[Importer, ...] = (
     PRODIGY,
     DIALOGFLOW,
     *INTENT_LISTS,
+    ONE_INTENT,
+    INTENT_PROJECT,
     SEQ_LABEL,
     HEADED_LISTS,
+    SECTIONS,
     FASTTEXT,
     TREC,
     HWU64,

@@ -264,8 +264,20 @@ LINES = "".join(as_json(row) + "\n" for row in PRODIGY)
             [("money back", "refund")],
             ["rejected by its annotator"],
         ),
-        ("QnA Maker", "kb.json", as_json(QNA), [("money back", "Can I have a refund?")], []),
-        ("Custom Question Answering", "kb.json", as_json(CUSTOM_QNA), [("money back", "Can I have a refund?")], []),
+        (
+            "questions by answer (QnA Maker, Botpress)",
+            "kb.json",
+            as_json(QNA),
+            [("money back", "Can I have a refund?")],
+            [],
+        ),
+        (
+            "questions by answer (QnA Maker, Botpress)",
+            "kb.json",
+            as_json(CUSTOM_QNA),
+            [("money back", "Can I have a refund?")],
+            [],
+        ),
         (
             "queries by standard question",
             "map.json",
