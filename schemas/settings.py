@@ -32,6 +32,7 @@ from schemas.training import Cause
 Severity = Literal["critical", "warning", "info"]
 
 EXACT_CLASSES = 5_000  # above, sampling costs less than exact softmax and finds as much: tests/benchmarks/losses.py
+FEW_ROWS = 2_000  # up to which a feature of one text is worth more than it disturbs: docs/recipe.md
 
 
 class TowerKind(NamedTuple):
@@ -152,7 +153,7 @@ class Text(Section):
         default=(1, 3), description="Shortest and longest character n-gram of texts with Chinese; empty: none."
     )
     char_ngrams_latin: tuple[int, int] | None = Field(
-        default=(3, 5), description="Shortest and longest character n-gram of other words; empty: none."
+        default=(2, 4), description="Shortest and longest character n-gram of other words; empty: none."
     )
     idf_power: float = Field(
         default=0.5,
@@ -164,7 +165,12 @@ class Text(Section):
     longest_ngram_weight: float = Field(
         default=0.2, ge=0, le=10, description="Weight of the longest character n-grams of texts with Chinese."
     )
-    min_texts: int = Field(default=2, ge=1, description="Texts a feature must stand in to be kept, in texts.")
+    min_texts: int | None = Field(
+        default=None,
+        ge=1,
+        description=f"Texts a feature must stand in to be kept, in texts; empty: 1 up to {FEW_ROWS} training rows, 2 "
+        "above.",
+    )
     max_features: int = Field(
         default=250_000,
         ge=1000,
@@ -185,6 +191,10 @@ class Text(Section):
         if not (self.words or self.bigrams or self.char_ngrams_cjk or self.char_ngrams_latin):
             raise ValueError("no features left: switch on words, bigrams or character n-grams")
         return self
+
+    def least_texts(self, rows: int) -> int:
+        """Return in how many texts a feature must stand to be kept, of a corpus of so many training rows."""
+        return self.min_texts or (1 if rows <= FEW_ROWS else 2)
 
 
 class CustomExpectation(Section):
@@ -446,6 +456,13 @@ class Loss(Section):
         ge=0,
         lt=1,
         description="softmax_all and its estimate: the right cosine must win by so much (additive margin); 0: none.",
+    )
+    contrast: float = Field(
+        default=1.0,
+        ge=0,
+        le=100,
+        description="softmax_all: weight of a second loss, which draws the queries of one standard question together "
+        "(Khosla et al. 2020); 0: none.",
     )
 
     @classmethod

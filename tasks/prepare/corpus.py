@@ -95,7 +95,8 @@ def prepare_corpus(
     with (engine or partial(open_local, 1 if small else processes))() as run:
         size = BLOCK_ROWS if small else max(_SMALL_BLOCK_ROWS, min(BLOCK_ROWS, len(index.labels) // (4 * processes)))
         blocks, class_blocks, total = _cut(run, files, standard, index, scratch, size, settings)
-        vocabulary, words = _number(run, blocks + class_blocks, total, scratch, settings)
+        least = settings.text.least_texts(len(index.labels))
+        vocabulary, words = _number(run, blocks + class_blocks, total, least, scratch, settings)
         write_table(out.vocabulary, vocabulary.to_table())
         write_table(out.words, words)
         duplicates = near_duplicates(standard["standard_norm"].to_pylist(), settings.negatives.near_duplicate)
@@ -239,16 +240,16 @@ def _cut(
 
 
 def _number(
-    run: Engine, names: list[Path], total: int, scratch: Path, settings: CorpusSettings
+    run: Engine, names: list[Path], total: int, least: int, scratch: Path, settings: CorpusSettings
 ) -> tuple[Vocabulary, pa.Table]:
     """Choose features and words, write their numbers for the blocks, and return vocabulary and WORDS."""
     chosen: dict[str, tuple[list[str], NDArray[np.int64]]] = {}
-    for kind, least in (("features", settings.text.min_texts), ("words", 1)):
+    for kind, texts in (("features", least), ("words", 1)):
         tally = Tally()
         for name in names:
             numbered = read_numbered(name, kind)
             tally.add(numbered["key"].to_numpy(), numbered["texts"].to_numpy())
-        kept, counts = tally.keep(least, settings.text.max_features)
+        kept, counts = tally.keep(texts, settings.text.max_features)
         chosen[kind] = look_up(names, kind, kept), counts
     vocabulary = Vocabulary.of(*chosen["features"], total, settings.text)
     words = Vocabulary.of(*chosen["words"], total)

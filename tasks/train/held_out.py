@@ -67,7 +67,8 @@ def write_held_out(
         write_candidate(to, card, prepared.folder, arrays)
         return
     known = pq.read_table(prepared.folder / table)
-    seen = _count_texts(prepared, _COLUMNS[settings.model.tower], len(known)) >= settings.text.min_texts
+    least = settings.text.least_texts(len(prepared.labels))
+    seen = _count_texts(prepared, _COLUMNS[settings.model.tower], len(known)) >= least
     seen[0] |= settings.model.tower == "lstm"  # the unknown word
     arrays["embeddings"] = arrays["embeddings"][seen]
     write_candidate(to, card, prepared.folder, arrays)

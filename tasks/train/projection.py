@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from schemas.settings import EXACT_CLASSES, CorpusSettings
 from tasks.retrieval.encoders import project
 from tasks.retrieval.hashing import keys
+from tasks.train.objectives.contrast import contrast
 from tasks.train.objectives.softmax_all import SMOOTHING
 
 _LASTING = (15, 150)  # epochs, and of very few rows as many as make so many steps
@@ -145,15 +146,4 @@ class _Loss:
         cosines = dropped @ F.normalize(classes, dim=1, eps=TINY).t()
         margin = F.one_hot(right, len(classes)) * self._loss.margin
         loss = F.cross_entropy(gamma * (cosines - margin) + prior, right, label_smoothing=SMOOTHING)
-        return loss + _contrast(gamma * (queries @ queries.t()), places)
-
-
-def _contrast(logits: Tensor, places: Tensor) -> Tensor:
-    """Return the mean over the rows that have fellows of the cross-entropy of finding them, among (n, n) logits."""
-    itself = torch.eye(len(places), dtype=torch.bool)
-    fellows = (places[:, None] == places[None]) & ~itself
-    counts = fellows.sum(dim=1)
-    if not bool(counts.any()):
-        return logits.new_zeros(())
-    logs = logits.masked_fill(itself, -torch.inf).log_softmax(dim=1).masked_fill(~fellows, 0)
-    return -(logs.sum(dim=1)[counts > 0] / counts[counts > 0]).mean()
+        return loss + self._loss.contrast * contrast(queries, places, gamma)

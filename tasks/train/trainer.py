@@ -18,12 +18,14 @@ from tasks.retrieval.hashing import keys
 from tasks.retrieval.texts import Texts
 from tasks.train.data import Prepared
 from tasks.train.objectives import Batch, make_objective
+from tasks.train.objectives.contrast import contrast
 from tasks.train.optimiser import Adagrad, Table
 from tasks.train.sampler import Sampler
 from tasks.train.towers import Embedded, find_tower, make_tower
 
 _TRIM_EVERY = 128  # steps, of very many rows
 _BLOCK = 4096  # texts encoded at once outside training
+_CONTRASTED = 1024  # rows of a batch, whose square is in memory
 _TINY = 1e-6
 
 
@@ -151,14 +153,22 @@ class Trainer:
     ) -> Tensor:
         """Move all weights but those behind `classes`; `class_rows` are theirs in the table of class embeddings."""
         embeddings = self._class_embeddings(class_rows)
-        vectors = self._drop(self._unit(queries), generator)
-        loss = self.objective.loss(vectors, self._unit(classes, embeddings), batch)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        vectors = self._unit(queries)
+        loss = self.objective.loss(self._drop(vectors, generator), self._unit(classes, embeddings), batch)
+        (loss + self._contrast(vectors, batch)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         queries.step(rate)
         if embeddings.grad is not None:
             self.class_embeddings.update(class_rows, embeddings.grad.flatten(0, 1), rate)
         self.optimiser.step(rate)
         return loss.detach()
+
+    def _contrast(self, queries: Tensor, batch: Batch) -> Tensor | float:
+        """Return what the contrast adds to the loss of a batch, of a very large one that of its first rows."""
+        if self.objective.drawn or not self.settings.loss.contrast:
+            return 0.0
+        labels = torch.from_numpy(batch.places[:_CONTRASTED, 0]).to(queries.device)
+        of_rows = contrast(queries[:, :_CONTRASTED], labels, self.settings.loss.gamma)
+        return self.settings.loss.contrast * of_rows
 
     def _class_embeddings(self, rows: Tensor | None = None) -> Tensor:
         """Return (S, U, o) class embeddings as a leaf, which gets a gradient where the settings want them."""

@@ -61,9 +61,10 @@ def train_candidate(
     """
     prepared = read_prepared(prepared_folder, settings.model)
     if not find_tower(settings.model).features(prepared.sizes):
+        least = settings.text.least_texts(len(prepared.labels))
         raise CorpusRejected(
             f"corpus {settings.name!r}: no text holds a letter, a digit or a Chinese character that stands in "
-            f"text.min_texts = {settings.text.min_texts} texts, so that nothing can be learnt; look at the column of "
+            f"text.min_texts = {least} texts, so that nothing can be learnt; look at the column of "
             "the queries: emoji and punctuation alone are no words"
         )
     settings, settled, objective, reach = _settle_loss(prepared, settings)

@@ -7,7 +7,7 @@ import tomllib
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from schemas.settings import EXACT_CLASSES, CorpusSettings, Loss, Model, Source, use_new_names
+from schemas.settings import EXACT_CLASSES, FEW_ROWS, CorpusSettings, Loss, Model, Source, Text, use_new_names
 from schemas.workspace import CHECKOUT
 
 FILL = {"fill_defaults": True}
@@ -382,3 +382,9 @@ def test_what_a_bundled_corpus_has_not_cannot_be_named():
     for name in ("query_column", "question_column", "encoding", "delimiter", "sheet"):
         with pytest.raises(ValueError, match=f"{name} = 'nosuch', but bundled:c is no file"):
             Source.model_validate({"path": "bundled:c", name: "nosuch"}, context={"fill_defaults": True})
+
+
+def test_features_of_one_text_are_kept_of_few_rows_alone():
+    """Unless the setting says otherwise."""
+    assert [Text().least_texts(rows) for rows in (10, FEW_ROWS, FEW_ROWS + 1)] == [1, 1, 2]
+    assert Text(min_texts=3).least_texts(10) == 3

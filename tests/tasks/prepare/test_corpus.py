@@ -114,24 +114,26 @@ def test_rows_hold_what_the_tokeniser_says(prepared):
         assert np.linalg.norm(row["weights"]) == pytest.approx(1)
 
 
-def test_the_vocabulary_counts_distinct_training_and_standard_texts(prepared):
-    """min_texts = 2 by default; test queries are not looked at."""
+@pytest.mark.parametrize(("given", "least"), [(None, 1), (2, 2)])
+def test_the_vocabulary_counts_distinct_training_and_standard_texts(tmp_path, given, least):
+    """Of few rows features of one text are kept by default; test queries are not looked at."""
+    prepared = prepare_rows(tmp_path, toy_settings(split=SHARES, text={"min_texts": given}))
     tokeniser = Tokeniser(toy_settings().text)
     texts = {*read(prepared, "train")["query"].to_pylist(), *read(prepared, "classes")["standard_norm"].to_pylist()}
     bags = [set(tokeniser.features(text)) for text in texts]
 
     counts = {row["feature"]: row["texts"] for row in read(prepared, "vocabulary").to_pylist()}
 
-    assert counts == {f: n for f in set().union(*bags) if (n := sum(f in bag for bag in bags)) >= 2}
+    assert counts == {f: n for f in set().union(*bags) if (n := sum(f in bag for bag in bags)) >= least}
 
 
 def test_min_texts_and_text_switches_reach_the_vocabulary(tmp_path, prepared):
-    """A lower bound keeps more; a switch removes a kind."""
-    text = {"min_texts": 1, "bigrams": False}
+    """A higher bound keeps less; a switch removes a kind."""
+    text = {"min_texts": 2, "bigrams": False}
     other = read(prepare_rows(tmp_path, toy_settings(split=SHARES, text=text)), "vocabulary")["feature"].to_pylist()
     base = read(prepared, "vocabulary")["feature"].to_pylist()
 
-    assert set(other) > {feature for feature in base if not feature.startswith("b:")}
+    assert set(other) < {feature for feature in base if not feature.startswith("b:")}
     assert not any(feature.startswith("b:") for feature in other)
 
 

@@ -289,7 +289,7 @@ def test_standard_questions_are_edited_by_towers_and_encoder(beside, train, tmp_
     _, candidate = train(beside({"encoder_share": share, "ensemble": 2}))
     registry = ModelRegistry(tmp_path / "models" / "toy")
     publish(registry, candidate)
-    new, queries = "酒店停车场在哪里", ["停车场怎么走", "停车要多久", "谁负责停车"]
+    new, queries = "停车场在哪里", ["停车场怎么走", "停车要多久", "谁负责停车"]
 
     made = edit_live(registry, Edit(action="add", standard_question=new, similar_queries=queries))
     added = Retriever(registry.folder).model

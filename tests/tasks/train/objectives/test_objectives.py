@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from schemas.settings import LOSSES, Loss
 from tasks.train.objectives import Batch, make_objective
+from tasks.train.objectives.contrast import contrast
 from tasks.train.objectives.dssm import softmax
 from tasks.train.objectives.sampled_softmax import weighted_softmax
 from tasks.train.objectives.softmax_all import SMOOTHING, softmax_all
@@ -256,3 +257,18 @@ def test_every_loss_of_the_table_is_an_objective(kind):
     assert (np.diff(objective.least(gaps)) <= 1e-12).all()
     assert objective.least(np.array([2.0]))[0] <= best
     assert {*objective.correction()} <= {*Loss.model_fields}
+
+
+def test_the_contrast_is_the_mean_cross_entropy_of_finding_a_fellow():
+    """Against eq. 2 of Khosla et al. written out; a row without a fellow has no part in it, but opposes the others."""
+    labels = [0, 1, 0, 2, 1, 0]
+    queries = F.normalize(torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(1)).double(), dim=2)
+    expected = []
+    for member in queries:
+        for i, label in enumerate(labels):
+            scores = {j: math.exp(5 * float(member[i] @ member[j])) for j in range(6) if j != i}
+            fellows = [-math.log(scores[j] / sum(scores.values())) for j in scores if labels[j] == label]
+            expected += [np.mean(fellows)] if fellows else []
+
+    assert contrast(queries, torch.tensor(labels), 5.0).item() == pytest.approx(np.mean(expected))
+    assert contrast(queries, torch.arange(6), 5.0).item() == 0

@@ -1,0 +1,29 @@
+"""The contrast between the queries of one batch, which draws those of one standard question together.
+
+Khosla et al. 2020, "Supervised Contrastive Learning", eq. 2. The kept training queries are compared with a query in the
+same space, so that it pays with few rows most: docs/recipe.md.
+"""
+
+import torch
+from torch import Tensor
+
+
+def contrast(queries: Tensor, labels: Tensor, gamma: float) -> Tensor:
+    """Return the mean over members, and rows that have fellows, of the cross-entropy of finding these.
+
+    A fellow is another query of the batch with the same standard question; without any, the contrast is 0.
+
+    Args:
+        queries: (..., n, o) of unit length.
+        labels: (n,) the standard question of each.
+        gamma: what the cosines are multiplied by.
+    """
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    fellows = (labels[:, None] == labels[None]) & ~itself
+    counts = fellows.sum(dim=1)
+    some = counts > 0
+    if not bool(some.any()):
+        return queries.new_zeros(())
+    logits = gamma * (queries @ queries.transpose(-1, -2))
+    logs = logits.masked_fill(itself, -torch.inf).log_softmax(dim=-1).masked_fill(~fellows, 0)
+    return -(logs.sum(dim=-1)[..., some] / counts[some]).mean()
