@@ -15,6 +15,10 @@ WORKDIR /srv/dssm-pipeline
 FROM build AS build-service
 COPY . .
 RUN pip install --constraint constraints.txt ./serving
+# A hundred megabytes that nothing which answers queries loads.
+RUN cd /opt/venv/lib/python3*/site-packages \
+    && rm -r jieba/lac_small jieba/posseg jieba/analyse pyarrow/include pyarrow/tests pyarrow/libarrow_flight.so.* \
+    && rm -rf pip setuptools pkg_resources
 
 FROM build AS build-worker
 # torch comes first, and alone: its layer stays when the code changes. A CPU build, where PIP_EXTRA_INDEX_URL offers one.

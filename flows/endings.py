@@ -16,6 +16,7 @@ from prefect.runtime import deployment
 from prefect.states import Completed, Failed
 
 from flows.faults import as_fault
+from flows.terminal import TERMINAL, take_over
 from schemas.errors import PipelineError
 from schemas.manifest import write_atomically
 from schemas.run import RunResult, Status
@@ -90,7 +91,13 @@ def name_run(result: RunResult) -> None:
 
 
 def tell_once() -> None:
-    """Let the log say once, and without a traceback, how a run or step of this process ended."""
+    """Let the log say once, and without a traceback, how a run or step of this process ended.
+
+    The terminal of `dssm serve`, and of a worker, then says as much as that of `dssm run`.
+    """
+    if deployment.get_id():
+        TERMINAL.shows_ends = True
+        take_over()
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         if not any(isinstance(one, _Once) for one in logger.filters):

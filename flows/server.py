@@ -128,7 +128,7 @@ def run_server(host: str | None, port: int | None) -> None:
 
     place = get_current_settings().server.api
     host, port = host or place.host, port or place.port
-    listening = _listen(host, port)
+    listening = _listen(host, port, "dssm server")
     api = f"http://{_in_address(host)}:{port}/api"
     connect(api)
     say(f"Prefect server: open {Server(api).ui}; dssm and workers use PREFECT_API_URL={api}; Ctrl-C ends it")
@@ -204,8 +204,13 @@ def _start_temporary() -> str:
     return api
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, alone: str = "") -> socket.socket:
     """Return a listening socket; a server gets it as it is, so that nobody can take its port in between.
+
+    Args:
+        host: name or address of this machine.
+        port: 0 is a free one.
+        alone: the command that is to run a server alone; empty: one is started beside a command's own work.
 
     Raises:
         MachineFault: another program listens there, or this machine has no such address.
@@ -216,9 +221,16 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise MachineFault(f"no server can listen at {host}, port {port}: {error.strerror}") from error
+        here = f"http://{_in_address(host)}"
+        other = f"{alone} --port {port + 1}" if alone else f"PREFECT_API_URL={here}:{port + 1}/api dssm serve"
+        if answers(f"{here}:{port}/api"):
+            raise MachineFault(
+                f"a Prefect server answers at {here}:{port} already: dssm serve and dssm deploy use it. For another "
+                f"one take another port: {other}"
+            ) from error
         raise MachineFault(
             f"port {port} of {host} is taken by something that is no Prefect server. End it, or take another port: "
-            f"PREFECT_API_URL=http://{_in_address(host)}:{port + 1}/api dssm serve"
+            f"{other}"
         ) from error
 
 

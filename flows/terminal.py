@@ -20,13 +20,17 @@ class Terminal(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self._warned: list[str] = []
+        self.shows_ends = False  # how a flow run ended, in Prefect's words: where no command prints its result
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a line, unless others than ours say it, nobody wants to hear it, or it was said before."""
-        if verbosity() != "normal" or not record.pathname.startswith(_OURS) or record.levelno < logging.INFO:
+        ours = record.pathname.startswith(_OURS) or (self.shows_ends and _is_end(record))
+        if verbosity() != "normal" or not ours or record.levelno < logging.INFO:
             return
         message = record.getMessage()
-        if record.levelno >= logging.WARNING:
+        if _is_end(record):
+            write_error(f"{getattr(record, 'flow_run_name', '')}: {message.strip()}\n")
+        elif record.levelno >= logging.WARNING:
             self.warn([message.strip()])
         else:
             write_error(f"{time.strftime('%H:%M:%S', time.localtime(record.created))}  {message.strip()}\n")
@@ -39,6 +43,10 @@ class Terminal(logging.Handler):
             if verbosity() != "quiet" and not any(core in text for text in [*self._warned, *elsewhere]):
                 write_error(f"warning: {warning}\n")
                 self._warned.append(warning)
+
+
+def _is_end(record: logging.LogRecord) -> bool:
+    return record.name == "prefect.flow_runs" and record.getMessage().startswith("Finished in state")
 
 
 TERMINAL = Terminal()

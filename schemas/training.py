@@ -64,8 +64,9 @@ class ShareScore(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    encoder: float  # share of the frozen encoder in a cosine; the towers have the rest
+    encoder: float  # share of the encoder in a cosine; the towers have the rest
     queries: float  # share of the kept queries in the score of the first standard questions
+    adapted: bool = False  # the encoder has learned by adapters
     recall_at_1: float
     recall_at_10: float
 
@@ -84,22 +85,26 @@ class TrainingReport(BaseModel):
     negatives_used: bool  # False: exact softmax; the negatives file is written and proven all the same
     reachability: Reachability
     convergence: Convergence
-    shares: list[ShareScore] = []  # beside a frozen encoder: what was chosen from
+    shares: list[ShareScore] = []  # beside an encoder: what was chosen from
 
     def ablation(self) -> dict[str, ShareScore]:
-        """Return what the chosen shares find, and what is found without one part: empty without a frozen encoder.
+        """Return what the chosen shares find, and what is found without one part: empty without an encoder beside.
 
         Each part is left out at the best shares of the others.
         """
         if not self.shares:
             return {}
         encoder, queries = (float(self.chosen[name]) for name in ("encoder_share", "exemplar_weight"))
+        adapted = self.chosen.get("encoder_form", "frozen") != "frozen"
+        alike = [s for s in self.shares if s.adapted == adapted]
         parts = {
-            "chosen": [s for s in self.shares if (s.encoder, s.queries) == (encoder, queries)],
+            "chosen": [s for s in alike if (s.encoder, s.queries) == (encoder, queries)],
             "without_encoder": [s for s in self.shares if s.encoder == 0],
-            "without_towers": [s for s in self.shares if s.encoder == 1],
-            "without_queries": [s for s in self.shares if s.queries == 0],
+            "without_towers": [s for s in alike if s.encoder == 1],
+            "without_queries": [s for s in alike if s.queries == 0],
         }
+        if any(s.encoder and not s.adapted for s in self.shares) and adapted:
+            parts["without_adapters"] = [s for s in self.shares if s.encoder and not s.adapted]
         return {
             name: max(scores, key=lambda score: score.recall_at_1 + score.recall_at_10)
             for name, scores in parts.items()

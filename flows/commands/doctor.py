@@ -1,12 +1,13 @@
 """Commands that tell the owner of a corpus what to do."""
 
 import json
+import shlex
 from pathlib import Path
 
 import click
 
 from flows.commands.options import complete_corpus, with_verbosity
-from flows.commands.output import print_text
+from flows.commands.output import print_text, say_next
 from flows.commands.start import use_prefect
 from flows.environment import say
 
@@ -52,7 +53,8 @@ def doctor(corpus: str, quick: bool, drafts: int, as_json: bool) -> int:
         print_text(f"  {number}. {thing.title}: {100 * thing.gain:+,.1f} {words('health.won', effort=thing.effort)}")
     print_text(f"health report: {run.root / HEALTH_FILE}")
     if said.actions:
-        print_text(f"to-do list: {run.root / 'todo.xlsx'}; then: dssm check {corpus} --apply todo.xlsx")
+        print_text("write yes into accept where you agree; then:")
+        say_next(f"check {corpus} --apply {shlex.quote(str(run.root / 'todo.xlsx'))}")
     return 0
 
 
@@ -92,5 +94,6 @@ def mine(corpus: str, log: Path, as_json: bool) -> int:
     for one in actions[:_SHOWN]:
         print_text(f"  {one.kind}: {one.standard_question} ({one.effort} queries, {100 * one.gain:+,.1f} of 10,000)")
     if files:
-        print_text(f"all of them: {files[-1]}; then: dssm check {corpus} --apply {files[-1].name}")
+        print_text("all of them are in the list; write yes into accept where you agree; then:")
+        say_next(f"check {corpus} --apply {shlex.quote(str(files[-1]))}")
     return 0

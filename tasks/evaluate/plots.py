@@ -28,6 +28,7 @@ ACCENT = "#2f81f7"
 GREEN = "#4aa596"
 WARM = "#e07b2a"
 OTHERS = ("#8b97a5", "#b08968", "#9b7fd1", GREEN)  # what the candidate is held against
+_LEGEND_LINE = 90  # characters that fit above a plot, a Chinese one being two
 POINTS = 200  # of one line; more cannot be seen and would outgrow Prefect's artifacts
 STYLE: Any = {  # matplotlib types every key of its own
     "svg.fonttype": "none",
@@ -167,7 +168,9 @@ def plot_risk(decided: Decided, language: Language = "en", narrow: bool = False)
         axes.plot(*zip(*curve, strict=True), color=ACCENT, label=words("plot.risk"))
         axes.axhline(decided.max_wrong, color=INK, linewidth=1, linestyle=dashes, label=words("plot.promise"))
         answered = decided.zones["answer"].rows / decided.rows
-        axes.scatter([answered], [decided.wrong.value], color=WARM, zorder=3, label=words("plot.answered"))
+        axes.scatter(
+            [answered], [decided.wrong.value], color=WARM, zorder=3, label=words("plot.answered"), clip_on=False
+        )
         axes.set_xlim(0, 1)
         axes.set_ylim(bottom=0)
         axes.set_xlabel(words("plot.share_answered"))
@@ -258,7 +261,11 @@ def legend(figure: Figure, axes: Axes, columns: int | None = None) -> None:
     The font of the layout has no Chinese, and takes a character for half as wide as it will be.
     """
     handles, labels = axes.get_legend_handles_labels()
-    wide = max((sum(character > "\u2e7f" for character in label) for label in labels), default=0)
+    widths = [sum(character > "\u2e7f" for character in label) for label in labels]
+    wide = max(widths, default=0)
+    line = sum(map(len, labels)) + sum(widths) + wide * (len(labels) - 1)  # characters, and the room between columns
+    if wide and line > _LEGEND_LINE:
+        columns = columns or 2
     figure.legend(
         handles,
         labels,

@@ -49,10 +49,13 @@ Retriever.live("{settings.name}").search(["..."], top=10)
 
 
 def _kind(settings: CorpusSettings, training: TrainingReport) -> str:
-    """Return the key of what it is: towers, towers beside an encoder, or an encoder that was fine-tuned."""
+    """Return the key of what it is: towers, alone or beside an encoder, or an encoder that was fine-tuned."""
     if settings.model.encoder and not settings.model.frozen_encoder:
         return "encoder"
-    return "beside" if training.chosen.get("encoder_share") else "tower"
+    if not training.chosen.get("encoder_share"):
+        return "tower"
+    form = training.chosen.get("encoder_form", "frozen")
+    return "beside" if form == "frozen" else str(form)
 
 
 def _tabulate(evaluation: Evaluation, words: Words) -> str:

@@ -6,10 +6,11 @@ and all are judged together (repeated random sub-sampling), or the choice would 
 
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -22,12 +23,13 @@ from tasks.prepare.split import hold_out, spread
 from tasks.retrieval.exemplars import Exemplars
 from tasks.retrieval.hashing import text_keys
 from tasks.retrieval.ranking import rank_of_truth
+from tasks.train.adapted import ADAPTED
 from tasks.train.checkpoints import load_record, save_record
 from tasks.train.data import Prepared
 from tasks.train.ensemble import Ensemble, identify_training, rows_of, with_members
 from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, Source, keep_exemplars
 from tasks.train.held_out import HELD_OUT, write_held_out
-from tasks.train.joined import DEFAULT_SHARE, SHARES, Encoded, Joined, Remembered
+from tasks.train.joined import DEFAULT_SHARE, SHARES, Encoded, Joined, Learner, Remembered
 from tasks.train.projection import Projection
 
 _CHOOSING_MEMBERS = 2  # enough to see when to stop
@@ -39,7 +41,14 @@ _NEAR_COPY = 0.8  # cosine of tf-idf rows
 _SHARE_ROWS = 5000  # validation rows that 32 divisions of a score are tried on
 
 T = TypeVar("T")
-Shares = tuple[float, float]  # of the encoder in a cosine, and of the kept queries in a score
+
+
+class Shares(NamedTuple):
+    """What makes a score: the encoder's share in a cosine, that of the kept queries, and which encoder it is."""
+
+    encoder: float
+    queries: float
+    adapted: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,8 +71,41 @@ class _Tried:
     ranks: dict[Shares, NDArray[np.int64]]  # (rows,) by the shares
 
 
+@dataclass(frozen=True)
+class _Beside:
+    """The encoders beside the towers that are tried: a frozen one, and what learns from the corpus."""
+
+    encoded: Encoded
+    learner: Learner | None
+
+    def each(self, prepared: Prepared, settings: CorpusSettings) -> Iterator[Encoded]:
+        """Yield them on one cut."""
+        if self.learner is None or not self.learner.only:
+            yield self.encoded
+        if self.learner:
+            yield self.learner.try_out(prepared, rows_of(prepared, "choose"), "choose")
+
+    def join(self, tried: _Tried, shares: Shares, few: CorpusSettings, folder: Path) -> Joined | None:
+        """Return the towers of one cut beside the encoder that was chosen, None where its share is 0.
+
+        One that has learned is made into files in `folder`.
+        """
+        if not shares.encoder:
+            return None
+        encoded, projection, rows = self.encoded, tried.projection, rows_of(tried.cut, "choose")
+        if self.learner and shares.adapted:
+            encoded = self.learner.make(tried.cut, rows, "choose", folder)
+            projection = encoded.learn(tried.cut, rows, few, "choose")
+        return Joined(tried.ensemble, encoded, projection, shares.encoder) if projection else None
+
+
 def choose(
-    prepared: Prepared, settings: CorpusSettings, partial: Path, on_epoch: OnEpoch, encoded: Encoded | None
+    prepared: Prepared,
+    settings: CorpusSettings,
+    partial: Path,
+    on_epoch: OnEpoch,
+    encoded: Encoded | None,
+    learner: Learner | None = None,
 ) -> Choice:
     """Train a few members without the validation rows; return when they say to stop, and their epochs.
 
@@ -76,26 +118,31 @@ def choose(
         partial: folder for checkpoints.
         on_epoch: called after every epoch on the first cut.
         encoded: the corpus by a frozen encoder; None: there is none.
+        learner: makes another encoder of it, which is tried, too; None: there is none.
     """
-    if not settings.training.choose or int(prepared.validation.sum()) in (0, len(prepared.labels)):
-        return _without_choice(settings, encoded)
+    cuts = cuts_of(prepared, settings)
+    if not cuts:
+        return _without_choice(settings, encoded, learner)
     few = with_members(settings, min(_CHOOSING_MEMBERS, settings.model.ensemble))
     finished = partial / "chosen.json"
     identity = identify_training(prepared, rows_of(prepared, "choose"), few, "choose", settings.training.epochs)
     if (partial / HELD_OUT).is_dir() and (stored := load_record(finished, identity, _read_choice)):
         return stored
+    beside = _Beside(encoded, learner) if encoded else None
     with ExitStack() as open_ensembles:
-        tried = _try_cut(prepared, few, encoded, partial / "choose.safetensors", on_epoch, open_ensembles)
-        all_tried = [tried, *_try_further(prepared, few, encoded, open_ensembles)]
+        tried = _try_cut(prepared, few, beside, partial / "choose.safetensors", on_epoch, open_ensembles)
+        all_tried = [tried, *_try_further(cuts[1:], few, beside, open_ensembles)]
         stop = best_stop(np.concatenate([one.scores for one in all_tried], axis=1))
         ranks = {shares: np.concatenate([one.ranks[shares] for one in all_tried]) for shares in tried.ranks}
-        share, weight = _best_shares(ranks)
-        _keep_held_out(all_tried, share, weight, few, encoded, partial / HELD_OUT)
+        shares = _best_shares(ranks)
+        _keep_held_out(all_tried, shares, few, beside, partial)
     done = [epoch.model_copy(update={"validation_scores": None}) for epoch in tried.ensemble.done]
-    chosen: dict[str, float | int | str] = {"epochs": stop, "exemplar_weight": weight}
+    chosen: dict[str, float | int | str] = {"epochs": stop, "exemplar_weight": shares.queries}
     told = list[ShareScore]()
     if encoded:
-        chosen["encoder_share"] = share
+        chosen["encoder_share"] = shares.encoder
+        if learner:
+            chosen["encoder_form"] = learner.form if shares.adapted else "frozen"
         told = [_tell(shares, found) for shares, found in ranks.items()]
     choice = Choice(chosen, done, told)
     lists = {"epochs": [one.model_dump() for one in done], "shares": [one.model_dump() for one in told]}
@@ -103,7 +150,7 @@ def choose(
     return choice
 
 
-def _without_choice(settings: CorpusSettings, encoded: Encoded | None) -> Choice:
+def _without_choice(settings: CorpusSettings, encoded: Encoded | None, learner: Learner | None) -> Choice:
     """Return what stands where there is nothing to choose on."""
     chosen: dict[str, float | int | str] = {
         "epochs": settings.training.epochs,
@@ -112,7 +159,16 @@ def _without_choice(settings: CorpusSettings, encoded: Encoded | None) -> Choice
     if encoded:
         share = settings.model.encoder_share
         chosen["encoder_share"] = DEFAULT_SHARE if share is None else share
+        if learner:  # adapters are tried unasked only where there is something to choose on
+            chosen["encoder_form"] = learner.form
     return Choice(chosen, [], [])
+
+
+def cuts_of(prepared: Prepared, settings: CorpusSettings) -> list[Prepared]:
+    """Return the data with each cut that choices are made on; none where there is nothing to choose on."""
+    if not settings.training.choose or int(prepared.validation.sum()) in (0, len(prepared.labels)):
+        return []
+    return [prepared, *further_cuts(prepared, settings)]
 
 
 def further_cuts(prepared: Prepared, settings: CorpusSettings) -> list[Prepared]:
@@ -157,18 +213,17 @@ def _query_keys(prepared: Prepared) -> NDArray[np.uint64]:
 
 
 def _try_further(
-    prepared: Prepared, few: CorpusSettings, encoded: Encoded | None, open_ensembles: ExitStack
+    cuts: list[Prepared], few: CorpusSettings, beside: _Beside | None, open_ensembles: ExitStack
 ) -> list[_Tried]:
     """Return what is found on further cuts: of few rows, hence in no time, and on this machine."""
     here = few.model_copy(update={"engine": "local"})
-    cuts = further_cuts(prepared, few)
-    return [_try_cut(cut, here, encoded, None, lambda epoch, most: None, open_ensembles) for cut in cuts]
+    return [_try_cut(cut, here, beside, None, lambda epoch, most: None, open_ensembles) for cut in cuts]
 
 
 def _try_cut(
     cut: Prepared,
     few: CorpusSettings,
-    encoded: Encoded | None,
+    beside: _Beside | None,
     checkpoint: Path | None,
     on_epoch: OnEpoch,
     open_ensembles: ExitStack,
@@ -186,12 +241,13 @@ def _try_cut(
 
     run(ensemble, few.training.epochs, checkpoint, few, measure)
     scores = np.array([epoch.validation_scores for epoch in ensemble.done])
-    projection = encoded.learn(cut, rows, few, "choose") if encoded else None
-    return _Tried(cut, ensemble, projection, scores, _ranks_by_shares(ensemble, cut, few, encoded, projection))
+    encoders = [(one, one.learn(cut, rows, few, "choose")) for one in beside.each(cut, few)] if beside else []
+    frozen = next((projection for encoded, projection in encoders if not encoded.adapted), None)
+    return _Tried(cut, ensemble, frozen, scores, _ranks_by_shares(ensemble, cut, few, encoders))
 
 
 def _keep_held_out(
-    all_tried: list[_Tried], share: float, weight: float, few: CorpusSettings, encoded: Encoded | None, to: Path
+    all_tried: list[_Tried], shares: Shares, few: CorpusSettings, beside: _Beside | None, partial: Path
 ) -> None:
     """Write the model of each cut, with the shares that were chosen, and the rows that it is to be asked.
 
@@ -199,18 +255,19 @@ def _keep_held_out(
     that several hold out is asked of the first of them: each counts once. Few rows are often variants that one person
     wrote of each other, which customers don't ask: there, near copies count nowhere.
     """
+    to = partial / HELD_OUT
     shutil.rmtree(to, ignore_errors=True)
     held, few_rows = np.zeros(len(all_tried[0].cut.labels), bool), len(all_tried) > 1
 
-    def keep(number: int, cut: Prepared, ensemble: Ensemble, projection: Projection | None) -> None:
-        joined = Joined(ensemble, encoded, projection, share) if encoded and projection and share else None
+    def keep(number: int, cut: Prepared, ensemble: Ensemble, joined: Joined | None) -> None:
         asked = cut.validation & ~held & ~_near_copies(cut) if few_rows else cut.validation
-        write_held_out(ensemble, joined, cut, asked, weight, few, to / f"{number:02}")
+        write_held_out(ensemble, joined, cut, asked, shares.queries, few, to / f"{number:02}")
         held[cut.validation] = True
 
     for number, one in enumerate(all_tried):
-        keep(number, one.cut, one.ensemble, one.projection)
-    if few_rows and not (encoded and share):
+        joined = beside.join(one, shares, few, partial / ADAPTED / f"{number:02}") if beside else None
+        keep(number, one.cut, one.ensemble, joined)
+    if few_rows and not shares.encoder:
         here = few.model_copy(update={"engine": "local"})
         for number, cut in enumerate(remaining_cuts(all_tried[0].cut, held, few), len(all_tried)):
             with Ensemble(cut, rows_of(cut, "choose"), here, "choose", few.training.epochs) as ensemble:
@@ -234,7 +291,7 @@ def _read_choice(record: dict[str, Any]) -> Choice:
 
 def _tell(shares: Shares, ranks: NDArray[np.int64]) -> ShareScore:
     at_1, at_10 = float((ranks == 0).mean()), float((ranks < 10).mean())
-    return ShareScore(encoder=shares[0], queries=shares[1], recall_at_1=at_1, recall_at_10=at_10)
+    return ShareScore(**shares._asdict(), recall_at_1=at_1, recall_at_10=at_10)
 
 
 def _score(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -250,20 +307,20 @@ def _weight_or(settings: CorpusSettings, otherwise: T) -> float | T:
 
 
 def _ranks_by_shares(
-    ensemble: Ensemble,
-    prepared: Prepared,
-    settings: CorpusSettings,
-    encoded: Encoded | None,
-    projection: Projection | None,
+    ensemble: Ensemble, prepared: Prepared, settings: CorpusSettings, encoders: list[tuple[Encoded, Projection]]
 ) -> dict[Shares, NDArray[np.int64]]:
     """Return the ranks of the validation rows by all shares that are open; without an encoder that has 0."""
-    if encoded is None or projection is None:
-        return {(0.0, weight): ranks for weight, ranks in _ranks_by_weight(ensemble, prepared, settings).items()}
+    if not encoders:
+        return {Shares(0.0, weight): ranks for weight, ranks in _ranks_by_weight(ensemble, prepared, settings).items()}
     fixed, found = settings.model.encoder_share, dict[Shares, NDArray[np.int64]]()
     towers = Remembered(ensemble)
-    for share in SHARES if fixed is None else (fixed,):
-        source = Joined(towers, encoded, projection, share)
-        found |= {(share, weight): ranks for weight, ranks in _ranks_by_weight(source, prepared, settings).items()}
+    for encoded, projection in encoders:
+        for share in SHARES if fixed is None else (fixed,):
+            if share == 0 and found:  # without the encoder, whichever it is
+                continue
+            source = Joined(towers, encoded, projection, share)
+            ranks = _ranks_by_weight(source, prepared, settings)
+            found |= {Shares(share, weight, encoded.adapted and share > 0): of for weight, of in ranks.items()}
     return found
 
 
@@ -290,14 +347,25 @@ def _best_shares(ranks: dict[Shares, NDArray[np.int64]]) -> Shares:
     """Return the shares that do best, of the ranks that each gives.
 
     For each share of the encoder the usual share of the queries, unless another is clearly better; then no encoder,
-    unless another share is clearly better.
+    unless another share is clearly better; then that encoder adapted, unless it is worse.
     """
     best = list[Shares]()
-    for share in dict.fromkeys(share for share, _ in ranks):
-        open_ = [shares for shares in ranks if shares[0] == share]
-        usual = next((place for place, shares in enumerate(open_) if shares[1] == DEFAULT_WEIGHT), 0)
+    for encoder, adapted in dict.fromkeys((shares.encoder, shares.adapted) for shares in ranks):
+        open_ = [shares for shares in ranks if (shares.encoder, shares.adapted) == (encoder, adapted)]
+        usual = next((place for place, shares in enumerate(open_) if shares.queries == DEFAULT_WEIGHT), 0)
         best.append(open_[clearly_best(np.array([_score(ranks[shares]) for shares in open_]), usual)])
-    return best[clearly_best(np.array([_score(ranks[shares]) for shares in best]), 0)]
+    frozen, learned = ([shares for shares in best if shares.adapted is adapted] for adapted in (False, True))
+
+    def score(some: list[Shares]) -> NDArray[np.float64]:
+        return np.array([_score(ranks[shares]) for shares in some])
+
+    taken = [frozen[clearly_best(score(frozen), 0)]] if frozen else []
+    if not learned:
+        return taken[0]
+    rivals = [*taken, learned[int(score(learned).mean(axis=1).argmax())]]
+    if taken and not taken[0].encoder:
+        return rivals[clearly_best(score(rivals), 0)]
+    return max(reversed(rivals), key=lambda shares: _score(ranks[shares]).mean())
 
 
 def _flat(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 torch and transformers make it; neither is needed to use it.
 """
 
+import copy
 import json
 import logging
 import os
@@ -22,10 +23,10 @@ from schemas.errors import SettingsError
 from schemas.manifest import hash_json
 from schemas.settings import Model
 from tasks.retrieval.pretrained import Encoder, Tokeniser
-from tasks.retrieval.text_encoder import GRAPH, TOKENISER
+from tasks.retrieval.text_encoder import BY_TOKEN, GRAPH, TOKENISER
 from tasks.train.towers.pretrained import identify, pin
 
-_FORM = "onnx-int8-1"  # a change below that changes vectors is a new name
+_FORM = "onnx-int8-2"  # a change below that changes vectors is a new name
 _OPSET = 17
 _E5 = re.compile(r"(^|[-_./])e5([-_.@]|$)", re.IGNORECASE)
 _KNOWN_MODULES = {"Transformer", "Pooling", "Normalize"}
@@ -53,30 +54,45 @@ def make_encoder(model: Model, cache: Path) -> Path:
     """
     key = hash_json({"encoder": identify(str(model.encoder)), "max_tokens": model.max_tokens, "form": _FORM})
     folder = cache / "encoders" / key[:32]
-    if (folder / GRAPH).exists() and (folder / TOKENISER).exists():
+    if is_whole(folder):
         return folder
+    tokeniser = Tokeniser(model)
+    write_graph(Encoder(model, tokeniser.size).module, tokeniser, model, folder)
+    return folder
+
+
+def write_graph(module: Any, tokeniser: Tokeniser, model: Model, folder: Path) -> None:  # noqa: ANN401 - untyped
+    """Write encoder.onnx and tokenizer.json of an encoder into a new folder, at once or not at all.
+
+    Raises:
+        SettingsError: the extra is not installed, or the encoder cannot be made into a graph.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".making-") as scratch:
         made = Path(scratch) / "made"
         made.mkdir()
-        _export(model, Path(scratch), made)
+        _export(module, tokeniser, model, Path(scratch), made)
         try:
             os.replace(made, folder)
         except OSError:  # another run was faster, or left half of it
-            if not (folder / GRAPH).exists():
+            if not is_whole(folder):
                 shutil.rmtree(folder, ignore_errors=True)
                 os.replace(made, folder)
-    return folder
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether `write_graph` has been there."""
+    return (folder / GRAPH).exists() and (folder / TOKENISER).exists()
 
 
 def copy_encoder(source: Path, target: Path) -> None:
     """Give `target` the files of an encoder: links where the file system has them, since they never change."""
     target.mkdir()
-    for name in (GRAPH, TOKENISER):
+    for file in source.iterdir():
         try:
-            os.link(source / name, target / name)
+            os.link(file, target / file.name)
         except OSError:
-            shutil.copyfile(source / name, target / name)
+            shutil.copyfile(file, target / file.name)
 
 
 class _States(nn.Module):
@@ -107,17 +123,20 @@ def _drop(_record: logging.LogRecord) -> bool:
     return False
 
 
-def _export(model: Model, scratch: Path, folder: Path) -> None:
+def _export(module: Any, tokeniser: Tokeniser, model: Model, scratch: Path, folder: Path) -> None:  # noqa: ANN401
     try:
+        import onnx
+        from onnx import helper
         from onnxruntime.quantization import QuantType, quantize_dynamic
         from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        from tasks.train.quantise import quantise_products
     except ImportError as error:
         raise SettingsError(
             f"model.encoder needs an extra ({error}); in the checkout of this project run: "
             "pip install --constraint constraints.txt --editable '.[encoder]'"
         ) from error
-    tokeniser = Tokeniser(model)
-    module = Encoder(model, tokeniser.size).module.eval()
+    module = copy.deepcopy(module).eval()
     if hasattr(module, "set_attn_implementation"):
         module.set_attn_implementation("eager")  # whose operations ONNX knows
     # Two texts of several tokens: an axis of length one would be taken for a constant.
@@ -137,7 +156,12 @@ def _export(model: Model, scratch: Path, folder: Path) -> None:
                 dynamo=False,
             )
             quant_pre_process(scratch / "float.onnx", scratch / "ready.onnx", skip_symbolic_shape=True)
-            quantize_dynamic(scratch / "ready.onnx", folder / GRAPH, per_channel=True, weight_type=QuantType.QInt8)
+            graph = onnx.load(scratch / "ready.onnx")
+            quantise_products(graph)
+            helper.set_model_props(graph, dict([BY_TOKEN]))
+            onnx.save(graph, scratch / "whole.onnx")
+            words = {"op_types_to_quantize": ["Gather"], "per_channel": True, "weight_type": QuantType.QInt8}
+            quantize_dynamic(scratch / "whole.onnx", folder / GRAPH, **words)
     except Exception as error:  # torch and onnxruntime each have their own
         raise SettingsError(
             f"model.encoder = {model.encoder!r} cannot be made into an ONNX graph ({type(error).__name__}: "

@@ -1,7 +1,8 @@
-"""A frozen encoder beside the towers: its vectors of a corpus, and both as one source of vectors."""
+"""An encoder beside the towers: its vectors of a corpus, as it is or adapted, and both as one source of vectors."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -23,11 +24,12 @@ SHARES = (0.0, 0.3, 0.5, DEFAULT_SHARE, 0.7, 0.8, 0.9, 1.0)  # what the validati
 
 @dataclass(frozen=True)
 class Encoded:
-    """The vectors of a corpus by a frozen encoder, and where its files lie."""
+    """The vectors of a corpus by an encoder, and where its files lie."""
 
     queries: NDArray[np.float32]  # (rows, d), of unit length
     classes: NDArray[np.float32]  # (K, d)
     folder: Path
+    adapted: bool = False  # it has learned from the corpus
 
     def learn(self, prepared: Prepared, rows: NDArray[np.int64], settings: CorpusSettings, phase: str) -> Projection:
         """Return what is learned on some rows."""
@@ -47,12 +49,31 @@ def encode_corpus(folder: Path, settings: CorpusSettings, cache: Path, on_encode
     Raises:
         SettingsError: the encoder cannot be used.
     """
-    made, files = make_encoder(settings.model, cache), PrepareOutput(folder)
+    made, (queries, standard) = make_encoder(settings.model, cache), texts_of(folder)
     encoder = TextEncoder(made, settings.model, settings.training.threads, cache / "vectors")
-    queries: list[str] = pq.read_table(files.train, columns=["query"])["query"].to_pylist()
-    standard: list[str] = pq.read_table(files.classes, columns=["standard_norm"])["standard_norm"].to_pylist()
     vectors = encoder.vectors(queries + standard, on_encoded)
     return Encoded(vectors[: len(queries)], vectors[len(queries) :], made)
+
+
+def texts_of(folder: Path) -> tuple[list[str], list[str]]:
+    """Return training queries and standard questions, normalised."""
+    files = PrepareOutput(folder)
+    queries: list[str] = pq.read_table(files.train, columns=["query"])["query"].to_pylist()
+    standard: list[str] = pq.read_table(files.classes, columns=["standard_norm"])["standard_norm"].to_pylist()
+    return queries, standard
+
+
+class Learner(Protocol):
+    """Makes another encoder of a frozen one, by some rows of a corpus, as often as asked."""
+
+    only: bool  # whether the frozen one is none of the choices
+    form: str
+
+    def try_out(self, prepared: Prepared, rows: NDArray[np.int64], phase: str) -> Encoded:
+        """Return the corpus by what learns from some rows, without files."""
+
+    def make(self, prepared: Prepared, rows: NDArray[np.int64], phase: str, folder: Path) -> Encoded:
+        """Return the same by its files, made in `folder`."""
 
 
 class Remembered:
@@ -90,6 +111,11 @@ class Joined:
     def files(self) -> Path:
         """Folder of the encoder's files."""
         return self._encoded.folder
+
+    @property
+    def adapted(self) -> bool:
+        """Whether the encoder has learned from the corpus."""
+        return self._encoded.adapted
 
     def encode_rows(self, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return (1, n, S * o + d) vectors of unit length of training rows."""

@@ -28,7 +28,7 @@ def gather_parts(
 
     Args:
         ensemble: its towers, trained on `rows`.
-        joined: the towers beside a frozen encoder; None: without one, be it that its share is 0.
+        joined: the towers beside an encoder; None: without one, be it that its share is 0.
         prepared: the data.
         rows: numbers of the rows it was trained on, of which queries are kept.
         weight: of the kept queries; 0 where there is no room for any.
@@ -41,6 +41,8 @@ def gather_parts(
     model = settings.model
     if model.frozen_encoder and joined is None:  # nothing of it is needed to answer
         model = model.model_copy(update={"encoder": None})
+    elif joined and model.serve == "encoder":
+        model = model.model_copy(update={"encoder_adapters": "on" if joined.adapted else "off"})
     card = ModelCard(
         corpus=settings.name,
         text=settings.text,
@@ -54,7 +56,7 @@ def gather_parts(
 
 
 def write_encoder(ensemble: Ensemble, joined: Joined | None, folder: Path) -> None:
-    """Write the files of the encoder into the folder of a model: a fine-tuned one, a frozen one, or none."""
+    """Write the files of the encoder into the folder of a model: a fine-tuned one, that beside the towers, or none."""
     ensemble.write(folder / ENCODER)
     if joined:
         copy_encoder(joined.files, folder / ENCODER)

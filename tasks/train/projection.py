@@ -5,7 +5,9 @@ batch (Khosla et al. 2020, "Supervised Contrastive Learning", eq. 2), which draw
 together: the nearest training queries are found in the same space. Seconds on a CPU, hence without checkpoints.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +20,10 @@ from tasks.retrieval.encoders import project
 from tasks.retrieval.hashing import keys
 from tasks.train.objectives.softmax_all import SMOOTHING
 
-_EPOCHS = 15
-_FEWEST_STEPS = 150  # of very few rows there are more epochs
+_LASTING = (15, 150)  # epochs, and of very few rows as many as make so many steps
 _BATCHES = (64, 256)  # rows of a step, of few rows and of many
 _STEP, _CLASS_STEP = 1e-3, 1e-2  # of Adam, at the start
-_TINY = 1e-6
+TINY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -58,27 +59,67 @@ def train_projection(
     rows = torch.from_numpy(np.concatenate([vectors, texts]))
     places = torch.from_numpy(np.concatenate([labels, own]))
     centre = rows.mean(dim=0)
-    rows = F.normalize(rows - centre, dim=1, eps=_TINY)
-    generator = torch.Generator().manual_seed(int(keys(settings.seed, f"projection/{name}")[0] >> np.uint64(1)))
-    weight = torch.eye(rows.shape[1], requires_grad=True)
-    means = torch.zeros(len(texts), rows.shape[1]).index_add_(0, places, rows)
-    classes = F.normalize(means, dim=1, eps=_TINY).requires_grad_()
-    loss = _Loss(settings, np.bincount(places.numpy(), minlength=len(texts)), generator)
-    batch = int(np.clip(len(rows) // 32, *_BATCHES))
-    per_epoch = -(-len(rows) // batch)
-    steps = per_epoch * max(_EPOCHS, -(-_FEWEST_STEPS // per_epoch))
-    optimiser = torch.optim.Adam([{"params": [weight], "lr": _STEP}, {"params": [classes], "lr": _CLASS_STEP}])
+    rows = F.normalize(rows - centre, dim=1, eps=TINY)
+    generator = seeded(settings, f"projection/{name}")
+    weight, classes = learn_classes(rows, places, len(texts), rows.__getitem__, [], settings, generator, _LASTING)
+    return Projection(weight.numpy(), (-centre @ weight).numpy(), classes.numpy())
+
+
+def seeded(settings: CorpusSettings, name: str) -> torch.Generator:
+    """Return what draws for one training of that name."""
+    return torch.Generator().manual_seed(int(keys(settings.seed, name)[0] >> np.uint64(1)))
+
+
+def plan_steps(texts: int, lasting: tuple[int, int]) -> tuple[int, int, int]:
+    """Return the texts of a step, the steps of an epoch, and the epochs: as many as there are to be at least."""
+    batch = int(np.clip(texts // 32, *_BATCHES))
+    per_epoch = -(-texts // batch)
+    return batch, per_epoch, max(lasting[0], -(-lasting[1] // per_epoch))
+
+
+def learn_classes(
+    start: Tensor,
+    places: Tensor,
+    count: int,
+    read: Callable[[Tensor], Tensor],
+    further: list[dict[str, Any]],
+    settings: CorpusSettings,
+    generator: torch.Generator,
+    lasting: tuple[int, int],
+) -> tuple[Tensor, Tensor]:
+    """Train a projection and the vectors of standard questions, and what else makes the vectors of texts.
+
+    Args:
+        start: (n, d) vectors of the texts at the start, centred, of unit length.
+        places: (n,) the standard question of each.
+        count: of standard questions, K.
+        read: returns those vectors of some texts, by their numbers, as they are by now.
+        further: groups of parameters that `read` depends on, as an optimiser takes them.
+        settings: loss and training.vector_dropout are read.
+        generator: draws order and dropout.
+        lasting: epochs over all texts, and steps: of very few texts there are more epochs, until there are so many.
+
+    Returns:
+        The (d, d) projection, and (K, d) vectors of unit length.
+    """
+    weight = torch.eye(start.shape[1], requires_grad=True)
+    means = torch.zeros(count, start.shape[1]).index_add_(0, places, start)
+    classes = F.normalize(means, dim=1, eps=TINY).requires_grad_()
+    loss = _Loss(settings, np.bincount(places.numpy(), minlength=count), generator)
+    batch, per_epoch, epochs = plan_steps(len(start), lasting)
+    steps = per_epoch * epochs
+    groups = [{"params": [weight], "lr": _STEP}, {"params": [classes], "lr": _CLASS_STEP}, *further]
+    optimiser = torch.optim.Adam(groups)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
     for step in range(steps):
         if step % per_epoch == 0:
-            order = torch.randperm(len(rows), generator=generator)
+            order = torch.randperm(len(start), generator=generator)
         part = order[step % per_epoch * batch : (step % per_epoch + 1) * batch]
         optimiser.zero_grad()
-        loss(F.normalize(rows[part] @ weight, dim=1, eps=_TINY), classes, places[part]).backward()  # type: ignore[no-untyped-call]
+        loss(F.normalize(read(part) @ weight, dim=1, eps=TINY), classes, places[part]).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
-    turned = weight.detach()
-    return Projection(turned.numpy(), (-centre @ turned).numpy(), F.normalize(classes.detach(), dim=1).numpy())
+    return weight.detach(), F.normalize(classes.detach(), dim=1)
 
 
 class _Loss:
@@ -101,7 +142,7 @@ class _Loss:
         if self._dropout:
             keep = torch.rand(queries.shape, generator=self._generator) >= self._dropout
             dropped = queries * keep / (1 - self._dropout)
-        cosines = dropped @ F.normalize(classes, dim=1, eps=_TINY).t()
+        cosines = dropped @ F.normalize(classes, dim=1, eps=TINY).t()
         margin = F.one_hot(right, len(classes)) * self._loss.margin
         loss = F.cross_entropy(gamma * (cosines - margin) + prior, right, label_smoothing=SMOOTHING)
         return loss + _contrast(gamma * (queries @ queries.t()), places)

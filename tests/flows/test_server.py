@@ -1,16 +1,18 @@
 """Addresses of the Prefect server, proxies, and the reason it gives for not starting; tests/ops starts some."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.server import answers, configured_address, find_reason
-from schemas.errors import SettingsError
+from flows.server import answers, configured_address, find_reason, run_server, server_address
+from schemas.errors import MachineFault, SettingsError
 from tests.conftest import clean_environment
 
 
@@ -107,3 +109,14 @@ def test_nothing_answers_at_an_address_without_a_server():
     assert not answers("http://127.0.0.1:9/api")
     with pytest.raises(httpx.HTTPError):
         httpx.get("http://127.0.0.1:9/api")
+
+
+def test_a_port_that_is_taken_says_by_what_and_how_to_take_another(prefect_server):
+    """A Prefect server is one to use."""
+    port = urlsplit(server_address()).port
+    with pytest.raises(MachineFault, match=rf"a Prefect server answers at http://127\.0\.0\.1:{port} already: .*"):
+        run_server("127.0.0.1", port)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(MachineFault, match=rf"no Prefect server.* another port: dssm server --port {port + 1}$"):
+            run_server("127.0.0.1", port)

@@ -115,6 +115,10 @@ def test_a_bad_night_is_one_line_in_the_log(machine):
     assert (missing.state_name, "nosuch.csv" in missing.state.message) == ("Rejected", True)
     assert every.state.type.value == "FAILED"
     assert "Traceback" not in said
+    for word in ("bank: Finished in state HeldBack(", "bad: Finished in state Rejected(", "12 standard questions"):
+        assert word in said, said
+    for word in ("great_expectations", "Running hook", "| INFO "):
+        assert word not in said.replace("| INFO    | Flow run", ""), said  # Prefect's, before our flow begins
 
 
 def test_what_is_held_back_ends_the_command_with_1_and_the_run_in_a_state_that_says_so(machine):

@@ -1,5 +1,7 @@
 """The model card."""
 
+import pytest
+
 from tasks.publish.card import write_card
 from tasks.registry import ModelRegistry
 from tests.conftest import make_settings
@@ -45,3 +47,22 @@ def test_a_corpus_without_warnings_says_none(tmp_path):
     card = write_card(make_settings(tmp_path / "toy.csv"), evaluation(0.5), training(), verdict(), "run-1")
 
     assert "Warnings of validation:\n- none" in card
+
+
+@pytest.mark.parametrize(
+    ("chosen", "part"),
+    [
+        ({"encoder_share": 0.0, "encoder_form": "frozen"}, ", hidden none), trained"),
+        ({"encoder_share": 0.7, "encoder_form": "frozen"}, "beside the encoder org/bert, hidden"),
+        (
+            {"encoder_share": 0.7, "encoder_form": "adapted"},
+            "beside the encoder org/bert, whose last layers have learned",
+        ),
+    ],
+)
+def test_the_card_tells_which_encoder_answers(tmp_path, chosen, part):
+    """None, that of the settings, or what has become of it."""
+    settings = make_settings(tmp_path / "toy.csv", model__encoder="org/bert")
+    trained = training().model_copy(update={"chosen": chosen})
+
+    assert part in write_card(settings, evaluation(0.5), trained, verdict(), "run-1")

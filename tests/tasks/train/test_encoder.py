@@ -5,6 +5,7 @@ import logging
 import shutil
 
 import numpy as np
+import onnx
 import pyarrow.parquet as pq
 import pytest
 
@@ -40,10 +41,10 @@ def cache(tmp_path_factory):
 
 @pytest.fixture
 def beside(small, bert):
-    """Give settings with the encoder beside the tower."""
+    """Give settings with the encoder beside the tower, as it is."""
 
     def settings(model=None, **sections):
-        return small(model={"encoder": str(bert), **(model or {})}, **sections)
+        return small(model={"encoder": str(bert), "encoder_adapters": "off", **(model or {})}, **sections)
 
     return settings
 
@@ -82,12 +83,28 @@ def test_the_graph_computes_what_transformers_does(beside, bert, cache, pooling)
     """To what eight bits hold; in company as alone, to the last bit."""
     model = settle_encoder(beside({"pooling": pooling}).model)
     encoder = TextEncoder(make_encoder(model, cache), model)
-    texts = ["怎么退票", "wifi 退", "灵", "请问怎么办理手机银行"]
+    texts = ["怎么退票", "wifi 退", "灵", "请问怎么办理手机银行", "办理手机", "手机银行"]
 
     found = encoder.vectors(texts)
 
     assert (found * torch_vectors(bert, texts, pooling)).sum(axis=1).min() > 0.99
     assert [encoder.vectors([text])[0].tolist() for text in texts] == found.tolist()
+
+
+def test_a_graph_of_before_takes_one_text_at_a_time(beside, cache, tmp_path):
+    """It rounds by the largest number of a batch, and does not say that it rounds by that of a token."""
+    model = settle_encoder(beside().model)
+    folder = shutil.copytree(make_encoder(model, cache), tmp_path / "before")
+    graph = onnx.load(folder / "encoder.onnx")
+    del graph.metadata_props[:]
+    (folder / "encoder.onnx").unlink()
+    onnx.save(graph, folder / "encoder.onnx")
+
+    before, now = (TextEncoder(each, model) for each in (folder, make_encoder(model, cache)))
+
+    assert [len(batch) for batch in before._batches([4, 5, 4])] == [1, 1, 1]
+    assert list(now._batches([4, 5, 4])) == [[0, 2], [1]]
+    assert before.vectors(TEXTS[:9]).tolist() == now.vectors(TEXTS[:9]).tolist()
 
 
 def test_making_a_graph_says_nothing_and_silences_nobody(beside, tmp_path, caplog):
