@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import UTC, datetime, timedelta
@@ -200,6 +201,8 @@ def serve(deployments: Sequence[Deployment], api: str) -> None:
 
     An outage of the server at `api` is said once, and waited out.
     """
+    # Prefect's handler of SIGTERM forgets to wait for its own end; the process ends all the same.
+    warnings.filterwarnings("ignore", "coroutine 'Runner.astop' was never awaited", RuntimeWarning)
     with get_client(sync_client=True) as client:
         ids = {client.read_deployment_by_name(one.key).id: one.name for one in deployments}
     skip_late_runs(list(ids))

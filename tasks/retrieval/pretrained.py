@@ -35,8 +35,9 @@ def load_transformers() -> Any:  # noqa: ANN401 - a module
         import transformers
     except ImportError as error:
         raise SettingsError(
-            f"model.tower = 'pretrained' needs an extra ({error}); in the checkout of this project run: "
-            "pip install --constraint constraints.txt --editable '.[pretrained]'"
+            f"a pretrained encoder needs an extra ({error}); in the checkout of this project run: "
+            "pip install --constraint constraints.txt --editable '.[encoder]' (where model.tower = 'pretrained', "
+            "'.[pretrained]' is enough)"
         ) from error
     logging: Any = transformers.utils.logging  # untyped
     logging.set_verbosity_error()
