@@ -40,7 +40,9 @@ faults: .venv/ready-dev ## what goes wrong, tried: bad inputs, kills, races, ful
 	$(BIN)/python -m tests.faults
 
 audit: .venv-audit/ready ## known vulnerabilities of what is installed with us; asks over the network
-	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --vulnerability-service osv
+	@.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --vulnerability-service osv \
+	    2> .venv-audit/said; code=$$?; grep -q 'requests.exceptions' .venv-audit/said || { cat .venv-audit/said >&2; exit $$code; }; \
+	    echo 'audit: nothing was looked up: api.osv.dev cannot be reached from here' >&2; exit 3
 
 sbom: .venv/ready .venv-audit/ready ## sbom.json: every package of .venv with version and licence (CycloneDX)
 	.venv-audit/bin/cyclonedx-py environment --output-reproducible --of JSON -o sbom.json .venv

@@ -18,7 +18,7 @@ from schemas.workspace import CHECKOUT, default_home
 from tasks.registry import ModelRegistry, list_corpora
 
 _PATHS = {
-    "source": ("path", "test_path", "questions_path"),
+    "source": ("path", "test_path", "questions_path", "unlabelled"),
     "decisions": ("foreign_path",),
     "publish": ("changes_log", "golden_path"),
     "text": ("user_dictionary",),

@@ -9,7 +9,7 @@ from schemas.errors import MachineFault, PipelineError, SettingsError
 from schemas.paths import find_closed_folder
 
 _NO_MEMORY = {"OutOfMemoryError", "BrokenProcessPool"}  # of torch, and a worker the system killed: slow to import
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LEAVE = {errno.EACCES, errno.EPERM}
 _FAILING = {
     *(
@@ -97,6 +97,8 @@ def _as_full_disk(error: BaseException) -> MachineFault | None:
         return MachineFault(
             f"cannot write{where}: {why}. Free space below DSSM_HOME (old runs: runs/<corpus>/) {again}"
         )
+    if number == errno.EROFS:
+        return MachineFault(f"cannot write{where}: {os.strerror(number)}. Mount it for writing {again}")
     if number in _NO_LEAVE:
         if file and (closed := find_closed_folder(file)):
             return MachineFault(

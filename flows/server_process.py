@@ -41,6 +41,7 @@ def serve(listening: socket.socket, temporary: bool) -> bool:
     from prefect.settings import get_current_settings
 
     from flows.reports import serve_reports
+    from flows.signals import hang_up_as_terminated
 
     level = "error" if temporary else get_current_settings().server.logging_level.lower()
     app = create_app(ephemeral=temporary, final=True)
@@ -54,6 +55,7 @@ def serve(listening: socket.socket, temporary: bool) -> bool:
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = uvicorn.Server(config)
+    hang_up_as_terminated()
     with suppress(SystemExit):  # uvicorn's own, where it cannot start
         server.run(sockets=[listening])
     return server.started

@@ -26,6 +26,12 @@ def exit_on_signals() -> None:
     _handle(_exit)
 
 
+def hang_up_as_terminated() -> None:
+    """Let SIGHUP end a server of uvicorn as SIGTERM does, for which alone it has a way; an ignored one stays so."""
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+
+
 @contextmanager
 def heeding_interrupts() -> Iterator[None]:
     """Raise KeyboardInterrupt where a library made another exception of it, as pydantic does while it serialises."""

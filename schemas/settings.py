@@ -87,6 +87,11 @@ class Source(Section):
         default=None,
         description="Optional list of standard questions (columns id, text): stable ids, and classes without rows.",
     )
+    unlabelled: Address | list[Address] | None = Field(
+        default=None,
+        description="Queries without a standard question, such as a log: tables like those of source.path, or .txt "
+        "with one a line. model.serve = 'bag' learns from them what the encoder makes of them.",
+    )
     query_column: str | list[str] | None = Field(
         default=None,
         description="Column of the queries, or several, or a pattern such as 相似问*; a number is the place of a "
@@ -333,6 +338,11 @@ class Model(Section):
         default="auto",
         description="Let the last layers of an encoder beside the towers learn by low-rank adapters. auto: where that "
         "takes a few minutes, unless the validation cuts say it is worse.",
+    )
+    serve: Literal["encoder", "bag"] = Field(
+        default="encoder",
+        description="encoder: that beside the towers is published and answers. bag: token vectors that have learned "
+        "from it do, and it is not needed any more.",
     )
     encoder_prefix: str | None = Field(
         default=None,

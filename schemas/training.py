@@ -95,7 +95,7 @@ class TrainingReport(BaseModel):
         if not self.shares:
             return {}
         encoder, queries = (float(self.chosen[name]) for name in ("encoder_share", "exemplar_weight"))
-        adapted = self.chosen.get("encoder_adapters") == "on"
+        adapted = self.chosen.get("encoder_form", "frozen") != "frozen"
         alike = [s for s in self.shares if s.adapted == adapted]
         parts = {
             "chosen": [s for s in alike if (s.encoder, s.queries) == (encoder, queries)],
@@ -103,7 +103,7 @@ class TrainingReport(BaseModel):
             "without_towers": [s for s in alike if s.encoder == 1],
             "without_queries": [s for s in alike if s.queries == 0],
         }
-        if adapted:
+        if any(s.encoder and not s.adapted for s in self.shares) and adapted:
             parts["without_adapters"] = [s for s in self.shares if s.encoder and not s.adapted]
         return {
             name: max(scores, key=lambda score: score.recall_at_1 + score.recall_at_10)

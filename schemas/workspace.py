@@ -3,6 +3,8 @@
 import hashlib
 import os
 import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +20,16 @@ RESULT_FILE, SETTINGS_FILE, COMPARISON_FILE, REPORT_FILE = "run.json", "settings
 HEARTBEAT_FILE = "heartbeat.json"
 HEALTH_FILE, DIAGNOSIS_FILE = "health.html", "diagnosis.json"
 CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+def sort_runs(names: Iterable[str]) -> list[str]:
+    """Return the ids of runs, the oldest first.
+
+    Their names begin with their time. One of a day after tomorrow was given while the clock was ahead: it was not
+    made after all others, and counts as the oldest.
+    """
+    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y%m%d}"
+    return sorted(names, key=lambda name: (not (name[:8].isdigit() and name[:8] > tomorrow), name))
 
 
 def default_home() -> Path:
@@ -42,9 +54,14 @@ def default_home() -> Path:
         plain.encode()
     except UnicodeEncodeError as error:
         raise SettingsError(f"DSSM_HOME = {os.fsencode(plain)!r} is not UTF-8; use another folder") from error
-    if home.exists() and not home.is_dir():
-        raise SettingsError(f"DSSM_HOME = {given} is a file; set it to the folder of corpora, runs and models")
-    return home.resolve()
+    if any(part.startswith("$") for part in home.parts):  # as an env file has it
+        raise SettingsError(f"DSSM_HOME = {given}: no shell has replaced what begins with $; write the whole path")
+    try:
+        if home.exists() and not home.is_dir():
+            raise SettingsError(f"DSSM_HOME = {given} is a file; set it to the folder of corpora, runs and models")
+        return home.resolve()
+    except (OSError, RuntimeError) as error:  # a name that is too long, a loop of links
+        raise SettingsError(f"DSSM_HOME = {given} can be no folder: {error}; use another one") from error
 
 
 def make_home() -> Path:
@@ -59,6 +76,8 @@ def make_home() -> Path:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MachineFault(f"DSSM_HOME = {home} cannot be made: {error.strerror}; use another folder") from error
+    if not os.access(home, os.W_OK):
+        raise MachineFault(f"DSSM_HOME = {home} may not be written to: change its permissions, or use another folder")
     return home
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Set
 from datetime import timedelta
 from pathlib import Path
 
-from schemas.workspace import RESULT_FILE, Workspace
+from schemas.workspace import RESULT_FILE, Workspace, sort_runs
 from tasks.locks import take_lock
 
 _LOGGER = logging.getLogger("dssm.publish")
@@ -18,7 +18,7 @@ ABANDONED = timedelta(days=14)  # unfinished work that nobody took up for so lon
 
 def choose_surplus(ended: Iterable[str], this: str, keep: int, spare: Set[str]) -> list[str]:
     """Return the oldest of the runs that have ended beyond `keep`, never this one or one of `spare`."""
-    others = sorted(run for run in ended if run != this)
+    others = sort_runs(run for run in ended if run != this)
     return [run for run in others if run not in spare][: max(0, len(others) + 1 - keep)]
 
 

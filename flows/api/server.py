@@ -176,4 +176,7 @@ def serve(options: Options, sockets: socket.socket, workers: int) -> None:
         if workers > 1:
             Multiprocess(config, [sockets]).run()
         else:
+            from flows.signals import hang_up_as_terminated
+
+            hang_up_as_terminated()
             Server(config).run([sockets])

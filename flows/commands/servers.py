@@ -13,6 +13,7 @@ from flows.commands.start import use_prefect
 from flows.environment import say
 from flows.signals import exit_on_signals
 from schemas.errors import SettingsError
+from schemas.workspace import make_home
 
 
 @click.command()
@@ -54,6 +55,7 @@ def serve(take_over: bool) -> int:
     corpora train at a time (one) is the concurrency limit dssm-training of the UI.
     """
     exit_on_signals()
+    make_home()
     deployments, broken = _describe(None)
     if not deployments:
         raise SettingsError("\n".join(broken.values()) or "no corpus to serve: add data/corpora/NAME.toml")

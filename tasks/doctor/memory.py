@@ -11,7 +11,7 @@ from schemas.corrections import CORRECTIONS, Correction, corrections_path, parse
 from schemas.doctor import DoctorState
 from schemas.errors import SettingsError
 from schemas.outputs import EvaluateOutput, PrepareOutput
-from schemas.workspace import Workspace
+from schemas.workspace import Workspace, sort_runs
 from tasks.doctor.receipts import open_receipt
 from tasks.doctor.sheet import read_todo
 from tasks.shared_file import SharedFile
@@ -22,8 +22,8 @@ _LOGGER = logging.getLogger("dssm.doctor")
 
 def latest_run(workspace: Workspace) -> Workspace | None:
     """Return the newest run of the corpus that was evaluated; None: there is none."""
-    for folder in sorted(workspace.runs.glob("*"), reverse=True):
-        run = workspace.model_copy(update={"run": folder.name})
+    for name in reversed(sort_runs(folder.name for folder in workspace.runs.glob("*"))):
+        run = workspace.model_copy(update={"run": name})
         if EvaluateOutput.of(run).ranked.exists() and PrepareOutput.of(run).test.exists():
             return run
     return None

@@ -21,14 +21,14 @@ from tasks.retrieval.normalise import normalise, normalise_all
 _FEWEST, _MOST = 20, 20_000  # queries; half of them tune, half measure
 
 
-def find_foreign_files(addresses: str | list[str], base: Path) -> list[InputFile]:
-    """Return the files of foreign queries.
+def find_query_files(addresses: str | list[str], base: Path, setting: str) -> list[InputFile]:
+    """Return the files of queries that have no standard question; `setting` names the addresses in messages.
 
     Raises:
         SourceError: there is none.
     """
     given = [addresses] if isinstance(addresses, str) else addresses
-    return [file for one in given for file in find_files(one, base, "decisions.foreign_path")]
+    return [file for one in given for file in find_files(one, base, setting)]
 
 
 def write_foreign(files: list[InputFile], source: Source, ingested: Path, seed: int, folder: Path) -> int:
@@ -44,7 +44,7 @@ def write_foreign(files: list[InputFile], source: Source, ingested: Path, seed: 
     Raises:
         SourceError: a file cannot be read, or they hold too few queries.
     """
-    texts = list(dict.fromkeys(text for file in files for text in _read(file, source) if text))
+    texts = read_queries(files, source)
     own = pq.read_table(IngestOutput(ingested).questions, columns=["query"])["query"].to_pylist()
     texts = sorted(set(texts) - set(normalise_all(own)))
     if len(texts) < _FEWEST:
@@ -57,6 +57,19 @@ def write_foreign(files: list[InputFile], source: Source, ingested: Path, seed: 
     table = pa.table([[texts[place] for place in order]], schema=FOREIGN)
     pq.write_table(table, ForeignOutput(folder).queries, compression="zstd")
     return len(table)
+
+
+def read_queries(files: list[InputFile], source: Source) -> list[str]:
+    """Return the normalised queries of some files, each once.
+
+    Args:
+        files: tables of any format that a source may have, or .txt with a query a line.
+        source: names the encoding, where the settings name it.
+
+    Raises:
+        SourceError: a file cannot be read.
+    """
+    return list(dict.fromkeys(text for file in files for text in _read(file, source) if text))
 
 
 def _read(file: InputFile, source: Source) -> Iterator[str]:

@@ -15,7 +15,7 @@ from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
 from tasks.ingest.addresses import digest, fingerprint
 from tasks.ingest.corpus import ingest_corpus
-from tasks.ingest.foreign import find_foreign_files, write_foreign
+from tasks.ingest.foreign import find_query_files, write_foreign
 from tasks.ingest.golden import find_golden_files, write_golden
 from tasks.ingest.guard import without_secrets
 from tasks.ingest.overlay import take_edits
@@ -118,7 +118,7 @@ def read_foreign(
 def _read_foreign(
     corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[IngestOutput]
 ) -> StepRun[ForeignOutput]:
-    files = find_foreign_files(corpus.decisions.foreign_path or [], Path.cwd())
+    files = find_query_files(corpus.decisions.foreign_path or [], Path.cwd(), "decisions.foreign_path")
     inputs = {
         "files": {file.name: file.name if file.bundled else digest(file) for file in files},
         "source": corpus.source.model_dump(include={"encoding"}),

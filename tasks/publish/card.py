@@ -54,7 +54,8 @@ def _kind(settings: CorpusSettings, training: TrainingReport) -> str:
         return "encoder"
     if not training.chosen.get("encoder_share"):
         return "tower"
-    return "adapted" if training.chosen.get("encoder_adapters") == "on" else "beside"
+    form = training.chosen.get("encoder_form", "frozen")
+    return "beside" if form == "frozen" else str(form)
 
 
 def _tabulate(evaluation: Evaluation, words: Words) -> str:

@@ -16,6 +16,7 @@ from tasks.retrieval.features import Tokeniser
 from tasks.retrieval.model_files import ENCODER, ModelCard, reading
 from tasks.retrieval.rows import Rows
 from tasks.retrieval.text_encoder import TextEncoder
+from tasks.retrieval.token_vectors import TokenVectors
 from tasks.retrieval.vocabulary import Vocabulary, rows_from_lists
 
 
@@ -204,7 +205,11 @@ class JoinedEncoder:
 
     def __init__(self, tower: Encoder, card: ModelCard, arrays: dict[str, NDArray[np.float32]], folder: Path) -> None:
         self._tower, self._share, self._towers = tower, card.encoder_share, card.model.ensemble
-        self.texts = TextEncoder(folder / ENCODER, card.model)
+        self.texts: TextEncoder | TokenVectors
+        if card.model.serve == "bag":
+            self.texts = TokenVectors(folder / ENCODER)
+        else:
+            self.texts = TextEncoder(folder / ENCODER, card.model)
         self._weight, self._bias = arrays["encoder_projection"], arrays["encoder_bias"]
 
     def read(self, texts: Sequence[str]) -> Read:

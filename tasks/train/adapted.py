@@ -23,6 +23,8 @@ _MOST_PRODUCTS = 4e12  # of adapters that are tried unasked: three minutes on tw
 class Adapters:
     """Makes the encoder learn from some rows of a corpus, as often as asked."""
 
+    form = "adapted"
+
     def __init__(self, folder: Path, settings: CorpusSettings) -> None:
         """Load the encoder, settled by `settle_encoder`; `folder` is that of prepare.
 
@@ -31,6 +33,7 @@ class Adapters:
         """
         queries, standard = texts_of(folder)
         self._texts, self._queries, self._settings = queries + standard, len(queries), settings
+        self.only = settings.model.encoder_adapters == "on"  # whether the encoder as it is needs no trial
         self._adaptable = Adaptable(settings.model, self._texts, settings.training.threads)
 
     def are_worth_trying(self, trainings: int) -> bool:

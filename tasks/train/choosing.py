@@ -23,13 +23,13 @@ from tasks.prepare.split import hold_out, spread
 from tasks.retrieval.exemplars import Exemplars
 from tasks.retrieval.hashing import text_keys
 from tasks.retrieval.ranking import rank_of_truth
-from tasks.train.adapted import ADAPTED, Adapters
+from tasks.train.adapted import ADAPTED
 from tasks.train.checkpoints import load_record, save_record
 from tasks.train.data import Prepared
 from tasks.train.ensemble import Ensemble, identify_training, rows_of, with_members
 from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, Source, keep_exemplars
 from tasks.train.held_out import HELD_OUT, write_held_out
-from tasks.train.joined import DEFAULT_SHARE, SHARES, Encoded, Joined, Remembered
+from tasks.train.joined import DEFAULT_SHARE, SHARES, Encoded, Joined, Learner, Remembered
 from tasks.train.projection import Projection
 
 _CHOOSING_MEMBERS = 2  # enough to see when to stop
@@ -73,17 +73,17 @@ class _Tried:
 
 @dataclass(frozen=True)
 class _Beside:
-    """The encoders beside the towers that are tried: a frozen one, and what adapters make of it, if they are tried."""
+    """The encoders beside the towers that are tried: a frozen one, and what learns from the corpus."""
 
     encoded: Encoded
-    adapters: Adapters | None
+    learner: Learner | None
 
     def each(self, prepared: Prepared, settings: CorpusSettings) -> Iterator[Encoded]:
         """Yield them on one cut."""
-        if self.adapters is None or settings.model.encoder_adapters != "on":
+        if self.learner is None or not self.learner.only:
             yield self.encoded
-        if self.adapters:
-            yield self.adapters.try_out(prepared, rows_of(prepared, "choose"), "choose")
+        if self.learner:
+            yield self.learner.try_out(prepared, rows_of(prepared, "choose"), "choose")
 
     def join(self, tried: _Tried, shares: Shares, few: CorpusSettings, folder: Path) -> Joined | None:
         """Return the towers of one cut beside the encoder that was chosen, None where its share is 0.
@@ -93,8 +93,8 @@ class _Beside:
         if not shares.encoder:
             return None
         encoded, projection, rows = self.encoded, tried.projection, rows_of(tried.cut, "choose")
-        if self.adapters and shares.adapted:
-            encoded = self.adapters.make(tried.cut, rows, "choose", folder)
+        if self.learner and shares.adapted:
+            encoded = self.learner.make(tried.cut, rows, "choose", folder)
             projection = encoded.learn(tried.cut, rows, few, "choose")
         return Joined(tried.ensemble, encoded, projection, shares.encoder) if projection else None
 
@@ -105,7 +105,7 @@ def choose(
     partial: Path,
     on_epoch: OnEpoch,
     encoded: Encoded | None,
-    adapters: Adapters | None = None,
+    learner: Learner | None = None,
 ) -> Choice:
     """Train a few members without the validation rows; return when they say to stop, and their epochs.
 
@@ -118,17 +118,17 @@ def choose(
         partial: folder for checkpoints.
         on_epoch: called after every epoch on the first cut.
         encoded: the corpus by a frozen encoder; None: there is none.
-        adapters: those of the encoder, to be tried; None: they are not.
+        learner: makes another encoder of it, which is tried, too; None: there is none.
     """
     cuts = cuts_of(prepared, settings)
     if not cuts:
-        return _without_choice(settings, encoded, adapters)
+        return _without_choice(settings, encoded, learner)
     few = with_members(settings, min(_CHOOSING_MEMBERS, settings.model.ensemble))
     finished = partial / "chosen.json"
     identity = identify_training(prepared, rows_of(prepared, "choose"), few, "choose", settings.training.epochs)
     if (partial / HELD_OUT).is_dir() and (stored := load_record(finished, identity, _read_choice)):
         return stored
-    beside = _Beside(encoded, adapters) if encoded else None
+    beside = _Beside(encoded, learner) if encoded else None
     with ExitStack() as open_ensembles:
         tried = _try_cut(prepared, few, beside, partial / "choose.safetensors", on_epoch, open_ensembles)
         all_tried = [tried, *_try_further(cuts[1:], few, beside, open_ensembles)]
@@ -141,8 +141,8 @@ def choose(
     told = list[ShareScore]()
     if encoded:
         chosen["encoder_share"] = shares.encoder
-        if adapters:
-            chosen["encoder_adapters"] = "on" if shares.adapted else "off"
+        if learner:
+            chosen["encoder_form"] = learner.form if shares.adapted else "frozen"
         told = [_tell(shares, found) for shares, found in ranks.items()]
     choice = Choice(chosen, done, told)
     lists = {"epochs": [one.model_dump() for one in done], "shares": [one.model_dump() for one in told]}
@@ -150,7 +150,7 @@ def choose(
     return choice
 
 
-def _without_choice(settings: CorpusSettings, encoded: Encoded | None, adapters: Adapters | None) -> Choice:
+def _without_choice(settings: CorpusSettings, encoded: Encoded | None, learner: Learner | None) -> Choice:
     """Return what stands where there is nothing to choose on."""
     chosen: dict[str, float | int | str] = {
         "epochs": settings.training.epochs,
@@ -159,8 +159,8 @@ def _without_choice(settings: CorpusSettings, encoded: Encoded | None, adapters:
     if encoded:
         share = settings.model.encoder_share
         chosen["encoder_share"] = DEFAULT_SHARE if share is None else share
-        if adapters:  # tried unasked only where there is something to choose on
-            chosen["encoder_adapters"] = settings.model.encoder_adapters
+        if learner:  # adapters are tried unasked only where there is something to choose on
+            chosen["encoder_form"] = learner.form
     return Choice(chosen, [], [])
 
 

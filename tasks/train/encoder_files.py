@@ -88,11 +88,11 @@ def is_whole(folder: Path) -> bool:
 def copy_encoder(source: Path, target: Path) -> None:
     """Give `target` the files of an encoder: links where the file system has them, since they never change."""
     target.mkdir()
-    for name in (GRAPH, TOKENISER):
+    for file in source.iterdir():
         try:
-            os.link(source / name, target / name)
+            os.link(file, target / file.name)
         except OSError:
-            shutil.copyfile(source / name, target / name)
+            shutil.copyfile(file, target / file.name)
 
 
 class _States(nn.Module):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -60,6 +61,19 @@ def texts_of(folder: Path) -> tuple[list[str], list[str]]:
     queries: list[str] = pq.read_table(files.train, columns=["query"])["query"].to_pylist()
     standard: list[str] = pq.read_table(files.classes, columns=["standard_norm"])["standard_norm"].to_pylist()
     return queries, standard
+
+
+class Learner(Protocol):
+    """Makes another encoder of a frozen one, by some rows of a corpus, as often as asked."""
+
+    only: bool  # whether the frozen one is none of the choices
+    form: str
+
+    def try_out(self, prepared: Prepared, rows: NDArray[np.int64], phase: str) -> Encoded:
+        """Return the corpus by what learns from some rows, without files."""
+
+    def make(self, prepared: Prepared, rows: NDArray[np.int64], phase: str, folder: Path) -> Encoded:
+        """Return the same by its files, made in `folder`."""
 
 
 class Remembered:

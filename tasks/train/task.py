@@ -20,6 +20,9 @@ from schemas.outputs import ForeignOutput, IngestOutput, PrepareOutput, TrainOut
 from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch
 from schemas.workspace import Workspace
+from tasks.ingest.addresses import digest
+from tasks.ingest.foreign import find_query_files, read_queries
+from tasks.ingest.input_file import InputFile
 from tasks.limits import time_limit
 from tasks.retrieval.text_encoder import OnEncoded
 from tasks.steps import StepNotes, StepRun, run_step
@@ -49,6 +52,10 @@ def train(
     }
     if corpus.model.encoder:  # what it is, not where it lies
         inputs["model"]["encoder"] = identify(corpus.model.encoder)
+    unlabelled = list[InputFile]()
+    if corpus.model.serve == "bag":
+        unlabelled = find_query_files(corpus.source.unlabelled or [], Path.cwd(), "source.unlabelled")
+        inputs["unlabelled"] = {file.name: file.name if file.bundled else digest(file) for file in unlabelled}
     others = foreign.output.folder if foreign else None
 
     def make(out: TrainOutput, partial: Path) -> StepNotes:
@@ -57,8 +64,9 @@ def train(
         folders = (prepared.output.folder, out.folder, partial)
         limit = time_limit("train", corpus.limits.train)
         with in_turn(), limit, _progress(corpus.name) as (on_epoch, on_encoded):
+            log = read_queries(unlabelled, corpus.source)
             report = train_candidate(
-                *folders, corpus, on_epoch, others, ingested.output, workspace.encoders, on_encoded
+                *folders, corpus, on_epoch, others, ingested.output, workspace.encoders, on_encoded, log
             )
         verdict, corrected = report.convergence, report.reachability.corrected
         warnings = [corrected] if corrected else []

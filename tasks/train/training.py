@@ -1,5 +1,6 @@
 """Choose on the validation cut, refit on every training row, leave a complete candidate."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from tasks.train.data import Prepared, read_prepared
 from tasks.train.encoder_files import settle_encoder
 from tasks.train.ensemble import Ensemble, rows_of
 from tasks.train.held_out import HELD_OUT, calibrate_on_held_out
-from tasks.train.joined import Joined, encode_corpus
+from tasks.train.joined import Encoded, Joined, Learner, encode_corpus
 from tasks.train.objectives import Objective, make_objective
 from tasks.train.parts import gather_parts, write_encoder
 from tasks.train.reachability import assess
@@ -40,6 +41,7 @@ def train_candidate(
     ingested: IngestOutput | None = None,
     cache: Path | None = None,
     on_encoded: OnEncoded = lambda done, most: None,
+    unlabelled: Sequence[str] = (),
 ) -> TrainingReport:
     """Train as the settings say and write candidate/ and training.json into `folder`.
 
@@ -53,6 +55,7 @@ def train_candidate(
         ingested: where the payload, and the texts of the kept queries, are taken from; None: the model has none.
         cache: folder that keeps what encoders make of texts, from night to night; None: a folder in `partial`.
         on_encoded: called after some texts passed through a frozen encoder, with how many of how many.
+        unlabelled: normalised queries without a standard question; a bag learns what an encoder makes of them.
 
     Raises:
         SettingsError: the target of the loss cannot be reached, and `loss.unreachable` is "refuse"; or the pretrained
@@ -67,13 +70,14 @@ def train_candidate(
             "the queries: emoji and punctuation alone are no words"
         )
     settings, settled, objective, reach = _settle_loss(prepared, settings)
-    encoded, adapters = None, None
+    encoded: Encoded | None = None
+    learner: Learner | None = None
     cache = cache or partial / "cache"
     if settings.model.frozen_encoder:
         settings = settings.model_copy(update={"model": settle_encoder(settings.model)})
         encoded = encode_corpus(prepared_folder, settings, cache, on_encoded)
-        adapters = open_adapters(prepared_folder, settings, len(cuts_of(prepared, settings)))
-    choice = choose(prepared, settings, partial, on_epoch, encoded, adapters)
+        learner = _open_learner(prepared, settings, encoded, cache, unlabelled, on_encoded)
+    choice = choose(prepared, settings, partial, on_epoch, encoded, learner)
     chosen, chosen_epochs = choice.chosen | settled, choice.epochs
     decisions = None
     if chosen_epochs:
@@ -98,8 +102,8 @@ def train_candidate(
         )
         joined = None
         if encoded and (share := float(chosen["encoder_share"])):
-            if adapters and chosen["encoder_adapters"] == "on":
-                encoded = adapters.make(prepared, rows, "refit", partial / ADAPTED / "refit")
+            if learner and chosen["encoder_form"] == learner.form:
+                encoded = learner.make(prepared, rows, "refit", partial / ADAPTED / "refit")
             joined = Joined(ensemble, encoded, encoded.learn(prepared, rows, settings, "refit"), share)
         weight = float(chosen["exemplar_weight"])
         card, arrays, kept = gather_parts(ensemble, joined, prepared, rows, weight, settings)
@@ -124,6 +128,22 @@ def train_candidate(
         keep_beside(out.candidate, PrepareOutput(prepared_folder), ingested, settings, kept)
     write_atomically(out.report, report.model_dump_json(indent=1).encode())
     return report
+
+
+def _open_learner(
+    prepared: Prepared,
+    settings: CorpusSettings,
+    encoded: Encoded,
+    cache: Path,
+    unlabelled: Sequence[str],
+    on_encoded: OnEncoded,
+) -> Learner | None:
+    """Return what makes another encoder of the frozen one, as the settings have it."""
+    if settings.model.serve == "bag":
+        from tasks.train.distilled import Distiller
+
+        return Distiller(prepared.folder, settings, encoded, cache, unlabelled, on_encoded)
+    return open_adapters(prepared.folder, settings, len(cuts_of(prepared, settings)))
 
 
 def _settle_loss(

@@ -39,6 +39,7 @@ from tasks.doctor.memory import read_state
 from tasks.doctor.mislabelled import find_mislabelled
 from tasks.doctor.unanswered import mine
 from tasks.evaluate.candidate import evaluate_files
+from tasks.evaluate.measure import TOP
 from tasks.ingest.corpus import ingest_corpus
 from tasks.prepare.corpus import prepare_corpus
 from tasks.retrieval.hashing import text_keys
@@ -192,7 +193,8 @@ def read_case(run: Workspace, evaluated: bool = True) -> Case:
     """Return what the doctor looks at; without an evaluation, no held-out rows."""
     if not evaluated:
         count = pq.read_metadata(PrepareOutput.of(run).test).num_rows
-        empty = {"rank": pd.Series([0] * count, dtype="int64"), "top": pd.Series([[0]] * count)}
+        width = min(TOP, pq.read_metadata(PrepareOutput.of(run).classes).num_rows)
+        empty = {"rank": pd.Series([0] * count, dtype="int64"), "top": pd.Series([[0] * width] * count)}
         pd.DataFrame(empty).to_parquet(EvaluateOutput.of(run).ranked)
     return Case.read(PrepareOutput.of(run), EvaluateOutput.of(run))
 

@@ -154,6 +154,8 @@ def command_lines() -> Iterator[Case]:
         "": "refused",
         "/dev/null": "refused",
         "~nobody-of-that-name": "refused",
+        "$HOME/x": "refused",
+        "x" * 300: "refused",
         "/proc/nowhere": "faulted",
         "'~/x": "any",
         "\udcff": "any",

@@ -44,6 +44,25 @@ def test_dssm_run_publishes_it_and_dssm_query_needs_neither_folder_nor_hub(comma
     assert "Traceback" not in ran.err + asked.err
 
 
+def test_a_bag_learns_from_a_log_and_a_longer_one_trains_anew(flow, toy_csv, bert, tmp_path):
+    """Its bytes are part of what a training is made from; what goes live holds token vectors, and no graph."""
+    log = tmp_path / "log.txt"
+    log.write_text("怎么退掉车票\n帮我退票\n", "utf-8")
+    changes = {"model__encoder": str(bert), "model__encoder_share": 0.6, "model__serve": "bag"}
+    changes |= {"source__unlabelled": str(log), "publish__max_drop_vs_baseline": 1.0, "publish__max_drop_vs_live": 1.0}
+    first = flow(make_settings(toy_csv, **changes))
+
+    again = flow(make_settings(toy_csv, **changes))
+    log.write_text("怎么退掉车票\n帮我退票\n请问密码忘了怎么办\n", "utf-8")
+    longer = flow(make_settings(toy_csv, **changes))
+
+    assert (first.status, again.status) == ("published", "unchanged")
+    assert "train" in again.reused
+    assert "train" not in longer.reused
+    assert "ingest" in longer.reused
+    assert Retriever.live("toy").search(["我要退票"], top=3)[0]
+
+
 def test_another_encoder_is_trained_anew_and_a_moved_one_is_not(flow, toy_csv, bert, tmp_path):
     """Its bytes decide, not its path."""
     copy = shutil.copytree(bert, tmp_path / "copy")

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import DSSM, clean_environment
+from tests.conftest import DSSM, clean_environment, free_port
 from tests.ops.conftest import processes_of
 
 SECONDS = 3.0  # from Ctrl-C to the end, on a machine that has nothing else to do
@@ -144,6 +145,23 @@ def test_a_signal_ends_it_with_its_json_and_no_server_stays(number, folder):
     assert json.loads(out)["error"] == "interrupted"
     assert (process.returncode, time.monotonic() - began < allowed()) == (130, True)
     assert left_behind(home) == []
+
+
+@pytest.mark.parametrize("name", ["server", "api"])
+def test_a_hang_up_ends_a_server_as_sigterm_does(name, folder):
+    """Uvicorn knows no hang-up: it would end with whatever it was at, and a traceback."""
+    port = free_port()
+    environment = clean_environment(folder) | {"DSSM_HOME": str(folder / "home")}
+    words = [*DSSM, name, "--port", str(port)]
+    with subprocess.Popen(words, env=environment, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 120
+        while socket.socket().connect_ex(("127.0.0.1", port)) and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(5)  # until it has begun to serve
+        process.send_signal(signal.SIGHUP)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in said) == (0, False), said
+    assert left_behind(folder / "home") == []
 
 
 def test_the_temporary_server_ends_when_its_run_is_killed(folder):

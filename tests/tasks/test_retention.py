@@ -40,6 +40,19 @@ def test_the_oldest_go_and_this_one_counts(workspace):
     assert left(workspace) == ["run-3", "run-4"]
 
 
+def test_runs_of_a_clock_that_was_ahead_are_the_oldest(workspace):
+    """Else they would stay until 2031, and every run of today go after the next."""
+    names = ["20310101-000000-aaaaaa", "20310102-000000-bbbbbb", "20260101-000000-cccccc", "20260102-000000-dddddd"]
+    for name in names:
+        (workspace.runs / name).mkdir()
+        (workspace.runs / name / "run.json").write_text("{}")
+    for number in range(5):
+        (workspace.runs / f"run-{number}" / "run.json").unlink()
+    this = workspace.model_copy(update={"run": names[-1]})
+
+    assert prune_runs(this, 2) == names[:2]
+
+
 def test_checks_and_runs_are_counted_by_themselves(workspace):
     """Ten checks of an export in one evening delete no report of a published version, and no check stays for ever."""
     for number in range(5):

@@ -7,7 +7,7 @@ from schemas.errors import SourceError
 from schemas.outputs import ForeignOutput
 from schemas.settings import Source
 from tasks.ingest.corpus import ingest_corpus
-from tasks.ingest.foreign import find_foreign_files, write_foreign
+from tasks.ingest.foreign import find_query_files, write_foreign
 from tests.conftest import PAIRS, write_table
 
 
@@ -19,7 +19,9 @@ def write(tmp_path, toy_csv):
     ingest_corpus(Source(path=str(toy_csv)), ingested, tmp_path, 1)
 
     def write_files(addresses):
-        write_foreign(find_foreign_files(addresses, tmp_path), Source(path="x.csv"), ingested, 1, tmp_path)
+        write_foreign(
+            find_query_files(addresses, tmp_path, "decisions.foreign_path"), Source(path="x.csv"), ingested, 1, tmp_path
+        )
         return ForeignOutput(tmp_path)
 
     return write_files

@@ -52,10 +52,10 @@ def test_a_corpus_without_warnings_says_none(tmp_path):
 @pytest.mark.parametrize(
     ("chosen", "part"),
     [
-        ({"encoder_share": 0.0, "encoder_adapters": "off"}, ", hidden none), trained"),
-        ({"encoder_share": 0.7, "encoder_adapters": "off"}, "beside the encoder org/bert, hidden"),
+        ({"encoder_share": 0.0, "encoder_form": "frozen"}, ", hidden none), trained"),
+        ({"encoder_share": 0.7, "encoder_form": "frozen"}, "beside the encoder org/bert, hidden"),
         (
-            {"encoder_share": 0.7, "encoder_adapters": "on"},
+            {"encoder_share": 0.7, "encoder_form": "adapted"},
             "beside the encoder org/bert, whose last layers have learned",
         ),
     ],

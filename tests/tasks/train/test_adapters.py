@@ -122,7 +122,7 @@ def test_a_candidate_answers_by_what_has_learned(beside, train, corpus, tmp_path
     model.remember(kept, 2)
     found = model.scores(queries).argmax(axis=1)
 
-    assert report.chosen["encoder_adapters"] == model.card.model.encoder_adapters == "on"
+    assert (report.chosen["encoder_form"], model.card.model.encoder_adapters) == ("adapted", "on")
     assert all(score.adapted for score in report.shares)
     assert (candidate / "encoder" / "encoder.onnx").read_bytes() != (frozen / "encoder" / "encoder.onnx").read_bytes()
     assert Model(frozen).card.model.encoder_adapters == "off"
@@ -139,7 +139,7 @@ def test_it_is_chosen_on_the_validation_cuts(beside, train):
     card = Model(candidate).card
 
     assert len(scores) == len(set(scores)) == 60  # 8 shares, with 4 of the kept queries; 7 again, adapted
-    adapted = report.chosen["encoder_adapters"] == "on"
+    adapted = report.chosen["encoder_form"] == "adapted"
     assert (report.chosen["encoder_share"], report.chosen["exemplar_weight"], adapted) in scores
     assert card.encoder_share == report.chosen["encoder_share"]
     assert ("without_adapters" in report.ablation()) == adapted

@@ -1,0 +1,128 @@
+"""A bag that learns from an encoder and answers without it; the encoder is real, and tiny."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.retrieval.retriever import Model
+from tasks.train.data import read_prepared
+from tasks.train.distilled import Distiller
+from tasks.train.encoder_files import settle_encoder
+from tasks.train.joined import encode_corpus
+from tasks.train.training import train_candidate
+from tests.tasks.prepare.toy import PAIRS
+from tests.tasks.train.tiny_bert import write_bert
+
+TEXTS = [text for pair in PAIRS for text in pair]
+LOG = ["怎么把票退掉", "退票怎么办理", "wifi 密码忘了", "手机银行怎么开", "请问密码怎么改", "灵"]
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    """Folder of a tiny BERT that knows the toy corpus's characters."""
+    return write_bert(tmp_path_factory.mktemp("bert") / "bert", [*TEXTS, *LOG])
+
+
+@pytest.fixture
+def settings(small, bert):
+    """The token vectors have most of a cosine."""
+    made = small(model={"encoder": str(bert), "encoder_share": 0.7, "serve": "bag"})
+    return made.model_copy(update={"model": settle_encoder(made.model)})
+
+
+@pytest.fixture
+def distil(prepared, settings, tmp_path):
+    """Make what distils, from the encoder's vectors or changed ones; give it, the vectors and the data."""
+    encoded = encode_corpus(prepared, settings, tmp_path / "cache", lambda done, most: None)
+
+    def run(log=(), change=lambda encoded: encoded):
+        given = change(encoded)
+        made = Distiller(prepared, settings, given, tmp_path / "cache", log, lambda done, most: None)
+        return made, given, read_prepared(prepared, settings.model)
+
+    return run
+
+
+def nearness(found, wanted):
+    """Return the mean cosine of (n, d) vectors with those of the encoder, less their mean."""
+    centred = wanted - wanted.mean(axis=0)
+    return ((found * centred).sum(axis=1) / np.linalg.norm(centred, axis=1)).mean()
+
+
+def test_sums_of_token_vectors_come_near_the_encoders(distil):
+    """Of the queries it has learned from; of others nearer where the log holds them."""
+    plain, encoded, data = distil()
+    held, rows = np.flatnonzero(data.validation), np.flatnonzero(~data.validation)
+    texts = pq.read_table(data.folder / "train.parquet")["query"].to_pylist()
+    alike = [texts[row][:-1] for row in held]
+    logged, _, _ = distil(alike)
+
+    found, better = (one.try_out(data, rows, "choose").queries for one in (plain, logged))
+
+    assert nearness(found[rows], encoded.queries[rows]) > 0.9
+    assert nearness(better[held], encoded.queries[held]) > nearness(found[held], encoded.queries[held])
+
+
+def test_rows_that_are_held_out_teach_nothing(distil):
+    """Whatever the encoder makes of them: what is chosen on them would otherwise be too good."""
+    plain, _, data = distil()
+    held, rows = np.flatnonzero(data.validation), np.flatnonzero(~data.validation)
+
+    def spoil(encoded):
+        queries = encoded.queries.copy()
+        queries[held] = -queries[held]
+        return replace(encoded, queries=queries)
+
+    spoilt = distil(change=spoil)[0]
+
+    assert spoilt.try_out(data, rows, "choose").queries.tolist() == plain.try_out(data, rows, "choose").queries.tolist()
+    everything = np.arange(len(data.labels))
+    assert not np.allclose(spoilt.try_out(data, everything, "x").queries, plain.try_out(data, everything, "x").queries)
+
+
+def test_a_corpus_is_the_same_by_its_files(distil, tmp_path):
+    """To what half precision holds."""
+    distiller, _, data = distil(LOG)
+    rows = np.flatnonzero(~data.validation)
+
+    tried, made = distiller.try_out(data, rows, "x"), distiller.make(data, rows, "x", tmp_path / "made")
+
+    np.testing.assert_allclose(tried.queries, made.queries, atol=5e-3)
+    np.testing.assert_allclose(tried.classes, made.classes, atol=5e-3)
+
+
+def test_a_candidate_answers_without_the_encoder(settings, prepared, tmp_path):
+    """Neither graph nor runtime, torch or transformers are there; a text without a known token has an answer."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "partial").mkdir()
+    report = train_candidate(
+        prepared,
+        tmp_path / "out",
+        tmp_path / "partial",
+        settings,
+        lambda *_: None,
+        cache=tmp_path / "c",
+        unlabelled=LOG,
+    )
+    candidate = tmp_path / "out" / "candidate"
+    code = f"""
+import sys
+from pathlib import Path
+from tasks.retrieval.retriever import Model
+print(Model(Path({str(candidate)!r})).search(["怎么退票"])[0][0].standard_question)
+assert not {{"onnxruntime", "torch", "transformers"}} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    rows = pq.read_table(prepared / "train.parquet")
+    model = Model(candidate)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == model.search(["怎么退票"])[0][0].standard_question
+    assert {file.name for file in (candidate / "encoder").iterdir()} == {"tokens.safetensors", "tokenizer.json"}
+    assert report.chosen["encoder_form"] == "distilled"
+    assert (model.scores(rows["query"].to_pylist()).argmax(axis=1) == rows["class_id"].to_numpy()).mean() > 0.9
+    assert len(model.search(["퀴즈"])) == 1
