@@ -7,6 +7,8 @@ same space, so that it pays with few rows most: docs/recipe.md.
 import torch
 from torch import Tensor
 
+_BARRED = -1e9  # logit of a query against itself
+
 
 def contrast(queries: Tensor, labels: Tensor, gamma: float) -> Tensor:
     """Return the mean over members, and rows that have fellows, of the cross-entropy of finding these.
@@ -21,9 +23,7 @@ def contrast(queries: Tensor, labels: Tensor, gamma: float) -> Tensor:
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     fellows = (labels[:, None] == labels[None]) & ~itself
     counts = fellows.sum(dim=1)
-    some = counts > 0
-    if not bool(some.any()):
-        return queries.new_zeros(())
-    logits = gamma * (queries @ queries.transpose(-1, -2))
-    logs = logits.masked_fill(itself, -torch.inf).log_softmax(dim=-1).masked_fill(~fellows, 0)
-    return -(logs.sum(dim=-1)[..., some] / counts[some]).mean()
+    logits = (gamma * (queries @ queries.transpose(-1, -2))).masked_fill(itself, _BARRED)
+    logs = logits.log_softmax(dim=-1).masked_fill(~fellows, 0)
+    of_rows = -logs.sum(dim=-1) / counts.clamp(min=1)
+    return of_rows.sum(dim=-1).mean() / (counts > 0).sum().clamp(min=1)

@@ -11,6 +11,7 @@ from schemas.settings import CorpusSettings
 from tests.tasks.prepare.toy import prepare_rows, toy_settings
 
 SMALL = {
+    "text": {"min_texts": 2},  # as of many rows
     "split": {"validation_share": 0.25},
     "model": {"embedding_dim": 16, "ensemble": 1},
     "training": {"epochs": 6, "batch_size": 16, "learning_rate": 0.1, "threads": 1},

@@ -122,7 +122,7 @@ PLANTED = [
     ("too few steps", LARGE_CLASSES, [LSTM, {"training": {"learning_rate": 0.001}}]),
     ("too few steps", ZIPF, [LSTM, {"training": {"epochs": 2}}]),
     ("collapse", ZIPF, [{"model": {"ensemble": 1, "embedding_dim": 2}}]),
-    ("unknown", ZIPF, [HIDDEN, {"training": {"learning_rate": 100.0}}]),
+    ("unknown", ZIPF, [HIDDEN, {"training": {"learning_rate": 100.0, "epochs": 20}}]),
 ]
 
 

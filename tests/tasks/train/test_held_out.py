@@ -27,7 +27,7 @@ def test_held_out_queries_bring_no_features_of_their_own(prepared, small, tmp_pa
     numbers = [number for row in [*seen, *classes["features"].to_pylist()] for number in row]
     names = pq.read_table(files.vocabulary)["feature"].to_pylist()
     counts = np.bincount(numbers, minlength=len(names))
-    expected = [name for name, count in zip(names, counts, strict=True) if count >= small().text.min_texts]
+    expected = [name for name, count in zip(names, counts, strict=True) if count >= 2]
     first = tmp_path / "partial" / "held_out" / "00"
     kept = pq.read_table(first / "vocabulary.parquet")["feature"].to_pylist()
     assert kept == expected
@@ -64,7 +64,7 @@ def test_of_few_rows_each_is_asked_once_of_a_model_that_has_not_seen_it(prepared
     decisions = json.loads((tmp_path / "out" / "candidate" / DECISIONS).read_bytes())
     assert seen.all()
     assert 2 * chosen[0].sum() < decisions["held_out"] == len(right) < len(rows)
-    assert 0 < np.mean(right) < 1
+    assert np.mean(right) > 0.5
 
 
 def test_one_cut_is_enough_of_many_rows(prepared, small, tmp_path, monkeypatch):
