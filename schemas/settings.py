@@ -345,7 +345,7 @@ class Model(Section):
         description="Share of an encoder beside the towers in a cosine; empty: chosen on the validation cut, 0 too.",
     )
     encoder_adapters: Literal["auto", "on", "off"] = Field(
-        default="auto",
+        default="off",
         description="Let the last layers of an encoder beside the towers learn by low-rank adapters. auto: where that "
         "takes a few minutes, unless the validation cuts say it is worse.",
     )
