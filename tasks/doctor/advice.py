@@ -21,7 +21,7 @@ PLANS = ((10, 3), (20, 5), (50, 5), (100, 10))  # so many of the neediest, so ma
 _PRIOR = 4.0  # rows of its size that a standard question's own recall is drawn towards
 _FEWEST, _MOST = 3, 10  # queries to ask for, for one standard question
 _FED = 60  # standard questions of the list
-_SHARED = 3  # rows that a pair must share to be told
+_SHARED = 3  # rows that a pair must share to be reported
 _GROUPS = 20  # pairs of the list
 _BOTH_WAYS = 0.25  # of the rows of the two, to be worth a merge
 _EXAMPLES = 5
@@ -174,9 +174,9 @@ def find_confusions(case: Case, found: HeldOut | None) -> list[tuple[int, int, l
             pair = sorted((int(case.labels[row]), int(found.best[row, 0])))
             pairs.setdefault((pair[0], pair[1]), []).append(case.queries[row])
     order = sorted(pairs, key=lambda pair: (-len(pairs[pair]), pair))
-    told = [pair for pair in order if len(pairs[pair]) >= _SHARED or _alike(case, pair)]
-    told = [(one, other) for one, other in told if groups[one] != groups[other]]
-    return [(one, other, pairs[one, other], len(pairs[one, other])) for one, other in told]
+    shown = [pair for pair in order if len(pairs[pair]) >= _SHARED or _alike(case, pair)]
+    shown = [(one, other) for one, other in shown if groups[one] != groups[other]]
+    return [(one, other, pairs[one, other], len(pairs[one, other])) for one, other in shown]
 
 
 def describe_confusions(case: Case, pairs: Sequence[tuple[int, int, list[str], int]], most: int) -> list[Confusion]:

@@ -11,7 +11,7 @@ from tasks.doctor.log import Asked
 
 _WORDS = 20
 _LISTED = 20
-_FEWEST = 3  # times that something must be asked, to be told
+_FEWEST = 3  # times that something must be asked, to be reported
 _GROWN = 2.0  # times as often in the later half
 _LATER = 0.5  # of the days
 
@@ -60,8 +60,8 @@ def describe_traffic(
         unanswered_share=open_ones / max(1, len(log)),
         new_word_share=sum(new.values()) / max(1, sum(said.values())),
         weeks=[
-            Week(start=start.isoformat(), queries=len(told), unanswered=told.count(False))
-            for start, told in sorted(weeks.items())
+            Week(start=start.isoformat(), queries=len(answered), unanswered=answered.count(False))
+            for start, answered in sorted(weeks.items())
         ],
         new_words=[(word, count) for word, count in new.most_common(_WORDS) if count >= _FEWEST],
         growing=growing[:_LISTED] if early else [],

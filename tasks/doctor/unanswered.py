@@ -52,19 +52,19 @@ def mine(
     condition = assess(case, None)
     recall, curve = condition.recall[10], state.curve or usual_curve()
     won = state.trust * (grow(curve, 10, case.sizes, np.full(len(case.texts), _ADDED), recall) - recall)
-    told = _told(log, case, won, corpus)
+    named = _answered_by_people(log, case, won, corpus)
     times = Counter(one.norm for one in log if one.right is None)
     known = set(case.queries) | set(normalise_all(case.texts))
     asked = {one.norm: one for one in log if one.right is None and one.norm not in known}
     open_ones = _unanswered(model, case, list(asked.values()))
     open_ones = sorted(open_ones, key=lambda one: -times[one.norm])[:MOST]
     if not open_ones:
-        return told
+        return named
     norms = [one.norm for one in open_ones]
     similarity, near, first = _compare(model, case, norms, tokeniser)
     counts = np.array([times[norm] for norm in norms])
     placed = place(group(similarity), similarity, near, first, counts)
-    return told + as_actions(placed, [one.query for one in open_ones], case.texts, len(log), words, won, most_examples)
+    return named + as_actions(placed, [one.query for one in open_ones], case.texts, len(log), words, won, most_examples)
 
 
 def watch(corpus: CorpusSettings, model: Model, case: Case, log: Sequence[Asked]) -> Traffic:
@@ -141,14 +141,16 @@ def doubt_score(model: Model, case: Case) -> float:
     return float(np.quantile(best, _DOUBT))
 
 
-def _told(log: Sequence[Asked], case: Case, won: NDArray[np.float64], corpus: CorpusSettings) -> list[Action]:
-    """Return the queries that a person has told the standard question of, and that it does not have."""
+def _answered_by_people(
+    log: Sequence[Asked], case: Case, won: NDArray[np.float64], corpus: CorpusSettings
+) -> list[Action]:
+    """Return the queries that a person has named the standard question of, and that it does not have."""
     words, number = read_words(corpus.language), {text: c for c, text in enumerate(case.texts)}
     there = {(query, case.texts[label]) for query, label in zip(case.queries, case.labels.tolist(), strict=True)}
-    told: dict[str, dict[str, str]] = {}
+    named: dict[str, dict[str, str]] = {}
     for one in log:
         if one.right in number and (one.norm, one.right) not in there:
-            told.setdefault(str(one.right), {})[one.norm] = one.query
+            named.setdefault(str(one.right), {})[one.norm] = one.query
     return [
         Action(
             kind="add",
@@ -158,7 +160,7 @@ def _told(log: Sequence[Asked], case: Case, won: NDArray[np.float64], corpus: Co
             effort=len(queries),
             gain=100 * len(queries) / len(log) * float(won[number[text]]),
         )
-        for text, queries in told.items()
+        for text, queries in named.items()
     ]
 
 

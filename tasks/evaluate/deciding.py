@@ -1,4 +1,4 @@
-"""How the test rows are decided: what is answered directly, and wrongly; how queries of others are told. Pure."""
+"""How the test rows are decided: what is answered directly, and wrongly; how queries of others are recognised. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tasks.train.calibration import measure_auroc, probabilities
 
 DECIDED_ROWS = 20_000  # test rows looked at; so many give a share of 5 % to 0.3 points
 _POINTS = 40  # of the curve
-_KEPT = 0.95  # share of own queries that are kept where foreign ones are told
+_KEPT = 0.95  # share of own queries that are kept where foreign ones are to be recognised
 
 Ids = npt.NDArray[np.integer]
 Mask = npt.NDArray[np.bool_]
@@ -37,8 +37,8 @@ class DecidedRows:
 def decide_rows(model: Model, decisions: Decisions, queries: Sequence[str]) -> DecidedRows:
     """Return what is decided of queries."""
     signals, first, scores = model.signals(queries)
-    told = [decide(decisions, row, one) for row, one in zip(scores.tolist(), signals.known.tolist(), strict=True)]
-    chosen, offered = [one[0] for one in told], [one[2] for one in told]
+    decided = [decide(decisions, row, one) for row, one in zip(scores.tolist(), signals.known.tolist(), strict=True)]
+    chosen, offered = [one[0] for one in decided], [one[2] for one in decided]
     return DecidedRows(signals, first, scores, np.array(chosen, dtype=str), np.array(offered, dtype=np.int64))
 
 
@@ -78,8 +78,8 @@ def measure_decisions(
         handed_over=mean_with_interval(handed, seed),
         curve=draw_curve(probabilities(model.decisions.right, signals), right),
         by_class_size=_by_class_size(direct, right, truth, train_rows),
-        left_out=_tell_left_out(model.decisions, scores, places, signals.known, own),
-        foreign=_tell_foreign(model, model.decisions, foreign, own) if foreign else None,
+        left_out=_measure_left_out(model.decisions, scores, places, signals.known, own),
+        foreign=_measure_foreign(model, model.decisions, foreign, own) if foreign else None,
     )
     return decided, chosen
 
@@ -148,8 +148,10 @@ def _by_class_size(direct: Mask, right: Mask, truth: Ids, train_rows: Ids) -> di
     return {name: _zone(mask, right, right) for name, mask in masks.items() if mask.any()}
 
 
-def _tell_left_out(decisions: Decisions, scores: Scores, places: Ids, known: Numbers, own: Numbers) -> Foreign | None:
-    """Return how the test rows would be told if each one's standard question were not there: none is less foreign."""
+def _measure_left_out(
+    decisions: Decisions, scores: Scores, places: Ids, known: Numbers, own: Numbers
+) -> Foreign | None:
+    """Return how many test rows would look foreign without their own standard question: none is less foreign."""
     if scores.shape[1] < 3:
         return None
     gone = np.where(places < 0, scores.shape[1] - 1, places)  # the last, where the right one is not among the first
@@ -159,7 +161,7 @@ def _tell_left_out(decisions: Decisions, scores: Scores, places: Ids, known: Num
     return _told(own, likeness(decisions.ours, taken), chosen)
 
 
-def _tell_foreign(model: Model, decisions: Decisions, foreign: Sequence[str], own: Numbers) -> Foreign:
+def _measure_foreign(model: Model, decisions: Decisions, foreign: Sequence[str], own: Numbers) -> Foreign:
     rows = decide_rows(model, decisions, foreign)
     return _told(own, likeness(decisions.ours, rows.signals), rows.chosen.tolist())
 

@@ -60,7 +60,7 @@ class Melting:
         for batch in self.table.read(self.layout.selection):
             yield self._melt(batch, first)
             first = first and not batch.lines
-        self._tell()
+        self._report()
 
     def _melt(self, batch: Batch, first: bool) -> Pairs:
         count = len(self.layout.columns.queries)
@@ -173,7 +173,7 @@ class Melting:
         if ("\\u" in joined or "%" in joined) and _ESCAPE.search(joined):
             self._count(_ESCAPES, cells, lines, lambda cell: bool(_ESCAPE.search(cell)))
         for one in self._lists.suspects if self._lists else ():
-            if any(mark in joined for mark in one.told):
+            if any(mark in joined for mark in one.marks):
                 self._count(one.name, cells, lines, one.separates)
         return cells
 
@@ -190,7 +190,7 @@ class Melting:
                 if len(examples) < _EXAMPLES:
                     examples.append(f"{shorten(cell)!r} in line {line}")
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         """Turn the counts into sentences."""
         name, counts, lists = self.name, self._counts, self._lists
         header = self.layout.header

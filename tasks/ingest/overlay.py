@@ -52,7 +52,7 @@ def take_edits(output: IngestOutput, facts: IngestFacts, edits: Sequence[Edit]) 
     if left:
         facts = _rewrite(output, facts, plan)
     write_atomically(output.edits, Taken(edits=list(edits), left=left).model_dump_json(indent=1).encode())
-    return facts.model_copy(update={"warnings": [*facts.warnings, *_tell(edits, left)]})
+    return facts.model_copy(update={"warnings": [*facts.warnings, *_describe(edits, left)]})
 
 
 def _queries_of(output: IngestOutput, names: set[str]) -> dict[str, set[str]]:
@@ -144,18 +144,20 @@ def _edited_rows(output: IngestOutput, plan: _Plan) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays(arrays, schema=QUESTIONS)
 
 
-def _tell(edits: Sequence[Edit], left: Sequence[Edit]) -> list[str]:
+def _describe(edits: Sequence[Edit], left: Sequence[Edit]) -> list[str]:
     """Return what a person should know, one sentence each."""
     settled = [edit for edit in edits if edit not in left]
-    told = []
+    lines = []
     if left:
-        told.append(
+        lines.append(
             f"{len(left)} edits are not in the export, and were applied to it ({_list(left)}): put them in; until then "
             "they are applied to every export (dssm edits lists them, and drops one)"
         )
     if settled:
-        told.append(f"the export has {len(settled)} edits by now ({_list(settled)}); they are no longer kept beside it")
-    return told
+        lines.append(
+            f"the export has {len(settled)} edits by now ({_list(settled)}); they are no longer kept beside it"
+        )
+    return lines
 
 
 def _list(edits: Sequence[Edit]) -> str:

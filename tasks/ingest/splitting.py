@@ -1,6 +1,6 @@
 """Several similar questions in one cell: whether a column holds such lists, by what they are separated, and the parts.
 
-A list is told from a query with line breaks or semicolons by the column, never by one cell: a FAQ sheet has a row per
+The column decides, never one cell, whether line breaks or semicolons separate queries: a FAQ sheet has a row per
 standard question and lists in most rows; a log has many rows per standard question. Pure.
 """
 
@@ -58,7 +58,7 @@ _ROWS_A_CLASS = 1.5  # at most, in a sheet with a row per standard question
 _LONGEST = 80  # characters of the usual part: what is longer is no similar question
 _FEWEST_CELLS = 2
 _LOOKED_AT = 20_000  # cells
-_WEAK_SHARE = 0.3  # of cells with three parts, from which a sign of sentences is told
+_WEAK_SHARE = 0.3  # of cells with three parts, from which a sign of sentences is reported
 _ENUMERATED = frozenset("|｜/／#")
 
 
@@ -69,8 +69,8 @@ class Separator:
     name: str  # for messages
     pattern: str = ""
     weak: bool = False  # it stands in plain sentences as well
-    sure: bool = True  # whether the cells of a column can make it sure; else it is told
-    told: tuple[str, ...] = ()  # marks of it, of which one stands in every cell to tell of where it is not sure
+    sure: bool = True  # whether the cells of a column can make it sure; else it is reported
+    marks: tuple[str, ...] = ()  # one of these stands in every cell that holds it; reported where it is not sure
 
     @property
     def setting(self) -> str:
@@ -100,25 +100,27 @@ class Separator:
 
 
 SEPARATORS: Final = (
-    Separator("line breaks", r"(?:_x000[dD]_|[\r\n\v\f\x85\u2028\u2029])+", told=("\n", "\r", "\v", "\u2028", "_x000")),
-    Separator("';'", r"[;；]+", told=(";", "；")),
-    Separator("'|'", r"[|｜]+", told=("|", "｜")),
-    Separator("'<br>'", r"(?i:</?(?:br|p|div|li|ul|ol)\b[^<>]*>\s*)+", told=("<br", "<BR", "<Br", "<p", "<li")),
-    Separator("'\\n'", r"(?:[\\/]r)?[\\/]n", told=("\\n",)),
+    Separator(
+        "line breaks", r"(?:_x000[dD]_|[\r\n\v\f\x85\u2028\u2029])+", marks=("\n", "\r", "\v", "\u2028", "_x000")
+    ),
+    Separator("';'", r"[;；]+", marks=(";", "；")),
+    Separator("'|'", r"[|｜]+", marks=("|", "｜")),
+    Separator("'<br>'", r"(?i:</?(?:br|p|div|li|ul|ol)\b[^<>]*>\s*)+", marks=("<br", "<BR", "<Br", "<p", "<li")),
+    Separator("'\\n'", r"(?:[\\/]r)?[\\/]n", marks=("\\n",)),
     Separator("TAB", r"\t+"),
     Separator(_NUMBERED),
     Separator(_JSON),
     Separator(_FRAMED),
 )
 _WEAK: Final = (
-    Separator("'/'", r"[/／]", weak=True, told=("/", "／")),
-    Separator("'#'", r"#", weak=True, told=("#",)),
-    Separator("'、'", r"、", weak=True, told=("、",)),
+    Separator("'/'", r"[/／]", weak=True, marks=("/", "／")),
+    Separator("'#'", r"#", weak=True, marks=("#",)),
+    Separator("'、'", r"、", weak=True, marks=("、",)),
     Separator("'  '", r" {2,}|\u3000+", weak=True),
-    Separator("' OR '", r"\s+(?:OR|或者?)\s+", weak=True, told=(" OR ", "或")),
-    Separator("','", r"[,，]", weak=True, sure=False, told=(",", "，")),
-    Separator("'?'", r"[?？。]", weak=True, sure=False, told=("?", "？", "。")),
-    Separator("' '", r"(?<=[\u3400-\u9fff？！]) (?=[\u3400-\u9fff])", weak=True, sure=False, told=(" ",)),
+    Separator("' OR '", r"\s+(?:OR|或者?)\s+", weak=True, marks=(" OR ", "或")),
+    Separator("','", r"[,，]", weak=True, sure=False, marks=(",", "，")),
+    Separator("'?'", r"[?？。]", weak=True, sure=False, marks=("?", "？", "。")),
+    Separator("' '", r"(?<=[\u3400-\u9fff？！]) (?=[\u3400-\u9fff])", weak=True, sure=False, marks=(" ",)),
 )
 
 
@@ -146,7 +148,7 @@ class Lists:
     """What a column says of its cells."""
 
     splitter: Splitter | None  # sure enough to be used
-    suspects: tuple[Separator, ...]  # cells that hold these are counted and told
+    suspects: tuple[Separator, ...]  # cells that hold these are counted and reported
 
 
 def find_lists(cells: Sequence[str], questions: Sequence[str], setting: str | Sequence[str]) -> Lists:
@@ -171,14 +173,14 @@ def find_lists(cells: Sequence[str], questions: Sequence[str], setting: str | Se
     for separator, lists in found.items():
         if separator in mixed or (separator.sure and _is_sure(lists, len(pairs), rows_a_class, separator.weak)):
             sure.append(separator)
-        elif separator.told and _is_suspect(separator, lists, len(pairs)):
+        elif separator.marks and _is_suspect(separator, lists, len(pairs)):
             suspects.append(separator)
     chosen = [separator for separator in sure if not separator.weak]
     rest = [cell for cell in texts if not any(one.separates(cell) for one in chosen)] if chosen and weak else []
     further = [one for one in weak if one.sure and rest and _is_sure(_lists(one, rest), len(rest), 1, weak=True)]
     chosen += further[:1] if chosen else sure[:1]
-    told = [one for one in suspects if not (chosen and one.weak)]
-    return Lists(Splitter(tuple(chosen)) if chosen else None, tuple(told))
+    reported = [one for one in suspects if not (chosen and one.weak)]
+    return Lists(Splitter(tuple(chosen)) if chosen else None, tuple(reported))
 
 
 def _lists(separator: "Separator | Splitter", cells: Sequence[str]) -> list[list[str]]:
@@ -200,7 +202,7 @@ def _find_signs(cells: Sequence[str]) -> list[Separator]:
     found = Counter(sign for cell in cells for sign in {*_SIGNS.findall(cell)})
     often = [sign for sign, times in found.items() if 2 * times >= len(cells) and sign not in _ENUMERATED]
     often = [sign for sign in often if sign[0] != "<" or not any(f"</{sign[1:]}" in cell for cell in cells)]
-    return [Separator(f"'{sign}'", re.escape(sign), weak=True, told=(sign,)) for sign in sorted(often, key=len)[::-1]]
+    return [Separator(f"'{sign}'", re.escape(sign), weak=True, marks=(sign,)) for sign in sorted(often, key=len)[::-1]]
 
 
 def _is_suspect(separator: Separator, lists: list[list[str]], cells: int) -> bool:

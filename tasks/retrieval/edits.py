@@ -67,7 +67,7 @@ class _Class:
     origin: int | None  # number it has in the model; None: it is new
     vector: NDArray[np.float32]  # (S, o)
     kept: NDArray[np.float16]  # (n, S, o)
-    told: list[dict[str, Any]] = field(default_factory=list)  # (n,) contract EXEMPLARS
+    texts: list[dict[str, Any]] = field(default_factory=list)  # (n,) contract EXEMPLARS
     payload: dict[str, Value] = field(default_factory=dict)  # what is changed
 
 
@@ -395,13 +395,15 @@ def _keep(one: _Class, queries: Sequence[str], vectors: NDArray[np.float32], mod
     """Add similar queries to those that are kept; one without any keeps its own vector, as training does."""
     room = model.card.model.exemplars
     kept = one.kept if one.rows else one.kept[:0]
-    told = one.told if one.rows else []
+    texts = one.texts if one.rows else []
     one.rows += len(queries)
     one.kept = np.concatenate([kept, vectors.astype(np.float16)])[-room:] if room else kept
-    one.told = [*told, *({"text": text, "source": SOURCE, "line": None} for text in queries)][-room:] if room else told
+    one.texts = (
+        [*texts, *({"text": text, "source": SOURCE, "line": None} for text in queries)][-room:] if room else texts
+    )
     if not len(one.kept):
         one.kept = one.vector[None].astype(np.float16)
-        one.told = [{"text": one.text, "source": None, "line": None}]
+        one.texts = [{"text": one.text, "source": None, "line": None}]
 
 
 def _encode(model: Model, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -426,11 +428,11 @@ def _take_apart(base: Path, model: Model, arrays: dict[str, NDArray[Any]]) -> di
     nothing = np.zeros((0, *arrays["classes"].shape[1:]), np.float16)
     starts = arrays["exemplar_starts"].tolist() if "exemplars" in arrays else [0] * (len(model.ids) + 1)
     kept = arrays.get("exemplars", nothing)
-    told = pq.read_table(base / EXEMPLARS_FILE).to_pylist() if (base / EXEMPLARS_FILE).exists() else []
+    texts = pq.read_table(base / EXEMPLARS_FILE).to_pylist() if (base / EXEMPLARS_FILE).exists() else []
     classes = {}
     for n, (text, identity) in enumerate(zip(model.standard_questions, model.ids, strict=True)):
         span = slice(starts[n], starts[n + 1])
-        classes[text] = _Class(text, identity, int(model.rows[n]), n, arrays["classes"][n], kept[span], told[span])
+        classes[text] = _Class(text, identity, int(model.rows[n]), n, arrays["classes"][n], kept[span], texts[span])
     return classes
 
 
@@ -441,8 +443,8 @@ def _write(base: Path, out: Path, model: Model, arrays: dict[str, NDArray[Any]],
         arrays["exemplars"] = np.concatenate([one.kept for one in all_of])
         arrays["exemplar_starts"] = np.cumsum([0, *(len(one.kept) for one in all_of)]).astype(np.int64)
         if (base / EXEMPLARS_FILE).exists():
-            told = [row for one in all_of for row in one.told]
-            pq.write_table(pa.Table.from_pylist(told, EXEMPLARS), out / EXEMPLARS_FILE, compression="zstd")
+            texts = [row for one in all_of for row in one.texts]
+            pq.write_table(pa.Table.from_pylist(texts, EXEMPLARS), out / EXEMPLARS_FILE, compression="zstd")
     (out / "model.safetensors").write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
     columns = [[one.id for one in all_of], [one.text for one in all_of], [one.rows for one in all_of]]
     pq.write_table(pa.table(columns, names=["id", "standard_question", "rows"]), out / "standard_questions.parquet")

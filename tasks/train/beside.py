@@ -22,10 +22,12 @@ def keep_beside(
     if payload := type_payload(ingested.payload, classes, settings.source):
         payload.write(candidate)
     if kept and settings.model.exemplar_texts:
-        pq.write_table(_tell_kept(prepared, ingested, classes, kept), candidate / EXEMPLARS_FILE, compression="zstd")
+        pq.write_table(
+            _texts_of_kept(prepared, ingested, classes, kept), candidate / EXEMPLARS_FILE, compression="zstd"
+        )
 
 
-def _tell_kept(prepared: PrepareOutput, ingested: IngestOutput, classes: list[str], kept: Kept) -> pa.Table:
+def _texts_of_kept(prepared: PrepareOutput, ingested: IngestOutput, classes: list[str], kept: Kept) -> pa.Table:
     """Return text, file and line of each kept query; contract EXEMPLARS."""
     row_ids = pq.read_table(prepared.train, columns=["row_id"])["row_id"].to_numpy()
     is_row = kept.rows >= 0

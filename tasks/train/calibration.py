@@ -28,8 +28,8 @@ _FEWEST = 5  # held-out queries; of fewer nothing is said
 _FOLDS = 5
 _RIDGE = 1.0  # of the logistic regression, over standardised signals
 _OFFERED = 0.9  # share of choices that hold the right one, of those that could
-_SHARES = (0.0, 0.2, 0.6, 0.8)  # of what is known in how foreign a query looks, where foreign ones are there to tell
-_USUAL = 0.4  # the same where none are: what told best over corpora, docs/decisions.md
+_SHARES = (0.0, 0.2, 0.6, 0.8)  # of what is known in how foreign a query looks, where there are foreign ones
+_USUAL = 0.4  # the same where none are: what recognised them best over corpora, docs/decisions.md
 
 
 def calibrate(
@@ -98,9 +98,9 @@ def _fit_others(signals: Signals, right: NDArray[np.bool_]) -> Numbers:
 
 
 def fit_ours(signals: Signals, foreign: Signals | None) -> Ours:
-    """Return how to tell the corpus's queries from others: score and share of known n-grams, standardised and added.
+    """Return how the corpus's queries differ from others: score and share of known n-grams, standardised and added.
 
-    In shares that told foreign queries best over corpora; where some are given, as these are told best.
+    In shares that recognised foreign queries best over corpora; where some are given, as these are recognised best.
     """
     table = np.column_stack([signals.score, signals.known])
     mean, spread = table.mean(axis=0), _spread(table)

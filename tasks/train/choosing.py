@@ -138,14 +138,14 @@ def choose(
         _keep_held_out(all_tried, shares, few, beside, partial)
     done = [epoch.model_copy(update={"validation_scores": None}) for epoch in tried.ensemble.done]
     chosen: dict[str, float | int | str] = {"epochs": stop, "exemplar_weight": shares.queries}
-    told = list[ShareScore]()
+    scores = list[ShareScore]()
     if encoded:
         chosen["encoder_share"] = shares.encoder
         if learner:
             chosen["encoder_form"] = learner.form if shares.adapted else "frozen"
-        told = [_tell(shares, found) for shares, found in ranks.items()]
-    choice = Choice(chosen, done, told)
-    lists = {"epochs": [one.model_dump() for one in done], "shares": [one.model_dump() for one in told]}
+        scores = [_of_shares(shares, found) for shares, found in ranks.items()]
+    choice = Choice(chosen, done, scores)
+    lists = {"epochs": [one.model_dump() for one in done], "shares": [one.model_dump() for one in scores]}
     save_record(finished, {"chosen": chosen, **lists}, identity)
     return choice
 
@@ -289,7 +289,7 @@ def _read_choice(record: dict[str, Any]) -> Choice:
     return Choice(record["chosen"], epochs, [ShareScore.model_validate(one) for one in record["shares"]])
 
 
-def _tell(shares: Shares, ranks: NDArray[np.int64]) -> ShareScore:
+def _of_shares(shares: Shares, ranks: NDArray[np.int64]) -> ShareScore:
     at_1, at_10 = float((ranks == 0).mean()), float((ranks < 10).mean())
     return ShareScore(**shares._asdict(), recall_at_1=at_1, recall_at_10=at_10)
 
