@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from schemas.doctor import Diagnosis, DoctorState
 from schemas.outputs import IngestOutput
 from schemas.workspace import Workspace
-from tests.conftest import PAIRS, fast_words, write_table
+from tests.conftest import PAIRS, WEAKER, fast_words, write_table
 from tests.tasks.doctor.test_sheet import edit
 
 
@@ -16,7 +16,7 @@ def test_a_week_with_the_doctor(command, tmp_path):
     """The to-do list corrects the rows, the next night says what came of it, and the owner's file stays as it is."""
     source = write_table(tmp_path / "bank.csv", PAIRS)
     before = source.read_bytes()
-    night = ("run", "bank", "--source", source, *fast_words(), "--json")
+    night = ("run", "bank", "--source", source, *fast_words(**WEAKER), "--json")
     first = json.loads(command(*night).out.splitlines()[-1])
     folder = command.home / "runs" / "bank" / first["run"]
     assert {"health.html", "todo.csv", "todo.xlsx", "diagnosis.json"} <= {file.name for file in folder.iterdir()}

@@ -7,18 +7,18 @@ import pytest
 from schemas.errors import CorpusRejected
 from schemas.manifest import hash_file
 from tasks.retrieval.retriever import Retriever
-from tests.conftest import free_port, make_command, make_settings
+from tests.conftest import WEAKER, free_port, make_command, make_settings
 
 STEPS = ["ingest", "validate", "prepare", "train", "evaluate"]
 
 
 def test_the_next_worker_finds_everything_done(flow, store, toy_csv, tmp_path, monkeypatch):
     """On an empty disk: unchanged, without training, and from the same bytes; its query is answered."""
-    first = flow(make_settings(toy_csv))
+    first = flow(make_settings(toy_csv, **WEAKER))
     made = flow.run_folder(first)
     monkeypatch.setenv("DSSM_HOME", str(tmp_path / "next"))
     flow.home = tmp_path / "next"
-    second = flow(make_settings(toy_csv))
+    second = flow(make_settings(toy_csv, **WEAKER))
 
     assert (first.status, second.status) == ("published", "unchanged")
     assert second.version == first.version
