@@ -95,7 +95,7 @@ def prepare_corpus(
     with (engine or partial(open_local, 1 if small else processes))() as run:
         size = BLOCK_ROWS if small else max(_SMALL_BLOCK_ROWS, min(BLOCK_ROWS, len(index.labels) // (4 * processes)))
         blocks, class_blocks, total = _cut(run, files, standard, index, scratch, size, settings)
-        least = settings.text.least_texts(len(index.labels))
+        least = settings.text.least_texts(int((~index.test).sum()))
         vocabulary, words = _number(run, blocks + class_blocks, total, least, scratch, settings)
         write_table(out.vocabulary, vocabulary.to_table())
         write_table(out.words, words)

@@ -166,8 +166,11 @@ class Trainer:
         """Return what the contrast adds to the loss of a batch, of a very large one that of its first rows."""
         if self.objective.drawn or not self.settings.loss.contrast:
             return 0.0
-        labels = torch.from_numpy(batch.places[:_CONTRASTED, 0]).to(queries.device)
-        of_rows = contrast(queries[:, :_CONTRASTED], labels, self.settings.loss.gamma)
+        labels, same = batch.places[:_CONTRASTED, 0], None
+        if batch.same is not None:
+            same = torch.from_numpy(batch.same[:_CONTRASTED, labels].toarray() > 0).to(queries.device)
+        right = torch.from_numpy(labels).to(queries.device)
+        of_rows = contrast(queries[:, :_CONTRASTED], right, self.settings.loss.gamma, same)
         return self.settings.loss.contrast * of_rows
 
     def _class_embeddings(self, rows: Tensor | None = None) -> Tensor:

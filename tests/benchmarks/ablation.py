@@ -1,10 +1,12 @@
 """What each part of the default recipe contributes, on validation cuts of training files.
 
-    python -m tests.benchmarks.ablation FOLDER... [--cuts 1] [--seeds 1] [--only NAME...] [--variant "NAME: k=v k=v"]
+    python -m tests.benchmarks.ablation FOLDER... [--cuts 1] [--per-class N] [--seeds 1] [--only NAME...]
+        [--variant "NAME: k=v k=v"]
 
 A FOLDER holds train.csv; test.csv is never looked at. Every variant is the default with one part taken out or
 changed, trained for its full number of epochs on the same cut and measured through the retrieval code that answers
-`dssm query`. Differences are over all rows of all cuts, with a paired bootstrap interval of 95 %.
+`dssm query`. With --per-class the cut keeps N rows of each standard question that has twice as many, and asks up to
+3,000 of the others. Differences are over all rows of all cuts, with a paired bootstrap interval of 95 %.
 """
 
 import argparse
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from flows.corpora import build_settings, merge, parse_overrides
@@ -50,9 +53,11 @@ VARIANTS = {
     "no logit adjustment": "loss.prior_strength=0",
     "logit adjustment in full": "loss.prior_strength=1",
     "no margin": "loss.margin=0",
+    "no contrast": "loss.contrast=0",
     "gamma 10": "loss.gamma=10",
     "hidden layer": "model.hidden_dims=[64]",
 }
+_MOST_ASKED = 3_000  # of the rows left over
 _TAIL = 3  # training rows of a small class
 
 
@@ -61,6 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--cuts", type=int, default=1, help="cuts of each training file")
+    parser.add_argument("--per-class", type=int, help="rows kept of each standard question; the others are asked")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="variants of the built-in list; without names: none of it")
     parser.add_argument("--variant", action="append", default=[], help="a further one: 'NAME: key=value key=value'")
@@ -73,7 +79,9 @@ def main() -> None:
             if not (folder / "train.csv").exists():
                 sys.exit(f"skipped: no {folder / 'train.csv'}")
             for number in range(arguments.cuts):
-                data = cut(folder, Path(scratch) / f"{folder.name}-{number}", number)
+                target = Path(scratch) / f"{folder.name}-{number}"
+                few = arguments.per_class
+                data = _cut_few(folder, target, number, few) if few else cut(folder, target, number)
                 for seed in range(1, arguments.seeds + 1):
                     for name, changes in variants.items():
                         one = {"corpus": folder.name, "variant": name, "seed": seed} | _measure(data, changes, seed)
@@ -81,6 +89,18 @@ def main() -> None:
                         line = json.dumps({key: one[key] for key in one if key not in ("ranks", "tail")})
                         print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress
     print(_table(measured))  # noqa: T201 - the output of a script
+
+
+def _cut_few(folder: Path, target: Path, number: int, per_class: int) -> Path:
+    """Draw some rows of each standard question out of train.csv, differently for every `number`."""
+    rows = pd.read_csv(folder / "train.csv").dropna().astype(str).sample(frac=1, random_state=number)
+    groups = rows.groupby("standard_question")
+    large = groups["query"].transform("size") >= 2 * per_class
+    kept = groups.cumcount() < per_class
+    target.mkdir(parents=True)
+    rows[large & kept].to_csv(target / "train.csv", index=False)
+    rows[large & ~kept].head(_MOST_ASKED).to_csv(target / "test.csv", index=False)
+    return target
 
 
 def _measure(data: Path, changes: str, seed: int) -> dict[str, Any]:

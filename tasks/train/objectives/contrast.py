@@ -7,10 +7,10 @@ same space, so that it pays with few rows most: docs/recipe.md.
 import torch
 from torch import Tensor
 
-_BARRED = -1e9  # logit of a query against itself
+_BARRED = -1e9  # logit of a query against itself: no opponent
 
 
-def contrast(queries: Tensor, labels: Tensor, gamma: float) -> Tensor:
+def contrast(queries: Tensor, labels: Tensor, gamma: float, same: Tensor | None = None) -> Tensor:
     """Return the mean over members, and rows that have fellows, of the cross-entropy of finding these.
 
     A fellow is another query of the batch with the same standard question; without any, the contrast is 0.
@@ -19,11 +19,13 @@ def contrast(queries: Tensor, labels: Tensor, gamma: float) -> Tensor:
         queries: (..., n, o) of unit length.
         labels: (n,) the standard question of each.
         gamma: what the cosines are multiplied by.
+        same: (n, n) which queries have the same answer under another standard question: they never oppose each other.
     """
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     fellows = (labels[:, None] == labels[None]) & ~itself
     counts = fellows.sum(dim=1)
-    logits = (gamma * (queries @ queries.transpose(-1, -2))).masked_fill(itself, _BARRED)
+    barred = itself if same is None else itself | same
+    logits = (gamma * (queries @ queries.transpose(-1, -2))).masked_fill(barred, _BARRED)
     logs = logits.log_softmax(dim=-1).masked_fill(~fellows, 0)
     of_rows = -logs.sum(dim=-1) / counts.clamp(min=1)
     return of_rows.sum(dim=-1).mean() / (counts > 0).sum().clamp(min=1)

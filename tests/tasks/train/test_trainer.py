@@ -11,6 +11,7 @@ import torch
 from schemas.settings import LOSSES
 from schemas.tables import negatives_schema
 from tasks.train.data import read_prepared
+from tasks.train.objectives.contrast import contrast
 from tasks.train.trainer import Trainer
 
 KINDS = {
@@ -52,6 +53,22 @@ def test_every_loss_falls_with_every_tower_and_finds_the_right_answers(prepared,
     assert fit.loss_without_dropout() < 0.5 * before
     scores = np.einsum("sno,sko->nk", fit.encode(fit.prepared.queries), fit.class_vectors())
     assert (scores.argmax(axis=1) == fit.prepared.labels).mean() > 0.75
+
+
+def test_the_contrast_is_part_of_what_is_learnt_and_none_of_what_is_recorded(prepared, small):
+    """With it the queries of one standard question find each other more easily."""
+    found = []
+    for weight in (0.0, 3.0):
+        fit = fit_of(prepared, small(loss={"kind": "softmax_all", "contrast": weight}))
+        first = fit.run_epoch()[0]
+        for _ in range(5):
+            fit.run_epoch()
+        vectors = torch.from_numpy(fit.encode(fit.prepared.queries))
+        found.append((first, contrast(vectors, torch.from_numpy(fit.prepared.labels), 20.0).item()))
+
+    (plain, before), (recorded, after) = found
+    assert after < 0.95 * before
+    assert recorded == pytest.approx(plain, rel=0.2)  # the contrast of the first epoch is as large as the loss
 
 
 def test_the_loss_without_dropout_is_that_of_the_vectors_served(prepared, small):

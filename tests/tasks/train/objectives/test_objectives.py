@@ -272,3 +272,16 @@ def test_the_contrast_is_the_mean_cross_entropy_of_finding_a_fellow():
 
     assert contrast(queries, torch.tensor(labels), 5.0).item() == pytest.approx(np.mean(expected))
     assert contrast(queries, torch.arange(6), 5.0).item() == 0
+
+
+def test_the_contrast_of_queries_with_the_same_answer_is_that_without_each_other():
+    """Under two standard questions they neither attract nor oppose each other; one query alone has no gradient."""
+    queries = F.normalize(torch.randn(1, 5, 4, generator=torch.Generator().manual_seed(2)).double(), dim=2)
+    labels, same = torch.tensor([0, 0, 1, 1, 2]), torch.zeros(5, 5, dtype=torch.bool)
+    same[:2, 2:4] = same[2:4, :2] = True
+    first, second = (contrast(queries[:, rows], torch.tensor([0, 0, 1]), 5.0) for rows in ([0, 1, 4], [2, 3, 4]))
+
+    assert contrast(queries, labels, 5.0, same).item() == pytest.approx((first + second).item() / 2)
+    alone = queries[:, :1].clone().requires_grad_()
+    contrast(alone, labels[:1], 5.0).backward()
+    assert torch.equal(alone.grad, torch.zeros_like(alone))
