@@ -158,15 +158,15 @@ def _measure_left_out(
     rest = scores[np.arange(scores.shape[1]) != gone[:, None]].reshape(len(scores), -1)
     taken = Signals(rest[:, 0], rest[:, 0] - rest[:, 1], known)
     chosen = [decide(decisions, row, one)[0] for row, one in zip(rest.tolist(), known.tolist(), strict=True)]
-    return _told(own, likeness(decisions.ours, taken), chosen)
+    return _compare(own, likeness(decisions.ours, taken), chosen)
 
 
 def _measure_foreign(model: Model, decisions: Decisions, foreign: Sequence[str], own: Numbers) -> Foreign:
     rows = decide_rows(model, decisions, foreign)
-    return _told(own, likeness(decisions.ours, rows.signals), rows.chosen.tolist())
+    return _compare(own, likeness(decisions.ours, rows.signals), rows.chosen.tolist())
 
 
-def _told(own: Numbers, others: Numbers, chosen: Sequence[str]) -> Foreign:
+def _compare(own: Numbers, others: Numbers, chosen: Sequence[str]) -> Foreign:
     return Foreign(
         rows=len(others),
         auroc=measure_auroc(own, others),
