@@ -75,7 +75,7 @@ for _command in (
     *(runs.run, runs.check, runs.compare, runs.study),
     *(doctor.doctor, doctor.mine),
     *(corpora.init, corpora.settings),
-    *(models.query, models.diff, models.models, models.rollback, models.approve),
+    *(models.query, models.diff, models.models, models.rollback, models.approve, models.decline),
     explain.explain,
     *(edits.add, edits.edit, edits.remove, edits.edits),
     *(servers.serve, servers.server, servers.plan, servers.deploy, servers.api),

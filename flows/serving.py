@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +34,7 @@ from flows.server import answers
 from flows.terminal import verbosity
 from schemas.errors import SettingsError
 from schemas.workspace import HEARTBEAT_FILE, default_home
+from tasks.locks import take_lock
 
 _CRASHED_AUTOMATION = "dssm: a run without a heartbeat has crashed"
 _SILENCE = timedelta(seconds=120)
@@ -194,6 +196,25 @@ def _as_description(client: SyncPrefectClient, found: DeploymentResponse) -> Dep
         store=environment.get("DSSM_STORE"),
         pool=found.work_pool_name,
     )
+
+
+@contextmanager
+def only_service(home: Path) -> Iterator[None]:
+    """Keep a second service of one DSSM_HOME away: each would start the runs of the other once more.
+
+    Raises:
+        SettingsError: there is one.
+    """
+    descriptor = take_lock(home / ".serve.lock", wait=False)
+    if descriptor is None:
+        raise SettingsError(
+            f"another dssm serve works for DSSM_HOME = {home} already, and starts every run. For a changed TOML, end "
+            "it and start it again; or give this one a DSSM_HOME of its own"
+        )
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def serve(deployments: Sequence[Deployment], api: str) -> None:

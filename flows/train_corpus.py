@@ -26,7 +26,7 @@ from tasks.prepare.task import prepare
 from tasks.publish.task import publish
 from tasks.step_store import find_run
 from tasks.steps import Steps
-from tasks.train.task import train
+from tasks.train.task import settle, train
 from tasks.validate.task import validate
 
 
@@ -80,6 +80,7 @@ def train_corpus(corpus: CorpusSettings, overrides: str = "") -> State[Any]:
 
 def train_and_publish(corpus: CorpusSettings, run: Workspace) -> RunResult:
     """Take all steps, and return what came of them."""
+    corpus = settle(corpus)
     ingested = ingest(corpus, run)
     golden = read_golden(corpus, run, ingested) if corpus.publish.golden_path else None
     validated = validate(corpus, run, ingested)

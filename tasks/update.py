@@ -111,8 +111,8 @@ class Update:
         self.go_live(manifest, "approved")
         return manifest
 
-    def decline(self) -> None:
-        """Withdraw the pending version: the same candidate never waits, or goes live, again.
+    def decline(self) -> str:
+        """Withdraw the pending version, and return its name: the same candidate never waits, or goes live, again.
 
         Raises:
             NothingLive: none waits.
@@ -120,6 +120,7 @@ class Update:
         pending = self._require_pending()
         declined = Withdrawn(version=pending, candidate=self._candidate_of(pending))
         self._point(pending=None, withdrawn=[*self.live.withdrawn, declined])
+        return pending
 
     def roll_back(self, to: str | None = None) -> VersionManifest:
         """Withdraw the live version and return to the one live before it that is whole, or to `to`.

@@ -1,4 +1,4 @@
-"""Commands about what is published: query, models, rollback, approve."""
+"""Commands about what is published: query, diff, models, rollback, approve, decline."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -299,6 +299,20 @@ def approve(corpus: str) -> int:
     manifest = registry.change(approve_waiting)
     print_text(f"{corpus}: version {manifest.version} is live (recall@10 {manifest.recall_at_10:.3f})")
     _announce_approved(registry.folder, manifest)
+    return 0
+
+
+@click.command()
+@click.argument("corpus", shell_complete=complete_corpus)
+def decline(corpus: str) -> int:
+    """Withdraw the version of CORPUS that waits for approval; the same data and settings do not ask again.
+
+    What is live answers on.
+    """
+    registry = find_registry(corpus)
+    require_published(registry)
+    declined = registry.change(lambda update: update.decline())
+    print_text(f"{corpus}: version {declined} is withdrawn; what is live answers on")
     return 0
 
 

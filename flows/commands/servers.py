@@ -13,7 +13,7 @@ from flows.commands.start import use_prefect
 from flows.environment import say
 from flows.signals import exit_on_signals
 from schemas.errors import SettingsError
-from schemas.workspace import make_home
+from schemas.workspace import default_home, make_home
 
 
 @click.command()
@@ -61,10 +61,10 @@ def serve(take_over: bool) -> int:
         raise SettingsError("\n".join(broken.values()) or "no corpus to serve: add data/corpora/NAME.toml")
     use_prefect()
     from flows.server import use_server
-    from flows.serving import apply
+    from flows.serving import apply, only_service
     from flows.serving import serve as serve_deployments
 
-    with use_server(start=True) as server:
+    with only_service(default_home()), use_server(start=True) as server:
         where = f"started at {server.ui}, log in {server.log}" if server.log else f"already answers at {server.ui}"
         print_text(f"Prefect server: {where}")
         _show_changes(apply(deployments, broken, take_over), done=True)

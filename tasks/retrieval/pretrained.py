@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from schemas.errors import SettingsError
 from schemas.settings import Model
 from tasks.retrieval.device import CPU, Device
+from tasks.retrieval.extras import require_extra
 from tasks.retrieval.texts import Texts
 
 INITIAL_SCALE = 0.1  # standard deviation of fresh embeddings
@@ -31,14 +32,9 @@ def load_transformers() -> Any:  # noqa: ANN401 - a module
     Raises:
         SettingsError: it is not installed.
     """
-    try:
-        import transformers
-    except ImportError as error:
-        raise SettingsError(
-            f"a pretrained encoder needs an extra ({error}); in the checkout of this project run: "
-            "pip install --constraint constraints.txt --editable '.[encoder]' (where model.tower = 'pretrained', "
-            "'.[pretrained]' is enough)"
-        ) from error
+    require_extra("a fine-tuned encoder (model.tower = 'pretrained')", "pretrained")
+    import transformers
+
     logging: Any = transformers.utils.logging  # untyped
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import SettingsError
 from schemas.manifest import hash_file, hash_json
 from schemas.settings import Model
+from tasks.retrieval.extras import require_extra
 from tasks.retrieval.vector_cache import VectorCache
 
 GRAPH, TOKENISER = "encoder.onnx", "tokenizer.json"
@@ -43,14 +43,10 @@ class TextEncoder:
         Raises:
             SettingsError: the extra is not installed.
         """
-        try:
-            import onnxruntime
-            from tokenizers import Tokenizer
-        except ImportError as error:
-            raise SettingsError(
-                f"a model with an encoder needs an extra ({error}); in the checkout of this project run: "
-                "pip install --constraint constraints.txt --editable '.[encoder]'"
-            ) from error
+        require_extra("a model with an encoder", packages=["onnxruntime", "tokenizers"])
+        import onnxruntime
+        from tokenizers import Tokenizer
+
         options: Any = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from schemas.errors import SettingsError
+from tasks.retrieval.extras import require_extra
 
 TOKENS, TOKENISER = "tokens.safetensors", "tokenizer.json"
 
@@ -25,13 +25,9 @@ class TokenVectors:
         Raises:
             SettingsError: the extra is not installed.
         """
-        try:
-            from tokenizers import Tokenizer
-        except ImportError as error:
-            raise SettingsError(
-                f"a model that has learned from an encoder needs an extra ({error}); in the checkout of this project "
-                "run: pip install --constraint constraints.txt --editable '.[encoder]'"
-            ) from error
+        require_extra("a model that has learned from an encoder", packages=["tokenizers"])
+        from tokenizers import Tokenizer
+
         self._tokenise: Any = Tokenizer.from_file(str(folder / TOKENISER))
         arrays = load_file(folder / TOKENS)
         self._places = arrays["places"]  # (tokenisers' vocabulary,) row of each token; 0: it is not known

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from schemas.errors import SettingsError
 from schemas.manifest import hash_json
 from schemas.settings import Model
-from tasks.retrieval.pretrained import Encoder, Tokeniser
+from tasks.retrieval.extras import require_extra
+from tasks.retrieval.pretrained import Encoder, Tokeniser, load_transformers
 from tasks.retrieval.text_encoder import BY_TOKEN, GRAPH, TOKENISER
 from tasks.train.towers.pretrained import identify, pin
 
@@ -36,8 +37,13 @@ def settle_encoder(model: Model) -> Model:
     """Return the settings with the encoder pinned, and pooling and prefix as its own files have them, unless set.
 
     Raises:
-        SettingsError: it cannot be found, or its files ask for what this project does not compute.
+        SettingsError: it cannot be found, its files ask for what this project does not compute, or the extra is not
+            installed.
     """
+    if model.tower == "pretrained":
+        load_transformers()
+    else:
+        require_extra("model.encoder")
     encoder = pin(str(model.encoder))
     pooling = model.pooling or _pooling_of(encoder)
     prefix = model.encoder_prefix
@@ -50,7 +56,7 @@ def make_encoder(model: Model, cache: Path) -> Path:
     """Return the folder of encoder.onnx and tokenizer.json of a settled encoder, below `cache`; made where need be.
 
     Raises:
-        SettingsError: the extra is not installed, or the encoder cannot be used.
+        SettingsError: the encoder cannot be used.
     """
     key = hash_json({"encoder": identify(str(model.encoder)), "max_tokens": model.max_tokens, "form": _FORM})
     folder = cache / "encoders" / key[:32]
@@ -65,7 +71,7 @@ def write_graph(module: Any, tokeniser: Tokeniser, model: Model, folder: Path) -
     """Write encoder.onnx and tokenizer.json of an encoder into a new folder, at once or not at all.
 
     Raises:
-        SettingsError: the extra is not installed, or the encoder cannot be made into a graph.
+        SettingsError: the encoder cannot be made into a graph.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".making-") as scratch:
@@ -124,18 +130,13 @@ def _drop(_record: logging.LogRecord) -> bool:
 
 
 def _export(module: Any, tokeniser: Tokeniser, model: Model, scratch: Path, folder: Path) -> None:  # noqa: ANN401
-    try:
-        import onnx
-        from onnx import helper
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-        from onnxruntime.quantization.shape_inference import quant_pre_process
+    import onnx
+    from onnx import helper
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-        from tasks.train.quantise import quantise_products
-    except ImportError as error:
-        raise SettingsError(
-            f"model.encoder needs an extra ({error}); in the checkout of this project run: "
-            "pip install --constraint constraints.txt --editable '.[encoder]'"
-        ) from error
+    from tasks.train.quantise import quantise_products
+
     module = copy.deepcopy(module).eval()
     if hasattr(module, "set_attn_implementation"):
         module.set_attn_implementation("eager")  # whose operations ONNX knows

@@ -38,12 +38,15 @@ def train(
     ingested: StepRun[IngestOutput],
     foreign: StepRun[ForeignOutput] | None = None,
 ) -> StepRun[TrainOutput]:
-    """Train on the prepared files; an interrupted training of the same inputs is taken up where it stopped."""
-    if corpus.model.encoder:
-        from tasks.train.encoder_files import settle_encoder
-        from tasks.train.towers.pretrained import identify
+    """Train on the prepared files; an interrupted training of the same inputs is taken up where it stopped.
 
-        corpus = corpus.model_copy(update={"model": settle_encoder(corpus.model)})
+    Args:
+        corpus: with its encoder settled (`settle`).
+        workspace: of the run.
+        prepared: what is trained on.
+        ingested: texts of the standard questions.
+        foreign: queries that no standard question answers.
+    """
     inputs = {
         "prepared": prepared.manifest.key,
         "foreign": foreign and foreign.manifest.key,
@@ -51,6 +54,8 @@ def train(
         **corpus.model_dump(include={"model", "loss", "training"}),
     }
     if corpus.model.encoder:  # what it is, not where it lies
+        from tasks.train.towers.pretrained import identify
+
         inputs["model"]["encoder"] = identify(corpus.model.encoder)
     unlabelled = list[InputFile]()
     if corpus.model.serve == "bag":
@@ -77,6 +82,19 @@ def train(
     report = step.output.read_report()
     get_run_logger().info("%s: %s Chosen: %s.", corpus.name, report.convergence.sentence, report.chosen)
     return step
+
+
+def settle(corpus: CorpusSettings) -> CorpusSettings:
+    """Return the settings with what `model.encoder` names found; it is missed before anything is read.
+
+    Raises:
+        SettingsError: there is no such encoder, it cannot be used, or a package that it needs is not installed.
+    """
+    if not corpus.model.encoder:
+        return corpus
+    from tasks.train.encoder_files import settle_encoder
+
+    return corpus.model_copy(update={"model": settle_encoder(corpus.model)})
 
 
 def in_turn() -> AbstractContextManager[None]:

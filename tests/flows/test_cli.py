@@ -170,6 +170,7 @@ def test_a_line_is_a_query_and_an_empty_line_has_no_results(how, bank_twice, dss
         (["rollback", "nosuch"], "there are: bank"),
         (["rollback", "bank", "--to", "nosuch"], "has no version 'nosuch'"),
         (["approve", "bank"], "waits for approval"),
+        (["decline", "bank"], "waits for approval"),
         (["run"], "--all"),
         (["run", "bank", "--all"], "--all"),
         (["run", "a", "b", "--source", "train.csv"], "one corpus"),
@@ -486,8 +487,11 @@ def test_a_damaged_pointer_is_exit_3_until_it_is_repaired(bank_twice, dssm, tmp_
     before = json.loads(pointer.read_bytes())
     pointer.write_bytes(b"null")
 
-    commands = [("query", "bank", "怎么退票"), ("models", "bank"), ("rollback", "bank"), ("approve", "bank")]
-    for words in [*commands, ("run", "bank")]:
+    commands = [
+        ("query", "bank", "怎么退票"),
+        *((word, "bank") for word in ("models", "rollback", "approve", "decline", "run")),
+    ]
+    for words in commands:
         ended = here(*words)
         assert (ended.code, ended.err.count("dssm: "), "Traceback" in ended.err) == (3, 1, False), ended.err
         assert "live.json is damaged" in ended.err
@@ -540,6 +544,21 @@ def test_a_waiting_version_goes_live_when_approved(dssm, bank_twice):
     approved = dssm("approve", "asking")
     assert (approved.code, waiting.version in approved.out) == (0, True)
     assert dssm("query", "asking", "怎么退票").code == 0
+
+
+def test_a_declined_version_is_withdrawn(dssm, bank_twice, tmp_path):
+    """It waits no longer, can't be approved, and what was live before answers on."""
+    here = copy_home(dssm, tmp_path / "home")
+    with ModelRegistry(here.home / "models" / "bank").update() as update:
+        waiting = update.add(here.home / "models" / "bank" / bank_twice["version"], {}, "run-1", (0.5, 0.9, 20))
+        update.wait_for_approval(waiting)
+
+    declined = here("decline", "bank")
+    assert (declined.code, waiting.version in declined.out) == (0, True), declined.err
+    assert here("approve", "bank").code == 2
+    live = json.loads(here("models", "bank", "--json").out)["live"]
+    assert (live["version"], live["pending"]) == (bank_twice["version"], None)
+    assert waiting.version in [one["version"] for one in live["withdrawn"]]
 
 
 def test_a_lost_server_is_exit_3_and_one_clear_message(dssm, bank_twice):

@@ -79,13 +79,13 @@ def test_another_encoder_is_trained_anew_and_a_moved_one_is_not(flow, toy_csv, b
     assert Retriever.live("toy").search(["我要退票"], top=3)[0]
 
 
-def test_a_missing_encoder_ends_the_run_before_training(flow, toy_csv):
-    """As a matter of settings; what it would have been trained on is there to be re-used."""
+def test_a_missing_encoder_ends_the_run_before_anything_is_read(flow, toy_csv):
+    """As a matter of settings."""
     with pytest.raises(SettingsError, match=r"model\.encoder = '/nosuch/bert': there is no such folder"):
         flow(make_settings(toy_csv, model__encoder="/nosuch/bert", **TINY))
 
     (run,) = (flow.home / "runs" / "toy").iterdir()
-    assert {step.name for step in run.iterdir()} == {"ingest", "validate", "prepare", "run.json", "report.html"}
+    assert {step.name for step in run.iterdir()} == {"run.json", "report.html"}
 
 
 def test_a_local_encoder_is_found_from_the_folder_of_the_toml(home, bert):

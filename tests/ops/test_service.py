@@ -36,7 +36,7 @@ def test_a_pool_is_made_once_and_two_homes_do_not_take_each_other_over(machine):
 
 
 def test_a_service_started_with_nohup_survives_the_hang_up_and_an_outage_is_told_once(machine):
-    """What is due starts when the server is there again."""
+    """What is due starts when the server is there again; meanwhile a second service of this home is refused."""
     machine.write_toml("bank")
     with machine.server():
         serving = machine.start("nohup", *DSSM, "serve")
@@ -44,6 +44,9 @@ def test_a_service_started_with_nohup_survives_the_hang_up_and_an_outage_is_told
         os.kill(serving.pid, signal.SIGHUP)
         time.sleep(2)
         assert serving.poll() is None
+        second = machine.dssm("serve")
+        assert (second.code, second.err.count("\n")) == (2, 1), second.err
+        assert f"another dssm serve works for DSSM_HOME = {machine.home}" in second.err
     try:
         machine.wait(lambda: "does not answer" in machine.said(), serving)
         time.sleep(30)
