@@ -293,7 +293,7 @@ class Retriever:
             StaleFile: what is live is damaged; the message names the file.
         """
         self._registry = models if isinstance(models, ModelRegistry) else ModelRegistry(Path(models))
-        self._shared = shared
+        self._pointer, self._shared = str(self._registry.pointer), shared
         self._registry.follow()
         self._begin()
         self._seen, self._model = self._load()
@@ -407,7 +407,7 @@ class Retriever:
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
-            status = self._registry.pointer.stat()
+            status = os.stat(self._pointer)
         except OSError:
             return None
         return status.st_mtime_ns, status.st_ino
