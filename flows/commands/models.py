@@ -324,7 +324,7 @@ def decline(corpus: str) -> int:
     registry = find_registry(corpus)
     require_published(registry)
     declined = registry.change(lambda update: update.decline())
-    live = registry.cached_live().version
+    live = registry.live().version
     print_text(f"{corpus}: version {declined} is withdrawn; {f'{live} answers on' if live else 'nothing is live yet'}")
     return 0
 
