@@ -235,6 +235,7 @@ def test_a_typo_of_set_is_blamed_on_set_and_a_path_of_it_counts_from_here(bank_t
     assert str(dssm.folder / "words.txt") in only_json(missing)["error"]
 
 
+@pytest.mark.slow
 def test_every_warning_and_rejection_stands_once_on_the_terminal(bank_twice, dssm):
     """Prefect's lines with -v; with -q there is the result alone."""
     words = ["run", "bank", "--set", "seed=7", "--set", "publish.max_drop_vs_live=1"]
