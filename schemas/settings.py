@@ -750,7 +750,9 @@ class CorpusSettings(Section):
         default=13, ge=0, lt=2**63, description="Seeds the split, the shuffle, the negatives and the weights."
     )
     language: Language = Field(
-        default="en", description="Language of the report, of findings and reasons, and of the model card: en or zh."
+        default="en",
+        description="Language of report, model card and to-do list, and of findings, verdicts, reasons and the next "
+        "command on the terminal: en or zh. Errors, log lines and what is said of files are English.",
     )
 
     def loss_for(self, classes: int) -> Loss:
