@@ -12,6 +12,7 @@ from tasks.ingest.column_names import (
     CLEARLY_STANDARD,
     EITHER,
     ID,
+    PARTS,
     PAYLOAD,
     PLAIN_TEXTS,
     QUERY,
@@ -25,7 +26,9 @@ from tasks.ingest.column_names import (
     base_of,
     is_subject,
     key_of,
+    keys_of,
 )
+from tasks.ingest.oddities import describe_garbled
 
 NAMED, BY_NAME, BY_NUMBER = "named in the settings", "found by its name", "by its number"
 WITHOUT_HEADER = "by its values: the table has no header"
@@ -33,8 +36,8 @@ BY_ANSWER = "the first question of each answer"
 BY_ROLE = "the standard question above each row"
 
 _NAMELESS = ("", "unnamed")  # as pandas calls what has no name
-_YES_NO = re.compile(r"^(?:is_|是否)|enable|active|valid|启用|有效|上线|生效")
-_OUT_OF_USE = re.compile(r"delete|disable|inactive|停用|删除|禁用|下线|invalid")
+_YES_NO = re.compile(r"^(?:is_|是否)|enable|active|valid|publish|online|启用|有效|上线|生效|上架|发布|可用|开启")
+_OUT_OF_USE = re.compile(r"(?:^|_)del|disable|inactive|archive|retired|停用|删除|禁用|下线|下架|无效|失效|关闭|invalid")
 _COMPARED = 500  # names of columns, in the search for the nearest
 
 
@@ -67,7 +70,7 @@ def find_columns(
     Raises:
         SourceError: one of them is not there, or the standard question stands there twice.
     """
-    keys = [key_of(column) for column in header]
+    keys = keys_of(header)
     queries, why_query = _named_all(header, keys, query_column, name)
     question, why_question = _named(header, keys, question_column, "question", name)
     query = queries[0] if queries else None
@@ -158,7 +161,7 @@ def is_name(cell: str) -> bool:
 
 
 def find_payload(header: Sequence[str], taken: Sequence[int], wanted: Sequence[str] = ()) -> list[int]:
-    """Return the columns that go with a standard question: answer, category, channel, status, validity.
+    """Return the columns that go with a standard question (answer, category, state, validity), or that tell a part.
 
     Args:
         header: names of all columns.
@@ -169,7 +172,10 @@ def find_payload(header: Sequence[str], taken: Sequence[int], wanted: Sequence[s
         at
         for at, column in enumerate(header)
         if at not in taken
-        and (_rank(PAYLOAD, key_of(column)) is not None or any(fnmatchcase(column, one) for one in wanted))
+        and (
+            any(_rank(names, key_of(column)) is not None for names in (PAYLOAD, PARTS))
+            or any(fnmatchcase(column, one) for one in wanted)
+        )
     ]
 
 
@@ -194,7 +200,12 @@ def ends_validity(column: str) -> bool:
 
 def is_state(column: str) -> bool:
     """Whether a column says if its row is in use."""
-    return key_of(column) in STATE
+    return STATE.rank(key_of(column)) is not None
+
+
+def tells_part(column: str) -> bool:
+    """Whether a column says to which part of the data set its row belongs."""
+    return PARTS.rank(key_of(column)) is not None
 
 
 def says_yes(column: str) -> bool:
@@ -281,9 +292,10 @@ def _repeated(header: Sequence[str], question: int, queries: list[int], name: st
 
 def _missing(header: Sequence[str], query: int | None, question: int | None, name: str) -> str:
     if query is None and question is None:
+        garbled = describe_garbled(header)
         return (
             f"{name}: no column of queries and none of standard questions. Columns found: {quoted(header)}"
-            f"{_garbled(header)}{_nearest((*QUERY.exact, *EITHER.exact, *STANDARD.exact), header)}. "
+            f"{f' ({garbled})' if garbled else ''}{_nearest((*QUERY.exact, *EITHER.exact, *STANDARD.exact), header)}. "
             "Name them with --query-column and --question-column (source.query_column, source.question_column)"
         )
     known, what, option = (
@@ -297,17 +309,6 @@ def _missing(header: Sequence[str], query: int | None, question: int | None, nam
         f"{name}: no column of {what}. Columns found: {quoted(header)}{_nearest(known, rest)}. "
         f"Name it with --{option}-column (source.{option}_column){only}"
     )
-
-
-def _garbled(header: Sequence[str]) -> str:
-    """Return a word on names that are UTF-8 read as Western text and saved again."""
-    text = ", ".join(header)
-    for encoding, name in (("latin-1", "Latin-1"), ("cp1252", "Windows-1252"), ("gb18030", "GBK")):
-        meant = text.encode(encoding, "replace").decode("utf-8", "replace")
-        if text.isascii() or meant.count("\ufffd") + meant.count("?") > len(meant) // 3:
-            continue
-        return f" (which read {meant[:40]!r} before UTF-8 was taken for {name}: export it again, all of it in UTF-8)"
-    return ""
 
 
 def _nearest(wanted: Sequence[str], header: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from schemas.errors import SourceError
-from tasks.ingest.columns import BY_ANSWER, NAMED, WITHOUT_HEADER, Columns, find_payload, is_name, quoted
+from tasks.ingest.columns import BY_ANSWER, NAMED, WITHOUT_HEADER, Columns, find_payload, is_name, quoted, tells_part
 from tasks.ingest.tables import HeadRow, Selection, Table
 
 ColumnFinder = Callable[[Sequence[str]], Columns]
@@ -32,10 +32,19 @@ class Layout:
     selection: Selection
 
     @property
+    def kept(self) -> list[str]:
+        """Names of the columns that go with a standard question."""
+        return [self.names[at] for at in self.payload if not tells_part(self.names[at])]
+
+    @property
     def unused(self) -> list[str]:
-        """Names of the columns that are not read."""
+        """Names of the columns of which nothing is kept."""
         used = {*self.selection.positions}
-        return [name for at, name in enumerate(self.names) if at not in used and name]
+        return [
+            name
+            for at, name in enumerate(self.names)
+            if name and (at not in used or (at in self.payload and tells_part(name)))
+        ]
 
     def name(self, position: int) -> str:
         """Return what a column is called in messages."""
@@ -183,7 +192,13 @@ def _find_without_header(readings: list[Table]) -> tuple[Table, Columns] | None:
         distinct = [len({row[at] for row in rows}) / len(rows) for at in range(_FEW_CELLS)]
         question = min(range(_FEW_CELLS), key=distinct.__getitem__)
         labels = [row[question] for row in rows]
-        if distinct[question] <= _LABELS and distinct[1 - question] >= _TEXTS and labels.count(labels[0]) > 1:
+        if (
+            distinct[question] <= _LABELS
+            and distinct[1 - question] >= _TEXTS
+            and labels.count(labels[0]) > 1
+            and len({*labels}) > 1
+            and not any("{" in row[0] or "}" in row[1] for row in rows)  # lines of a log that end in JSON
+        ):
             return table, Columns([1 - question], question, [], WITHOUT_HEADER, WITHOUT_HEADER)
     return None
 

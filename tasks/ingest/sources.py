@@ -128,7 +128,7 @@ def describe_source(
         columns=[layout.names[at] for at in read] if layout else [],
         why_query=columns.why_query if columns else None,
         why_question=columns.why_question if columns else None,
-        payload_columns=[layout.names[at] for at in layout.payload] if layout else [],
+        payload_columns=layout.kept if layout else [],
         unused_columns=layout.unused if layout else [],
         rows=rows,
         quarantined=reasons.total(),
