@@ -271,7 +271,7 @@ def key_of(column: str) -> str:
 
 
 def keys_of(header: Sequence[str]) -> list[str]:
-    """Return the keys of all columns; what is around a nested name does not count, unless another column has the rest."""
+    """Return the keys of all columns; what is around a nested one does not count, if no other column has the rest."""
     keys = [key_of(column) for column in header]
     bare = [key_of(_NESTED.sub("", column)) if "." in column else "" for column in header]
     return [

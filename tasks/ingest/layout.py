@@ -1,6 +1,7 @@
 """What of a table is read: where its header stands, which columns are what, and why. Pure."""
 
 import itertools
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +16,11 @@ PayloadFinder = Callable[[Sequence[str], Sequence[int]], list[int]]  # of a head
 
 _FEW_ROWS = 10  # say nothing of a column
 _TEXT = 5  # characters of the usual text, which no number or code has
+_SHORT = 0.2  # share of rows that end early, from which on it is no accident
 _FEW_CELLS = 2  # a header has at least as many, else a title would do
 _MANY_ROWS = 10  # without a header, by which its absence is certain
 _LABELS, _TEXTS = 0.7, 0.9  # at most, and at least, so many of the values in a column of labels, and of texts, differ
-_NONE_FOUND = "no column of queries and none of standard questions"
+_NOT_FOUND, _NONE_FOUND = "no column of ", "no column of queries and none of standard questions"
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,16 @@ def _find_numbered(readings: list[Table], find: ColumnFinder, keep: PayloadFinde
     _, _, table, columns = best
     cells = table.head[0].cells
     has_header = table.named or all(is_name(cells[at]) for at in (*columns.queries, columns.question))
+    has_header = has_header or _stands_once(table, columns.question)
     return table, _lay_out(table, table.head[0], columns, keep, headless=not has_header)
+
+
+def _stands_once(table: Table, question: int) -> bool:
+    """Whether the first cell of a column of labels comes only once, and nearly all others come again: it is a name."""
+    labels = Counter(row.cells[question] for row in table.head if len(row.cells) > question)
+    first = table.head[0].cells[question]
+    again = sum(times for text, times in labels.items() if times > 1)
+    return labels[first] == 1 and again >= max(_MANY_ROWS, _TEXTS * (labels.total() - 1))
 
 
 def _find_without_header(readings: list[Table]) -> tuple[Table, Columns] | None:
@@ -213,9 +224,8 @@ def _lay_out(table: Table, row: HeadRow, columns: Columns, keep: PayloadFinder, 
     ragged = columns.queries[-1:] == [width - 1] and (
         table.sheet is not None or len(columns.queries) > 1 or columns.open_ended or _goes_on(table, row, columns)
     )
-    selection = Selection(
-        after, width, [*taken, *payload], (columns.queries[0] if columns.queries else None, columns.question), ragged
-    )
+    shown = (columns.queries[0] if columns.queries else None, columns.question)
+    selection = Selection(after, width, [*taken, *payload], shown, ragged, _fewest_cells(table, row, taken))
     return Layout(None if headless else row, list(names), columns, payload, selection)
 
 
@@ -231,6 +241,17 @@ def _goes_on(table: Table, row: HeadRow, columns: Columns) -> bool:
     return lone and 2 * len(wider) > len(rows) and columns.question < columns.queries[0]
 
 
+def _fewest_cells(table: Table, row: HeadRow, taken: list[int]) -> int | None:
+    """Return how many cells a row has at least, if many lack the blank ones at their end, as Excel leaves them out.
+
+    Where a line end in a cell tears rows, some have a single cell.
+    """
+    fewest = max(taken) + 1
+    widths = [len(one.cells) for one in table.head if one.line > row.line]
+    short = sum(fewest <= width < len(row.cells) for width in widths)
+    return fewest if 1 not in widths and short >= max(_FEW_CELLS, _SHORT * len(widths)) else None
+
+
 def _width_agreed(table: Table, row: HeadRow) -> float:
     """Return the share of the first rows that are as wide as `row`; a single cell is no agreement."""
     if len(row.cells) < _FEW_CELLS:
@@ -239,19 +260,42 @@ def _width_agreed(table: Table, row: HeadRow) -> float:
 
 
 def _explain(error: SourceError, table: Table, readings: list[Table]) -> str:
-    """Add to "no column found" what the rows say: they may have no header at all."""
+    """Add to "no column found" what the rows say: which columns it may be, or that they have no header at all."""
     message = str(error)
+    if _NOT_FOUND not in message:
+        return message
+    widest = max(readings, key=lambda one: _width_agreed(one, one.head[0]) if one.head else 0.0)
+    if not table.named and all(len(one.head[0].cells) < _FEW_CELLS for one in readings):
+        return f"{message}. No comma, TAB, ';' or '|' splits it; name another delimiter in source.delimiter"
+    if guess := _guess(table if table.named else widest):
+        message += f"; as far as the rows tell: {guess}"
     if table.named or _NONE_FOUND not in message:
         return message
-    agreed = max(readings, key=lambda one: _width_agreed(one, one.head[0]) if one.head else 0.0)
-    if all(len(one.head[0].cells) < _FEW_CELLS for one in readings):
-        return f"{message}. No comma, TAB, ';' or '|' splits it; name another delimiter in source.delimiter"
-    if _width_agreed(agreed, agreed.head[0]) < 1 or len(agreed.head[0].cells) != _FEW_CELLS:
+    if _width_agreed(widest, widest.head[0]) < 1 or len(widest.head[0].cells) != _FEW_CELLS:
         return message + "; if that is already a row of data, the file has no header: name them by number, from 1"
-    values = [Counter(cell) for cell in zip(*(row.cells for row in agreed.head), strict=True)]
+    values = [Counter(cell) for cell in zip(*(row.cells for row in widest.head), strict=True)]
     query, question = (1, 2) if len(values[0]) > len(values[1]) else (2, 1)
-    split = {"\t": " (split at the TAB)", None: ""}.get(agreed.delimiter, f" (split at {agreed.delimiter!r})")
+    split = {"\t": " (split at the TAB)", None: ""}.get(widest.delimiter, f" (split at {widest.delimiter!r})")
     return (
-        f"{message}; if {quoted(agreed.head[0].cells)} is already a row of data{split}, the file has no header: "
+        f"{message}; if {quoted(widest.head[0].cells)} is already a row of data{split}, the file has no header: "
         f"--query-column {query} --question-column {question}"
     )
+
+
+def _guess(table: Table) -> str:
+    """Return options that name the likeliest columns: of texts that differ most, and of texts that come again."""
+    names = table.head[0].cells
+    rows = _below(table, table.head[0])
+    if len(rows) < _MANY_ROWS:
+        return ""
+    values = {at: {row[at] for row in rows} for at, name in enumerate(names) if name and any(row[at] for row in rows)}
+    texts = {at: found for at, found in values.items() if sum(map(str.isnumeric, found)) * 2 < len(found)}
+    queries = [at for at, found in texts.items() if len(found) >= _TEXTS * len(rows)]
+    labels = [at for at, found in texts.items() if 1 < len(found) <= _LABELS * len(rows)]
+    if not queries or not labels:
+        return ""
+    query = max(queries, key=lambda at: sum(map(len, texts[at])))
+    question = max(labels, key=lambda at: len(texts[at]))
+    headless = names[question] in texts[question]  # a name comes once
+    chosen = [str(at + 1) if headless else shlex.quote(names[at]) for at in (query, question)]
+    return f"--query-column {chosen[0]} --question-column {chosen[1]}" + headless * " (there is no header)"
