@@ -120,7 +120,8 @@ STANDARD = Names(
         rf"|(?:standard|std|canonical|main|primary|master|base|norm|faq)_?{_SPOKEN}"
         rf"|{_SPOKEN}_(?:std|standard|canonical)"
         r"|(?:top|predicted|true|gold|expected|correct|target|user|main|domain|业务|用户)_?(?:output_)?(?:intent|label|class|意图)"
-        r"|intent_?(?:display|label|class|code|id|category|type|master_label|developer_name)|class_?label|ground_truth|canonical"
+        r"|(?:ml_)?intent_?(?:display|label|class|code|id|category|type|master_label|developer_name)|class_?label"
+        r"|ground_truth|canonical"
         r"|(?:人工|最终)?标注(?:意图|结果|标签|类别)?|样本(?:标签|类别)|意图(?:识别(?:结果)?|说法)"
         r"|classification_annotation_display_name|" + _TYPED,
     ),
@@ -179,6 +180,8 @@ REPLIES = (
     "答案内容",
     "回复内容",
     "回复话术",
+    "答",
+    "解决方案",
 )
 _CATEGORY = (
     *("category", "topic", "tag", "tags", "domain", "分类", "类别", "类目", "目录", "业务", "业务线", "主题"),
@@ -219,7 +222,7 @@ _LEAD = re.compile(r"^(?:(?:\d{1,2}|[a-z])[.、．]\s*|faq\s*[-_:：.]\s*|(?:知
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SUFFIX = re.compile(
     r"(?<=.)(?:_?(?:names?|texts?|value|list|strings?|str|choices?|文本|名称|内容|列表|集合?|标题|标签|名|文字"
-    r"|举例|示例|样例|范例))$"
+    r"|举例|示例|样例|范例)|_content)$"
 )
 _PREFIX = re.compile(
     r"^(?:the_|all_|所有|全部|_+source_|fields_|record_|attributes_|node_|intent_(?=utter|train|example|phrase|sample|sentence|quer)|_+)(?=.)"

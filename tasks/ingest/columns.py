@@ -34,10 +34,17 @@ NAMED, BY_NAME, BY_NUMBER = "named in the settings", "found by its name", "by it
 WITHOUT_HEADER = "by its values: the table has no header"
 BY_ANSWER = "the first question of each answer"
 BY_ROLE = "the standard question above each row"
+BY_MARK = "the column that is marked in a row"
+MARKED = frozenset("1 1.0 true yes y 是 x ✓ ✔ √ ● v".split())
+_UNMARKED = frozenset(("", *"0 0.0 false no n 否 - ✗ ×".split()))
 
 _NAMELESS = ("", "unnamed")  # as pandas calls what has no name
+_NUMBERING = re.compile(
+    r"(?:label|class|intent|category|标签|类别|意图|分类|标准问)_?(?:id|code|no|number|index|编号|编码|代码|序号)"
+)
 _YES_NO = re.compile(r"^(?:is_|是否)|enable|active|valid|publish|online|启用|有效|上线|生效|上架|发布|可用|开启")
 _OUT_OF_USE = re.compile(r"(?:^|_)del|disable|inactive|archive|retired|停用|删除|禁用|下线|下架|无效|失效|关闭|invalid")
+_FEWEST_MARKED = 3  # columns
 _COMPARED = 500  # names of columns, in the search for the nearest
 
 
@@ -52,6 +59,7 @@ class Columns:
     why_question: str = NAMED
     open_ended: bool = False  # the queries may go on beyond the header
     line_by_line: bool = False  # a cell holds a query a line, as its format says
+    marks: tuple[int, ...] = ()  # columns that are standard questions each, and mark the queries that belong to it
 
     @property
     def numbered(self) -> bool:
@@ -127,6 +135,26 @@ def _find_weak_question(keys: list[str], query: int) -> int | None:
     return next(iter(_matches(keys, (*titles, Names(STANDARD.weak)), query)), None)
 
 
+def find_marked_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns | None:
+    """Return the columns of a table with a column for each standard question, in which its queries are marked.
+
+    Args:
+        header: names of all columns.
+        rows: the first below it, as wide as the header.
+    """
+    keys = keys_of(header)
+    query = next(iter(_matches(keys, (QUERY, EITHER))), None)
+    if query is None or not rows or _matches(keys, (STANDARD, TITLES), query):
+        return None
+    values = {at: {row[at].strip().lower() for row in rows} for at, name in enumerate(header) if name and at != query}
+    marks = tuple(at for at, found in values.items() if found <= MARKED | _UNMARKED and not is_state(header[at]))
+    told = [at for at in marks if values[at] & MARKED and values[at] & _UNMARKED]  # of the others no row is seen
+    marked = sum(any(row[at].strip().lower() in MARKED for at in told) for row in rows)
+    if len(told) < _FEWEST_MARKED or 2 * marked < len(rows) or any(values[at] <= MARKED for at in marks):
+        return None
+    return Columns([query], marks[0], [], BY_NAME, BY_MARK, marks=marks)
+
+
 def find_list_columns(header: Sequence[str], question_column: str | None, name: str) -> Columns:
     """Return the columns of ids (if any) and texts of a list of standard questions.
 
@@ -139,6 +167,10 @@ def find_list_columns(header: Sequence[str], question_column: str | None, name: 
     identity = next(iter(_matches(keys, (ID,))), None)
     wanted = (named, likely, EITHER, Names(("text",)), TITLES, STANDARD)
     text = next(iter(_matches(keys, wanted, identity)), None)
+    if text is not None and identity is None:
+        likely_ids = [at for at, key in enumerate(keys) if at != text and _NUMBERING.fullmatch(key)]
+        alone = [1 - text] if len(keys) == 2 and keys[1 - text] in ("", "label", "class", "target", "index") else []
+        identity = next(iter((*likely_ids, *alone)), None)
     if text is None:
         raise SourceError(
             f"{name}: no column of standard questions. Columns found: {quoted(header)}. "

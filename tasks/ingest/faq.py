@@ -14,7 +14,7 @@ from tasks.ingest.column_names import EITHER, QUERY, REPLIES, TITLES, Names, key
 from tasks.ingest.columns import BY_ANSWER, BY_NAME, BY_ROLE, Columns
 from tasks.ingest.tables import Pairs
 
-_QUESTIONS = ("question", "questions", "q", "query", "问题", "提问", "問題")
+_QUESTIONS = ("question", "questions", "q", "query", "问题", "提问", "問題", "问", "问题描述")
 _OF_MAXKB = ("分段内容", "section_content", "paragraph_content")
 _ANSWERS = (*REPLIES, "a", *_OF_MAXKB)
 _GROUPS = ("qna_id", "qnaid")  # of an answer

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from schemas.errors import SourceError
+from tasks.ingest.column_names import REPLIES, key_of
 from tasks.ingest.columns import BY_ANSWER, NAMED, WITHOUT_HEADER, Columns, find_payload, is_name, quoted, tells_part
 from tasks.ingest.tables import HeadRow, Selection, Table
 
@@ -85,6 +86,7 @@ def find_layout(
             row, columns = _find_below(table, depth, find) or (row, columns)
         if depth == 0 or len(row.cells) >= _FEW_CELLS:
             _refuse_pairs(table, row, columns)
+            _refuse_named_cells(table, row, columns)
             return table, _lay_out(table, row, columns, keep)
     if not refused:
         raise SourceError(f"{readings[0].name} is empty")
@@ -142,10 +144,49 @@ def _refuse_pairs(table: Table, row: HeadRow, columns: Columns) -> None:
     )
 
 
+def _refuse_named_cells(table: Table, row: HeadRow, columns: Columns) -> None:
+    """Refuse a table without a header in which each cell begins with its name, as in LTSV.
+
+    Raises:
+        SourceError: `query:` begins the cells of all rows.
+    """
+    name, colon, _ = row.cells[columns.question].partition(":")
+    below = [cells[columns.question] for cells in _below(table, row)]
+    if colon and below and all(cell.startswith(name + colon) for cell in below):
+        raise SourceError(
+            f"{table.name}: each cell begins with its name ({name}{colon}), so that no line is a header. Write the "
+            "names once, in a first line, and the cells without them"
+        )
+
+
 def find_doubts(name: str, table: Table, layout: Layout) -> list[str]:
-    """Return why the column of queries may be the wrong one: it repeats where another column of texts does not."""
+    """Return why a column may be the wrong one, as far as the first rows tell."""
     rows = [row.cells for row in table.head if len(row.cells) == len(layout.names)]
     rows = rows[1:] if layout.header else rows
+    return [*_doubt_queries(name, rows, layout), *_doubt_questions(name, rows, layout)]
+
+
+def _doubt_questions(name: str, rows: list[list[str]], layout: Layout) -> list[str]:
+    """Return a doubt where rows of one standard question have different answers: it may be a category."""
+    answers = [at for at in layout.payload if key_of(layout.names[at]) in REPLIES]
+    if not answers or not layout.columns.queries or layout.columns.why_question in (NAMED, BY_ANSWER):
+        return []
+    question, answer, query = layout.columns.question, answers[0], layout.columns.queries[0]
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        found.setdefault(row[question], set()).add(row[answer])
+    different = sum(map(len, found.values()))
+    if len(rows) < _FEW_ROWS or different < _TEXTS * len(rows) or 2 * len(found) > len(rows):
+        return []
+    return [
+        f"{name}: of the first {len(rows)} rows, those of one {layout.names[question]!r} have {different} different "
+        f"texts in {layout.names[answer]!r}: it may be a category, and {layout.names[query]!r} the standard question. "
+        "Then give this file with --questions, and the queries of its standard questions as the source"
+    ]
+
+
+def _doubt_queries(name: str, rows: list[list[str]], layout: Layout) -> list[str]:
+    """Return a doubt where the queries repeat and another column of texts does not."""
     if len(rows) < _FEW_ROWS or layout.columns.why_query == NAMED or len(layout.columns.queries) != 1:
         return []
     distinct = [len({row[at] for row in rows}) for at in range(len(layout.names))]
@@ -216,7 +257,7 @@ def _find_without_header(readings: list[Table]) -> tuple[Table, Columns] | None:
 
 def _lay_out(table: Table, row: HeadRow, columns: Columns, keep: PayloadFinder, headless: bool = False) -> Layout:
     names = [f"column {at + 1}" for at in range(len(row.cells))] if headless else row.cells
-    taken = [*columns.queries, columns.question]
+    taken = [*columns.queries, *(columns.marks or [columns.question])]
     payload = [] if headless else keep(names, taken)
     width = len(row.cells)
     after = row.line - 1 if headless else row.end
@@ -266,7 +307,11 @@ def _explain(error: SourceError, table: Table, readings: list[Table]) -> str:
         return message
     widest = max(readings, key=lambda one: _width_agreed(one, one.head[0]) if one.head else 0.0)
     if not table.named and all(len(one.head[0].cells) < _FEW_CELLS for one in readings):
-        return f"{message}. No comma, TAB, ';' or '|' splits it; name another delimiter in source.delimiter"
+        return (
+            message
+            if _NONE_FOUND not in message
+            else f"{message}. No comma, TAB, ';' or '|' splits it; name another delimiter in source.delimiter"
+        )
     if guess := _guess(table if table.named else widest):
         message += f"; as far as the rows tell: {guess}"
     if table.named or _NONE_FOUND not in message:

@@ -3,13 +3,14 @@
 What was noticed is complete once all rows have been read. Pure.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from schemas.settings import Source
-from tasks.ingest.columns import BY_ANSWER, is_state, says_no, says_yes, tells_part
+from tasks.ingest.columns import BY_ANSWER, MARKED, is_state, says_no, says_yes, tells_part
 from tasks.ingest.furniture import OTHER_TABLE, find_furniture, find_other_table, has_names
 from tasks.ingest.layout import Layout
 from tasks.ingest.oddities import DITTO, HTML, NULL_WORDS, ODDITIES, describe_garbled, strip_markup
@@ -61,7 +62,7 @@ class Melting:
         """Yield the rows in bounded memory."""
         first = True
         for batch in self.table.read(self.layout.selection):
-            yield self._melt(batch, first)
+            yield self._melt(self._fold_marks(batch), first)
             first = first and not batch.lines
         self._report()
 
@@ -95,6 +96,20 @@ class Melting:
         if count == 1 and batch.tails is None and splitter is None:
             return pairs if queries[0] is pairs.queries else replace(pairs, queries=queries[0])
         return self._melt_wide(replace(batch, columns=queries), questions, payload)
+
+    def _fold_marks(self, batch: Batch) -> Batch:
+        """Return a batch with one column of standard questions for those that mark queries; several become a list."""
+        layout = self.layout
+        first, count = len(layout.columns.queries), len(layout.columns.marks)
+        if not count:
+            return batch
+        names = [layout.name(at) for at in layout.columns.marks]
+        rows = zip(*batch.columns[first : first + count], strict=True)
+        marked = [
+            [name for name, cell in zip(names, row, strict=True) if cell.strip().lower() in MARKED] for row in rows
+        ]
+        labels = ["".join(found) if len(found) < 2 else json.dumps(found, ensure_ascii=False) for found in marked]
+        return replace(batch, columns=[*batch.columns[:first], labels, *batch.columns[first + count :]])
 
     def _melt_wide(self, batch: Batch, questions: list[str], payload: dict[str, list[str]]) -> Pairs:
         """Return a pair per similar question; a row without any gives one pair with an empty query."""
@@ -245,14 +260,13 @@ class Melting:
                 "of a merged sheet do when exported; if they should not, --set source.fill_down=none"
             )
         for (column, cell), rows in self._off.most_common(_EXAMPLES):
-            what = (
-                "to measure by them, export them to a file for --test-source"
+            then = (
+                "To measure by them, export them to a file for --test-source, and leave them out here"
                 if tells_part(column)
-                else "if they are not to be trained on"
+                else "Export without them, if they are not to be trained on"
             )
             self.warnings.append(
-                f"{name}: {rows} rows are marked {cell!r} in the column {column!r}; they were read all the same. "
-                f"Export without them, {what}"
+                f"{name}: {rows} rows are marked {cell!r} in the column {column!r}; they were read all the same. {then}"
             )
 
 

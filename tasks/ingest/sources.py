@@ -13,7 +13,16 @@ from schemas.ingest import Role, SourceFile
 from schemas.settings import Source
 from tasks.ingest.addresses import BUNDLED
 from tasks.ingest.archives import unpack
-from tasks.ingest.columns import BY_ANSWER, BY_ROLE, Columns, find_columns, find_id_column, find_payload, quoted
+from tasks.ingest.columns import (
+    BY_ANSWER,
+    BY_ROLE,
+    Columns,
+    find_columns,
+    find_id_column,
+    find_marked_columns,
+    find_payload,
+    quoted,
+)
 from tasks.ingest.decoding import find_encoding, find_kind
 from tasks.ingest.faq import find_faq_columns, find_role_columns, name_by_first_question, name_by_role
 from tasks.ingest.importers import Imported, Importer, Look, find_importer
@@ -66,7 +75,7 @@ def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSourc
         find_payload,
         wanted=[source.payload_columns] if isinstance(source.payload_columns, str) else source.payload_columns,
     )
-    by_rows = None if source.query_column or source.question_column else find_role_columns
+    by_rows = None if source.query_column or source.question_column else _find_by_rows
     opened = open_columns(file, source, find, keep, by_rows, outline=look.known_outline)
     return [_refine(one, source) for one in opened]
 
@@ -114,7 +123,7 @@ def describe_source(
 ) -> SourceFile:
     """Return what ingest says of a table that was read."""
     table, layout = opened.table, opened.layout
-    read = [*layout.columns.queries, layout.columns.question] if layout else []
+    read = [*layout.columns.queries, *(layout.columns.marks or [layout.columns.question])] if layout else []
     columns = layout.columns if layout else None
     return SourceFile(
         name=opened.name,
@@ -136,6 +145,11 @@ def describe_source(
         samples=samples,
         notes=opened.notes,
     )
+
+
+def _find_by_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns | None:
+    """Return the columns of a table whose rows say what they are, or mark their standard questions; None: neither."""
+    return find_role_columns(header, rows) or find_marked_columns(header, rows)
 
 
 def _find_columns(source: Source, name: str, header: Sequence[str]) -> Columns:
