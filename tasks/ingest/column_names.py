@@ -92,9 +92,9 @@ CLEARLY_STANDARD = (
     *("standard_question", "standardquestion", "std_question", "standard", "标准问", "标准问题", "标准问句"),
     *("标准问法", "标准提问"),
 )
-_TYPED = (
+TYPED = re.compile(  # of standard questions, only beside queries for certain
     "(?:业务|工单|诉求|咨询|投诉|意图|场景|反馈|服务)(?:类型|类别|分类)"
-    "|(?:issue|ticket|inquiry|contact|call|case|request|complaint|query)_(?:type|category|reason|topic)|reason_code"
+    "|(?:issue|ticket|inquiry|contact|call|case|request|complaint|query)_(?:type|category|reason|topic)|reason_code|intent_(?:id|code)"
 )
 STANDARD = Names(
     (
@@ -120,10 +120,10 @@ STANDARD = Names(
         rf"|(?:standard|std|canonical|main|primary|master|base|norm|faq)_?{_SPOKEN}"
         rf"|{_SPOKEN}_(?:std|standard|canonical)"
         r"|(?:top|predicted|true|gold|expected|correct|target|user|main|domain|业务|用户)_?(?:output_)?(?:intent|label|class|意图)"
-        r"|(?:ml_)?intent_?(?:display|label|class|code|id|category|type|master_label|developer_name)|class_?label"
+        r"|(?:ml_)?intent_?(?:display|label|class|category|type|master_label|developer_name)|class_?label"
         r"|ground_truth|canonical"
         r"|(?:人工|最终)?标注(?:意图|结果|标签|类别)?|样本(?:标签|类别)|意图(?:识别(?:结果)?|说法)"
-        r"|classification_annotation_display_name|" + _TYPED,
+        r"|classification_annotation_display_name",
     ),
     (
         *(
@@ -157,7 +157,7 @@ SUBJECTS = Names(
         *("label", "labels", "category", "class", "类别", "分类", "标签", "类目", "问题分类", "问题类型"),
         *STANDARD.weak,
     ),
-    re.compile(_TYPED),
+    TYPED,
 )
 _LOGGED = frozenset(("query", "queries", "user_query", "utterance", "utt", *PLAIN_TEXTS))  # in logs as well
 EITHER = Names(("question", "问题", "质问"))  # the query beside a label, the standard question beside a query

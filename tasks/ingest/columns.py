@@ -16,9 +16,11 @@ from tasks.ingest.column_names import (
     PAYLOAD,
     PLAIN_TEXTS,
     QUERY,
+    REPLIES,
     STANDARD,
     STATE,
     TITLES,
+    TYPED,
     VALID_FROM,
     VALID_UNTIL,
     Names,
@@ -132,7 +134,7 @@ def _find_weak_question(keys: list[str], query: int) -> int | None:
     if keys[query] in EITHER.exact:
         return None
     titles = () if keys[query] in PLAIN_TEXTS else (TITLES,)
-    return next(iter(_matches(keys, (*titles, Names(STANDARD.weak)), query)), None)
+    return next(iter(_matches(keys, (*titles, Names(STANDARD.weak, TYPED)), query)), None)
 
 
 def find_marked_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns | None:
@@ -144,7 +146,7 @@ def find_marked_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) ->
     """
     keys = keys_of(header)
     query = next(iter(_matches(keys, (QUERY, EITHER))), None)
-    if query is None or not rows or _matches(keys, (STANDARD, TITLES), query):
+    if query is None or not rows or _find_question(keys, query) is not None or any(key in REPLIES for key in keys):
         return None
     values = {at: {row[at].strip().lower() for row in rows} for at, name in enumerate(header) if name and at != query}
     marks = tuple(at for at, found in values.items() if found <= MARKED | _UNMARKED and not is_state(header[at]))

@@ -109,9 +109,11 @@ def _find_below(table: Table, depth: int, find: ColumnFinder) -> tuple[HeadRow, 
 
 
 def _below(table: Table, row: HeadRow) -> list[list[str]]:
-    """Return the first rows below a header that are as wide."""
+    """Return the first rows below a header that are as wide; those of a sheet end with their last cell."""
     below = (one.cells for one in table.head if one.line > row.line or one.line == 0)
-    return [cells for cells in below if len(cells) == len(row.cells)]
+    width = len(row.cells)
+    wide = (cells + [""] * (width - len(cells)) if table.sheet else cells for cells in below)
+    return [cells for cells in wide if len(cells) == width]
 
 
 def _complete(head: list[HeadRow], depth: int) -> HeadRow:
@@ -220,16 +222,18 @@ def _find_numbered(readings: list[Table], find: ColumnFinder, keep: PayloadFinde
     _, _, table, columns = best
     cells = table.head[0].cells
     has_header = table.named or all(is_name(cells[at]) for at in (*columns.queries, columns.question))
-    has_header = has_header or _stands_once(table, columns.question)
+    has_header = has_header or _is_above_labels(table, columns)
     return table, _lay_out(table, table.head[0], columns, keep, headless=not has_header)
 
 
-def _stands_once(table: Table, question: int) -> bool:
-    """Whether the first cell of a column of labels comes only once, and nearly all others come again: it is a name."""
-    labels = Counter(row.cells[question] for row in table.head if len(row.cells) > question)
-    first = table.head[0].cells[question]
-    again = sum(times for text, times in labels.items() if times > 1)
-    return labels[first] == 1 and again >= max(_MANY_ROWS, _TEXTS * (labels.total() - 1))
+def _is_above_labels(table: Table, columns: Columns) -> bool:
+    """Whether the first row holds names: its label comes once where nearly all come again, and its query is short."""
+    rows = [row.cells for row in table.head if len(row.cells) == len(table.head[0].cells)]
+    labels = Counter(row[columns.question] for row in rows)
+    again = sum(times for times in labels.values() if times > 1)
+    lengths = sorted(len(row[columns.queries[0]]) for row in rows)
+    short = len(rows[0][columns.queries[0]]) < lengths[len(lengths) // 2]
+    return short and labels[rows[0][columns.question]] == 1 and again >= max(_MANY_ROWS, _TEXTS * (len(rows) - 1))
 
 
 def _find_without_header(readings: list[Table]) -> tuple[Table, Columns] | None:
@@ -313,7 +317,7 @@ def _explain(error: SourceError, table: Table, readings: list[Table]) -> str:
             else f"{message}. No comma, TAB, ';' or '|' splits it; name another delimiter in source.delimiter"
         )
     if guess := _guess(table if table.named else widest):
-        message += f"; as far as the rows tell: {guess}"
+        return f"{message}; as far as the rows tell: {guess}"
     if table.named or _NONE_FOUND not in message:
         return message
     if _width_agreed(widest, widest.head[0]) < 1 or len(widest.head[0].cells) != _FEW_CELLS:

@@ -73,11 +73,10 @@ class Melting:
         questions = columns[count]
         if self._lists is None and count:
             self._look(columns[:count], questions)
-        if self.source.fill_down == "auto" and not DITTO.isdisjoint(questions):
-            questions = ["" if question in DITTO else question for question in questions]
-            self._fills = True
-        if self._fills:
+        if self._fills or (self.source.fill_down == "auto" and not DITTO.isdisjoint(questions)):
             questions = self._fill(questions, columns[:count])
+        elif questions:
+            self._above = questions[-1]
         if self.source.markup == "strip":
             questions = self._stripped(questions)
         payload = {
@@ -173,7 +172,7 @@ class Melting:
     def _fill(self, questions: list[str], columns: list[list[str]]) -> list[str]:
         filled = []
         for question, *cells in zip(questions, *columns, strict=True):
-            if question.strip():
+            if question not in DITTO and (question.strip() or not self._fills):
                 self._above = question
             elif any(cell.strip() for cell in cells):
                 question = self._above
@@ -257,7 +256,7 @@ class Melting:
         if counts["filled"]:
             self.warnings.append(
                 f"{name}: {counts['filled']} rows without a standard question took the one above them, as the cells "
-                "of a merged sheet do when exported; if they should not, --set source.fill_down=none"
+                "of a merged sheet do when exported, and 同上; if they should not, --set source.fill_down=none"
             )
         for (column, cell), rows in self._off.most_common(_EXAMPLES):
             then = (

@@ -19,7 +19,10 @@ from tasks.ingest.values import Item, Outline, Path
 
 _FEWEST_TEXTS, _ALIKE = 10, 0.7  # and the share of different ones among them
 _FEWEST, _FEWEST_BELOW = 2, 3  # standard questions of a whole document, and of an object that is not the whole
-_OTHER = re.compile(r"entit|slot|synonym|lookup|regex|response|answer|action|utter_|实体|词槽|同义词|答案|回复", re.I)
+_OTHER = re.compile(
+    r"entit(?:y|ies)|slots?|synonyms?|lookups?|regex(?:es)?|responses?|answers?|actions?|实体|词槽|同义词|答案|回复",
+    re.I,
+)
 
 
 class _Mapping:
@@ -42,7 +45,7 @@ class _Mapping:
 
 def _find(outline: Outline, inside: bool) -> set[Path]:
     """Return the paths of the lists of queries: all below one key, in objects by category or not."""
-    lists = {path: texts for path, texts in outline.lists.items() if path and not any(map(_OTHER.search, path[:-1]))}
+    lists = {path: texts for path, texts in outline.lists.items() if path and not any(map(_OTHER.fullmatch, path[:-1]))}
     if inside:
         lists = {
             path: texts for path, texts in lists.items() if len(path) > 1 and QUERY.rank(key_of(path[-1])) is not None

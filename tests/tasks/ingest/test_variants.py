@@ -265,6 +265,14 @@ TEXTS = {
     "ticks": as_csv(
         [("问法", *CLASSES), *((query, *("✓" * (label == one) for one in CLASSES)) for label, query in ROWS)]
     ),
+    "roles": as_csv(
+        [("类型", "内容")]
+        + [
+            row
+            for label, cell in SHEET.items()
+            for row in [("标准问", label), *(("相似问", text) for text in cell), ("答案", "x")]
+        ]
+    ),
     "sum": as_csv([*LONG, ("合计", "36")]),
     "errors": as_csv([*LONG, (CLASSES[0], "#N/A"), ("#REF!", "有问题"), (CLASSES[0], "\\N"), ("\\N", "没有标准问")]),
     "labels as lists": as_csv([("label", "text"), *((repr([label]), query) for label, query in ROWS)]),
