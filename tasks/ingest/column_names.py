@@ -246,7 +246,7 @@ _WORDS = {  # of German, Spanish, Portuguese, French and Russian
     **dict.fromkeys(("kategorie", "categoría", "categoria", "catégorie", "категория"), "category"),
 }
 _FOREIGN = {  # Japanese (in the characters above) and Korean
-    **{"ユーザーの?": "user_", "发话": "utterance_", "质问": "question_", "类似": "similar_", "代表": "standard_"},
+    **{"ユーザーの?": "user_", "发话": "utterance_", "质问": "question_", "类似": "similar_", "代表|标准": "standard_"},
     **{"インテント": "intent", "テキスト": "text", "ラベル": "label", "カテゴリー?": "category", "タイトル": "_title"},
     **{"言い[换換]え": "paraphrase", "[问問]い合わせ": "query", "回答": "answer"},
     **{

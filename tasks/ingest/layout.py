@@ -21,6 +21,7 @@ _SHORT = 0.2  # share of rows that end early, from which on it is no accident
 _FEW_CELLS = 2  # a header has at least as many, else a title would do
 _MANY_ROWS = 10  # without a header, by which its absence is certain
 _LABELS, _TEXTS = 0.7, 0.9  # at most, and at least, so many of the values in a column of labels, and of texts, differ
+_HEADLESS = " (there is no header)"
 _NOT_FOUND, _NONE_FOUND = "no column of ", "no column of queries and none of standard questions"
 
 
@@ -222,18 +223,7 @@ def _find_numbered(readings: list[Table], find: ColumnFinder, keep: PayloadFinde
     _, _, table, columns = best
     cells = table.head[0].cells
     has_header = table.named or all(is_name(cells[at]) for at in (*columns.queries, columns.question))
-    has_header = has_header or _is_above_labels(table, columns)
     return table, _lay_out(table, table.head[0], columns, keep, headless=not has_header)
-
-
-def _is_above_labels(table: Table, columns: Columns) -> bool:
-    """Whether the first row holds names: its label comes once where nearly all come again, and its query is short."""
-    rows = [row.cells for row in table.head if len(row.cells) == len(table.head[0].cells)]
-    labels = Counter(row[columns.question] for row in rows)
-    again = sum(times for times in labels.values() if times > 1)
-    lengths = sorted(len(row[columns.queries[0]]) for row in rows)
-    short = len(rows[0][columns.queries[0]]) < lengths[len(lengths) // 2]
-    return short and labels[rows[0][columns.question]] == 1 and again >= max(_MANY_ROWS, _TEXTS * (len(rows) - 1))
 
 
 def _find_without_header(readings: list[Table]) -> tuple[Table, Columns] | None:
@@ -316,9 +306,9 @@ def _explain(error: SourceError, table: Table, readings: list[Table]) -> str:
             if _NONE_FOUND not in message
             else f"{message}. No comma, TAB, ';' or '|' splits it; name another delimiter in source.delimiter"
         )
-    if guess := _guess(table if table.named else widest):
-        return f"{message}; as far as the rows tell: {guess}"
-    if table.named or _NONE_FOUND not in message:
+    guess = _guess(table if table.named else widest)
+    message += guess and f"; as far as the rows tell: {guess}"
+    if table.named or _NONE_FOUND not in message or guess.endswith(_HEADLESS):
         return message
     if _width_agreed(widest, widest.head[0]) < 1 or len(widest.head[0].cells) != _FEW_CELLS:
         return message + "; if that is already a row of data, the file has no header: name them by number, from 1"
@@ -347,4 +337,4 @@ def _guess(table: Table) -> str:
     question = max(labels, key=lambda at: len(texts[at]))
     headless = names[question] in texts[question]  # a name comes once
     chosen = [str(at + 1) if headless else shlex.quote(names[at]) for at in (query, question)]
-    return f"--query-column {chosen[0]} --question-column {chosen[1]}" + headless * " (there is no header)"
+    return f"--query-column {chosen[0]} --question-column {chosen[1]}" + headless * _HEADLESS

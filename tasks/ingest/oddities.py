@@ -14,7 +14,7 @@ _FEWEST_HANZI, _SHOWN = 3, 1_000  # characters
 _CONFUSED = (  # what a text was read as, what it was, the least share of hanzi that this gives
     ("latin-1", "utf-8", 0.25),
     ("cp1252", "utf-8", 0.25),
-    ("gb18030", "utf-8", 0.5),
+    ("gbk", "utf-8", 0.3),
     ("latin-1", "gb2312", 0.4),
     ("cp1252", "gb2312", 0.4),
 )
@@ -37,6 +37,7 @@ class Oddity:
 
     def is_in(self, text: str) -> bool:
         """Whether a text, or one of several with `SIGN` between them, has it."""
+        text = f"{SIGN}{text}{SIGN}"
         return any(mark in text for mark in self.marks) and self.pattern.search(text) is not None
 
 
@@ -53,8 +54,8 @@ ODDITIES = (
         "hold characters written as \\u… or %… ({}), and are read as they stand; export them as plain text",
     ),
     Oddity(
-        ("\ufffd", "锟斤拷", "??"),
-        re.compile(rf"\ufffd|锟斤拷|(?:^|{SIGN})\?{{2,}}(?:{SIGN}|$)"),
+        ("\ufffd", "锟斤拷", f"{SIGN}??"),
+        re.compile(rf"\ufffd|锟斤拷|{SIGN}\?+(?={SIGN})"),
         "hold characters that a program lost as it wrote them ({}), and are read as they stand; export them again in "
         "UTF-8, from where they are still whole",
     ),
@@ -75,7 +76,6 @@ def describe_garbled(texts: Iterable[str]) -> str:
         meant = odd.encode(wrong, "ignore").decode(right, "ignore")
         hanzi = len(_HANZI.findall(meant))
         if hanzi >= max(_FEWEST_HANZI, least * len(odd), 0.5 * len(meant)):
-            return (
-                f"{odd[:20]!r} read {meant[:20]!r} before {right} was taken for {wrong}; export it again, all in UTF-8"
-            )
+            what = f"before {right.upper()} was taken for {wrong.upper()}; export it again, all in UTF-8"
+            return f"{odd[:20]!r} read {meant[:20]!r} {what}"
     return ""

@@ -785,19 +785,15 @@ def test_a_refusal_names_the_likeliest_columns(names, header, write, ingest):
     assert same(ingest(**follow(str(refused.value))))
 
 
-def test_names_that_are_given_by_number_are_no_row(write, ingest):
-    """A name comes once where labels come again."""
-    write(as_csv([("Stichwort", "Betreff"), *ROWS]))
-    assert same(ingest(query_column="2", question_column="1"))
-
-
 def follow(message):
     """Return the settings that the first option printed in a message makes, as the command line reads it."""
     options = re.findall(r"--set ('[^']*'|\S+?)(?=[\s,;:)]|\.?$)", message)
     if options:
         return parse_overrides([shlex.split(options[0])[0]])["source"]
     named = re.findall(r"--(query|question)-column ('[^']*'|\S+?)(?=[\s,;)]|\.?$)", message)
-    return {f"{what}_column": name.strip("'") for what, name in named if name not in ("and", "(source.query_column")}
+    return {
+        f"{what}_column": name.strip("'") for what, name in named[::-1] if name not in ("and", "(source.query_column")
+    }
 
 
 ADVICE = {
