@@ -43,18 +43,7 @@ QUERY = Names(
     (
         *("query", "user_query", "utterance", "utt", "text", "sentence", "queries"),
         *("similar_question", "similar_questions"),
-        *(
-            "相似问",
-            "相似问题",
-            "相似问法",
-            "相似问句",
-            "相似说法",
-            "扩展问",
-            "扩展问题",
-            "扩展问法",
-            "问法",
-            "用户问题",
-        ),
+        *"相似问 相似问题 相似问法 相似问句 相似说法 扩展问 扩展问题 扩展问法 问法 用户问题".split(),
         *("用户问", "用户问句", "用户提问", "用户问法", "用户说法", "用户输入", "客户问题", "问句", "语料", "提问"),
     ),
     re.compile(
@@ -71,20 +60,7 @@ QUERY = Names(
     ),
     (
         *("content", "contents", "message", "messages", "msg", "phrase", "phrases", "input"),
-        *(
-            "example",
-            "sample",
-            "x",
-            "q",
-            "data",
-            "review",
-            "comment",
-            "body",
-            "request",
-            "transcript",
-            "issue",
-            "similar",
-        ),
+        *"example sample x q data review comment body request transcript issue similar".split(),
         *("内容", "消息", "句", "例子", "样本", "输入", "正文", "原文", "留言", "发言", "语句", "话术"),
     ),
 )
@@ -98,20 +74,8 @@ TYPED = re.compile(  # of standard questions, only beside queries for certain
 )
 STANDARD = Names(
     (
-        *(
-            *CLEARLY_STANDARD,
-            "label_text",
-            "label_desc",
-            "label_des",
-            "intent",
-            "label",
-            "category",
-            "class",
-            "意图",
-            "类别",
-            "分类",
-            "标签",
-        ),
+        *CLEARLY_STANDARD,
+        *"label_text label_desc label_des intent label category class 意图 类别 分类 标签".split(),
         *("labels", "intents", "类目", "问题分类", "问题类型"),
     ),
     re.compile(
@@ -125,24 +89,7 @@ STANDARD = Names(
         r"|(?:人工|最终)?标注(?:意图|结果|标签|类别)?|样本(?:标签|类别)|意图(?:识别(?:结果)?|说法)"
         r"|classification_annotation_display_name",
     ),
-    (
-        *(
-            "target",
-            "y",
-            "main",
-            "topic",
-            "tag",
-            "tags",
-            "cats",
-            "cat",
-            "choice",
-            "choices",
-            "skill",
-            "主题",
-            "类型",
-            "业务",
-        ),
-    ),
+    (*"target y main topic tag tags cats cat choice choices skill 主题 类型 业务".split(),),
 )
 TITLES = Names(  # of standard questions beside similar ones; beside plain texts, of articles
     ("title", "name", "faq", "标题", "名称", "知识", "知识点", "主问"),
@@ -167,21 +114,8 @@ ID = Names(
         *("编号", "序号", "标准问id", "问题id", "标准问编号", "标准问题id", "标准问题编号", "知识id", "知识编号"),
     )
 )
-REPLIES = (
-    "answer",
-    "answers",
-    "response",
-    "reply",
-    "答案",
-    "回答",
-    "答复",
-    "回复",
-    "标准答案",
-    "答案内容",
-    "回复内容",
-    "回复话术",
-    "答",
-    "解决方案",
+REPLIES = tuple(
+    "answer answers response reply 答案 回答 答复 回复 标准答案 答案内容 回复内容 回复话术 答 解决方案".split()
 )
 _CATEGORY = (
     *("category", "topic", "tag", "tags", "domain", "分类", "类别", "类目", "目录", "业务", "业务线", "主题"),

@@ -123,7 +123,9 @@ def describe_source(
 ) -> SourceFile:
     """Return what ingest says of a table that was read."""
     table, layout = opened.table, opened.layout
-    read = [*layout.columns.queries, *(layout.columns.marks or [layout.columns.question])] if layout else []
+    read = [layout.names[at] for at in (*layout.columns.queries, layout.columns.question)] if layout else []
+    if layout and (marks := layout.columns.marks):
+        read[-1] = f"{layout.names[marks[0]]} … {layout.names[marks[-1]]}"
     columns = layout.columns if layout else None
     return SourceFile(
         name=opened.name,
@@ -134,7 +136,7 @@ def describe_source(
         delimiter=table.delimiter if table and layout else None,
         sheet=table.sheet if table else None,
         header_line=layout.header.line if layout and layout.header else None,
-        columns=[layout.names[at] for at in read] if layout else [],
+        columns=read,
         why_query=columns.why_query if columns else None,
         why_question=columns.why_question if columns else None,
         payload_columns=layout.kept if layout else [],
