@@ -52,6 +52,7 @@ def set_environment() -> None:
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     _keep_loopback_from_proxies()
+    _drop_lost_certificates()
     try:
         Path.home()
     except RuntimeError:  # a user whom the system does not know, as in a container
@@ -146,6 +147,18 @@ def _keep_loopback_from_proxies() -> None:
         if not _is_proxy(os.environ.get(name, "")):  # httpx would refuse to work at all, for any address
             say(f"warning: {name} is no proxy that Python's clients can use; it is not used")
             del os.environ[name]
+
+
+def _drop_lost_certificates() -> None:
+    """Do without certificates that cannot be read: httpx would refuse to work at all, also on this machine."""
+    if file := os.environ.get("SSL_CERT_FILE"):
+        import ssl
+
+        try:
+            ssl.create_default_context(cafile=file)
+        except OSError as error:  # SSLError is one
+            say(f"warning: SSL_CERT_FILE = {file} cannot be used ({error.strerror or error}); the usual ones are")
+            del os.environ["SSL_CERT_FILE"]
 
 
 def _is_proxy(address: str) -> bool:

@@ -149,7 +149,7 @@ def _jieba(user_dictionary: str | None) -> jieba.Tokenizer:
     if user_dictionary:
         try:
             # In normal form, as every text is that it will cut: "VIP" would never be found in "vip".
-            tokenizer.load_userdict(normalise_all(_read_words(Path(user_dictionary))))
+            tokenizer.load_userdict(normalise_all(_read_words(user_dictionary)))
         except ValueError as error:
             raise SettingsError(
                 f"text.user_dictionary: {user_dictionary} is not a jieba dictionary: {error}"
@@ -157,13 +157,14 @@ def _jieba(user_dictionary: str | None) -> jieba.Tokenizer:
     return tokenizer
 
 
-def _read_words(file: Path) -> list[str]:
+def _read_words(given: str) -> list[str]:
     """Return the lines of a user's dictionary; ValueError: they are none, or more than can be kept.
 
     jieba keeps every beginning of a word, so that a long one takes the square of its length.
     """
-    if not file.is_file():
-        raise SettingsError(f"text.user_dictionary: no file {file}; give a UTF-8 file with one word a line")
+    file = Path(given)
+    if not file.is_file():  # named as it was given: a Path would spoil an address, and redaction miss its password
+        raise SettingsError(f"text.user_dictionary: no file {given}; give a UTF-8 file with one word a line")
     if file.stat().st_size > _MOST_BYTES:
         raise ValueError(f"it has over {_MOST_BYTES >> 20} MB")
     lines = file.read_text("utf-8-sig").splitlines()

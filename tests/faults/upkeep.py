@@ -303,6 +303,16 @@ def edits(trained: Home) -> Iterator[Case]:
         yield Case(
             "edits", f"similar queries: {name}", at_home(trained, _as_make("q.txt", content)), words, wanted, says
         )
+    for words in (("mine", "toy", "--log"), ("check", "toy", "--apply"), ("add", "toy", "x", "--similar-queries"), ("query", "toy", "--file"), ("diff", "toy", "live", "live", "--log")):  # fmt: skip
+        address = "https://me:s3cret-pa55@127.0.0.1:9/q.txt"
+        yield Case(
+            "secrets",
+            f"{words[0]} {words[-1]}",
+            at_home(trained, lambda folder: None),
+            (*words, address),
+            "refused",
+            secrets=("s3cret-pa55",),
+        )
     words = ("add", "toy", "飞机餐怎么订", "--similar-queries", "-")
     yield Case(
         "edits",

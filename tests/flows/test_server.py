@@ -11,6 +11,7 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.environment import set_environment
 from flows.server import answers, configured_address, find_reason, run_server, server_address
 from schemas.errors import MachineFault, SettingsError
 from tests.conftest import clean_environment
@@ -83,6 +84,19 @@ def test_no_proxy_stands_between_us_and_this_machine(proxies, tmp_path, prefect_
     assert excepted.startswith("example.org,*.example.net,") == ("NO_PROXY" in proxies)
 
 
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_certificates_that_cannot_be_read_are_done_without(content, tmp_path, monkeypatch, capsys):
+    """Httpx would raise for every address, our own server's, too."""
+    if content:
+        (tmp_path / "ca.pem").write_bytes(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with pytest.raises(OSError, match=r"No such file|NO_CERTIFICATE"):
+        answers("http://127.0.0.1:9/api")
+    set_environment()
+    assert not answers("http://127.0.0.1:9/api")
+    assert f"SSL_CERT_FILE = {tmp_path / 'ca.pem'} cannot be used" in capsys.readouterr().err
+
+
 def test_a_folder_with_our_names_in_it_shadows_nothing(tmp_path):
     """Every Celery project has a tasks.py; what we start finds ours, wherever one starts it."""
     for name in ("tasks", "schemas", "flows"):
@@ -96,8 +110,6 @@ def test_a_folder_with_our_names_in_it_shadows_nothing(tmp_path):
 
 
 def test_a_path_from_the_folder_one_starts_in_is_not_kept(monkeypatch):
-    from flows.environment import set_environment
-
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", ".", "lib", "/somewhere"]))
     set_environment()
     paths = os.environ["PYTHONPATH"].split(os.pathsep)
