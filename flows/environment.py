@@ -51,6 +51,7 @@ def set_environment() -> None:
     """Set defaults; what the user has set stays. Call it before anything imports Prefect."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    os.environ["MPLBACKEND"] = "agg"  # nothing is shown; matplotlib would refuse to be imported with one that is none
     _keep_loopback_from_proxies()
     _drop_lost_certificates()
     try:

@@ -82,7 +82,7 @@ def test_a_run_that_is_deleted_in_the_middle_publishes_nothing(machine):
         machine.wait(lambda: training(machine, "other"))
         with machine.client() as client:
             client.delete_flow_run(machine.runs("other")[-1].id)
-        out, err = by_hand.communicate(timeout=120)
+        out, err = by_hand.communicate(timeout=400)
         said = machine.said()
     assert not list(machine.home.glob("models/*/live.json"))
     assert "Traceback" not in said

@@ -34,7 +34,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 def end_of(process: subprocess.Popen[bytes], home: Path, name: str) -> tuple[int, str, str]:
     """Send a signal; return exit code and both streams, when nothing of the home is at work any more."""
     process.send_signal(signal.Signals[name])
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=200)
     until = time.monotonic() + 5
     while (left := processes_of(home)) and time.monotonic() < until:
         time.sleep(0.05)
@@ -56,7 +56,7 @@ def begin(machine: Machine, *words: str, **environment: str) -> subprocess.Popen
 
 def wait(process: subprocess.Popen[bytes], what: Callable[[], object]) -> None:
     """Return as soon as it is true."""
-    until = time.monotonic() + 120
+    until = time.monotonic() + 400
     while not what():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
@@ -74,7 +74,7 @@ def test_a_run_ends_with_its_json_at_every_step(step, name, served):
     live = served.home / "models" / "bank" / "live.json"
     before = live.read_bytes() if live.exists() else None
     done = subprocess.run(
-        words, env=served.environment | {"FUSE": name}, cwd=served.folder, capture_output=True, timeout=120
+        words, env=served.environment | {"FUSE": name}, cwd=served.folder, capture_output=True, timeout=400
     )
     said = done.stderr.decode()
     assert (done.returncode, "Traceback" in said) == (130, False), said
