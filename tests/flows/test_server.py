@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from flows.environment import set_environment
-from flows.server import answers, configured_address, find_reason, run_server, server_address
+from flows.server import answers, configured_address, find_reason, run_server, server_address, use_server
 from schemas.errors import MachineFault, SettingsError
-from tests.conftest import clean_environment
+from tests.conftest import clean_environment, free_port
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,19 @@ ERROR:    Application startup failed. Exiting.
 """
     assert find_reason(said) == "sqlalchemy.exc.DatabaseError: (sqlite3.DatabaseError) file is not a database"
     assert find_reason("Killed\n") == "Killed"
+    assert find_reason("a Prefect server begins\n", "it ended with -9") == "it ended with -9"
+
+
+def test_a_home_of_prefect_s_that_takes_no_log_is_said_at_once(tmp_path):
+    """As on a full disk: the server itself could not even say why it ends."""
+    (tmp_path / "file").touch()
+    settings = {PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api", PREFECT_HOME: tmp_path / "file" / "home"}
+    with (
+        temporary_settings(settings),
+        pytest.raises(MachineFault, match=r"dssm-server\.log cannot be written \(Not a directory\).* PREFECT_HOME"),
+        use_server(start=True),
+    ):
+        pass
 
 
 PROXIES = {
