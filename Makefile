@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run serve test test-ops test-ray test-service crash-matrix faults audit sbom screenshots format bench-doctor bench-recall bench-speed bench-scale bench-exports bench-service needs-corpora clean
+.PHONY: help run serve test test-slow test-ops test-ray test-service crash-matrix faults audit sbom screenshots format bench-doctor bench-recall bench-speed bench-scale bench-exports bench-service needs-corpora clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ test: .venv/ready-dev ## linter, type checker and all tests (under 10 minutes on
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-slow: .venv/ready-dev ## what `make test` leaves out for its length: weeks of nights in processes of their own (minutes)
+	$(BIN)/pytest -m slow --numprocesses 2 --dist load
 
 test-ops: .venv/ready-dev ## schedules, late runs, approval, cancelling: against real servers and a real clock (minutes)
 	$(BIN)/pytest -m ops tests/ops --numprocesses 2 --dist loadfile

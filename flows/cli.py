@@ -29,6 +29,12 @@ from schemas.suggestions import did_you_mean, nearest
 class _Commands(click.Group):
     """The commands; one that is not there is answered with the nearest that is."""
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their first sentence whole; click would cut each to a line."""
+        rows = [(name, self.commands[name].get_short_help_str(limit=1000)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

@@ -189,10 +189,14 @@ def _read_toml(file: Path) -> dict[str, Any]:
             raise SettingsError(f"{file} has more than {_LONGEST_TOML:,} bytes: that is no TOML of a corpus")
         text = content.decode("utf-8")
         if any(line.partition("=")[0].count(".") > _MOST_PARTS for line in text.splitlines() if "=" in line):
-            raise ValueError(f"a key has more than {_MOST_PARTS:,} parts")  # they take the square of that
+            raise SettingsError(f"{file} has a key of more than {_MOST_PARTS:,} parts")  # it takes the square of that
         raw = tomllib.loads(text)
-    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
-        raise SettingsError(f"{file} is not TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file} is not UTF-8 (from byte {error.start} on); save it as UTF-8") from error
+    except ValueError as error:  # no TOML, or a number of thousands of digits
+        raise SettingsError(
+            f"{file} is not TOML: {error}; look there, and above, for a missing quotation mark or bracket"
+        ) from error
     except OSError as error:
         raise SettingsError(
             f"{file} cannot be read: {error.strerror}; make it a file that this user can read"
@@ -250,8 +254,8 @@ def _remembered(name: str) -> dict[str, Any]:
         known = sorted({*find_tomls(), *list_corpora(default_home())})
         hint = did_you_mean(name, nearest(name, known)) or "."
         raise SettingsError(
-            f"no corpus {name!r}{hint} Known: {', '.join(known) or 'none'}. Add data/corpora/{name}.toml, or give its "
-            f"rows: dssm run {name} --source FILE"
+            f"no corpus {name!r}{hint} Known: {', '.join(known) or 'none'}. Add "
+            f"{default_home() / 'corpora' / name}.toml, or give its rows: dssm run {name} --source FILE"
         )
     content = (registry.fetch(version, "settings.json") / "settings.json").read_bytes()
     settings = _renamed(json.loads(content), f"the settings of version {version}")
@@ -279,9 +283,18 @@ def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's dict of an error
         elsewhere = nearest(path, known, cutoff=0.5) or [key for key in known if key.endswith(f".{last}")]
         hint = did_you_mean(path, (near or elsewhere)[:1]) or f"; known here: {', '.join(siblings) or 'nothing'}"
         return f"{path}: no such setting{hint}"
+    if problem["type"] == "model_type":  # one value for what has several
+        return f"{path} has several values: {_name_parts(path)} (got {redact(repr(problem['input']))})"
     given = "" if isinstance(problem["input"], dict) else f" (got {redact(repr(problem['input']))})"
     message = problem["msg"].removeprefix("Value error, ")
+    if path == "name" and problem["type"] == "string_pattern_mismatch":
+        message = "lower-case letters, digits, - and _ make a name, a letter first"
     return f"{path or 'settings'}: {message[0].lower()}{message[1:]}{given}"
+
+
+def _name_parts(path: str) -> str:
+    """Return the settings of a section, or the two levels of a bound, by their dotted names."""
+    return ", ".join(key for key in known_keys() if key.rpartition(".")[0] == path)
 
 
 def known_keys(model: type[BaseModel] = CorpusSettings, prefix: str = "") -> list[str]:

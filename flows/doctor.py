@@ -9,7 +9,7 @@ from flows.train_corpus import new_run
 from schemas.corrections import Correction, corrections_path
 from schemas.doctor import Action, Diagnosis
 from schemas.errors import PipelineError, SettingsError, StaleFile
-from schemas.language import read_words
+from schemas.language import Words, read_words
 from schemas.paths import read_file
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
@@ -89,16 +89,17 @@ def see_doctor(name: str, quick: bool, drafts: int, say: Say) -> tuple[Diagnosis
     return said, run, corpus
 
 
-def mine_log(name: str, log: Path) -> tuple[list[Action], list[Path]]:
-    """Return what a log says that a corpus lacks, and the files of it, mined.csv and mined.xlsx of the newest run.
+def mine_log(name: str, log: Path) -> tuple[list[Action], list[Path], Words]:
+    """Return what a log says that a corpus lacks, the files of it beside the newest run's report, and its language.
 
     Raises:
         PipelineError: nothing is live, nothing was evaluated yet, or the log cannot be read.
     """
     run, corpus = _find_run(name)
     actions = mine(corpus, run, Retriever.live(name).model, read_log(log, name), read_state(run))
-    files = write_todo(run.root, actions, read_words(corpus.language), MINED) if actions else []
-    return actions, [run.root / file for file in files]
+    words = read_words(corpus.language)
+    files = write_todo(run.root, actions, words, MINED) if actions else []
+    return actions, [run.root / file for file in files], words
 
 
 def _find_run(name: str) -> tuple[Workspace, CorpusSettings]:

@@ -5,8 +5,9 @@ What nobody foresaw is left to Prefect, with its traceback.
 
 import logging
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from prefect import State
 from prefect.client.orchestration import get_client
@@ -20,7 +21,7 @@ from flows.terminal import TERMINAL, take_over
 from schemas.errors import PipelineError
 from schemas.manifest import write_atomically
 from schemas.run import RunResult, Status
-from schemas.settings import CorpusSettings
+from schemas.settings import CorpusSettings, Schedule
 from schemas.workspace import REPORT_FILE, RESULT_FILE, Workspace
 from tasks.publish.failure import write_failure_report
 from tasks.registry import ModelRegistry
@@ -80,12 +81,13 @@ def leave_result(corpus: CorpusSettings, workspace: Workspace, status: Status, e
     return result
 
 
-def name_run(result: RunResult) -> None:
-    """Give Prefect's run a name with day, figure and end: `bank 11-25 0.845 published`."""
+def name_run(result: RunResult, schedule: Schedule) -> None:
+    """Give Prefect's run a name with day, figure and end: `bank 11-25 0.845 published`; the day is the schedule's."""
     if (context := FlowRunContext.get()) is None or context.flow_run is None:
         return
     recall = "" if result.recall_at_10 is None else f" {result.recall_at_10:.3f}"
-    name = f"{result.corpus} {datetime.now(UTC):%m-%d}{recall} {result.status.replace('_', ' ')}"
+    day = f"{datetime.now(ZoneInfo(schedule.timezone)):%m-%d}"
+    name = f"{result.corpus} {day}{recall} {result.status.replace('_', ' ')}"
     with get_client(sync_client=True) as client:
         client.set_flow_run_name(context.flow_run.id, name)
 

@@ -46,6 +46,7 @@ def describe_toml(corpus: CorpusSettings, found: RunResult) -> str:
             "# Lines that begin with # are suggestions or the default; dssm settings explains every setting.",
             "",
             f"name = {_text(corpus.name)}",
+            '# language = "zh"           # report, findings and reasons in Chinese',
             "",
             "[source]",
             *source,

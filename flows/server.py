@@ -315,11 +315,10 @@ def answers(api: str) -> bool:
 
 
 def _no_answer(api: str) -> str:
-    where = f" (set by {_setter()})" if configured_address() else ""
-    return (
-        f"no Prefect server answers at {api}{where}. Start one (dssm serve, or dssm server), or name another: "
-        "PREFECT_API_URL=http://HOST:4200/api; dssm run needs none: unset it"
-    )
+    start = "Start one (dssm serve, or dssm server), or name another: PREFECT_API_URL=http://HOST:4200/api"
+    if not configured_address():
+        return f"no Prefect server answers at {api}. {start}"
+    return f"no Prefect server answers at {api} (set by {_setter()}). {start}; dssm run needs none: unset it"
 
 
 def _is_here(host: str) -> bool:

@@ -53,10 +53,17 @@ def end_without_memory(last_words: str) -> None:
 
     The main thread gets a MemoryError. Where it has not ended within `_PATIENCE` seconds, the process does, with
     `last_words` on standard output.
+
+    An interrupt that Python drops comes once more: one that arrives while an object is deleted can't be raised there.
     """
 
     def report(found: Any) -> None:  # noqa: ANN401 - of sys.unraisablehook or threading.excepthook
-        if issubclass(found.exc_type, MemoryError) or "can't start new thread" in str(found.exc_value):
+        if not issubclass(found.exc_type, Exception) and not hasattr(found, "thread"):
+            number = getattr(found.exc_value, "signal", (_INTERRUPTS or [signal.SIGINT])[-1])
+            again = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+        elif issubclass(found.exc_type, MemoryError) or "can't start new thread" in str(found.exc_value):
             os.kill(os.getpid(), signal.SIGALRM)
         elif hasattr(found, "thread"):
             threading.__excepthook__(found)
@@ -104,7 +111,8 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _exit(_number: int, _frame: FrameType | None) -> None:
+def _exit(number: int, _frame: FrameType | None) -> None:
+    _INTERRUPTS.append(number)
     sys.exit(0)
 
 
@@ -116,6 +124,7 @@ def _leave(_number: int = 0, _frame: FrameType | None = None) -> None:
 
 
 _PATIENCE = 15  # seconds
+_AGAIN_SECONDS = 0.05  # until a dropped interrupt comes once more: the deletion has ended by then
 _NO_MEMORY: list[str] = []
 _INTERRUPTS: list[int] = []
 _STATE: list[str] = []

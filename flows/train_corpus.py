@@ -66,14 +66,14 @@ def train_corpus(corpus: CorpusSettings, overrides: str = "") -> State[Any]:
             raise
         left = leave_result(corpus, run, "rejected" if fault.exit_code == 2 else "failed", str(fault))
         if left.status == "rejected":  # else the server itself may be gone
-            name_run(left)
+            name_run(left, corpus.schedule)
             show_report(left)
         return as_failure(fault, left)
     except (KeyboardInterrupt, TerminationSignal):
         leave_result(corpus, run, "failed", "interrupted")
         raise
     announce(result, corpus.publish.on_published, run)
-    name_run(result)
+    name_run(result, corpus.schedule)
     show_report(result)
     return as_state(result)
 

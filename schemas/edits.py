@@ -33,7 +33,8 @@ class Edit(BaseModel):
         """Return a few words for a person."""
         parts = [f"{self.action} {self.standard_question!r}"]
         parts += [f"as {self.text!r}"] if self.text else []
-        parts += [f"{len(self.similar_queries)} similar queries"] if self.similar_queries else []
+        count = len(self.similar_queries)
+        parts += [f"{count} similar {'query' if count == 1 else 'queries'}"] if count else []
         parts += [", ".join(self.payload)] if self.payload else []
         return "; ".join(parts)
 

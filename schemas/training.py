@@ -66,7 +66,6 @@ class ShareScore(BaseModel):
 
     encoder: float  # share of the encoder in a cosine; the towers have the rest
     queries: float  # share of the kept queries in the score of the first standard questions
-    adapted: bool = False  # the encoder has learned by adapters
     recall_at_1: float
     recall_at_10: float
 
@@ -95,16 +94,12 @@ class TrainingReport(BaseModel):
         if not self.shares:
             return {}
         encoder, queries = (float(self.chosen[name]) for name in ("encoder_share", "exemplar_weight"))
-        adapted = self.chosen.get("encoder_form", "frozen") != "frozen"
-        alike = [s for s in self.shares if s.adapted == adapted]
         parts = {
-            "chosen": [s for s in alike if (s.encoder, s.queries) == (encoder, queries)],
+            "chosen": [s for s in self.shares if (s.encoder, s.queries) == (encoder, queries)],
             "without_encoder": [s for s in self.shares if s.encoder == 0],
-            "without_towers": [s for s in alike if s.encoder == 1],
-            "without_queries": [s for s in alike if s.queries == 0],
+            "without_towers": [s for s in self.shares if s.encoder == 1],
+            "without_queries": [s for s in self.shares if s.queries == 0],
         }
-        if any(s.encoder and not s.adapted for s in self.shares) and adapted:
-            parts["without_adapters"] = [s for s in self.shares if s.encoder and not s.adapted]
         return {
             name: max(scores, key=lambda score: score.recall_at_1 + score.recall_at_10)
             for name, scores in parts.items()

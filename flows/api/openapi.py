@@ -124,7 +124,7 @@ def describe(limits: Limits) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for one in ENDPOINTS:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
-    said = ", ".join(f"{field.description} {getattr(limits, name):g}" for name, field in Limits.model_fields.items())
+    said = ", ".join(f"{field.description} {getattr(limits, name):,}" for name, field in Limits.model_fields.items())
     return {
         "openapi": "3.1.0",
         "info": {

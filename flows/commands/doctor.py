@@ -51,10 +51,10 @@ def doctor(corpus: str, quick: bool, drafts: int, as_json: bool) -> int:
     print_text(say_state(said, words))
     for number, thing in enumerate(list_things(said, words), 1):
         print_text(f"  {number}. {thing.title}: {100 * thing.gain:+,.1f} {words('health.won', effort=thing.effort)}")
-    print_text(f"health report: {run.root / HEALTH_FILE}")
+    print_text(words("terminal.health", file=run.root / HEALTH_FILE))
     if said.actions:
-        print_text("write yes into accept where you agree; then:")
-        say_next(f"check {corpus} --apply {shlex.quote(str(run.root / 'todo.xlsx'))}")
+        print_text(words("terminal.accept"))
+        say_next(f"check {corpus} --apply {shlex.quote(str(run.root / 'todo.xlsx'))}", words)
     return 0
 
 
@@ -84,16 +84,17 @@ def mine(corpus: str, log: Path, as_json: bool) -> int:
     use_prefect()
     from flows.doctor import mine_log
 
-    actions, files = mine_log(corpus, log)
+    actions, files, words = mine_log(corpus, log)
     if as_json:
         found = [one.model_dump(mode="json") for one in actions]
         print_text(json.dumps({"groups": found, "files": [str(file) for file in files]}, ensure_ascii=False))
         return 0
     new = sum(one.kind == "new" for one in actions)
-    print_text(f"{corpus}: {new} candidates for new standard questions, {len(actions) - new} to add queries to")
+    print_text(words("terminal.mined", corpus=corpus, new=new, add=len(actions) - new))
     for one in actions[:_SHOWN]:
-        print_text(f"  {one.kind}: {one.standard_question} ({one.effort} queries, {100 * one.gain:+,.1f} of 10,000)")
+        facts = {"action": words.name("action", one.kind), "question": one.standard_question, "effort": one.effort}
+        print_text(f"  {words('terminal.group', gain=100 * one.gain, **facts)}")
     if files:
-        print_text("all of them are in the list; write yes into accept where you agree; then:")
-        say_next(f"check {corpus} --apply {shlex.quote(str(files[-1]))}")
+        print_text(words("terminal.all_mined"))
+        say_next(f"check {corpus} --apply {shlex.quote(str(files[-1]))}", words)
     return 0

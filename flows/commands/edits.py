@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from flows.commands.models import find_registry, require_published
+from flows.commands.models import find_registry, local_time, require_published
 from flows.commands.options import complete_corpus
 from flows.commands.output import print_table, print_text
 from schemas.errors import SourceError
@@ -95,7 +95,7 @@ def edits(corpus: str, drop: str | None, as_json: bool) -> int:
     elif overlay.edits:
         print_table(
             ["edited", "what", "similar queries"],
-            [[e.at, e.describe(), "\n".join(e.similar_queries[:3])] for e in overlay.edits],
+            [[local_time(e.at), e.describe(), "\n".join(e.similar_queries[:3])] for e in overlay.edits],
         )
     else:
         print_text(f"{corpus}: nothing was edited that the export does not have")

@@ -1,6 +1,7 @@
 """The command that says why standard questions were found."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,7 +49,10 @@ def explain(corpus: str, text: str, top: int, filters: Sequence[str], valid_at: 
 
 def _describe(why: Any) -> list[str]:  # noqa: ANN401 - Explanation, imported late
     """Return the lines that explain one standard question."""
-    ngrams = "  ".join(f"{one.ngram} {one.share:+.3f}" for one in why.ngrams)
+    shares = Counter[str]()  # a word may be known as n-grams of characters, too: a person looks at one text
+    for one in why.ngrams:
+        shares[one.ngram] += one.share
+    ngrams = "  ".join(f"{text} {share:+.3f}" for text, share in shares.most_common())
     lines = [f"{'n-grams' if why.method == 'exact' else 'lost without'}: {ngrams or 'none is known'}"]
     if why.rest is not None:
         lines[0] += f"  others {why.other_ngrams:+.3f}  rest {why.rest:+.3f}"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -220,11 +221,22 @@ def _show_versions(live: Any, versions: Sequence[Any], damaged: Mapping[str, str
 def _show_history(live: Any, kept: Collection[str]) -> None:  # noqa: ANN401 - as above
     """Print what was live when, newest first."""
     history = [
-        [p.since, p.until or "now", p.version + ("" if p.version in kept else " (pruned)"), p.why, p.run or ""]
+        [
+            local_time(p.since),
+            local_time(p.until) if p.until else "now",
+            p.version + ("" if p.version in kept else " (pruned)"),
+            p.why,
+            p.run or "",
+        ]
         for p in reversed(live.periods())
     ]
     if history:
         print_table(["live from", "until", "version", "why", "made by run"], history)
+
+
+def local_time(moment: str) -> str:
+    """Return a moment (ISO 8601) by the clock of this machine, with its offset: 2026-11-26 02:11:07+08:00."""
+    return datetime.fromisoformat(moment).astimezone().isoformat(sep=" ", timespec="seconds")
 
 
 def _repair(registry: Any) -> None:  # noqa: ANN401 - ModelRegistry, imported late
@@ -288,7 +300,8 @@ def decline(corpus: str) -> int:
     registry = find_registry(corpus)
     require_published(registry)
     declined = registry.change(lambda update: update.decline())
-    print_text(f"{corpus}: version {declined} is withdrawn; what is live answers on")
+    live = registry.live().version
+    print_text(f"{corpus}: version {declined} is withdrawn; {f'{live} answers on' if live else 'nothing is live yet'}")
     return 0
 
 

@@ -13,6 +13,7 @@ from flows.terminal import verbosity
 from schemas.addresses import redact
 from schemas.display import printable
 from schemas.errors import MachineFault
+from schemas.language import Words, read_words
 from schemas.run import RunResult, Status
 
 
@@ -38,12 +39,18 @@ def print_text(text: str, end: str = "\n") -> None:
     write(sys.stdout, printable(text) + end)
 
 
-def say_next(words: str) -> None:
-    """Print what to type next, with this program called as it was: `.venv/bin/dssm` where the shell finds no `dssm`."""
+def say_next(command: str, words: Words | None = None) -> None:
+    """Print what to type next, with this program called as it was: `.venv/bin/dssm` where the shell finds no `dssm`.
+
+    Args:
+        command: what follows `dssm`.
+        words: of the corpus's language; English otherwise.
+    """
     called = Path(sys.argv[0])
     found = shutil.which("dssm")
     typed = called.name == "dssm" and not (found and called.exists() and Path(found).samefile(called))
-    print_text(f"next: {shlex.quote(sys.argv[0]) if typed else 'dssm'} {words}")
+    words = words or read_words()
+    print_text(words("terminal.next", command=f"{shlex.quote(sys.argv[0]) if typed else 'dssm'} {command}"))
 
 
 def write(stream: TextIO, text: str) -> None:

@@ -27,6 +27,7 @@ from flows.environment import say
 from flows.faults import require_address_space
 from flows.terminal import TERMINAL
 from schemas.errors import SettingsError
+from schemas.language import Words, read_words
 from schemas.run import EXIT_CODES, RunResult
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -50,9 +51,9 @@ def run(corpora: Sequence[str], every: bool, trial: bool, processes: int, as_jso
 
     \b
     dssm run a                                     settings from data/corpora/a.toml
-    dssm run a --set model.hidden_dims=[64]             one of them changed
+    dssm run a --set model.hidden_dims=[64]        one of them changed
     dssm run bank --source train.csv --test-source test.csv
-    dssm run a --set model.hidden_dims=[64] --no-publish    an experiment; compare it: dssm compare RUN RUN
+    dssm run a --set seed=7 --no-publish           an experiment; compare it: dssm compare RUN RUN
     dssm run --all --processes 2                   every corpus in a process of its own, two at a time
 
     Exit codes: 0 published, unchanged, measured or awaiting approval; 1 held back by a gate; 2 bad usage, settings or
@@ -135,16 +136,29 @@ def _show_results(results: Sequence[RunResult]) -> None:
     if len(results) > 1 or not results[0].error:  # one that came to nothing has had its message
         print_table(["corpus", "status", "recall@1", "recall@10", "best baseline", "time"], rows)
     for r in results:
+        words = _words_of(r)
+        status = r.status if words.language == "en" else words.name("status", r.status)
         for reason in r.reasons:
-            print_text(f"{r.corpus} is {r.status}: {reason}")
+            print_text(words("terminal.reason", corpus=r.corpus, status=status, reason=reason))
         if r.report:
-            print_text(f"report of {r.corpus}: {r.report}")
+            print_text(words("terminal.report", corpus=r.corpus, file=r.report))
     if live := [r for r in results if r.status in ("published", "unchanged")]:
-        say_next(f"query {live[0].corpus} {shlex.quote(_some_query(live[0]))}")
+        say_next(f"query {live[0].corpus} {shlex.quote(_some_query(live[0]))}", _words_of(live[0]))
+
+
+def _words_of(result: RunResult) -> Words:
+    """Return the words of the language that a run's settings name; English where it left none."""
+    from schemas.workspace import SETTINGS_FILE, Workspace
+
+    try:
+        content = (Workspace.of(result.corpus, result.run or "").root / SETTINGS_FILE).read_bytes()
+    except OSError:
+        return read_words()
+    return read_words(json.loads(content).get("language", "en"))
 
 
 def _some_query(result: RunResult) -> str:
-    """Return a query of the corpus itself, one of its first and short."""
+    """Return a query of the corpus itself, of middling length among its first."""
     import pyarrow.parquet as pq
 
     from schemas.outputs import IngestOutput
@@ -155,12 +169,14 @@ def _some_query(result: RunResult) -> str:
         rows = next(pq.ParquetFile(file).iter_batches(100, columns=["query"])).column(0).to_pylist()
     except (OSError, StopIteration):
         return "…"
-    return str(min(rows, key=len))
+    return str(sorted(rows, key=len)[len(rows) // 2])
 
 
 @click.command()
 @click.argument("corpus", required=False, shell_complete=complete_corpus)
 @SOURCE
+@TEST_SOURCE
+@QUESTIONS
 @QUERY_COLUMN
 @QUESTION_COLUMN
 @SETTING
@@ -201,9 +217,8 @@ def check(corpus: str | None, todo: Path | None, undo: bool, as_json: bool, **so
         print_text(outcome.model_dump_json())
     else:
         warnings = "".join(f"\n  warning: {warning}" for warning in outcome.warnings)
-        print_text(
-            f"{outcome.corpus}: {outcome.rows} rows of {outcome.classes} standard questions can be used{warnings}"
-        )
+        facts = {"corpus": outcome.corpus, "rows": outcome.rows, "classes": outcome.classes}
+        print_text(read_words(settings.language)("terminal.usable", **facts) + warnings)
     return EXIT_CODES[outcome.status]
 
 
@@ -247,9 +262,9 @@ def _find_run(name: str) -> Path:
         return Path(name).resolve()
     found = sorted(default_home().glob(f"runs/*/{glob.escape(name)}"))
     if not found:
-        raise SettingsError(
-            f"no run {name!r} below {default_home() / 'runs'}; the last line of a run names its report there"
-        )
+        there = sorted(default_home().glob("runs/*/*/evaluate"), key=lambda step: step.parent.name)
+        newest = ", ".join(step.parent.name for step in there[:-4:-1])
+        raise SettingsError(f"no run {name!r} below {default_home() / 'runs'}; the newest there: {newest or 'none'}")
     return found[-1]
 
 

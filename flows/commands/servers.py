@@ -119,6 +119,7 @@ def api(corpora: Sequence[str], host: str, port: int, workers: int, **given: Any
     edit. docs/service.md says more.
     """
     from flows.api.server import listen, read_keys, serve, start_options
+    from tasks.registry import list_corpora
 
     for name in corpora:
         find_registry(name)
@@ -128,6 +129,8 @@ def api(corpora: Sequence[str], host: str, port: int, workers: int, **given: Any
         address = f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}"
         if not options.keys and not host.startswith(("127.", "localhost", "::1")):
             say("anybody who reaches this address may ask; DSSM_API_KEYS=KEY,KEY closes it")
+        if not corpora and not list_corpora(default_home()):
+            say(f"nothing is live in DSSM_HOME = {default_home()} yet; what goes live is answered from then on")
         print_text(f"open {address}/; Ctrl-C ends it")
         serve(options, opened, workers)
     return 0

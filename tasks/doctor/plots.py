@@ -55,7 +55,7 @@ def plot_sizes(said: Diagnosis, words: Words, narrow: bool = False) -> str:
         axes.set_ylim(0, 1.12)
         axes.set_yticks([0, 0.5, 1])
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.set_xlabel(words("health.by_rows"))
+        axes.set_xlabel(words("health.by_rows").replace(" (", "\n(") if narrow else words("health.by_rows"))
         return to_svg(figure, words("health.plot_sizes"))
 
 

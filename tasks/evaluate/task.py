@@ -8,6 +8,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
 
 from schemas.evaluation import Comparison, Evaluation
+from schemas.language import read_words
 from schemas.outputs import EvaluateOutput, ForeignOutput, GoldenOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
@@ -19,6 +20,7 @@ from tasks.evaluate.report import summarise
 from tasks.limits import time_limit
 from tasks.registry import ModelRegistry
 from tasks.steps import StepNotes, StepRun, run_step
+from tasks.train.verdict import describe_convergence
 
 
 @task(task_run_name="evaluate-{corpus.name}")
@@ -62,7 +64,7 @@ def _show(
     corpus: CorpusSettings, evaluation: Evaluation, training: TrainingReport, comparison: Comparison | None
 ) -> None:
     """Leave the recall table and the loss curve in the Prefect UI."""
-    summary = summarise(evaluation, corpus.language)
+    summary, words = summarise(evaluation, corpus.language), read_words(corpus.language)
     rows = {"candidate": evaluation.model, **({"live": comparison.live} if comparison else {}), **evaluation.baselines}
     table = [
         {
@@ -80,7 +82,7 @@ def _show(
     create_table_artifact(table=table, key=artifact_key(corpus.name, "recall"), description=summary)
     create_markdown_artifact(
         key=artifact_key(corpus.name, "training"),
-        markdown=f"# {corpus.name}\n\n{summary}\n\n{training.convergence.sentence}\n\n"
+        markdown=f"# {corpus.name}\n\n{summary}\n\n{describe_convergence(training.convergence, words)}\n\n"
         f"![loss curve]({to_data_uri(plot_loss(training, corpus.language))})\n",
         description=f"How the training of {corpus.name} went",
     )

@@ -116,7 +116,8 @@ def _resolve(address: str, base: Path, setting: str) -> list[InputFile]:
     if any(magic in address for magic in "*?["):
         matches = sorted(match for match in filesystem.glob(path) if filesystem.isfile(match))
         if matches:
-            names = [(_fixed(address) + match[len(_fixed(path)) :]).lstrip("/") for match in matches]
+            fixed, tails = _fixed(address), [match[len(_fixed(path)) :] for match in matches]
+            names = [fixed + tail if fixed else tail.lstrip("/") for tail in tails]
             return [
                 InputFile(name, match, filesystem, direct=False) for name, match in zip(names, matches, strict=True)
             ]

@@ -54,8 +54,7 @@ def _kind(settings: CorpusSettings, training: TrainingReport) -> str:
         return "encoder"
     if not training.chosen.get("encoder_share"):
         return "tower"
-    form = training.chosen.get("encoder_form", "frozen")
-    return "beside" if form == "frozen" else str(form)
+    return "beside" if settings.model.serve == "encoder" else "distilled"
 
 
 def _tabulate(evaluation: Evaluation, words: Words) -> str:

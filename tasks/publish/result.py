@@ -1,13 +1,15 @@
 """The summary of a run. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from schemas.evaluation import Evaluation, Metrics
+from schemas.language import Words, read_words
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
 from schemas.workspace import REPORT_FILE, Workspace
 from tasks.step_store import where
 from tasks.steps import Steps
+from tasks.train.verdict import warn_of_training
 
 _FIGURES = ("recall_at_1", "recall_at_5", "recall_at_10", "mrr", "macro_recall_at_10")
 
@@ -35,13 +37,20 @@ def summarise_run(
         classes=evaluation.classes,
         quarantined=steps.ingest.output.read_facts().quarantined,
         files=steps.ingest.output.read_facts().files,
-        warnings=[warning for step in steps.named().values() for warning in step.manifest.warnings] + warnings,
+        warnings=[*_step_warnings(steps, read_words(corpus.language)), *warnings],
         **(_figures(evaluation.model) if evaluation.measured else {}),  # a recall of 0 would say that all went wrong
         baselines={name: _figures(m) for name, m in evaluation.baselines.items()} if evaluation.measured else {},
         seconds={name: round(value, 3) for name, value in seconds.items()},
         reused=[name for name, step in steps.named().items() if step.reused_from],
         report=where(workspace, REPORT_FILE),
     )
+
+
+def _step_warnings(steps: Steps, words: Words) -> Iterator[str]:
+    for name, step in steps.named().items():
+        yield from step.manifest.warnings
+        if name == "train":
+            yield from warn_of_training(steps.train.output.read_report(), words)
 
 
 def _figures(metrics: Metrics) -> dict[str, float]:

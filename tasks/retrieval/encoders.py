@@ -107,7 +107,7 @@ def apply_layers(
     hidden = len(card.model.hidden_dims) - (card.model.tower == "lstm" and bool(card.model.hidden_dims))
     for number in range(count):
         weight, bias = arrays[f"layers.weights.{number}"], arrays[f"layers.biases.{number}"]
-        x = np.einsum("nsi,sio->nso", x, weight, optimize=True) + bias[:, 0]
+        x = (x.transpose(1, 0, 2) @ weight + bias).transpose(1, 0, 2)
         if number < hidden:
             x = _ACTIVATIONS[card.model.activation](x)
     return x

@@ -74,18 +74,19 @@ class Exemplars:
             chosen: (K,) which standard questions these are, at least one; None: all.
         """
         scores, share = cosines.copy(), np.float32(weight)
-        known = np.flatnonzero(queries.any(axis=1))
-        if not weight or not len(known):
+        known = queries.any(axis=1)
+        if not weight or not known.any():
             return scores
-        others = cosines[known]
-        first, near = self._nearness(others, queries[known], chosen)
-        rows = np.arange(len(known))[:, None]
-        mixture = (1 - share) * others[rows, first] + share * near
-        others[rows, first] = np.float32(-np.inf)
-        ahead = others.max(axis=1) - mixture.min(axis=1)  # -inf: there are no others
-        others -= np.maximum(ahead + np.float32(1e-5), 0)[:, None]  # more than rounding takes back
-        others[rows, first] = mixture
-        scores[known] = others
+        if not known.all():
+            scores[known] = self.mix(cosines[known], queries[known], weight, chosen)
+            return scores
+        first, near = self._nearness(cosines, queries, chosen)
+        rows = np.arange(len(cosines))[:, None]
+        mixture = (1 - share) * cosines[rows, first] + share * near
+        scores[rows, first] = np.float32(-np.inf)
+        ahead = scores.max(axis=1) - mixture.min(axis=1)  # -inf: there are no others
+        scores -= np.maximum(ahead + np.float32(1e-5), 0)[:, None]  # more than rounding takes back
+        scores[rows, first] = mixture
         return scores
 
     def explain(

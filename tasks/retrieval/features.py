@@ -60,18 +60,24 @@ class Tokeniser:
         "w:" word; in a text with Chinese "b:" pair of words and "c:" characters, elsewhere "p:" and "l:".
         This says what the features are; `tasks.retrieval.codes` finds those of many texts at once.
         """
+        return [feature for kind in self.features_by_kind(text) for feature in kind]
+
+    def features_by_kind(self, text: str) -> list[list[str]]:
+        """Return the same as words, pairs and characters, each a list."""
         words, chinese = self.cut(text)
-        features = [f"w:{word}" for word in words] if self.text.words else []
+        alone = [f"w:{word}" for word in words] if self.text.words else []
+        pairs: list[str] = []
         if self.text.bigrams:
             kind = "p" if chinese is None else "b"
-            features += [f"{kind}:{left}_{right}" for left, right in pairwise(words)]
+            pairs = [f"{kind}:{left}_{right}" for left, right in pairwise(words)]
+        grams: list[str] = []
         if chinese is not None:
             if span := self.text.char_ngrams_cjk:
-                features += _ngrams("c", f"^{chinese}$", span)
+                grams = _ngrams("c", f"^{chinese}$", span)
         elif span := self.text.char_ngrams_latin:
             for word in words:
-                features += _ngrams("l", f"#{word}#", span)
-        return features
+                grams += _ngrams("l", f"#{word}#", span)
+        return [alone, pairs, grams]
 
 
 def kind_weight(feature: str, text: Text) -> float:

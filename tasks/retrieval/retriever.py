@@ -182,12 +182,9 @@ class Model:
         return self.encoder.to_unit(vectors) if isinstance(self.encoder, JoinedEncoder) else to_unit(vectors)
 
     def remember(self, cache: Path, threads: int) -> None:
-        """Encode so many texts at a time; keep a frozen encoder's vectors in a folder, for who asks the same again.
-
-        An encoder that has learned from the corpus is another one every night: its vectors are not kept.
-        """
+        """Encode so many texts at a time; keep a frozen encoder's vectors in a folder, for who asks the same again."""
         if isinstance(self.encoder, JoinedEncoder):
-            self.encoder.texts.remember(None if self.card.model.encoder_adapters == "on" else cache, threads)
+            self.encoder.texts.remember(cache, threads)
 
     def search(
         self, queries: Iterable[str], top: int = 10, filters: Filters | None = None, valid_at: ValidAt = "now"
@@ -296,7 +293,7 @@ class Retriever:
             StaleFile: what is live is damaged; the message names the file.
         """
         self._registry = models if isinstance(models, ModelRegistry) else ModelRegistry(Path(models))
-        self._shared = shared
+        self._pointer, self._shared = str(self._registry.pointer), shared
         self._registry.follow()
         self._begin()
         self._seen, self._model = self._load()
@@ -410,7 +407,7 @@ class Retriever:
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
-            status = self._registry.pointer.stat()
+            status = os.stat(self._pointer)
         except OSError:
             return None
         return status.st_mtime_ns, status.st_ino

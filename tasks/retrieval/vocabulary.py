@@ -1,5 +1,6 @@
 """Features to numbers: their weights, and texts as unit tf-idf rows. Pure."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,22 +68,21 @@ class Vocabulary:
         Of one text the features are spelled faster than they are coded, and found in a tenth of the time. The last
         value is the share of its features that are known, as `read` has it.
         """
-        find, times, features = self._numbers.get, dict[int, int](), tokeniser.features(text)
-        found, kinds = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
-        for feature in features:
-            kinds[feature[0]] += 1
-            if (number := find(feature)) is not None:
-                found[feature[0]] += 1
-                times[number] = times.get(number, 0) + 1
-        numbers = np.array(sorted(times), dtype=np.int64)
+        found, shares = list[int](), list[float]()
+        for kind in tokeniser.features_by_kind(text):
+            if kind:
+                known = [number for number in map(self._numbers.get, kind) if number is not None]
+                shares.append(len(known) / len(kind))
+                found += known
+        times = Counter(found) if len(set(found)) < len(found) else None
+        numbers = np.array(sorted(times or found), dtype=np.int64)
         values: NDArray[np.float64] = self.weights[numbers].astype(np.float64)
-        counts = np.array([times[number] for number in numbers.tolist()])
-        if counts.max(initial=1) > 1:
+        if times:
+            counts = np.array([times[number] for number in numbers.tolist()])
             values = (1 + np.log(np.arange(1, counts.max() + 1)))[counts - 1] * values
         norm = np.sqrt(np.bincount(np.zeros(len(numbers), np.int64), values**2, minlength=1))
-        shares = [found[kind] / count for kind, count in kinds.items() if count]
-        known = sum(shares) / max(1, len(shares))
-        return numbers, (values / (norm if norm[0] else 1)).astype(np.float32), known
+        share = sum(shares) / max(1, len(shares))
+        return numbers, (values / (norm if norm[0] else 1)).astype(np.float32), share
 
     def rows(self, texts: Sequence[str], tokeniser: Tokeniser) -> Rows:
         """Return normalised texts as `tf_idf` rows of their known features; without any, an empty row."""

@@ -6,7 +6,6 @@ and all are judged together (repeated random sub-sampling), or the choice would 
 
 import shutil
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,13 +22,12 @@ from tasks.prepare.split import hold_out, spread
 from tasks.retrieval.exemplars import Exemplars
 from tasks.retrieval.hashing import text_keys
 from tasks.retrieval.ranking import rank_of_truth
-from tasks.train.adapted import ADAPTED
 from tasks.train.checkpoints import load_record, save_record
 from tasks.train.data import Prepared
 from tasks.train.ensemble import Ensemble, identify_training, rows_of, with_members
 from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, Source, keep_exemplars
 from tasks.train.held_out import HELD_OUT, write_held_out
-from tasks.train.joined import DEFAULT_SHARE, SHARES, Encoded, Joined, Learner, Remembered
+from tasks.train.joined import DEFAULT_SHARE, LEARNED, SHARES, Encoded, Joined, Learner, Remembered
 from tasks.train.projection import Projection
 
 _CHOOSING_MEMBERS = 2  # enough to see when to stop
@@ -44,11 +42,10 @@ T = TypeVar("T")
 
 
 class Shares(NamedTuple):
-    """What makes a score: the encoder's share in a cosine, that of the kept queries, and which encoder it is."""
+    """What makes a score: the encoder's share in a cosine, and that of the kept queries."""
 
     encoder: float
     queries: float
-    adapted: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,35 +63,32 @@ class _Tried:
 
     cut: Prepared
     ensemble: Ensemble
-    projection: Projection | None  # of a frozen encoder, learned on the same rows
+    projection: Projection | None  # of the encoder, learned on the same rows
     scores: NDArray[np.float64]  # (epochs, rows)
     ranks: dict[Shares, NDArray[np.int64]]  # (rows,) by the shares
 
 
 @dataclass(frozen=True)
 class _Beside:
-    """The encoders beside the towers that are tried: a frozen one, and what learns from the corpus."""
+    """The encoder beside the towers: a frozen one, or what learns from it."""
 
     encoded: Encoded
     learner: Learner | None
 
-    def each(self, prepared: Prepared, settings: CorpusSettings) -> Iterator[Encoded]:
-        """Yield them on one cut."""
-        if self.learner is None or not self.learner.only:
-            yield self.encoded
-        if self.learner:
-            yield self.learner.try_out(prepared, rows_of(prepared, "choose"), "choose")
+    def on(self, cut: Prepared) -> Encoded:
+        """Return the corpus by the encoder, which has learned from the rows outside one cut, if it learns."""
+        return self.learner.try_out(cut, rows_of(cut, "choose")) if self.learner else self.encoded
 
     def join(self, tried: _Tried, shares: Shares, few: CorpusSettings, folder: Path) -> Joined | None:
-        """Return the towers of one cut beside the encoder that was chosen, None where its share is 0.
+        """Return the towers of one cut beside the encoder, None where its share is 0.
 
         One that has learned is made into files in `folder`.
         """
         if not shares.encoder:
             return None
         encoded, projection, rows = self.encoded, tried.projection, rows_of(tried.cut, "choose")
-        if self.learner and shares.adapted:
-            encoded = self.learner.make(tried.cut, rows, "choose", folder)
+        if self.learner:
+            encoded = self.learner.make(tried.cut, rows, folder)
             projection = encoded.learn(tried.cut, rows, few, "choose")
         return Joined(tried.ensemble, encoded, projection, shares.encoder) if projection else None
 
@@ -118,11 +112,11 @@ def choose(
         partial: folder for checkpoints.
         on_epoch: called after every epoch on the first cut.
         encoded: the corpus by a frozen encoder; None: there is none.
-        learner: makes another encoder of it, which is tried, too; None: there is none.
+        learner: makes another encoder of it, which answers instead; None: there is none.
     """
     cuts = cuts_of(prepared, settings)
     if not cuts:
-        return _without_choice(settings, encoded, learner)
+        return _without_choice(settings, encoded)
     few = with_members(settings, min(_CHOOSING_MEMBERS, settings.model.ensemble))
     finished = partial / "chosen.json"
     identity = identify_training(prepared, rows_of(prepared, "choose"), few, "choose", settings.training.epochs)
@@ -141,8 +135,6 @@ def choose(
     scores = list[ShareScore]()
     if encoded:
         chosen["encoder_share"] = shares.encoder
-        if learner:
-            chosen["encoder_form"] = learner.form if shares.adapted else "frozen"
         scores = [_of_shares(shares, found) for shares, found in ranks.items()]
     choice = Choice(chosen, done, scores)
     lists = {"epochs": [one.model_dump() for one in done], "shares": [one.model_dump() for one in scores]}
@@ -150,7 +142,7 @@ def choose(
     return choice
 
 
-def _without_choice(settings: CorpusSettings, encoded: Encoded | None, learner: Learner | None) -> Choice:
+def _without_choice(settings: CorpusSettings, encoded: Encoded | None) -> Choice:
     """Return what stands where there is nothing to choose on."""
     chosen: dict[str, float | int | str] = {
         "epochs": settings.training.epochs,
@@ -159,8 +151,6 @@ def _without_choice(settings: CorpusSettings, encoded: Encoded | None, learner: 
     if encoded:
         share = settings.model.encoder_share
         chosen["encoder_share"] = DEFAULT_SHARE if share is None else share
-        if learner:  # adapters are tried unasked only where there is something to choose on
-            chosen["encoder_form"] = learner.form
     return Choice(chosen, [], [])
 
 
@@ -241,9 +231,12 @@ def _try_cut(
 
     run(ensemble, few.training.epochs, checkpoint, few, measure)
     scores = np.array([epoch.validation_scores for epoch in ensemble.done])
-    encoders = [(one, one.learn(cut, rows, few, "choose")) for one in beside.each(cut, few)] if beside else []
-    frozen = next((projection for encoded, projection in encoders if not encoded.adapted), None)
-    return _Tried(cut, ensemble, frozen, scores, _ranks_by_shares(ensemble, cut, few, encoders))
+    if beside is None:
+        by_weight = _ranks_by_weight(ensemble, cut, few)
+        return _Tried(cut, ensemble, None, scores, {Shares(0.0, weight): ranks for weight, ranks in by_weight.items()})
+    encoded = beside.on(cut)
+    projection = encoded.learn(cut, rows, few, "choose")
+    return _Tried(cut, ensemble, projection, scores, _ranks_by_shares(ensemble, cut, few, encoded, projection))
 
 
 def _keep_held_out(
@@ -265,7 +258,7 @@ def _keep_held_out(
         held[cut.validation] = True
 
     for number, one in enumerate(all_tried):
-        joined = beside.join(one, shares, few, partial / ADAPTED / f"{number:02}") if beside else None
+        joined = beside.join(one, shares, few, partial / LEARNED / f"{number:02}") if beside else None
         keep(number, one.cut, one.ensemble, joined)
     if few_rows and not shares.encoder:
         here = few.model_copy(update={"engine": "local"})
@@ -307,20 +300,14 @@ def _weight_or(settings: CorpusSettings, otherwise: T) -> float | T:
 
 
 def _ranks_by_shares(
-    ensemble: Ensemble, prepared: Prepared, settings: CorpusSettings, encoders: list[tuple[Encoded, Projection]]
+    ensemble: Ensemble, prepared: Prepared, settings: CorpusSettings, encoded: Encoded, projection: Projection
 ) -> dict[Shares, NDArray[np.int64]]:
-    """Return the ranks of the validation rows by all shares that are open; without an encoder that has 0."""
-    if not encoders:
-        return {Shares(0.0, weight): ranks for weight, ranks in _ranks_by_weight(ensemble, prepared, settings).items()}
+    """Return the ranks of the validation rows by all shares that are open."""
     fixed, found = settings.model.encoder_share, dict[Shares, NDArray[np.int64]]()
     towers = Remembered(ensemble)
-    for encoded, projection in encoders:
-        for share in SHARES if fixed is None else (fixed,):
-            if share == 0 and found:  # without the encoder, whichever it is
-                continue
-            source = Joined(towers, encoded, projection, share)
-            ranks = _ranks_by_weight(source, prepared, settings)
-            found |= {Shares(share, weight, encoded.adapted and share > 0): of for weight, of in ranks.items()}
+    for share in SHARES if fixed is None else (fixed,):
+        ranks = _ranks_by_weight(Joined(towers, encoded, projection, share), prepared, settings)
+        found |= {Shares(share, weight): of for weight, of in ranks.items()}
     return found
 
 
@@ -347,25 +334,18 @@ def _best_shares(ranks: dict[Shares, NDArray[np.int64]]) -> Shares:
     """Return the shares that do best, of the ranks that each gives.
 
     For each share of the encoder the usual share of the queries, unless another is clearly better; then no encoder,
-    unless another share is clearly better; then that encoder adapted, unless it is worse.
+    unless another share is clearly better.
     """
-    best = list[Shares]()
-    for encoder, adapted in dict.fromkeys((shares.encoder, shares.adapted) for shares in ranks):
-        open_ = [shares for shares in ranks if (shares.encoder, shares.adapted) == (encoder, adapted)]
+
+    def best(some: list[Shares], usual: int) -> Shares:
+        return some[clearly_best(np.array([_score(ranks[shares]) for shares in some]), usual)]
+
+    of_each = list[Shares]()
+    for encoder in dict.fromkeys(shares.encoder for shares in ranks):
+        open_ = [shares for shares in ranks if shares.encoder == encoder]
         usual = next((place for place, shares in enumerate(open_) if shares.queries == DEFAULT_WEIGHT), 0)
-        best.append(open_[clearly_best(np.array([_score(ranks[shares]) for shares in open_]), usual)])
-    frozen, learned = ([shares for shares in best if shares.adapted is adapted] for adapted in (False, True))
-
-    def score(some: list[Shares]) -> NDArray[np.float64]:
-        return np.array([_score(ranks[shares]) for shares in some])
-
-    taken = [frozen[clearly_best(score(frozen), 0)]] if frozen else []
-    if not learned:
-        return taken[0]
-    rivals = [*taken, learned[int(score(learned).mean(axis=1).argmax())]]
-    if taken and not taken[0].encoder:
-        return rivals[clearly_best(score(rivals), 0)]
-    return max(reversed(rivals), key=lambda shares: _score(ranks[shares]).mean())
+        of_each.append(best(open_, usual))
+    return best(of_each, 0)
 
 
 def _flat(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

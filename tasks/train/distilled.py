@@ -30,9 +30,6 @@ _TINY = 1e-9
 class Distiller:
     """Makes the token vectors of a corpus from some of its rows, as often as asked."""
 
-    only = True  # the encoder itself does not answer
-    form = "distilled"
-
     def __init__(
         self,
         folder: Path,
@@ -80,13 +77,13 @@ class Distiller:
         lengths = np.sqrt((weighted * weighted).sum(axis=1))
         self._rows = sp.csr_array(sp.diags_array(1 / np.maximum(lengths, _TINY)) @ weighted)
 
-    def try_out(self, prepared: Prepared, rows: NDArray[np.int64], phase: str) -> Encoded:
+    def try_out(self, prepared: Prepared, rows: NDArray[np.int64]) -> Encoded:
         """Return the corpus by token vectors that were learned without the other rows, and without files."""
         sums = (self._rows[: len(self._texts)] @ self._learn(rows)).astype(np.float32)
         unit = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), _TINY)
-        return Encoded(unit[: self._queries], unit[self._queries :], Path(), adapted=True)
+        return Encoded(unit[: self._queries], unit[self._queries :], Path())
 
-    def make(self, prepared: Prepared, rows: NDArray[np.int64], phase: str, folder: Path) -> Encoded:
+    def make(self, prepared: Prepared, rows: NDArray[np.int64], folder: Path) -> Encoded:
         """Return the same by its files, made in `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         vectors = self._learn(rows) * self._weights[:, None]
@@ -96,7 +93,7 @@ class Distiller:
         (folder / TOKENS).write_bytes(save({"places": places, "vectors": table}))
         (folder / TOKENISER).write_bytes((self._folder / TOKENISER).read_bytes())
         unit = TokenVectors(folder).vectors(self._texts)
-        return Encoded(unit[: self._queries], unit[self._queries :], folder, adapted=True)
+        return Encoded(unit[: self._queries], unit[self._queries :], folder)
 
     def _learn(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return (tokens, d) vectors, whose sums by `_rows` come near the encoder's of all texts but the other rows."""

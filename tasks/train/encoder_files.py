@@ -60,14 +60,14 @@ def make_encoder(model: Model, cache: Path) -> Path:
     """
     key = hash_json({"encoder": identify(str(model.encoder)), "max_tokens": model.max_tokens, "form": _FORM})
     folder = cache / "encoders" / key[:32]
-    if is_whole(folder):
+    if _is_whole(folder):
         return folder
     tokeniser = Tokeniser(model)
-    write_graph(Encoder(model, tokeniser.size).module, tokeniser, model, folder)
+    _write_graph(Encoder(model, tokeniser.size).module, tokeniser, model, folder)
     return folder
 
 
-def write_graph(module: Any, tokeniser: Tokeniser, model: Model, folder: Path) -> None:  # noqa: ANN401 - untyped
+def _write_graph(module: Any, tokeniser: Tokeniser, model: Model, folder: Path) -> None:  # noqa: ANN401 - untyped
     """Write encoder.onnx and tokenizer.json of an encoder into a new folder, at once or not at all.
 
     Raises:
@@ -81,13 +81,13 @@ def write_graph(module: Any, tokeniser: Tokeniser, model: Model, folder: Path) -
         try:
             os.replace(made, folder)
         except OSError:  # another run was faster, or left half of it
-            if not is_whole(folder):
+            if not _is_whole(folder):
                 shutil.rmtree(folder, ignore_errors=True)
                 os.replace(made, folder)
 
 
-def is_whole(folder: Path) -> bool:
-    """Return whether `write_graph` has been there."""
+def _is_whole(folder: Path) -> bool:
+    """Return whether `_write_graph` has been there."""
     return (folder / GRAPH).exists() and (folder / TOKENISER).exists()
 
 

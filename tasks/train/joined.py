@@ -1,4 +1,4 @@
-"""An encoder beside the towers: its vectors of a corpus, as it is or adapted, and both as one source of vectors."""
+"""An encoder beside the towers: its vectors of a corpus, and both as one source of vectors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from tasks.train.exemplars import Source
 from tasks.train.projection import Projection, train_projection
 
 DEFAULT_SHARE = 0.6
+LEARNED = "learned"  # folder of what has learned from an encoder
 _MOST_ROWS = 131_072  # that the projection is trained on; of more, the first: all are shuffled
 SHARES = (0.0, 0.3, 0.5, DEFAULT_SHARE, 0.7, 0.8, 0.9, 1.0)  # what the validation cut chooses from
 
@@ -29,12 +30,12 @@ class Encoded:
     queries: NDArray[np.float32]  # (rows, d), of unit length
     classes: NDArray[np.float32]  # (K, d)
     folder: Path
-    adapted: bool = False  # it has learned from the corpus
 
     def learn(self, prepared: Prepared, rows: NDArray[np.int64], settings: CorpusSettings, phase: str) -> Projection:
         """Return what is learned on some rows."""
         kept = rows[:_MOST_ROWS]
-        return train_projection(self.queries[kept], prepared.labels[kept], self.classes, settings, phase)
+        queries, labels, same = self.queries[kept], prepared.labels[kept], prepared.same_answer()
+        return train_projection(queries, labels, self.classes, same, settings, phase)
 
 
 def encode_corpus(folder: Path, settings: CorpusSettings, cache: Path, on_encoded: OnEncoded) -> Encoded:
@@ -66,13 +67,10 @@ def texts_of(folder: Path) -> tuple[list[str], list[str]]:
 class Learner(Protocol):
     """Makes another encoder of a frozen one, by some rows of a corpus, as often as asked."""
 
-    only: bool  # whether the frozen one is none of the choices
-    form: str
-
-    def try_out(self, prepared: Prepared, rows: NDArray[np.int64], phase: str) -> Encoded:
+    def try_out(self, prepared: Prepared, rows: NDArray[np.int64]) -> Encoded:
         """Return the corpus by what learns from some rows, without files."""
 
-    def make(self, prepared: Prepared, rows: NDArray[np.int64], phase: str, folder: Path) -> Encoded:
+    def make(self, prepared: Prepared, rows: NDArray[np.int64], folder: Path) -> Encoded:
         """Return the same by its files, made in `folder`."""
 
 
@@ -111,11 +109,6 @@ class Joined:
     def files(self) -> Path:
         """Folder of the encoder's files."""
         return self._encoded.folder
-
-    @property
-    def adapted(self) -> bool:
-        """Whether the encoder has learned from the corpus."""
-        return self._encoded.adapted
 
     def encode_rows(self, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return (1, n, S * o + d) vectors of unit length of training rows."""

@@ -41,8 +41,6 @@ def gather_parts(
     model = settings.model
     if model.frozen_encoder and joined is None:  # nothing of it is needed to answer
         model = model.model_copy(update={"encoder": None})
-    elif joined and model.serve == "encoder":
-        model = model.model_copy(update={"encoder_adapters": "on" if joined.adapted else "off"})
     card = ModelCard(
         corpus=settings.name,
         text=settings.text,

@@ -16,6 +16,7 @@ from prefect.runtime import deployment
 from rich.console import Console
 from rich.progress import Progress
 
+from schemas.language import read_words
 from schemas.outputs import ForeignOutput, IngestOutput, PrepareOutput, TrainOutput
 from schemas.settings import CorpusSettings
 from schemas.training import Epoch, OnEpoch
@@ -26,6 +27,7 @@ from tasks.ingest.input_file import InputFile
 from tasks.limits import time_limit
 from tasks.retrieval.text_encoder import OnEncoded
 from tasks.steps import StepNotes, StepRun, run_step
+from tasks.train.verdict import describe_choice, describe_convergence
 
 TRAINING_LIMIT = "dssm-training"  # how many deployments train at a time, in all; dssm serve and dssm deploy make it
 
@@ -70,17 +72,15 @@ def train(
         limit = time_limit("train", corpus.limits.train)
         with in_turn(), limit, _progress(corpus.name) as (on_epoch, on_encoded):
             log = read_queries(unlabelled, corpus.source)
-            report = train_candidate(
-                *folders, corpus, on_epoch, others, ingested.output, workspace.encoders, on_encoded, log
-            )
-        verdict, corrected = report.convergence, report.reachability.corrected
-        warnings = [corrected] if corrected else []
-        warnings += [] if verdict.converged else [verdict.sentence]
-        return StepNotes(warnings=[f"training: {warning}" for warning in warnings])
+            train_candidate(*folders, corpus, on_epoch, others, ingested.output, workspace.encoders, on_encoded, log)
+        return StepNotes()  # its warnings are said in the language of the run: warn_of_training
 
     step = run_step(workspace, TrainOutput, inputs, make)
-    report = step.output.read_report()
-    get_run_logger().info("%s: %s Chosen: %s.", corpus.name, report.convergence.sentence, report.chosen)
+    report, words = step.output.read_report(), read_words(corpus.language)
+    verdict = describe_convergence(report.convergence, words)
+    get_run_logger().info(
+        "%s: %s", corpus.name, words("training.log", verdict=verdict, chosen=describe_choice(report, words))
+    )
     return step
 
 

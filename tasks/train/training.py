@@ -13,15 +13,14 @@ from schemas.training import OnEpoch, Reachability, TrainingReport
 from tasks.retrieval.device import give_back_memory
 from tasks.retrieval.model_files import write_candidate
 from tasks.retrieval.text_encoder import OnEncoded
-from tasks.train.adapted import ADAPTED, open_adapters
 from tasks.train.beside import keep_beside
-from tasks.train.choosing import choose, cuts_of, find_ranks, run
+from tasks.train.choosing import choose, find_ranks, run
 from tasks.train.convergence import judge
 from tasks.train.data import Prepared, read_prepared
 from tasks.train.encoder_files import settle_encoder
 from tasks.train.ensemble import Ensemble, rows_of
 from tasks.train.held_out import HELD_OUT, calibrate_on_held_out
-from tasks.train.joined import Encoded, Joined, Learner, encode_corpus
+from tasks.train.joined import LEARNED, Encoded, Joined, Learner, encode_corpus
 from tasks.train.objectives import Objective, make_objective
 from tasks.train.parts import gather_parts, write_encoder
 from tasks.train.reachability import assess
@@ -77,7 +76,10 @@ def train_candidate(
     if settings.model.frozen_encoder:
         settings = settings.model_copy(update={"model": settle_encoder(settings.model)})
         encoded = encode_corpus(prepared_folder, settings, cache, on_encoded)
-        learner = _open_learner(prepared, settings, encoded, cache, unlabelled, on_encoded)
+        if settings.model.serve == "bag":
+            from tasks.train.distilled import Distiller
+
+            learner = Distiller(prepared.folder, settings, encoded, cache, unlabelled, on_encoded)
     choice = choose(prepared, settings, partial, on_epoch, encoded, learner)
     chosen, chosen_epochs = choice.chosen | settled, choice.epochs
     decisions = None
@@ -103,8 +105,8 @@ def train_candidate(
         )
         joined = None
         if encoded and (share := float(chosen["encoder_share"])):
-            if learner and chosen["encoder_form"] == learner.form:
-                encoded = learner.make(prepared, rows, "refit", partial / ADAPTED / "refit")
+            if learner:
+                encoded = learner.make(prepared, rows, partial / LEARNED / "refit")
             joined = Joined(ensemble, encoded, encoded.learn(prepared, rows, settings, "refit"), share)
         weight = float(chosen["exemplar_weight"])
         card, arrays, kept = gather_parts(ensemble, joined, prepared, rows, weight, settings)
@@ -129,22 +131,6 @@ def train_candidate(
         keep_beside(out.candidate, PrepareOutput(prepared_folder), ingested, settings, kept)
     write_atomically(out.report, report.model_dump_json(indent=1).encode())
     return report
-
-
-def _open_learner(
-    prepared: Prepared,
-    settings: CorpusSettings,
-    encoded: Encoded,
-    cache: Path,
-    unlabelled: Sequence[str],
-    on_encoded: OnEncoded,
-) -> Learner | None:
-    """Return what makes another encoder of the frozen one, as the settings have it."""
-    if settings.model.serve == "bag":
-        from tasks.train.distilled import Distiller
-
-        return Distiller(prepared.folder, settings, encoded, cache, unlabelled, on_encoded)
-    return open_adapters(prepared.folder, settings, len(cuts_of(prepared, settings)))
 
 
 def _settle_loss(

@@ -62,10 +62,8 @@ def validate(corpus: CorpusSettings, workspace: Workspace, ingested: StepRun[Ing
         _show(corpus, verdict, DriftOutput.rejected(workspace).read_drift())
         raise
     _show(corpus, verdict, drift)
-    logger = get_run_logger()
-    logger.info(
-        "%s: %s", corpus.name, drift.summary(corpus.language) if drift else "nothing live to compare the corpus with"
-    )
+    logger, words = get_run_logger(), read_words(corpus.language)
+    logger.info("%s: %s", corpus.name, drift.summary(corpus.language) if drift else words("drift.none"))
     for warning in verdict.warnings() + (drift.warnings() if drift else []):
         logger.warning("%s: %s", corpus.name, warning)
     return step

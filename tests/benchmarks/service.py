@@ -78,12 +78,16 @@ async def _measure(
     await asyncio.sleep(2)
     before, seconds = memory(process), 1.0 * arguments.swaps
     load_task = asyncio.create_task(load(url, batches or bodies, seconds, None if batches else arguments.rate / 5))
+    tenths = []
     for number in range(arguments.swaps):
         await asyncio.to_thread(_swap, registry, number)
         await asyncio.sleep(0.7)
-    _say(f"{arguments.swaps} versions go live", await load_task)
+        if (number + 1) * 10 // arguments.swaps > number * 10 // arguments.swaps:
+            tenths.append(memory(process))
+    found = await load_task
+    _say(f"{arguments.swaps} versions go live", found | {"queries": found["n"] * max(1, arguments.batch)})
     await asyncio.sleep(2)
-    _say("memory", {"MB before": before, "MB after": memory(process)})
+    _say("memory", {"MB before": before, "MB after each tenth of the versions": tenths, "MB after": memory(process)})
 
 
 async def load(url: str, bodies: Iterator[bytes], seconds: float, rate: float | None) -> dict[str, float]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -195,12 +196,18 @@ def test_bad_usage_is_one_message_and_exit_2(words, message, bank_twice, dssm):
     ("words", "message"),
     [
         (["nosuch"], "Known: a, b, bank, c"),
+        (["nosuch"], "home/corpora/nosuch.toml"),
         (["bnak"], "did you mean bank?"),
         (["../bank", "--source", "train.csv"], "name"),
+        (["Bank", "--source", "train.csv"], "lower-case letters, digits"),
         (["new", "--source", "train.csv", "--set", "model.hiden=[64]"], "did you mean model.hidden_dims?"),
         (["new", "--source", "train.csv", "--set", "hidden=[64]"], "did you mean model.hidden_dims?"),
         (["new", "--source", "train.csv", "--set", "training.epochs=many"], "training.epochs"),
         (["new", "--source", "train.csv", "--set", "split.test_share=2"], "less than 0.9 (got 2)"),
+        (
+            ["new", "--source", "train.csv", "--set", "validate.min_rows=9"],
+            "validate.min_rows.warn, validate.min_rows.stop",
+        ),
         (["new", "--source", "train.csv", "--set", "model"], "section.key=value"),
         (["new", "--source", "train.csv", "--set", "name=other"], "the corpus is called 'new'"),
         (["ba-nk", "--source", "train.csv", "--set", "ba=1"], "ba: no such setting"),
@@ -228,6 +235,7 @@ def test_a_typo_of_set_is_blamed_on_set_and_a_path_of_it_counts_from_here(bank_t
     assert str(dssm.folder / "words.txt") in only_json(missing)["error"]
 
 
+@pytest.mark.slow
 def test_every_warning_and_rejection_stands_once_on_the_terminal(bank_twice, dssm):
     """Prefect's lines with -v; with -q there is the result alone."""
     words = ["run", "bank", "--set", "seed=7", "--set", "publish.max_drop_vs_live=1"]
@@ -248,6 +256,21 @@ def test_the_next_query_is_one_of_the_corpus_itself(bank_twice, dssm):
     ended = dssm("run", "bank", "--set", "seed=7", "--set", "publish.max_drop_vs_live=1", "-q")
     (line,) = [line for line in ended.out.splitlines() if line.startswith("next: ")]
     assert shlex.split(line)[-1] in [query for query, _ in PAIRS]
+
+
+def test_a_chinese_corpus_has_findings_verdicts_and_the_next_command_in_chinese(bank_twice, dssm):
+    """What a person decides by is in the corpus's language; log lines, errors and what is said of files are English."""
+    words = ["--set", "language=zh", "--set", "seed=7", "--set", "publish.max_drop_vs_live=1"]
+    ended = dssm("run", "bank", *words, "--set", "training.learning_rate=1e-6", "--no-publish")
+    said = [line for line in ended.err.splitlines() if line.startswith("warning: bank: ")]
+    assert any("未收敛" in line for line in [*ended.err.splitlines(), ended.out]), ended
+    assert not any(word in ended.err + ended.out for word in ("Not converged", "Chosen:", "next: ", "report of")), ended
+    assert sum("未收敛" in line for line in said) <= 1, said
+    assert "bank 的报告：" in ended.out
+    checked = dssm("check", "bank", *words)
+    assert re.search(r"bank：\d+ 行可用，12 个标准问", checked.out), checked
+    again = dssm("run", "bank", *words, "-q")
+    assert (again.code, "下一步：" in again.out) == (0, True), again
 
 
 def test_an_experiment_publishes_nothing_and_is_compared_with_another(bank, bank_twice, dssm):
@@ -437,8 +460,8 @@ def test_checking_a_file_needs_no_name(dssm, bank_twice):
 
 
 def test_people_read_a_table_of_versions_and_of_what_was_live_when(bank, bank_twice, dssm):
-    """By which run, why, from when to when; programs take --json."""
-    table = dssm("models", "bank").out
+    """By which run, why, from when to when by this machine's clock; programs take --json, in UTC."""
+    table = dssm("models", "bank", TZ="Asia/Shanghai").out
     found = json.loads(dssm("models", "bank", "--json").out)
 
     assert {v["version"] for v in found["versions"]} == {v.name for v in (dssm.home / "models" / "bank").glob("2*")}
@@ -449,13 +472,19 @@ def test_people_read_a_table_of_versions_and_of_what_was_live_when(bank, bank_tw
     assert (first["until"], second["until"]) == (second["since"], None)
     newest, oldest = [line.split("│") for line in table.splitlines() if "published" in line]
     assert [cell.strip() for cell in newest[1:6]] == [
-        second["since"],
+        in_shanghai(second["since"]),
         "now",
         second["version"],
         "published",
         second["run"],
     ]
-    assert [cell.strip() for cell in oldest[1:3]] == [first["since"], first["until"]]
+    assert [cell.strip() for cell in oldest[1:3]] == [in_shanghai(first["since"]), in_shanghai(first["until"])]
+
+
+def in_shanghai(moment: str) -> str:
+    """Return a moment of UTC as a clock there shows it: 2026-11-26 02:11:07+08:00."""
+    there = datetime.fromisoformat(moment) + timedelta(hours=8)
+    return f"{there:%Y-%m-%d %H:%M:%S}+08:00"
 
 
 def copy_home(dssm: Command, home: Path) -> Command:

@@ -45,7 +45,7 @@ def test_a_setting_that_has_gone_is_named_and_ignored(caplog):
         (lambda file: file.mkdir(), "cannot be read: Is a directory"),
         (lambda file: file.symlink_to(file), "cannot be read: Too many levels of symbolic links"),
         (lambda file: file.write_text("a = " + "[" * 100_000), "is nested too deep"),
-        (lambda file: file.write_bytes(b"\xff"), "is not TOML"),
+        (lambda file: file.write_bytes(b"\xff"), r"is not UTF-8 \(from byte 0 on\)"),
         (lambda file: file.write_text("seed = " + "9" * 10_000), "is not TOML"),
         (lambda file: file.write_text("#" * (2 << 20)), "more than 1,048,576 bytes"),
         (lambda file: file.symlink_to("/dev/zero"), "is no file"),

@@ -4,12 +4,15 @@ import csv
 import json
 
 import pyarrow.parquet as pq
+import pytest
 
 from schemas.doctor import Diagnosis, DoctorState
 from schemas.outputs import IngestOutput
 from schemas.workspace import Workspace
 from tests.conftest import PAIRS, WEAKER, fast_words, write_table
 from tests.tasks.doctor.test_sheet import edit
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_week_with_the_doctor(command, tmp_path):

@@ -44,6 +44,42 @@ def test_a_thread_without_memory_ends_the_process(how, out):
     assert done.stdout.startswith("out of memory: a thread could not be started")
 
 
+DELETED = """
+import os, signal, sys, time
+from flows import signals
+signals.end_without_memory("")
+if sys.argv[1] == "exit":
+    signals.exit_on_signals()
+else:
+    signals.interrupt_on_signals()
+class Deleted:
+    def __del__(self):
+        os.kill(os.getpid(), int(sys.argv[2]))
+        time.sleep(0.01)
+try:
+    Deleted()
+    time.sleep(30)
+except (KeyboardInterrupt, SystemExit) as end:
+    print(type(end).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "number", "raised"),
+    [
+        ("interrupt", signal.SIGTERM, "KeyboardInterrupt"),
+        ("interrupt", signal.SIGINT, "KeyboardInterrupt"),
+        ("exit", signal.SIGTERM, "SystemExit"),
+        ("exit", signal.SIGHUP, "SystemExit"),
+    ],
+)
+def test_a_signal_while_an_object_is_deleted_is_not_lost(how, number, raised):
+    """Python cannot raise anything there."""
+    words = [sys.executable, "-c", DELETED, how, str(int(number))]
+    done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, timeout=20)
+    assert (done.stdout, done.stderr) == (f"{raised}\n", "")
+
+
 class Interrupted(BaseModel):
     """Receives Ctrl-C while pydantic writes it down."""
 

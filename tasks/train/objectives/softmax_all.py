@@ -14,7 +14,7 @@ from tasks.train.objectives.dssm import gamma_for
 from tasks.train.objectives.objective import Batch, Floats, Objective
 
 SMOOTHING = 0.05  # share of the target spread evenly over all K (Szegedy et al. 2016, section 7): docs/recipe.md
-_BARRED = np.float32(30.0)  # taken off the logit of a standard question with the same answer: e^-30 is no opponent
+BARRED = np.float32(30.0)  # taken off the logit of a standard question with the same answer: e^-30 is no opponent
 
 
 class SoftmaxAll(Objective):
@@ -44,7 +44,7 @@ class SoftmaxAll(Objective):
         labels = torch.from_numpy(batch.places[:, 0]).to(queries.device)
         s, adjustment = self.settings, self.adjustment(queries)
         if batch.same is not None:
-            adjustment = adjustment - torch.from_numpy(_BARRED * batch.same.toarray()).to(queries.device)
+            adjustment = adjustment - torch.from_numpy(BARRED * batch.same.toarray()).to(queries.device)
         return softmax_all(queries, classes, labels, s.gamma, SMOOTHING, adjustment, s.margin)
 
     @property

@@ -41,5 +41,7 @@ def test_the_command_line_does_the_same(api):
     assert [one["why"] for one in told["results"]] == [one["why"] for one in asked]
     text = explain("怎么退票").stdout
     assert asked[0]["standard_question"] in text
-    assert "n-grams: " in text
+    (shares, *_) = [line.split("n-grams: ")[1].split("  ")[:-2] for line in text.splitlines() if "n-grams: " in line]
+    texts = [share.rpartition(" ")[0] for share in shares]
+    assert len(set(texts)) == len(texts), texts  # 退票 is a word, and two characters: one share for a person
     assert explain("退票", "--filter", "a=b").returncode == 2

@@ -141,7 +141,7 @@ def test_bytes_decide_what_a_file_is(tmp_path, write, ingest):
 
 def test_files_folders_and_globs_are_read_in_order(write, ingest):
     """A list in its own order, a folder and a glob by name; what is no table in a folder is left alone."""
-    write("query,label\na,x\n", "shop/1.csv")
+    first = write("query,label\na,x\n", "shop/1.csv")
     write("query\tlabel\nb,c\ty\n", "shop/2.tsv")
     write("notes", "shop/readme.md")
     write("", "shop/_SUCCESS.csv")
@@ -149,6 +149,7 @@ def test_files_folders_and_globs_are_read_in_order(write, ingest):
     assert ingest("shop").rows("questions", "query", "source") == [("a", "shop/1.csv"), ("b,c", "shop/2.tsv")]
     assert ingest("shop/").rows("questions", "source") == [("shop/1.csv",), ("shop/2.tsv",)]
     assert ingest("shop/*.csv").rows("questions", "query") == [("a",)]
+    assert ingest(f"{first.parent}/*.csv").rows("questions", "source") == [(str(first),)]
     assert ingest("shop/**/*.csv").rows("questions", "source") == [("shop/1.csv",), ("shop/old/3.csv",)]
     both = ingest(["shop/2.tsv", "shop/1.csv"])
     assert both.rows("questions", "row_id", "query", "line") == [(0, "b,c", 2), (1, "a", 2)]

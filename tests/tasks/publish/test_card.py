@@ -50,19 +50,16 @@ def test_a_corpus_without_warnings_says_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("chosen", "part"),
+    ("share", "serve", "part"),
     [
-        ({"encoder_share": 0.0, "encoder_form": "frozen"}, ", hidden none), trained"),
-        ({"encoder_share": 0.7, "encoder_form": "frozen"}, "beside the encoder org/bert, hidden"),
-        (
-            {"encoder_share": 0.7, "encoder_form": "adapted"},
-            "beside the encoder org/bert, whose last layers have learned",
-        ),
+        (0.0, "encoder", ", hidden none), trained"),
+        (0.7, "encoder", "beside the encoder org/bert, hidden"),
+        (0.7, "bag", "beside token vectors that have learned from the encoder org/bert, hidden"),
     ],
 )
-def test_the_card_tells_which_encoder_answers(tmp_path, chosen, part):
+def test_the_card_tells_which_encoder_answers(tmp_path, share, serve, part):
     """None, that of the settings, or what has become of it."""
-    settings = make_settings(tmp_path / "toy.csv", model__encoder="org/bert")
-    trained = training().model_copy(update={"chosen": chosen})
+    settings = make_settings(tmp_path / "toy.csv", model__encoder="org/bert", model__serve=serve)
+    trained = training().model_copy(update={"chosen": {"encoder_share": share}})
 
     assert part in write_card(settings, evaluation(0.5), trained, verdict(), "run-1")

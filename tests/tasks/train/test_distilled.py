@@ -61,7 +61,7 @@ def test_sums_of_token_vectors_come_near_the_encoders(distil):
     alike = [texts[row][:-1] for row in held]
     logged, _, _ = distil(alike)
 
-    found, better = (one.try_out(data, rows, "choose").queries for one in (plain, logged))
+    found, better = (one.try_out(data, rows).queries for one in (plain, logged))
 
     assert nearness(found[rows], encoded.queries[rows]) > 0.9
     assert nearness(better[held], encoded.queries[held]) > nearness(found[held], encoded.queries[held])
@@ -79,9 +79,9 @@ def test_rows_that_are_held_out_teach_nothing(distil):
 
     spoilt = distil(change=spoil)[0]
 
-    assert spoilt.try_out(data, rows, "choose").queries.tolist() == plain.try_out(data, rows, "choose").queries.tolist()
+    assert spoilt.try_out(data, rows).queries.tolist() == plain.try_out(data, rows).queries.tolist()
     everything = np.arange(len(data.labels))
-    assert not np.allclose(spoilt.try_out(data, everything, "x").queries, plain.try_out(data, everything, "x").queries)
+    assert not np.allclose(spoilt.try_out(data, everything).queries, plain.try_out(data, everything).queries)
 
 
 def test_a_corpus_is_the_same_by_its_files(distil, tmp_path):
@@ -89,7 +89,7 @@ def test_a_corpus_is_the_same_by_its_files(distil, tmp_path):
     distiller, _, data = distil(LOG)
     rows = np.flatnonzero(~data.validation)
 
-    tried, made = distiller.try_out(data, rows, "x"), distiller.make(data, rows, "x", tmp_path / "made")
+    tried, made = distiller.try_out(data, rows), distiller.make(data, rows, tmp_path / "made")
 
     np.testing.assert_allclose(tried.queries, made.queries, atol=5e-3)
     np.testing.assert_allclose(tried.classes, made.classes, atol=5e-3)
@@ -99,7 +99,7 @@ def test_a_candidate_answers_without_the_encoder(settings, prepared, tmp_path):
     """Neither graph nor runtime, torch or transformers are there; a text without a known token has an answer."""
     (tmp_path / "out").mkdir()
     (tmp_path / "partial").mkdir()
-    report = train_candidate(
+    train_candidate(
         prepared,
         tmp_path / "out",
         tmp_path / "partial",
@@ -123,6 +123,5 @@ assert not {{"onnxruntime", "torch", "transformers"}} & set(sys.modules)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == model.search(["怎么退票"])[0][0].standard_question
     assert {file.name for file in (candidate / "encoder").iterdir()} == {"tokens.safetensors", "tokenizer.json"}
-    assert report.chosen["encoder_form"] == "distilled"
     assert (model.scores(rows["query"].to_pylist()).argmax(axis=1) == rows["class_id"].to_numpy()).mean() > 0.9
     assert len(model.search(["퀴즈"])) == 1

@@ -44,7 +44,7 @@ def beside(small, bert):
     """Give settings with the encoder beside the tower, as it is."""
 
     def settings(model=None, **sections):
-        return small(model={"encoder": str(bert), "encoder_adapters": "off", **(model or {})}, **sections)
+        return small(model={"encoder": str(bert), **(model or {})}, **sections)
 
     return settings
 
@@ -195,6 +195,17 @@ def test_a_candidate_answers_by_its_own_files(beside, train, bert, tmp_path, sma
     assert {name: (without / name).read_bytes() for name in same} == {
         name: (plain / name).read_bytes() for name in same
     }
+
+
+def test_a_version_that_adapters_made_answers_on(beside, train):
+    """They are no setting any more; their encoder is one like any other."""
+    _, candidate = train(beside({"encoder_share": 0.7}))
+    before = Model(candidate).scores(TEXTS)
+    file = candidate / "model.json"
+    card = json.loads(file.read_bytes())
+    file.write_text(json.dumps(card | {"model": card["model"] | {"encoder_adapters": "on"}}))
+
+    assert Model(candidate).scores(TEXTS).tolist() == before.tolist()
 
 
 def test_a_damaged_encoder_is_named(beside, train):

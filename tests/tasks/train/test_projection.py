@@ -1,0 +1,39 @@
+"""What is learned on an encoder's vectors."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from tasks.train.projection import train_projection
+
+CLASSES, ROWS, SIZE = 12, 8, 16
+PAIR = np.zeros((CLASSES, CLASSES), np.float32)
+PAIR[0, 1] = PAIR[1, 0] = 1
+
+
+def vectors(of, spread, seed):
+    """Return vectors of unit length near some points."""
+    found = of + spread * np.random.default_rng(seed).normal(size=of.shape)
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_what_has_the_same_answer_is_not_pushed_apart(small, monkeypatch, exact):
+    """Two standard questions whose queries are alike stay near each other, and so do the queries."""
+    if not exact:
+        monkeypatch.setattr("tasks.train.projection.EXACT_CLASSES", CLASSES - 2)
+    points = vectors(np.zeros((CLASSES, SIZE)), 1, 0)
+    points[1:2] = vectors(points[:1], 0.15, 3)
+    labels = np.repeat(np.arange(CLASSES), ROWS)
+    queries, texts = vectors(points[labels], 0.2, 1), vectors(points, 0.2, 2)
+    settings = small(loss={"contrast": 20.0}, training={"vector_dropout": 0.0})
+
+    def train(same):
+        found = train_projection(queries, labels, texts, same, settings, "test")
+        turned = found.apply(queries)
+        return found.classes[0] @ found.classes[1], (turned[labels == 0] @ turned[labels == 1].T).mean()
+
+    grouped, alone = train(sp.csr_array(PAIR)), train(None)
+
+    assert grouped[0] > alone[0] + 0.5  # by the softmax
+    assert grouped[1] > alone[1] + 0.015  # by the contrast
