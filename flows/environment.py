@@ -64,6 +64,13 @@ def set_environment() -> None:
     logging.getLogger("great_expectations").setLevel(logging.WARNING)  # logs every temporary folder
 
 
+def let_warnings_be_warnings() -> None:
+    """Take back `-W error`, meant for somebody's own tests: libraries warn of each other, and no command would run."""
+    if any(option.startswith("error") for option in sys.warnoptions):
+        os.environ.pop("PYTHONWARNINGS", None)
+        warnings.simplefilter("ignore")
+
+
 def say(message: str) -> None:
     """Say something to the person at the terminal; the standard output is for results."""
     write_error(f"dssm: {redact(message)}\n")

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -54,13 +54,11 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
     if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]).returncode:
         pytest.skip("needs the right to mount a disk")
     try:
-        (folder / "full").write_bytes(b"")
-        with (folder / "full").open("wb") as stream:
-            try:
-                while stream.write(bytes(4096)):
-                    stream.flush()
-            except OSError:
+        full = os.open(folder / "full", os.O_CREAT | os.O_WRONLY)
+        with suppress(OSError):
+            while os.write(full, bytes(4096)):
                 pass
+        os.close(full)
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
@@ -102,7 +100,7 @@ def test_a_folder_with_modules_of_our_names_disturbs_no_run(machine):
             env=machine.environment,
             cwd=machine.folder,
             capture_output=True,
-            timeout=200,
+            timeout=900,
         )
         assert done.returncode == 0, done.stderr.decode()
         assert [one["status"] for one in json.loads(done.stdout)["runs"]] == ["unchanged"]
@@ -141,7 +139,6 @@ def test_versions_of_a_clock_that_stood_in_the_future_are_the_oldest(machine):
             ran = machine.dssm("run", "bank", "--set", f"seed={seed}", "--json")
             assert ran.code == 0, ran.err
             versions.append(json.loads(ran.out)["version"])
-        assert "runs backwards" in ran.err + machine.said() or True
     assert sorted(folder.name for folder in models.glob("2*")) == sorted(versions)
     assert not set(ahead) & {folder.name for folder in models.glob("2*")}
     for expected in (versions[1], versions[0]):
@@ -154,7 +151,8 @@ import sys
 from tasks.retrieval import Retriever
 toy = Retriever.live("toy")
 for _ in sys.stdin:
-    print(toy.version, toy.search(["怎么退票"], 1)[0][0].standard_question, flush=True)
+    ((hit,),) = toy.search(["怎么退票"], 1)
+    print(toy.version, hit.standard_question, flush=True)
 """
 
 
