@@ -121,9 +121,14 @@ def start_prefect() -> None:
     """Set the environment and import Prefect.
 
     Raises:
-        SettingsError: its own settings are wrong: a variable, its profile, or a file of this folder.
+        SettingsError: its own settings are wrong: a variable, its profile, or a file of this folder; or Python's are.
     """
     set_environment()
+    if sys.flags.optimize > 1:
+        raise SettingsError(
+            "Python runs without docstrings (-OO, or PYTHONOPTIMIZE=2), and libraries that this needs read theirs: "
+            "unset PYTHONOPTIMIZE, or set it to 1"
+        )
     held = _HeldStream(sys.stderr)  # Prefect's own complaint of the same
     try:
         with heeding_interrupts(), redirect_stderr(held), warnings.catch_warnings():

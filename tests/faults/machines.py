@@ -105,7 +105,7 @@ ENVIRONMENTS: dict[str, tuple[dict[str, str], tuple[str, ...], Wanted]] = {
     "a folder of certificates that is none": ({"SSL_CERT_DIR": "/dev/null"}, ("plan",), "any"),
     "certificates, and a server": ({"SSL_CERT_FILE": "/nonexistent"}, ("plan",), "any"),
     "warnings are errors": ({"PYTHONWARNINGS": "error"}, CHECKED, "read"),
-    "no docstrings and asserts": ({"PYTHONOPTIMIZE": "2"}, CHECKED, "read"),
+    "no docstrings and asserts": ({"PYTHONOPTIMIZE": "2"}, CHECKED, "refused"),
     "Python's development mode": ({"PYTHONDEVMODE": "1"}, CHECKED, "read"),
     "a backend of plots that is none": ({"MPLBACKEND": "nonsense", "MPLCONFIGDIR": "/dev/null/x"}, CHECKED, "read"),
     "threads that are no number": ({"OMP_NUM_THREADS": "many", "OPENBLAS_NUM_THREADS": "-3", "MKL_NUM_THREADS": ""}, CHECKED, "read"),

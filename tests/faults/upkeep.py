@@ -379,12 +379,12 @@ TABLES: dict[str, tuple[str, bytes | Callable[[], bytes] | Make, Wanted, str]] =
     "a bomb": ("g.csv.gz", lambda: __import__("gzip").compress(b"x" * (300 << 20)), "refused", "g.csv"),
     "a picture": ("g.csv", b"\x89PNG\r\n\x1a\n" + bytes(500), "refused", "g.csv"),
     "a lone surrogate": ("g.jsonl", b'{"query": "\\ud83d", "standard_question": "x"}\n', "refused", "g.jsonl"),
-    "a bundled corpus": ("bundled:c", b"", "refused", "bundled|foreign|queries|golden"),
     "a name that is too long": ("x" * 300, lambda folder: None, "refused", ""),
     "an address with a password": ("https://me:s3cret-pa55@127.0.0.1:9/g.csv", lambda folder: None, "refused", "NAME"),
 }  # fmt: skip
 GOLDEN: dict[str, tuple[str, bytes | Callable[[], bytes] | Make, Wanted, str]] = {
     "a standard question that there is not": ("g.csv", as_csv([("怎么退票", "飞机餐")]), "refused", "g.csv:2"),
+    "a bundled corpus": ("bundled:c", b"", "refused", "bundled"),
     "two answers": ("g.csv", as_csv([("怎么退票", KNOWN), ("怎么退票", "如何改签")]), "refused", "two right answers"),
     "a cell of 20 MB": ("g.csv", as_csv([("怎" * (7 << 20), KNOWN)]), "refused", "g.csv"),
     "half of it unusable": ("g.csv", as_csv([("怎么退票", KNOWN), ("", KNOWN), ("怎么退", "")]), "refused", "g.csv:3"),
