@@ -51,14 +51,14 @@ def ask(corpus: CorpusSettings, workspace: Workspace, result: RunResult, asked: 
         send_message(f"{corpus.name}: awaits approval", f"version {result.version}; report: {result.report}")
     report = describe_candidate(workspace, result)
     answer = suspend_flow_run(wait_for_input=Approval.with_initial_data(description=report))
-    status, reasons = _carry_out(answer, workspace, result.version or "")
+    status, reasons = carry_out(answer, workspace, result.version or "")
     result = result.model_copy(update={"status": status, "reasons": reasons})
     write_atomically(workspace.root / RESULT_FILE, result.model_dump_json(indent=1).encode())
     keep_files(workspace, [RESULT_FILE])
     return result
 
 
-def _carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[Status, list[str]]:
+def carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[Status, list[str]]:
     """Do what the person said, if it can still be done: nights may have passed."""
     remark = f": {answer.remark}" if answer.remark else ""
 
@@ -68,6 +68,11 @@ def _carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[St
             return "unchanged", []  # approved on the command line meanwhile
         if live.version == version:
             return "held", [f"declined{remark}, but live since; take it back with dssm rollback {workspace.corpus}"]
+        if version in {one.version for one in live.withdrawn}:  # on the command line meanwhile
+            again = f"dssm rollback {workspace.corpus} --to {version} makes it live all the same"
+            return "held", [
+                f"version {version} was declined before; {again}" if answer.go_live else f"declined{remark}"
+            ]
         if live.pending != version:
             return "held", [f"version {version} no longer waits: {live.pending or live.version} took its place"]
         if answer.go_live:

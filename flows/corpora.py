@@ -258,7 +258,7 @@ def _remembered(name: str) -> dict[str, Any]:
             f"{default_home() / 'corpora' / name}.toml, or give its rows: dssm run {name} --source FILE"
         )
     content = (registry.fetch(version, "settings.json") / "settings.json").read_bytes()
-    settings = _renamed(json.loads(content), f"the settings of version {version}")
+    settings, _ = use_new_names(json.loads(content))  # all of them, defaults too: nobody wrote the old names
     if settings.pop("ray_address", None):  # whatever answers there would be believed: pickles come back
         _LOGGER.warning("%s: ray_address is not taken from a model's settings; set RAY_ADDRESS, or add a TOML", name)
     return settings

@@ -31,12 +31,11 @@ class Edit(BaseModel):
 
     def describe(self) -> str:
         """Return a few words for a person."""
-        parts = [f"{self.action} {self.standard_question!r}"]
-        parts += [f"as {self.text!r}"] if self.text else []
         count = len(self.similar_queries)
+        parts = [f"called {self.text!r}"] if self.text else []
         parts += [f"{count} similar {'query' if count == 1 else 'queries'}"] if count else []
-        parts += [", ".join(self.payload)] if self.payload else []
-        return "; ".join(parts)
+        parts += self.payload
+        return f"{self.action} {self.standard_question!r}" + (f" ({', '.join(parts)})" if parts else "")
 
 
 class Expected(BaseModel):

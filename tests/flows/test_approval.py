@@ -2,9 +2,11 @@
 
 import pytest
 
-from flows.approval import describe_candidate
+from flows.approval import Approval, carry_out, describe_candidate
 from schemas.run import RunResult
 from schemas.workspace import Workspace
+from tasks.registry import ModelRegistry
+from tests.tasks.conftest import add
 from tests.tasks.publish.measured import comparison
 
 RESULT = RunResult(
@@ -37,3 +39,20 @@ def test_the_form_says_where_no_row_can_tell(workspace):
     (workspace.root / "comparison.json").write_text(comparison(0, 0, rows=0, seen=200).model_dump_json())
 
     assert "one of the two was trained on every test row" in describe_candidate(workspace, RESULT)
+
+
+def test_a_form_that_is_answered_after_dssm_decline_changes_nothing_and_says_so(workspace, candidate):
+    """The first version of all, too: there is nothing that could have taken its place."""
+    registry = ModelRegistry.of(workspace.corpus, workspace.home)
+    waiting = add(registry, candidate)
+    registry.change(lambda update: update.wait_for_approval(waiting))
+    registry.change(lambda update: update.decline())
+
+    status, (reason,) = carry_out(Approval(go_live=True), workspace, waiting.version)
+    assert (status, registry.live().version) == ("held", None)
+    assert reason.startswith(f"version {waiting.version} was declined before")
+    assert f"dssm rollback toy --to {waiting.version}" in reason
+    assert carry_out(Approval(go_live=False, remark="too early"), workspace, waiting.version) == (
+        "held",
+        ["declined: too early"],
+    )

@@ -90,7 +90,7 @@ def test_an_added_one_has_its_rows_and_fields(night):
     assert read_payload(night.output.payload)["行李"] == {"answer": "20 公斤", "fee": "3", "channel": '["App"]'}
     assert night.taken == Taken(edits=[edit], left=[edit])
     assert "1 edits are not in the export" in night.facts.warnings[-1]
-    assert "add '行李'; 2 similar queries" in night.facts.warnings[-1]
+    assert "add '行李' (2 similar queries" in night.facts.warnings[-1]
 
 
 def test_a_renamed_one_takes_its_rows_and_fields_along(night):

@@ -47,7 +47,7 @@ def test_an_added_one_is_live_and_found_by_its_queries(live):
     assert made.standard_questions == 13
     assert [first(live, query) for query in (NEW, *QUERIES)] == [NEW] * 4
     assert [entry.why for entry in live.live().history] == ["published", "edited"]
-    assert live.verify(made.version).edit == f"add {NEW!r}; 3 similar queries"
+    assert live.verify(made.version).edit == f"add {NEW!r} (3 similar queries)"
     assert live.manifest(made.version).run == live.manifest(before).run
     again = Retriever(live.folder).model.search(["我要退票", "能带狗吗"], 3)
     assert [[h.standard_question for h in hits] for hits in again] == [
