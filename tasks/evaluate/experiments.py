@@ -59,7 +59,7 @@ def compare_runs(runs: Sequence[Path]) -> list[Experiment]:
 
 def _read(run: Path) -> tuple[Evaluation, dict[str, Any], dict[_Row, int]]:
     evaluated, test = EvaluateOutput(run / EvaluateOutput.step), PrepareOutput(run / PrepareOutput.step).test
-    with _reading(run, "evaluation.json"):
+    with _reading(run, evaluated.evaluation.name):
         evaluation = evaluated.read_evaluation()
     with _reading(run, SETTINGS_FILE):
         settings = dict(json.loads(read_file(run / SETTINGS_FILE)))

@@ -169,7 +169,11 @@ def _read_words(given: str) -> list[str]:
     jieba keeps every beginning of a word, so that a long one takes the square of its length.
     """
     file = Path(given)
-    if not file.is_file():  # named as it was given: a Path would spoil an address, and redaction miss its password
+    try:
+        there = file.is_file()
+    except OSError:  # a name that is too long
+        there = False
+    if not there:  # named as it was given: a Path would spoil an address, and redaction miss its password
         raise SettingsError(f"text.user_dictionary: no file {given}; give a UTF-8 file with one word a line")
     if file.stat().st_size > _MOST_BYTES:
         raise ValueError(f"it has over {_MOST_BYTES >> 20} MB")
