@@ -90,10 +90,10 @@ bench-exports: .venv/ready ## how every export of a folder of cases is read: exi
 	$(BIN)/python -m tests.benchmarks.exports $(if $(CASES),--folder $(CASES))
 
 # The peers' packages never meet ours.
-.venv-peers/ready: constraints.txt
+.venv-peers/ready: constraints.txt tests/benchmarks/peers.txt
 	test -d .venv-peers || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet $$(grep -E '^torch==' constraints.txt)
-	.venv-peers/bin/pip install --quiet pandas scikit-learn scipy jieba bm25s fasttext sentence-transformers datasets accelerate setfit
+	.venv-peers/bin/pip install --quiet --requirement tests/benchmarks/peers.txt
 	touch $@
 
 clean: ## forget runs and models of this checkout (not the settings)

@@ -70,7 +70,8 @@ def open_cluster(address: str | None) -> Iterator[Cluster]:
         try:
             # Workers find this checkout as the driver does, wherever it was started.
             environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(_paths()), "OMP_NUM_THREADS": "1"}}
-            ray.init(address, log_to_driver=False, logging_level="WARNING", runtime_env=environment, **local)
+            said = "ERROR" if local else "WARNING"  # of one that starts and ends here it only warns how it is set up
+            ray.init(address, log_to_driver=False, logging_level=said, runtime_env=environment, **local)
         except ConnectionError as error:
             raise SettingsError(
                 f"no Ray cluster answers at {address!r} (ray_address, or RAY_ADDRESS): {error}; start one with "

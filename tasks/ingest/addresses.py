@@ -8,6 +8,7 @@ import os
 import re
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -20,17 +21,21 @@ from schemas.errors import SourceError
 from schemas.paths import find_closed_folder
 from schemas.settings import Source
 from schemas.suggestions import did_you_mean, nearest
+from tasks.ingest.archives import is_beside
 from tasks.ingest.guard import first_line, guarded
 from tasks.ingest.importers import Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
+from tasks.ingest.parts import is_test
 
 BUNDLED = "bundled:"
 _LOCAL = ("file", "local", "memory", "data", "zip", "tar")
 _DEEPEST = 6  # levels below a folder that an importer reads as a whole: Amazon Lex has six
 _OPTIONS = {"source.path": "--source", "source.test_path": "--test-source", "source.questions_path": "--questions"}
 _TABLES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".xlsm")
-_PART = re.compile(r"part-[\w-]+")  # as Hadoop and Spark call the files of a table
-_OTHER_TABLES = (".xls", ".xlsb", ".ods")  # of a folder, only if it holds no other
+_PART = re.compile(
+    r"(?:part-[\w-]+|\d{6}_\d+(?:_copy_\d+)?)(?:\.(?:gz|bz2|xz))?"
+)  # as Spark and Hive call files of a table
+_OTHER_TABLES = (".xls", ".xlsb", ".ods")  # of a folder, only beside no table of that name
 
 
 def find_files(addresses: str | Sequence[str], base: Path, setting: str = "source.path") -> list[InputFile]:
@@ -67,8 +72,18 @@ def find_training_files(source: Source, base: Path) -> tuple[list[InputFile], li
     kept = [file for file in files if file.path not in other]
     if not kept:
         raise SourceError(f"{source.path} holds no training file; all its tables have another role")
-    left_out = [file for file in files if file.path in other]
-    return kept, [f"{file.name} was not trained on: it is {other[file.path]}" for file in left_out]
+    warnings = [f"{file.name} was not trained on: it is {other[file.path]}" for file in files if file.path in other]
+    for file in kept:
+        if file.left_out:
+            names = ", ".join(file.left_out[:5]) + (", …" if len(file.left_out) > 5 else "")
+            warnings.append(
+                f"{len(file.left_out)} files beside {file.name} are called like no table, and were not read: {names}"
+            )
+        if not file.direct and is_test(PurePosixPath(file.path).name.split(".")[0]):
+            warnings.append(
+                f"{file.name} is called a test, and was trained on; to measure by it instead: --test-source {file.name}"
+            )
+    return kept, warnings
 
 
 def fingerprint(source: Source, base: Path, seed: int) -> dict[str, str]:
@@ -177,7 +192,9 @@ def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str)
     if find_importer(Look(whole)):
         return [whole]
     tables = [file for file in files if file.suffix in _TABLES or _PART.fullmatch(PurePosixPath(file.path).name)]
-    tables = tables or [file for file in files if file.suffix in _OTHER_TABLES]
+    stems = {PurePosixPath(file.path).stem for file in tables}
+    others = [file for file in files if file.suffix in _OTHER_TABLES and PurePosixPath(file.path).stem not in stems]
+    tables = [file for file in files if file in tables or file in others]
     if not tables:
         inside = ", ".join(PurePosixPath(name).name for name in names[:5]) or "no files"
         raise SourceError(
@@ -185,7 +202,8 @@ def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str)
             f"{', '.join((*_TABLES, *_OTHER_TABLES))}, or such a name and .gz. "
             f"For tables in its subfolders, give {address}/**/*.csv"
         )
-    return tables
+    left = tuple(file.name for file in files if file not in tables and not is_beside(file.path))
+    return [replace(tables[0], left_out=left), *tables[1:]]
 
 
 def _as_export(file: InputFile) -> InputFile:

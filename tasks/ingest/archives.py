@@ -27,7 +27,7 @@ def unpack(file: InputFile) -> InputFile:
         secret = any(part.flag_bits & 1 for part in archive.infolist())
     if secret:
         raise SourceError(f"{file.name} is a ZIP archive with a password; unpack it and give the file to read")
-    tables = [name for name in names if not _is_beside(name)]
+    tables = [name for name in names if not is_beside(name)]
     names = tables if len(tables) == 1 else names
     if len(names) != 1:
         inside = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
@@ -58,7 +58,7 @@ def refuse_bombs(name: str, stream: IO[bytes], *, but: str = "") -> None:
     stream.seek(0)
 
 
-def _is_beside(name: str) -> bool:
+def is_beside(name: str) -> bool:
     """Whether a file is likely to lie beside a table, and to be none."""
     path = PurePosixPath(name)
     return path.suffix.lower() in _BESIDE or path.stem.lower() in ("readme", "license", "licence", "changelog")

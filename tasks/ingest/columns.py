@@ -12,12 +12,15 @@ from tasks.ingest.column_names import (
     CLEARLY_STANDARD,
     EITHER,
     ID,
+    PARTS,
     PAYLOAD,
     PLAIN_TEXTS,
     QUERY,
+    REPLIES,
     STANDARD,
     STATE,
     TITLES,
+    TYPED,
     VALID_FROM,
     VALID_UNTIL,
     Names,
@@ -25,16 +28,25 @@ from tasks.ingest.column_names import (
     base_of,
     is_subject,
     key_of,
+    keys_of,
 )
+from tasks.ingest.oddities import describe_garbled
 
 NAMED, BY_NAME, BY_NUMBER = "named in the settings", "found by its name", "by its number"
 WITHOUT_HEADER = "by its values: the table has no header"
 BY_ANSWER = "the first question of each answer"
 BY_ROLE = "the standard question above each row"
+BY_MARK = "the column that is marked in a row"
+MARKED = frozenset("1 1.0 true yes y 是 x ✓ ✔ √ ● v".split())
+_UNMARKED = frozenset(("", *"0 0.0 false no n 否 - ✗ ×".split()))
 
 _NAMELESS = ("", "unnamed")  # as pandas calls what has no name
-_YES_NO = re.compile(r"^(?:is_|是否)|enable|active|valid|启用|有效|上线|生效")
-_OUT_OF_USE = re.compile(r"delete|disable|inactive|停用|删除|禁用|下线|invalid")
+_NUMBERING = re.compile(
+    r"(?:label|class|intent|category|标签|类别|意图|分类|标准问)_?(?:id|code|no|number|index|编号|编码|代码|序号)"
+)
+_YES_NO = re.compile(r"^(?:is_|是否)|enable|active|valid|publish|online|启用|有效|上线|生效|上架|发布|可用|开启")
+_OUT_OF_USE = re.compile(r"(?:^|_)del|disable|inactive|archive|retired|停用|删除|禁用|下线|下架|无效|失效|关闭|invalid")
+_FEWEST_MARKED = 3  # columns
 _COMPARED = 500  # names of columns, in the search for the nearest
 
 
@@ -49,6 +61,7 @@ class Columns:
     why_question: str = NAMED
     open_ended: bool = False  # the queries may go on beyond the header
     line_by_line: bool = False  # a cell holds a query a line, as its format says
+    marks: tuple[int, ...] = ()  # columns that are standard questions each, and mark the queries that belong to it
 
     @property
     def numbered(self) -> bool:
@@ -67,7 +80,7 @@ def find_columns(
     Raises:
         SourceError: one of them is not there, or the standard question stands there twice.
     """
-    keys = [key_of(column) for column in header]
+    keys = keys_of(header)
     queries, why_query = _named_all(header, keys, query_column, name)
     question, why_question = _named(header, keys, question_column, "question", name)
     query = queries[0] if queries else None
@@ -121,7 +134,27 @@ def _find_weak_question(keys: list[str], query: int) -> int | None:
     if keys[query] in EITHER.exact:
         return None
     titles = () if keys[query] in PLAIN_TEXTS else (TITLES,)
-    return next(iter(_matches(keys, (*titles, Names(STANDARD.weak)), query)), None)
+    return next(iter(_matches(keys, (*titles, Names(STANDARD.weak, TYPED)), query)), None)
+
+
+def find_marked_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns | None:
+    """Return the columns of a table with a column for each standard question, in which its queries are marked.
+
+    Args:
+        header: names of all columns.
+        rows: the first below it, as wide as the header.
+    """
+    keys = keys_of(header)
+    query = next(iter(_matches(keys, (QUERY, EITHER))), None)
+    if query is None or not rows or _find_question(keys, query) is not None or any(key in REPLIES for key in keys):
+        return None
+    values = {at: {row[at].strip().lower() for row in rows} for at, name in enumerate(header) if name and at != query}
+    marks = tuple(at for at, found in values.items() if found <= MARKED | _UNMARKED and not is_state(header[at]))
+    told = [at for at in marks if values[at] & MARKED and values[at] & _UNMARKED]  # of the others no row is seen
+    marked = sum(any(row[at].strip().lower() in MARKED for at in told) for row in rows)
+    if len(told) < _FEWEST_MARKED or 2 * marked < len(rows) or any(values[at] <= MARKED for at in marks):
+        return None
+    return Columns([query], marks[0], [], BY_NAME, BY_MARK, marks=marks)
 
 
 def find_list_columns(header: Sequence[str], question_column: str | None, name: str) -> Columns:
@@ -136,6 +169,10 @@ def find_list_columns(header: Sequence[str], question_column: str | None, name: 
     identity = next(iter(_matches(keys, (ID,))), None)
     wanted = (named, likely, EITHER, Names(("text",)), TITLES, STANDARD)
     text = next(iter(_matches(keys, wanted, identity)), None)
+    if text is not None and identity is None:
+        likely_ids = [at for at, key in enumerate(keys) if at != text and _NUMBERING.fullmatch(key)]
+        alone = [1 - text] if len(keys) == 2 and keys[1 - text] in ("", "label", "class", "target", "index") else []
+        identity = next(iter((*likely_ids, *alone)), None)
     if text is None:
         raise SourceError(
             f"{name}: no column of standard questions. Columns found: {quoted(header)}. "
@@ -158,7 +195,7 @@ def is_name(cell: str) -> bool:
 
 
 def find_payload(header: Sequence[str], taken: Sequence[int], wanted: Sequence[str] = ()) -> list[int]:
-    """Return the columns that go with a standard question: answer, category, channel, status, validity.
+    """Return the columns that go with a standard question (answer, category, state, validity), or that tell a part.
 
     Args:
         header: names of all columns.
@@ -169,7 +206,10 @@ def find_payload(header: Sequence[str], taken: Sequence[int], wanted: Sequence[s
         at
         for at, column in enumerate(header)
         if at not in taken
-        and (_rank(PAYLOAD, key_of(column)) is not None or any(fnmatchcase(column, one) for one in wanted))
+        and (
+            any(_rank(names, key_of(column)) is not None for names in (PAYLOAD, PARTS))
+            or any(fnmatchcase(column, one) for one in wanted)
+        )
     ]
 
 
@@ -194,7 +234,12 @@ def ends_validity(column: str) -> bool:
 
 def is_state(column: str) -> bool:
     """Whether a column says if its row is in use."""
-    return key_of(column) in STATE
+    return STATE.rank(key_of(column)) is not None
+
+
+def tells_part(column: str) -> bool:
+    """Whether a column says to which part of the data set its row belongs."""
+    return PARTS.rank(key_of(column)) is not None
 
 
 def says_yes(column: str) -> bool:
@@ -281,9 +326,10 @@ def _repeated(header: Sequence[str], question: int, queries: list[int], name: st
 
 def _missing(header: Sequence[str], query: int | None, question: int | None, name: str) -> str:
     if query is None and question is None:
+        garbled = describe_garbled(header)
         return (
             f"{name}: no column of queries and none of standard questions. Columns found: {quoted(header)}"
-            f"{_garbled(header)}{_nearest((*QUERY.exact, *EITHER.exact, *STANDARD.exact), header)}. "
+            f"{f' ({garbled})' if garbled else ''}{_nearest((*QUERY.exact, *EITHER.exact, *STANDARD.exact), header)}. "
             "Name them with --query-column and --question-column (source.query_column, source.question_column)"
         )
     known, what, option = (
@@ -297,17 +343,6 @@ def _missing(header: Sequence[str], query: int | None, question: int | None, nam
         f"{name}: no column of {what}. Columns found: {quoted(header)}{_nearest(known, rest)}. "
         f"Name it with --{option}-column (source.{option}_column){only}"
     )
-
-
-def _garbled(header: Sequence[str]) -> str:
-    """Return a word on names that are UTF-8 read as Western text and saved again."""
-    text = ", ".join(header)
-    for encoding, name in (("latin-1", "Latin-1"), ("cp1252", "Windows-1252"), ("gb18030", "GBK")):
-        meant = text.encode(encoding, "replace").decode("utf-8", "replace")
-        if text.isascii() or meant.count("\ufffd") + meant.count("?") > len(meant) // 3:
-            continue
-        return f" (which read {meant[:40]!r} before UTF-8 was taken for {name}: export it again, all of it in UTF-8)"
-    return ""
 
 
 def _nearest(wanted: Sequence[str], header: Sequence[str]) -> str:

@@ -3,6 +3,8 @@
 Equal sources, settings and seed give equal bytes.
 """
 
+import itertools
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,11 +27,12 @@ from tasks.ingest.groups import write_groups
 from tasks.ingest.input_file import InputFile
 from tasks.ingest.labels import describe_joined
 from tasks.ingest.melting import shorten
+from tasks.ingest.oddities import NULL_WORDS, ODDITIES
 from tasks.ingest.payload import Cells, find_doubts, keep_payload, write_payload
 from tasks.ingest.quarantine import EMPTY_QUERY, REMEDIES, Separated, is_usable_class, separate
 from tasks.ingest.question_list import QuestionList, find_question_list, join_ids, read_question_list
 from tasks.ingest.sources import OpenedSource, describe_source, open_sources
-from tasks.ingest.tables import BATCH_ROWS, BadRow, Pairs
+from tasks.ingest.tables import BATCH_ROWS, SIGN, BadRow, Pairs
 from tasks.retrieval.normalise import normalise
 
 __all__ = ["fingerprint", "ingest_corpus"]
@@ -38,7 +41,8 @@ Role = Literal["train", "test"]
 Progress = Callable[[int], None]
 
 _EXAMPLES = 3
-_NULL_WORDS = ("nan", "null", "none", "n/a", "na", "#n/a", "<na>", "nat", "undefined")
+_NUMBER, _FEWEST_NUMBERS = re.compile(r"[+-]?\d+(?:\.\d+)?"), 2
+_SAMPLED = 100  # standard questions, of which one is a number where half of them are
 
 
 @dataclass
@@ -170,6 +174,7 @@ def ingest_corpus(
     write_payload(IngestOutput(folder).payload, payload, payload)
     joined = [] if source.multiple_labels == "keep" else describe_joined(train.class_rows)
     warnings += [*find_doubts(payload, source), *_describe_null_words(train.class_rows), *joined]
+    warnings += [*_describe_odd(train.class_rows), *_describe_numbers(train.class_rows)]
     warnings += [*_describe_without_query(train.waiting), *overlay.warnings()]
     for tally in (train, test):
         if tally.quarantined:
@@ -368,8 +373,36 @@ def _describe_null_words(class_rows: Mapping[str, int]) -> list[str]:
         f"the standard question {text!r} has {class_rows[text]} rows: is it how a program wrote empty cells? "
         "Then export them as empty ones"
         for text in class_rows
-        if text.lower() in _NULL_WORDS
+        if text.lower() in NULL_WORDS
     ]
+
+
+def _describe_odd(class_rows: Mapping[str, int]) -> list[str]:
+    """Return what is odd about the texts of standard questions, one sentence for each oddity."""
+    joined = SIGN.join(class_rows)
+    odd = {one.said: [text for text in class_rows if one.is_in(text)] for one in ODDITIES if one.is_in(joined)}
+    return [
+        f"{len(texts)} of {len(class_rows)} standard questions {said.format(_shown(texts))}"
+        for said, texts in odd.items()
+        if texts
+    ]
+
+
+def _describe_numbers(class_rows: Mapping[str, int]) -> list[str]:
+    """Return a warning of standard questions that are numbers: queries are compared with their texts."""
+    seen = any(map(_NUMBER.fullmatch, itertools.islice(class_rows, _SAMPLED)))
+    numbers = [text for text in class_rows if _NUMBER.fullmatch(text)] if seen else []
+    if len(numbers) < max(_FEWEST_NUMBERS, len(class_rows) / 2):
+        return []
+    return [
+        f"{len(numbers)} of {len(class_rows)} standard questions are numbers ({_shown(numbers)}), which say nothing of "
+        "what they mean. If they are ids, give the list of their texts with --questions; if another column holds their "
+        "texts, name it with --question-column"
+    ]
+
+
+def _shown(texts: Sequence[str]) -> str:
+    return ", ".join(repr(shorten(text)) for text in texts[:_EXAMPLES])
 
 
 def _describe_without_query(waiting: Iterable[str]) -> list[str]:

@@ -58,11 +58,15 @@ _NO_TABLES = (
     (b"\x7fELF", "a program"),
     (b"{\\rtf", "an RTF document"),
     (b"MIME-Version:", 'a web archive (MHTML), as Excel saves "single file web page"; save it as .xlsx'),
-    (b"INSERT INTO ", "an SQL dump; export the table as CSV"),
-    (b"-- MySQL dump", "an SQL dump; export the table as CSV"),
-    (b"CREATE TABLE ", "an SQL dump; export the table as CSV"),
+    (b"ORC", "an ORC file; write it as Parquet"),
+    (b"\xff\xff\xff\xff", "an Arrow stream; write it as Parquet"),
     (b"\x1f\x9d", "a file packed by compress; unpack it first"),
     (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with `git lfs pull`"),
+)
+_SQL = re.compile(  # below comments and settings
+    rb"(?:\s+|--[^\n]*|/\*.*?\*/;?|(?:SET|USE|DROP|BEGIN|START|SELECT pg|LOCK)\b[^\n;]*;)*"
+    rb"(?:INSERT INTO|CREATE TABLE|COPY \S+ \()",
+    re.I | re.S,
 )
 _NO_ARCHIVES = {
     "word/document.xml": "a Word document; copy its table into a sheet",
@@ -120,6 +124,8 @@ def find_kind(file: InputFile) -> Kind:
     for magic, what in _NO_TABLES:
         if head.startswith(magic):
             raise SourceError(f"{file.name} looks like {what}: not a table{_accepted()}")
+    if _SQL.match(head):
+        raise SourceError(f"{file.name} looks like an SQL dump; export the table as CSV: not a table{_accepted()}")
     text = head.translate(None, b"\0").removeprefix(codecs.BOM_UTF8).removeprefix(codecs.BOM_UTF16_LE).lstrip()
     is_page = text[:64].lower().startswith(_PAGE) or (text.startswith(b"<") and b"<table" in text.lower())
     if is_page or (text.startswith(b"<?xml") and _XML_WORKBOOK in text):
@@ -163,8 +169,10 @@ def find_encoding(file: InputFile, given: str | None) -> str:
     if first_bad is None:
         return "utf-8"
     utf8, gb18030 = _fit(file, "utf-8"), _fit(file, "gb18030")
-    # Ten good characters beyond ASCII for a broken place: no other encoding makes so many by accident.
-    if utf8.beyond_ascii >= _MOSTLY * utf8.bad:
+    # Ten good characters beyond ASCII for a broken place: no other encoding makes so many by accident. Two of Chinese
+    # are enough: lines in GBK were added to UTF-8.
+    chinese = utf8.common >= max(_FEWEST_HANZI, 2 * utf8.bad) and utf8.is_chinese()
+    if utf8.beyond_ascii >= _MOSTLY * utf8.bad or chinese:
         return "utf-8"
     if gb18030.beyond_ascii >= _MOSTLY * gb18030.bad and gb18030.is_chinese():
         return "gb18030"

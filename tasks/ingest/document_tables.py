@@ -5,7 +5,6 @@ list called columns beside it; an object of lists, or of objects, is a table by 
 """
 
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +16,7 @@ from tasks.ingest.column_names import is_subject, key_of
 from tasks.ingest.columns import find_columns
 from tasks.ingest.documents import DocumentFormat, read_document, read_json_lines
 from tasks.ingest.input_file import InputFile
+from tasks.ingest.parts import is_test, is_training
 from tasks.ingest.tables import (
     BATCH_CHARACTERS,
     BATCH_ROWS,
@@ -37,8 +37,6 @@ _MOST_NAMES = 30  # of the columns of an object of objects
 _MAX_DEPTH = 4  # objects within objects of which the keys are columns
 _HEAD_ROWS = 50
 _MAX_VALUES, _MAX_CHARACTERS = 5_000_000, 100_000_000  # of a table by column, which is held in memory
-_TRAIN = re.compile(r"train(ing)?", re.IGNORECASE)
-_TEST = re.compile(r"(oos_)?test(ing)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -141,14 +139,16 @@ def are_columns(keys: Sequence[str]) -> bool:
 def find_keyed(outline: Outline) -> tuple[Path, list[Path]] | None:
     """Return the path of an object of objects, each of which is a row, and the keys that are its columns."""
     paths = [*outline.values, *outline.lists]
-    for root in sorted({path[:-2] for path in paths if len(path) >= 2}, key=len):
+    found: list[tuple[Path, list[Path]]] = []
+    for root in sorted(dict.fromkeys(path[:-2] for path in paths if len(path) >= 2), key=len):
         below = [path[len(root) :] for path in paths if path[: len(root)] == root]
         names = list(dict.fromkeys(path[1:] for path in below))
         keys = list(dict.fromkeys(path[0] for path in below))
         if len(keys) > 1 and () not in names and len(names) <= _MOST_NAMES and not are_columns(keys):
             if are_columns([".".join(name) for name in names]):
-                return root, names
-    return None
+                found.append((root, names))
+    alone = len(found) == 1 or (len(found) > 1 and len(found[0][0]) < len(found[1][0]))  # else each is a category
+    return found[0] if alone else None
 
 
 def _read_keyed(document: _Document, root: Path, names: list[Path], wanted: Selection) -> Iterator[Batch]:
@@ -246,8 +246,8 @@ def _read_columns(document: _Document, names: list[Path], wanted: Selection) -> 
 
 def _without_tests(found: dict[Path, Table]) -> list[Table]:
     """Return the tables to read, named by their list if there are several."""
-    tests = [path for path in found if path and _TEST.fullmatch(path[-1])]
-    trains = [path for path in found if path and _TRAIN.fullmatch(path[-1])]
+    tests = [path for path in found if path and is_test(path[-1])]
+    trains = [path for path in found if path and is_training(path[-1])]
     kept = {path: table for path, table in found.items() if not trains or path not in tests}
     note = (
         [f"the lists of tests ({', '.join('.'.join(path) for path in tests)}) were not read"]

@@ -14,13 +14,14 @@ from tasks.ingest.column_names import EITHER, QUERY, REPLIES, TITLES, Names, key
 from tasks.ingest.columns import BY_ANSWER, BY_NAME, BY_ROLE, Columns
 from tasks.ingest.tables import Pairs
 
-_QUESTIONS = ("question", "questions", "q", "query", "问题", "提问", "問題")
+_QUESTIONS = ("question", "questions", "q", "query", "问题", "提问", "問題", "问", "问题描述")
 _OF_MAXKB = ("分段内容", "section_content", "paragraph_content")
 _ANSWERS = (*REPLIES, "a", *_OF_MAXKB)
 _GROUPS = ("qna_id", "qnaid")  # of an answer
 _EDGES = re.compile(r"^(?:\\n|\s)+|(?:\\n|\s)+$")  # QnA Maker writes line ends as two characters
 _STANDARD_ROLE = frozenset("标准问 标准问题 标准问法 主问题 主问 standard main primary".split())
 _SIMILAR_ROLE = frozenset("相似问 相似问题 相似问法 扩展问 扩展问题 扩展问法 similar variant alternative".split())
+_OTHER_ROLE = frozenset(("答案", "回答", "回复", "备注", "answer", "response"))  # of rows that are none of both
 _FLAG = re.compile(r"(?:is_|是否为?)(?:std|standard|main|primary|标准|主)_?(?:question|问题?|问法)?")
 _YES, _NO = frozenset("1 true yes y 是".split()), frozenset("0 false no n 否".split())
 _ASKED = (EITHER, QUERY, TITLES, Names(QUERY.weak))
@@ -61,7 +62,7 @@ def find_role_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> C
     texts = [at for at, key in enumerate(keys) if any(names.rank(key) is not None for names in _ASKED)]
     for at, key in enumerate(keys):
         values = {row[at].strip().lower() for row in rows} - {""}
-        roles = _YES | _NO if _FLAG.fullmatch(key) else _STANDARD_ROLE | _SIMILAR_ROLE
+        roles = _YES | _NO if _FLAG.fullmatch(key) else _STANDARD_ROLE | _SIMILAR_ROLE | _OTHER_ROLE
         if values <= roles and values & (_STANDARD_ROLE | _YES) and values & (_SIMILAR_ROLE | _NO):
             text = next((one for one in texts if one != at), None)
             return None if text is None else Columns([text], at, [], BY_NAME, BY_ROLE)
@@ -76,8 +77,11 @@ def name_by_role(batches: Iterable[Pairs], name: str) -> Iterator[Pairs]:
     """
     above = ""
     for pairs in batches:
-        queries, named = list[str](), list[str]()
-        for line, text, role in zip(pairs.lines, pairs.queries, pairs.questions, strict=True):
+        kept, queries, named = list[int](), list[str](), list[str]()
+        for at, (line, text, role) in enumerate(zip(pairs.lines, pairs.queries, pairs.questions, strict=True)):
+            if role.strip().lower() in _OTHER_ROLE:
+                continue
+            kept.append(at)
             standard = role.strip().lower() in _STANDARD_ROLE | _YES
             above = text if standard else above
             if not above:
@@ -86,7 +90,7 @@ def name_by_role(batches: Iterable[Pairs], name: str) -> Iterator[Pairs]:
                 )
             queries.append("" if standard else text)
             named.append(above)
-        yield replace(pairs, queries=queries, questions=named)
+        yield replace(_rename(pairs, kept, named), queries=queries)
 
 
 def name_by_first_question(batches: Iterable[Pairs], name: str) -> Iterator[Pairs]:

@@ -23,11 +23,12 @@ _COUNT = re.compile(r"\s*\d+\s*$")
 _SUMS = re.compile(r"\s*(?:合计|总计|小计|共计|总数|grand total|total)\s*[:：]?\s*\d*\s*(?:条|行)?\s*$", re.I)
 _SIGNATURES = re.compile(
     r"\s*(?:数据来源|来源系统|导出人|导出时间|导出日期|制表人|制表时间|统计时间|打印时间|"
-    r"exported (?:by|at|on))\s*[:：]",
+    r"exported (?:by|at|on))\s*[:：]|\s*第\s*\d+\s*页|\s*page\s+\d+\b",
     re.I,
 )
+_PAGES = re.compile(r"\s*(?:共\s*\d+\s*页|of\s+\d+)\s*$", re.I)
 _BLANKS = "\ufeff \t\xa0"  # files that were joined have marks of their encoding inside
-_BEGINNINGS = frozenset(" \t合总小共数来导制统打gGtTeE")  # of these two; nearly every text begins otherwise
+_BEGINNINGS = frozenset(" \t合总小共数来导制统打第gGtTeEpP")  # of these two; nearly every text begins otherwise
 
 
 def find_furniture(
@@ -67,7 +68,8 @@ def find_furniture(
         found |= {
             at: FOOTER
             for at, (query, text) in enumerate(zip(queries, questions, strict=True))
-            if text in odd and (not query.strip() or any(one.match(query) for one in (_SUMS, _SIGNATURES, _COUNT)))
+            if text in odd
+            and (not query.strip() or any(one.match(query) for one in (_SUMS, _SIGNATURES, _PAGES, _COUNT)))
         }
     return {at: BadRow(lines[at], reason, queries[at], questions[at]) for at, reason in found.items()}
 

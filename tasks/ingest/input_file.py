@@ -14,6 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from tasks.ingest.guard import guarded
 
+_MOST_TIMES = 2
 _COMPRESSED = (".gz", ".bz2", ".xz")
 _DECOMPRESSORS: tuple[tuple[bytes, Any], ...] = (
     (b"\x1f\x8b", gzip.open),
@@ -31,6 +32,7 @@ class InputFile:
     filesystem: fsspec.AbstractFileSystem
     direct: bool = True  # named itself, not found in a folder or by a glob
     parts: tuple["InputFile", ...] = ()  # of a folder that one importer reads as a whole: its files
+    left_out: tuple[str, ...] = ()  # of the first table of a folder: files beside it that are called like none
 
     @property
     def suffix(self) -> str:
@@ -56,14 +58,15 @@ class InputFile:
         return stream
 
     def open(self) -> IO[bytes]:
-        """Open the bytes, decompressed if they are gzip, bzip2 or xz, whatever the name says."""
+        """Open the bytes, decompressed if they are gzip, bzip2 or xz, whatever the name says, also twice."""
         stream = self.open_raw()
-        magic = stream.read(6)
-        stream.seek(0)
-        for prefix, decompress in _DECOMPRESSORS:
-            if magic.startswith(prefix):
-                opened: IO[bytes] = decompress(stream, "rb")
-                return opened
+        for _ in range(_MOST_TIMES):
+            magic = stream.read(6)
+            stream.seek(0)
+            decompress = next((opener for prefix, opener in _DECOMPRESSORS if magic.startswith(prefix)), None)
+            if decompress is None:
+                break
+            stream = decompress(stream, "rb")
         return stream
 
 

@@ -64,6 +64,8 @@ def read_labels(text: str) -> list[str] | None:
         return [text]
     if isinstance(value, dict):
         value = value.get("choices", value)
+    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):  # rich text
+        return parse_texts(text)
     values = value if isinstance(value, list) else [value]
     return None if any(isinstance(one, (dict, list)) for one in values) else texts(values)
 

@@ -1,12 +1,14 @@
 """What of a table is read: where its header stands, which columns are what, and why. Pure."""
 
 import itertools
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from schemas.errors import SourceError
-from tasks.ingest.columns import BY_ANSWER, NAMED, WITHOUT_HEADER, Columns, find_payload, is_name, quoted
+from tasks.ingest.column_names import REPLIES, key_of
+from tasks.ingest.columns import BY_ANSWER, NAMED, WITHOUT_HEADER, Columns, find_payload, is_name, quoted, tells_part
 from tasks.ingest.tables import HeadRow, Selection, Table
 
 ColumnFinder = Callable[[Sequence[str]], Columns]
@@ -15,10 +17,12 @@ PayloadFinder = Callable[[Sequence[str], Sequence[int]], list[int]]  # of a head
 
 _FEW_ROWS = 10  # say nothing of a column
 _TEXT = 5  # characters of the usual text, which no number or code has
+_SHORT = 0.2  # share of rows that end early, from which on it is no accident
 _FEW_CELLS = 2  # a header has at least as many, else a title would do
 _MANY_ROWS = 10  # without a header, by which its absence is certain
 _LABELS, _TEXTS = 0.7, 0.9  # at most, and at least, so many of the values in a column of labels, and of texts, differ
-_NONE_FOUND = "no column of queries and none of standard questions"
+_HEADLESS = " (there is no header)"
+_NOT_FOUND, _NONE_FOUND = "no column of ", "no column of queries and none of standard questions"
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,19 @@ class Layout:
     selection: Selection
 
     @property
+    def kept(self) -> list[str]:
+        """Names of the columns that go with a standard question."""
+        return [self.names[at] for at in self.payload if not tells_part(self.names[at])]
+
+    @property
     def unused(self) -> list[str]:
-        """Names of the columns that are not read."""
+        """Names of the columns of which nothing is kept."""
         used = {*self.selection.positions}
-        return [name for at, name in enumerate(self.names) if at not in used and name]
+        return [
+            name
+            for at, name in enumerate(self.names)
+            if name and (at not in used or (at in self.payload and tells_part(name)))
+        ]
 
     def name(self, position: int) -> str:
         """Return what a column is called in messages."""
@@ -74,6 +87,7 @@ def find_layout(
             row, columns = _find_below(table, depth, find) or (row, columns)
         if depth == 0 or len(row.cells) >= _FEW_CELLS:
             _refuse_pairs(table, row, columns)
+            _refuse_named_cells(table, row, columns)
             return table, _lay_out(table, row, columns, keep)
     if not refused:
         raise SourceError(f"{readings[0].name} is empty")
@@ -96,9 +110,11 @@ def _find_below(table: Table, depth: int, find: ColumnFinder) -> tuple[HeadRow, 
 
 
 def _below(table: Table, row: HeadRow) -> list[list[str]]:
-    """Return the first rows below a header that are as wide."""
+    """Return the first rows below a header that are as wide; those of a sheet end with their last cell."""
     below = (one.cells for one in table.head if one.line > row.line or one.line == 0)
-    return [cells for cells in below if len(cells) == len(row.cells)]
+    width = len(row.cells)
+    wide = (cells + [""] * (width - len(cells)) if table.sheet else cells for cells in below)
+    return [cells for cells in wide if len(cells) == width]
 
 
 def _complete(head: list[HeadRow], depth: int) -> HeadRow:
@@ -131,10 +147,49 @@ def _refuse_pairs(table: Table, row: HeadRow, columns: Columns) -> None:
     )
 
 
+def _refuse_named_cells(table: Table, row: HeadRow, columns: Columns) -> None:
+    """Refuse a table without a header in which each cell begins with its name, as in LTSV.
+
+    Raises:
+        SourceError: `query:` begins the cells of all rows.
+    """
+    name, colon, _ = row.cells[columns.question].partition(":")
+    below = [cells[columns.question] for cells in _below(table, row)]
+    if colon and below and all(cell.startswith(name + colon) for cell in below):
+        raise SourceError(
+            f"{table.name}: each cell begins with its name ({name}{colon}), so that no line is a header. Write the "
+            "names once, in a first line, and the cells without them"
+        )
+
+
 def find_doubts(name: str, table: Table, layout: Layout) -> list[str]:
-    """Return why the column of queries may be the wrong one: it repeats where another column of texts does not."""
+    """Return why a column may be the wrong one, as far as the first rows tell."""
     rows = [row.cells for row in table.head if len(row.cells) == len(layout.names)]
     rows = rows[1:] if layout.header else rows
+    return [*_doubt_queries(name, rows, layout), *_doubt_questions(name, rows, layout)]
+
+
+def _doubt_questions(name: str, rows: list[list[str]], layout: Layout) -> list[str]:
+    """Return a doubt where rows of one standard question have different answers: it may be a category."""
+    answers = [at for at in layout.payload if key_of(layout.names[at]) in REPLIES]
+    if not answers or not layout.columns.queries or layout.columns.why_question in (NAMED, BY_ANSWER):
+        return []
+    question, answer, query = layout.columns.question, answers[0], layout.columns.queries[0]
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        found.setdefault(row[question], set()).add(row[answer])
+    different = sum(map(len, found.values()))
+    if len(rows) < _FEW_ROWS or different < _TEXTS * len(rows) or 2 * len(found) > len(rows):
+        return []
+    return [
+        f"{name}: of the first {len(rows)} rows, those of one {layout.names[question]!r} have {different} different "
+        f"texts in {layout.names[answer]!r}: it may be a category, and {layout.names[query]!r} the standard question. "
+        "Then give this file with --questions, and the queries of its standard questions as the source"
+    ]
+
+
+def _doubt_queries(name: str, rows: list[list[str]], layout: Layout) -> list[str]:
+    """Return a doubt where the queries repeat and another column of texts does not."""
     if len(rows) < _FEW_ROWS or layout.columns.why_query == NAMED or len(layout.columns.queries) != 1:
         return []
     distinct = [len({row[at] for row in rows}) for at in range(len(layout.names))]
@@ -183,14 +238,20 @@ def _find_without_header(readings: list[Table]) -> tuple[Table, Columns] | None:
         distinct = [len({row[at] for row in rows}) / len(rows) for at in range(_FEW_CELLS)]
         question = min(range(_FEW_CELLS), key=distinct.__getitem__)
         labels = [row[question] for row in rows]
-        if distinct[question] <= _LABELS and distinct[1 - question] >= _TEXTS and labels.count(labels[0]) > 1:
+        if (
+            distinct[question] <= _LABELS
+            and distinct[1 - question] >= _TEXTS
+            and labels.count(labels[0]) > 1
+            and len({*labels}) > 1
+            and not any("{" in row[0] or "}" in row[1] for row in rows)  # lines of a log that end in JSON
+        ):
             return table, Columns([1 - question], question, [], WITHOUT_HEADER, WITHOUT_HEADER)
     return None
 
 
 def _lay_out(table: Table, row: HeadRow, columns: Columns, keep: PayloadFinder, headless: bool = False) -> Layout:
     names = [f"column {at + 1}" for at in range(len(row.cells))] if headless else row.cells
-    taken = [*columns.queries, columns.question]
+    taken = [*columns.queries, *(columns.marks or [columns.question])]
     payload = [] if headless else keep(names, taken)
     width = len(row.cells)
     after = row.line - 1 if headless else row.end
@@ -198,9 +259,8 @@ def _lay_out(table: Table, row: HeadRow, columns: Columns, keep: PayloadFinder, 
     ragged = columns.queries[-1:] == [width - 1] and (
         table.sheet is not None or len(columns.queries) > 1 or columns.open_ended or _goes_on(table, row, columns)
     )
-    selection = Selection(
-        after, width, [*taken, *payload], (columns.queries[0] if columns.queries else None, columns.question), ragged
-    )
+    shown = (columns.queries[0] if columns.queries else None, columns.question)
+    selection = Selection(after, width, [*taken, *payload], shown, ragged, _fewest_cells(table, row, taken))
     return Layout(None if headless else row, list(names), columns, payload, selection)
 
 
@@ -216,6 +276,17 @@ def _goes_on(table: Table, row: HeadRow, columns: Columns) -> bool:
     return lone and 2 * len(wider) > len(rows) and columns.question < columns.queries[0]
 
 
+def _fewest_cells(table: Table, row: HeadRow, taken: list[int]) -> int | None:
+    """Return how many cells a row has at least, if many lack the blank ones at their end, as Excel leaves them out.
+
+    Where a line end in a cell tears rows, some have a single cell.
+    """
+    fewest = max(taken) + 1
+    widths = [len(one.cells) for one in table.head if one.line > row.line]
+    short = sum(fewest <= width < len(row.cells) for width in widths)
+    return fewest if 1 not in widths and short >= max(_FEW_CELLS, _SHORT * len(widths)) else None
+
+
 def _width_agreed(table: Table, row: HeadRow) -> float:
     """Return the share of the first rows that are as wide as `row`; a single cell is no agreement."""
     if len(row.cells) < _FEW_CELLS:
@@ -224,19 +295,46 @@ def _width_agreed(table: Table, row: HeadRow) -> float:
 
 
 def _explain(error: SourceError, table: Table, readings: list[Table]) -> str:
-    """Add to "no column found" what the rows say: they may have no header at all."""
+    """Add to "no column found" what the rows say: which columns it may be, or that they have no header at all."""
     message = str(error)
-    if table.named or _NONE_FOUND not in message:
+    if _NOT_FOUND not in message:
         return message
-    agreed = max(readings, key=lambda one: _width_agreed(one, one.head[0]) if one.head else 0.0)
-    if all(len(one.head[0].cells) < _FEW_CELLS for one in readings):
-        return f"{message}. No comma, TAB, ';' or '|' splits it; name another delimiter in source.delimiter"
-    if _width_agreed(agreed, agreed.head[0]) < 1 or len(agreed.head[0].cells) != _FEW_CELLS:
+    widest = max(readings, key=lambda one: _width_agreed(one, one.head[0]) if one.head else 0.0)
+    if not table.named and all(len(one.head[0].cells) < _FEW_CELLS for one in readings):
+        return (
+            message
+            if _NONE_FOUND not in message
+            else f"{message}. No comma, TAB, ';' or '|' splits it; name another delimiter in source.delimiter"
+        )
+    guess = _guess(table if table.named else widest)
+    message += guess and f"; as far as the rows tell: {guess}"
+    if table.named or _NONE_FOUND not in message or guess.endswith(_HEADLESS):
+        return message
+    if _width_agreed(widest, widest.head[0]) < 1 or len(widest.head[0].cells) != _FEW_CELLS:
         return message + "; if that is already a row of data, the file has no header: name them by number, from 1"
-    values = [Counter(cell) for cell in zip(*(row.cells for row in agreed.head), strict=True)]
+    values = [Counter(cell) for cell in zip(*(row.cells for row in widest.head), strict=True)]
     query, question = (1, 2) if len(values[0]) > len(values[1]) else (2, 1)
-    split = {"\t": " (split at the TAB)", None: ""}.get(agreed.delimiter, f" (split at {agreed.delimiter!r})")
+    split = {"\t": " (split at the TAB)", None: ""}.get(widest.delimiter, f" (split at {widest.delimiter!r})")
     return (
-        f"{message}; if {quoted(agreed.head[0].cells)} is already a row of data{split}, the file has no header: "
+        f"{message}; if {quoted(widest.head[0].cells)} is already a row of data{split}, the file has no header: "
         f"--query-column {query} --question-column {question}"
     )
+
+
+def _guess(table: Table) -> str:
+    """Return options that name the likeliest columns: of texts that differ most, and of texts that come again."""
+    names = table.head[0].cells
+    rows = _below(table, table.head[0])
+    if len(rows) < _MANY_ROWS:
+        return ""
+    values = {at: {row[at] for row in rows} for at, name in enumerate(names) if name and any(row[at] for row in rows)}
+    texts = {at: found for at, found in values.items() if sum(map(str.isnumeric, found)) * 2 < len(found)}
+    queries = [at for at, found in texts.items() if len(found) >= _TEXTS * len(rows)]
+    labels = [at for at, found in texts.items() if 1 < len(found) <= _LABELS * len(rows)]
+    if not queries or not labels:
+        return ""
+    query = max(queries, key=lambda at: sum(map(len, texts[at])))
+    question = max(labels, key=lambda at: len(texts[at]))
+    headless = names[question] in texts[question]  # a name comes once
+    chosen = [str(at + 1) if headless else shlex.quote(names[at]) for at in (query, question)]
+    return f"--query-column {chosen[0]} --question-column {chosen[1]}" + headless * _HEADLESS

@@ -3,35 +3,38 @@
 What was noticed is complete once all rows have been read. Pure.
 """
 
-import html
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from schemas.settings import Source
-from tasks.ingest.columns import BY_ANSWER, is_state, says_no, says_yes
+from tasks.ingest.columns import BY_ANSWER, MARKED, is_state, says_no, says_yes, tells_part
 from tasks.ingest.furniture import OTHER_TABLE, find_furniture, find_other_table, has_names
 from tasks.ingest.layout import Layout
+from tasks.ingest.oddities import DITTO, HTML, NULL_WORDS, ODDITIES, describe_garbled, strip_markup
+from tasks.ingest.parts import is_test
 from tasks.ingest.splitting import AUTO, LINES, Lists, find_lists
 from tasks.ingest.tables import SIGN, BadRow, Batch, Pairs, Table, unquote_formula
 
 _EXAMPLES = 3
+_NULL_WORD = "null word"
+_SAMPLED = 200  # queries by which a wrong encoding is known
 _FEWEST_SUSPECTS = 2  # cells that look like lists, and their share
 _SUSPECT_SHARE = 0.005
-_HTML, _ESCAPES = "HTML", "escapes"
-_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|(?:%[0-9a-fA-F]{2}){3}")
 _FEWEST_BLANKS = 2
 _BLANK_SHARE = 0.2  # of the rows below a standard question that stands once, as merged cells leave them
 _OFF = frozenset(
     "停用 已停用 禁用 已禁用 失效 已失效 下线 已下线 关闭 已关闭 删除 已删除 作废 已作废 未启用 无效 过期 已过期 "
-    "disabled inactive off deleted deprecated retired archived expired obsolete".split()
+    "草稿 待审核 审核中 未审核 未通过 不通过 驳回 已驳回 拒绝 已拒绝 未发布 待发布 未上线 未上架 下架 已下架 未生效 "
+    "暂停 已暂停 冻结 归档 已归档 隐藏 废弃 已废弃 不可用 "
+    "disabled inactive off deleted deprecated retired archived expired obsolete draft pending unpublished rejected "
+    "paused suspended hidden offline".split()
 )
+_NOTE = re.compile(r"[（(：:].*", re.S)  # 停用（2025）
 _YES = frozenset("是 1 true yes y 真 √ ✓ ✔".split())
 _NO = frozenset("否 0 false no n 假 × ✗ ✘".split())
-_MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|&(?:[a-zA-Z]{2,8}|#\d{1,6}|#x[0-9a-fA-F]{1,6});")
-_MARKUP_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
-_BREAKS = re.compile(r"<(?:br|/p|/div|/li)\b[^<>]*>", re.I)
 
 
 @dataclass
@@ -48,6 +51,7 @@ class Melting:
     def __post_init__(self) -> None:
         self._lists: Lists | None = None
         self._fills = False
+        self._garbled = ""  # what the queries meant before they were read in a wrong encoding
         self._below = False  # another table has begun below the first
         self._above = ""  # the standard question of the row before
         self._counts = Counter[str]()
@@ -58,7 +62,7 @@ class Melting:
         """Yield the rows in bounded memory."""
         first = True
         for batch in self.table.read(self.layout.selection):
-            yield self._melt(batch, first)
+            yield self._melt(self._fold_marks(batch), first)
             first = first and not batch.lines
         self._report()
 
@@ -69,12 +73,17 @@ class Melting:
         questions = columns[count]
         if self._lists is None and count:
             self._look(columns[:count], questions)
-        if self._fills:
+        if self._fills or (self.source.fill_down == "auto" and not DITTO.isdisjoint(questions)):
             questions = self._fill(questions, columns[:count])
+        elif questions:
+            self._above = questions[-1]
+        if self.source.markup == "strip":
+            questions = self._stripped(questions)
         payload = {
             self.layout.name(at): cells for at, cells in zip(self.layout.payload, columns[count + 1 :], strict=True)
         }
         self._count_states(payload)
+        payload = {name: cells for name, cells in payload.items() if not tells_part(name)}
         if count == 0:
             return Pairs(batch.lines, [""] * len(questions), questions, batch.bad, payload)
         splitter = self._lists.splitter if self._lists else None
@@ -86,6 +95,20 @@ class Melting:
         if count == 1 and batch.tails is None and splitter is None:
             return pairs if queries[0] is pairs.queries else replace(pairs, queries=queries[0])
         return self._melt_wide(replace(batch, columns=queries), questions, payload)
+
+    def _fold_marks(self, batch: Batch) -> Batch:
+        """Return a batch with one column of standard questions for those that mark queries; several become a list."""
+        layout = self.layout
+        first, count = len(layout.columns.queries), len(layout.columns.marks)
+        if not count:
+            return batch
+        names = [layout.name(at) for at in layout.columns.marks]
+        rows = zip(*batch.columns[first : first + count], strict=True)
+        marked = [
+            [name for name, cell in zip(names, row, strict=True) if cell.strip().lower() in MARKED] for row in rows
+        ]
+        labels = ["".join(found) if len(found) < 2 else json.dumps(found, ensure_ascii=False) for found in marked]
+        return replace(batch, columns=[*batch.columns[:first], labels, *batch.columns[first + count :]])
 
     def _melt_wide(self, batch: Batch, questions: list[str], payload: dict[str, list[str]]) -> Pairs:
         """Return a pair per similar question; a row without any gives one pair with an empty query."""
@@ -134,6 +157,7 @@ class Melting:
 
     def _look(self, columns: list[list[str]], questions: list[str]) -> None:
         """Decide by the first batch whether cells hold lists, and whether blanks stand for the cell above."""
+        self._garbled = describe_garbled(columns[0][:_SAMPLED])
         cells = [cell for column in columns for cell in self._stripped(column)]
         self._fills = self.source.fill_down == "auto" and _are_merged(columns, questions)
         filled = self._fill(questions, columns) if self._fills else questions
@@ -148,7 +172,7 @@ class Melting:
     def _fill(self, questions: list[str], columns: list[list[str]]) -> list[str]:
         filled = []
         for question, *cells in zip(questions, *columns, strict=True):
-            if question.strip():
+            if question not in DITTO and (question.strip() or not self._fills):
                 self._above = question
             elif any(cell.strip() for cell in cells):
                 question = self._above
@@ -157,21 +181,29 @@ class Melting:
         return filled
 
     def _count_states(self, payload: dict[str, list[str]]) -> None:
+        """Count the rows that are out of use, or of a test part."""
         for name, cells in payload.items():
             if is_state(name):
                 words = _OFF | (_YES if says_no(name) else _NO if says_yes(name) else frozenset())
-                off = {cell for cell in {*cells} if cell.strip().lower() in words}
-                self._off.update((name, cell) for cell in cells if cell in off)
+                off = {cell for cell in {*cells} if _NOTE.sub("", cell).strip().lower() in words}
+            elif tells_part(name):
+                off = {cell for cell in {*cells} if is_test(cell)}
+            else:
+                continue
+            self._off.update((name, cell) for cell in cells if cell in off)
 
     def _clean(self, cells: list[str], joined: str, lines: Sequence[int]) -> list[str]:
         """Return the cells without markup if it is to be stripped; count what looks odd."""
         self._counts["cells"] += len(cells)
         cells = _find_plain(cells, joined) or cells
-        if ("<" in joined or "&" in joined) and _MARKUP.search(joined):
-            self._count(_HTML, cells, lines, lambda cell: bool(_MARKUP.search(cell)))
+        for oddity in ODDITIES:
+            if oddity.is_in(joined):
+                self._count(oddity.said, cells, lines, oddity.is_in)
+        if self._counts[HTML.said]:
             cells = self._stripped(cells)
-        if ("\\u" in joined or "%" in joined) and _ESCAPE.search(joined):
-            self._count(_ESCAPES, cells, lines, lambda cell: bool(_ESCAPE.search(cell)))
+        first = self._counts["cells"] == len(cells)  # of a large table, only these are looked through for nothing
+        if (first or self._counts[_NULL_WORD]) and not NULL_WORDS.isdisjoint(cells):
+            self._count(_NULL_WORD, cells, lines, NULL_WORDS.__contains__)
         for one in self._lists.suspects if self._lists else ():
             if any(mark in joined for mark in one.marks):
                 self._count(one.name, cells, lines, one.separates)
@@ -180,7 +212,7 @@ class Melting:
     def _stripped(self, cells: list[str]) -> list[str]:
         if self.source.markup != "strip":
             return cells
-        return [strip_markup(cell) if ("<" in cell or "&" in cell) and _MARKUP.search(cell) else cell for cell in cells]
+        return [strip_markup(cell) if HTML.is_in(cell) else cell for cell in cells]
 
     def _count(self, what: str, cells: list[str], lines: Sequence[int], is_odd: Callable[[str], bool]) -> None:
         examples = self._examples.setdefault(what, [])
@@ -209,27 +241,32 @@ class Melting:
                     f"questions of their own, split them: --set 'source.split={one.setting}'; "
                     "if not, --set source.split=none ends this warning"
                 )
-        if counts[_HTML] and self.source.markup == "keep":
+        for oddity in ODDITIES:
+            if counts[oddity.said] and not (oddity is HTML and self.source.markup == "strip"):
+                said = oddity.said.format(", ".join(self._examples[oddity.said]))
+                self.warnings.append(f"{name}: {counts[oddity.said]} of {counts['cells']} queries {said}")
+        if counts[HTML.said] and self.source.markup == "strip":
+            self.notes.append(f"HTML was stripped from {counts[HTML.said]} queries (source.markup)")
+        if counts[_NULL_WORD]:
             self.warnings.append(
-                f"{name}: {counts[_HTML]} of {counts['cells']} queries hold HTML "
-                f"({', '.join(self._examples[_HTML])}); it was kept. To read the text alone: --set source.markup=strip"
+                f"{name}: {counts[_NULL_WORD]} of {counts['cells']} queries are words for nothing "
+                f"({', '.join(self._examples[_NULL_WORD])}), and were read as they stand; export these cells empty"
             )
-        elif counts[_HTML]:
-            self.notes.append(f"HTML was stripped from {counts[_HTML]} queries (source.markup)")
-        if counts[_ESCAPES]:
-            self.warnings.append(
-                f"{name}: {counts[_ESCAPES]} of {counts['cells']} queries hold characters written as \\u… or %…"
-                f" ({', '.join(self._examples[_ESCAPES])}), and are read as they stand; export them as plain text"
-            )
+        if self._garbled:
+            self.warnings.append(f"{name}: the queries seem to be garbled: {self._garbled}")
         if counts["filled"]:
             self.warnings.append(
                 f"{name}: {counts['filled']} rows without a standard question took the one above them, as the cells "
-                "of a merged sheet do when exported; if they should not, --set source.fill_down=none"
+                "of a merged sheet do when exported, and 同上; if they should not, --set source.fill_down=none"
             )
         for (column, cell), rows in self._off.most_common(_EXAMPLES):
+            then = (
+                "To measure by them, export them to a file for --test-source, and leave them out here"
+                if tells_part(column)
+                else "Export without them, if they are not to be trained on"
+            )
             self.warnings.append(
-                f"{name}: {rows} rows are marked {cell!r} in the column {column!r}; they were read all the same. "
-                "Export without them, if they are not to be trained on"
+                f"{name}: {rows} rows are marked {cell!r} in the column {column!r}; they were read all the same. {then}"
             )
 
 
@@ -240,13 +277,6 @@ def _find_plain(cells: list[str], joined: str) -> list[str] | None:
     bare = [cell.lstrip("\ufeff") for cell in cells]
     found = [unquote_formula(cell) for cell in bare]
     return None if found == cells else found
-
-
-def strip_markup(text: str) -> str:
-    """Return what a browser shows of a text with HTML tags and entities, also where the tags are escaped themselves."""
-    for _ in range(2):
-        text = html.unescape(_MARKUP_TAG.sub("", _BREAKS.sub("\n", text)))
-    return text.replace("\xa0", " ").strip()
 
 
 def _are_merged(columns: list[list[str]], questions: list[str]) -> bool:

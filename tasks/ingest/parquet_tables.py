@@ -34,7 +34,7 @@ _VERY_LARGE, _TIGHTEST = 1 << 27, 500  # bytes to one packed
 def open_parquet_table(file: InputFile) -> Table:
     """Open a Parquet file; its columns have names for certain."""
     with reading(file, _KIND), file.open() as stream:
-        schema = pq.ParquetFile(stream).schema_arrow
+        schema = _flat(pq.ParquetFile(stream).schema_arrow.empty_table()).schema
     return Table(file.name, "parquet", [HeadRow(0, 0, schema.names)], partial(_read, file, schema), named=True)
 
 
@@ -46,19 +46,27 @@ def _read(file: InputFile, schema: pa.Schema, wanted: Selection) -> Iterator[Bat
             raise SourceError(f"{file.name}: the column {name!r} holds {kind}, not one text a row")
     texts = [name for name in names if _is_text(schema.field(name).type)]
     labels = _find_class_labels(schema)
+    nested = any("." in name for name in names)
     line = 1
     with reading(file, _KIND), file.open() as stream:
         # A buffer ahead would keep all that was read; a dictionary kept as one holds a long cell once.
         table = pq.ParquetFile(stream, pre_buffer=False, read_dictionary=texts)
         _refuse_bombs(file.name, table.metadata, set(names))
         for batch in table.iter_batches(BATCH_ROWS, columns=names):
-            for part in _slices(batch):
+            for part in _slices(_flat(pa.Table.from_batches([batch])).to_batches()[0] if nested else batch):
                 yield Batch(
                     range(line, line + part.num_rows),
                     [_texts(part.column(name), labels.get(name)) for name in names],
                     [],
                 )
                 line += part.num_rows
+
+
+def _flat(table: pa.Table) -> pa.Table:
+    """Return a table with a column for each field of an object, as a JSON document has them: intent.name."""
+    while any(pa.types.is_struct(kind) for kind in table.schema.types):
+        table = table.flatten()
+    return table
 
 
 def _refuse_bombs(name: str, metadata: pq.FileMetaData, wanted: set[str]) -> None:
@@ -105,7 +113,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _is_list(kind: pa.DataType) -> bool:
     lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    return lists and not pa.types.is_nested(kind.value_type)
+    return lists and (pa.types.is_struct(kind.value_type) or not pa.types.is_nested(kind.value_type))
 
 
 def _find_class_labels(schema: pa.Schema) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """The owner's list of standard questions: stable ids, and standard questions without rows."""
 
 import itertools
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,11 +13,14 @@ from schemas.ingest import SourceFile
 from schemas.settings import Source
 from tasks.ingest.addresses import find_files
 from tasks.ingest.columns import find_all_payload, find_list_columns
-from tasks.ingest.input_file import InputFile
+from tasks.ingest.decoding import find_encoding, open_text
+from tasks.ingest.documents import find_document_format, read_document
+from tasks.ingest.input_file import InputFile, reading
 from tasks.ingest.payload import Cells, keep_payload
 from tasks.ingest.quarantine import UNLISTED_ID, is_usable_class
-from tasks.ingest.sources import describe_source, open_columns
-from tasks.ingest.tables import BadRow, Pairs
+from tasks.ingest.sources import OpenedSource, describe_source, open_columns
+from tasks.ingest.tables import BadRow, Pairs, as_text
+from tasks.ingest.values import Item
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,14 @@ def read_question_list(file: InputFile, source: Source) -> QuestionList:
     find = partial(find_list_columns, question_column=source.question_column, name=file.name)
     # The delimiter in the settings is that of the rows; the list may come from elsewhere.
     elsewhere = source.model_copy(update={"delimiter": None, "sheet": None})
-    opened = open_columns(file, elsewhere, find, find_all_payload)[0]
-    with_ids = opened.layout is not None and bool(opened.layout.columns.queries)
+    try:
+        opened = open_columns(file, elsewhere, find, find_all_payload)[0]
+        with_ids = opened.layout is not None and bool(opened.layout.columns.queries)
+    except SourceError:
+        if source.question_column or not (named := _read_names(file, source)):
+            raise
+        pairs = Pairs(range(1, len(named) + 1), [identity for identity, _ in named], [text for _, text in named], [])
+        opened, with_ids = OpenedSource(file.name, "imported", iter([pairs]), kind="names by number"), True
     lines_by_id, lines_by_text = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
     ids: dict[str, str] = {}
     unusable: list[int] = []
@@ -83,6 +93,31 @@ def read_question_list(file: InputFile, source: Source) -> QuestionList:
     return QuestionList(ids, payload, described)
 
 
+def _read_names(file: InputFile, source: Source) -> list[tuple[str, str]]:
+    """Return the ids and texts of a list without a header, or of a document that has texts by number; else nothing.
+
+    A line or an element that is one text has no id: the text stands for it.
+    """
+    encoding = find_encoding(file, source.encoding)
+    if find_document_format(file, encoding):
+        items = [item for item in read_document(file, source) if isinstance(item, Item)]
+        flat = [item for item in items if item.path[:1] == ("id2label",)] or items
+        if all(item.listed and isinstance(item.value, str) for item in flat):
+            return [(item.value, item.value) for item in flat]
+        if len(flat) == 1 and isinstance(flat[0].value, dict):  # in one line
+            flat = [Item(flat[0].line, (key,), False, value) for key, value in flat[0].value.items()]
+        rows = [[item.path[-1], as_text(item.value)] if item.path and not item.listed else [] for item in flat]
+    else:
+        with reading(file), open_text(file, encoding) as text:
+            lines = [line.strip(" \ufeff\r\n") for line in text]
+        rows = [re.split(r"[\t,]", line, maxsplit=1) for line in lines if line]
+    widths = {len(row) for row in rows}
+    for at in (0, 1):
+        if widths == {2} and all(row[at].strip().isdecimal() for row in rows):
+            return [(row[at].strip(), row[1 - at].strip()) for row in rows]
+    return [(row[0], row[0]) for row in rows] if widths == {1} and len({row[0] for row in rows}) > 1 else []
+
+
 def join_ids(pairs: Iterator[Pairs], listed: QuestionList | None, notes: list[str]) -> Iterator[Pairs]:
     """Yield rows with the texts of their standard questions, where they name them by ids of the list.
 
@@ -97,7 +132,12 @@ def join_ids(pairs: Iterator[Pairs], listed: QuestionList | None, notes: list[st
     first = next(pairs, None)
     if first is None:
         return
-    named = {*map(str.strip, first.questions)} - {""}
+    named = {*map(_bare, first.questions)} - {""}
+    if listed and all(text == identity for text, identity in listed.ids.items()) and (places := _places(named, listed)):
+        texts = places
+        notes.append(
+            f"the standard questions are numbers, taken for places in {listed.file.name}, from {min(places, key=int)}"
+        )
     ids = sum(one in texts for one in named)
     joins = 2 * ids >= len(named) > 0 and ids > sum(one in listed.ids for one in named) if listed else False
     if joins and listed:
@@ -106,8 +146,23 @@ def join_ids(pairs: Iterator[Pairs], listed: QuestionList | None, notes: list[st
         yield _join(batch, texts, listed.ids) if joins and listed else batch
 
 
+def _bare(label: str) -> str:
+    """Return a label without blanks around it, and 3 for 3.0."""
+    label = label.strip()
+    return label[:-2] if label.endswith(".0") and label[:-2].isdecimal() else label
+
+
+def _places(named: set[str], listed: QuestionList) -> dict[str, str]:
+    """Return the texts of a list by their places, from 0 or 1, if all labels are such; else nothing."""
+    if not all(one.isdecimal() and one not in listed.ids for one in named):
+        return {}
+    first = int("0" not in named and str(len(listed.ids)) in named)
+    places = {str(at): text for at, text in enumerate(listed.ids, first)}
+    return places if named <= places.keys() else {}
+
+
 def _join(batch: Pairs, texts: Mapping[str, str], known: Mapping[str, str]) -> Pairs:
-    named = [one.strip() for one in batch.questions]
+    named = [_bare(one) for one in batch.questions]
     unlisted = [at for at, one in enumerate(named) if one and one not in texts and one not in known]
     questions = [texts.get(one, one) for one in named]
     if not unlisted:

@@ -13,7 +13,16 @@ from schemas.ingest import Role, SourceFile
 from schemas.settings import Source
 from tasks.ingest.addresses import BUNDLED
 from tasks.ingest.archives import unpack
-from tasks.ingest.columns import BY_ANSWER, BY_ROLE, Columns, find_columns, find_id_column, find_payload, quoted
+from tasks.ingest.columns import (
+    BY_ANSWER,
+    BY_ROLE,
+    Columns,
+    find_columns,
+    find_id_column,
+    find_marked_columns,
+    find_payload,
+    quoted,
+)
 from tasks.ingest.decoding import find_encoding, find_kind
 from tasks.ingest.faq import find_faq_columns, find_role_columns, name_by_first_question, name_by_role
 from tasks.ingest.importers import Imported, Importer, Look, find_importer
@@ -66,7 +75,7 @@ def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSourc
         find_payload,
         wanted=[source.payload_columns] if isinstance(source.payload_columns, str) else source.payload_columns,
     )
-    by_rows = None if source.query_column or source.question_column else find_role_columns
+    by_rows = None if source.query_column or source.question_column else _find_by_rows
     opened = open_columns(file, source, find, keep, by_rows, outline=look.known_outline)
     return [_refine(one, source) for one in opened]
 
@@ -114,7 +123,9 @@ def describe_source(
 ) -> SourceFile:
     """Return what ingest says of a table that was read."""
     table, layout = opened.table, opened.layout
-    read = [*layout.columns.queries, layout.columns.question] if layout else []
+    read = [layout.names[at] for at in (*layout.columns.queries, layout.columns.question)] if layout else []
+    if layout and (marks := layout.columns.marks):
+        read[-1] = f"{layout.names[marks[0]]} … {layout.names[marks[-1]]}"
     columns = layout.columns if layout else None
     return SourceFile(
         name=opened.name,
@@ -125,10 +136,10 @@ def describe_source(
         delimiter=table.delimiter if table and layout else None,
         sheet=table.sheet if table else None,
         header_line=layout.header.line if layout and layout.header else None,
-        columns=[layout.names[at] for at in read] if layout else [],
+        columns=read,
         why_query=columns.why_query if columns else None,
         why_question=columns.why_question if columns else None,
-        payload_columns=[layout.names[at] for at in layout.payload] if layout else [],
+        payload_columns=layout.kept if layout else [],
         unused_columns=layout.unused if layout else [],
         rows=rows,
         quarantined=reasons.total(),
@@ -136,6 +147,11 @@ def describe_source(
         samples=samples,
         notes=opened.notes,
     )
+
+
+def _find_by_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns | None:
+    """Return the columns of a table whose rows say what they are, or mark their standard questions; None: neither."""
+    return find_role_columns(header, rows) or find_marked_columns(header, rows)
 
 
 def _find_columns(source: Source, name: str, header: Sequence[str]) -> Columns:

@@ -20,10 +20,11 @@ from tasks.ingest.values import parse_texts
 AUTO, NONE, LINES = "auto", "none", "lines"
 
 _CIRCLED = "[①-⑳⑴-⒇⒈-⒛❶-❿➀-➉㈠-㈩Ⅰ-Ⅻ]"
+_AFTER = r"(?:[)）】\]]|[.:：．](?!\d)|、(?!\d+[、.]))"  # an ordinal; no part of 5.5, 10:30 or 1、2、3
 _NUMBERS = tuple(  # between the items of a list in one line, each kind alone: 1. 一、 A) ①
     re.compile(rf"(?<![\d.a-zA-Z])[(（【\[]?{ordinal}\s*")
     for ordinal in (
-        r"(\d{1,2})[.、)）】\]:：．](?!\d)",
+        rf"(\d{{1,2}}){_AFTER}",
         rf"({_CIRCLED})[.、)）】\]:：．]?",
         r"([一二三四五六七八九十]{1,2})[.、)）】\]:：．]",
         r"([a-jA-J])[.、)）】\]:：．]",
@@ -32,7 +33,7 @@ _NUMBERS = tuple(  # between the items of a list in one line, each kind alone: 1
 _COUNTED = re.compile(r"\s*([^\W\d_]{1,4}?)1[.、)）】\]:：．]")  # 问1：
 _ORDINAL = re.compile(  # before an item of a list: 1. 一、 (a) Q1： 问法1： 第1种：
     r"\s*(?P<before>[^\s\d]{0,4}?)(?:(?P<at>\d{1,2}|[一二三四五六七八九十]{1,2}|[a-jA-J])(?:种|条|个)?"
-    rf"(?P<after>[.、)）】\]:：．—-]+(?!\d)|\s)|(?P<circled>{_CIRCLED})[.、)）】\]:：．]?)\s*"
+    rf"(?P<after>(?:{_AFTER}|[—-](?!\d))[.、)）】\]:：．—-]*|\s)|(?P<circled>{_CIRCLED})[.、)）】\]:：．]?)\s*"
 )
 _BULLET = re.compile(r"\s*[-–—•·●■◆▪○*+>√✓☑□※]+\s*")
 _WORDS = re.compile(r"[\u3400-\u9fff]|[^\W\d_]{3,}")
@@ -52,6 +53,7 @@ _SIGN = r"[^\w\s,，.。、?？!！:：;；'\"“”‘’()（）《》<>\[\]�
 _SIGNS = re.compile(  # that stand in few sentences: also ^_^ [SEP] <sep> {}
     rf"{_SIGN}(?:_{_SIGN})*|[-=_~*+#/\\]{{2,}}|\[[^\[\]\n]{{0,8}}\]|<[^<>/\n]{{1,8}}>|\{{[^{{}}\n]{{0,8}}\}}"
 )
+_STRANGE = re.compile(r"'(?:[#|@$&%^;=/\\]{2,}|[\[<{].*[\]>}])'")  # signs that no sentence has
 _NUMBERED, _JSON, _FRAMED = "numbers", "JSON lists", "brackets"
 
 _ROWS_A_CLASS = 1.5  # at most, in a sheet with a row per standard question
@@ -171,13 +173,13 @@ def find_lists(cells: Sequence[str], questions: Sequence[str], setting: str | Se
     found = {one: _lists(one, texts if one.weak else marked) for one in (*SEPARATORS, *weak)}
     mixed = _find_mixed(found, marked, len(pairs), rows_a_class)
     for separator, lists in found.items():
-        if separator in mixed or (separator.sure and _is_sure(lists, len(pairs), rows_a_class, separator.weak)):
+        if separator in mixed or (separator.sure and _is_sure(lists, len(pairs), rows_a_class, separator)):
             sure.append(separator)
         elif separator.marks and _is_suspect(separator, lists, len(pairs)):
             suspects.append(separator)
-    chosen = [separator for separator in sure if not separator.weak]
+    chosen = [_lengthen(separator, weak, texts) for separator in sure if not separator.weak]
     rest = [cell for cell in texts if not any(one.separates(cell) for one in chosen)] if chosen and weak else []
-    further = [one for one in weak if one.sure and rest and _is_sure(_lists(one, rest), len(rest), 1, weak=True)]
+    further = [one for one in weak if one.sure and rest and _is_sure(_lists(one, rest), len(rest), 1, one)]
     chosen += further[:1] if chosen else sure[:1]
     reported = [one for one in suspects if not (chosen and one.weak)]
     return Lists(Splitter(tuple(chosen)) if chosen else None, tuple(reported))
@@ -194,7 +196,7 @@ def _find_mixed(
     often = [one for one, lists in found.items() if not one.weak and len(lists) >= _FEWEST_CELLS]
     lists = _lists(Splitter(tuple(often)), marked) if len(often) > 1 else []
     mixed = [one for one in often if 10 * len(found[one]) >= len(lists)]
-    return mixed if lists and _is_sure(lists, cells, rows_a_class, weak=False) else []
+    return mixed if lists and _is_sure(lists, cells, rows_a_class) else []
 
 
 def _find_signs(cells: Sequence[str]) -> list[Separator]:
@@ -203,6 +205,19 @@ def _find_signs(cells: Sequence[str]) -> list[Separator]:
     often = [sign for sign, times in found.items() if 2 * times >= len(cells) and sign not in _ENUMERATED]
     often = [sign for sign in often if sign[0] != "<" or not any(f"</{sign[1:]}" in cell for cell in cells)]
     return [Separator(f"'{sign}'", re.escape(sign), weak=True, marks=(sign,)) for sign in sorted(often, key=len)[::-1]]
+
+
+def _lengthen(separator: Separator, signs: Sequence[Separator], cells: Sequence[str]) -> Separator:
+    """Return the sign of several characters, such as ^|, of which a separator is always a part; else the separator."""
+    longer = (
+        one
+        for one in signs
+        if len("".join(one.marks[:1])) > 1 and any(mark in one.marks[0] for mark in separator.marks)
+    )
+    return next(
+        (one for one in longer if not any(separator.separates(part) for cell in cells for part in one.split(cell))),
+        separator,
+    )
 
 
 def _is_suspect(separator: Separator, lists: list[list[str]], cells: int) -> bool:
@@ -224,7 +239,9 @@ def _given(setting: str | Sequence[str]) -> Splitter | None:
     return Splitter((Separator(" or ".join(map(repr, setting)), pattern),))
 
 
-def _is_sure(lists: list[list[str]], cells: int, rows_a_class: float, weak: bool) -> bool:
+def _is_sure(lists: list[list[str]], cells: int, rows_a_class: float, separator: Separator | None = None) -> bool:
+    weak = separator is not None and separator.weak
+    strange = separator is not None and _STRANGE.fullmatch(separator.name) is not None
     if len(lists) < _FEWEST_CELLS:
         return False
     share = len(lists) / cells
@@ -236,7 +253,7 @@ def _is_sure(lists: list[list[str]], cells: int, rows_a_class: float, weak: bool
     one_row_a_class = rows_a_class <= _ROWS_A_CLASS
     if weak:
         plausible = one_row_a_class and share >= 0.5 and mean >= 2.5 and lengths[len(lengths) // 10] >= 3
-        return plausible and 2 * sum(map(_are_alike, lists)) >= len(lists)
+        return plausible and (strange or 2 * sum(map(_are_alike, lists)) >= len(lists))
     many = share >= 0.5 or (share >= 0.2 and len(lists) >= 10)
     return (one_row_a_class and many) or (rows_a_class <= 5 and share >= 0.6 and mean >= 3)
 

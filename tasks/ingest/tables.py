@@ -57,6 +57,7 @@ class Selection:
     positions: list[int]  # of the wanted columns
     shown: tuple[int | None, int | None] = (None, None)  # columns of query and standard question, for torn rows
     ragged: bool = False  # a row may have cells beyond the header
+    fewest: int | None = None  # cells of a row that lacks blank ones at its end; None: all have to be there
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,11 @@ def _set_torn_aside(
         if len(row) == width or (len(row) > width and (wanted.ragged or not any(row[width:]))):
             good.append(row)
             good_lines.append(line)
-        elif wanted.ragged and len(row) > max(wanted.positions, default=0) and len(row) > 1:
+        elif 1 < len(row) < width and (
+            len(row) >= wanted.fewest
+            if wanted.fewest
+            else wanted.ragged and len(row) > max(wanted.positions, default=0)
+        ):
             good.append(row + [""] * (width - len(row)))
             good_lines.append(line)
         elif len(row) > 1 or "".join(row).strip():  # a blank line is no row

@@ -71,7 +71,8 @@ def _ingest(corpus: CorpusSettings, workspace: Workspace) -> StepRun[IngestOutpu
         facts.quarantined + facts.quarantined_test,
     )
     if facts.corrections:
-        get_run_logger().info("%s: corrections laid over the rows: %s", corpus.name, facts.corrections)
+        kinds = ", ".join(f"{do} {n}" for do, n in facts.corrections.items() if n and do != "all")
+        get_run_logger().info("%s: corrections laid over the rows: %s", corpus.name, kinds)
     return step
 
 

@@ -35,7 +35,7 @@ class Dialect:
 
     delimiter: str
     skip_blanks: bool = False  # after the delimiter
-    backslash: bool = False  # before a quotation mark inside a cell
+    backslash: bool = False  # before a quotation mark or a delimiter inside a cell
     quotes: bool = True  # around cells; else a quotation mark is a character like any other
     mark: str = '"'  # of quotation
     wrapped: bool = False  # whole lines stand in quotation marks: rows that were exported as one cell
@@ -175,7 +175,7 @@ def _refine(dialect: Dialect, lines: list[str]) -> Dialect:
         return replace(dialect, wrapped=True)
     if f'{dialect.delimiter} "' in sample:
         choices.append(replace(dialect, skip_blanks=True))
-    if '\\"' in sample:
+    if '\\"' in sample or f"\\{dialect.delimiter}" in sample:
         choices += [replace(choice, backslash=True) for choice in choices]
     if '"' in sample and dialect.delimiter == "\t":
         choices.append(replace(dialect, quotes=False))

@@ -18,6 +18,7 @@ _NODES = 200_000  # values kept in an outline, all together
 _CHARACTERS = 200  # of a text
 _TEXT_KEYS = (
     "text",
+    "plain_text",
     "query",
     "question",
     "utterance",

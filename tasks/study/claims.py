@@ -179,8 +179,8 @@ CLAIMS = (
         _recall(1),
         "A smaller hidden layer ({{ one|where }})",
         "On C it converged faster and raised recall@10 from 0.61 to 0.70.",
-        "Recall@10 is {{ one|recall }} against {{ base|recall }}: {{ gap|points }}. 80% of the reducible loss were "
-        "gone {{ one|settled }}, against {{ base|settled }}.",
+        "Recall@10 is {{ one|recall }} against {{ base|recall }}: {{ gap|points }}. Of the reducible loss, 80% "
+        "{{ one|settled }}; by the recipe it {{ base|settled }}.",
     ),
     Claim(
         _each("smaller-input", "recipe"),

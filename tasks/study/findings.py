@@ -48,7 +48,7 @@ def _percent(m: Measured) -> str:
 
 def _settled(m: Measured) -> str:
     epochs = m.epochs_until(SETTLED)
-    return "never" if epochs is None else f"after {epochs} epoch{'s' if epochs > 1 else ''}"
+    return "was never gone" if epochs is None else f"was gone after {epochs} epoch{'s' if epochs > 1 else ''}"
 
 
 def _points(gap: Interval) -> str:

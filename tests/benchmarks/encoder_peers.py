@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -78,8 +79,11 @@ def setfit(corpus):
 
     model = SetFitModel.from_pretrained(corpus.encoder, device="cpu")
     rows = Dataset.from_dict({"text": corpus.texts, "label": corpus.labels.tolist()})
-    arguments = TrainingArguments(batch_size=_BATCH, num_epochs=1, num_iterations=10, seed=0, report_to="none")
-    Trainer(model=model, args=arguments, train_dataset=rows).train()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            folder, batch_size=_BATCH, num_epochs=1, num_iterations=10, seed=0, report_to="none", save_strategy="no"
+        )
+        Trainer(model=model, args=arguments, train_dataset=rows).train()
     return np.asarray(model.predict_proba(corpus.test, as_numpy=True))
 
 
@@ -94,7 +98,7 @@ def sentence_transformers_tuned(corpus):
     queries = len(corpus.texts) - len(own)
     positives = [own[label] for label in corpus.labels[:queries]]
     arguments = SentenceTransformerTrainingArguments(
-        output_dir="/tmp/encoder-peers",
+        output_dir=tempfile.gettempdir(),  # where nothing is saved
         num_train_epochs=_EPOCHS,
         per_device_train_batch_size=_BATCH,
         learning_rate=5e-5,

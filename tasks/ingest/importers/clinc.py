@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from schemas.settings import Source
 from tasks.ingest.importers.look import DocumentImporter
 from tasks.ingest.labels import HELD_OUT, OUT_OF_SCOPE, Imported, plain_row
+from tasks.ingest.parts import is_test
 from tasks.ingest.tables import BadRow
 from tasks.ingest.values import Item, Outline
 
@@ -37,7 +38,7 @@ def _convert(item: Item, _: Source) -> Iterator[Imported]:
     row = plain_row(item.line, *item.value)
     if isinstance(row, BadRow):
         yield row
-    elif part == "test":
+    elif is_test(part):
         yield BadRow(row[0], HELD_OUT, *row[1:])
     elif out_of_scope or row[2].lower() in _OUT_OF_SCOPE:
         yield BadRow(row[0], OUT_OF_SCOPE, *row[1:])

@@ -14,7 +14,7 @@ from tasks.ingest.labels import TEMPLATE, Imported
 from tasks.ingest.tables import BadRow
 
 _HEADING = re.compile(r"\s*#+\s*(?:\?\s*)?(.+?)\s*#*\s*$")
-_BULLET = re.compile(r"\s*[-*+]\s+(.+?)\s*$")
+_BULLET = re.compile(r"\s*(?:[-*+]|\d{1,3}[.)、])\s+(.+?)\s*$")
 _OTHER = re.compile(r"\s*(?:>|@|\$|<!--|\||\*\*|```)|\s*$")  # comments, entities, options, answers
 _ENTITY = re.compile(r"\{@?\w+(?:\.\w+)*\s*=\s*([^{}]*)\}")  # {city=Berlin}
 _SECTION = re.compile(r"\s*(?P<kind>[%~@]?)\[(?P<name>[^\[\]]+)\](?:\s*\(.*\))?\s*$")

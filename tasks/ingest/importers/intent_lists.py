@@ -58,8 +58,8 @@ def _fits(intent: str, examples: str, outline: Outline) -> bool:
 
 
 def _text_of(example: dict[str, Any]) -> object:
-    """Return the text of an example; Dialogflow's is in parts."""
-    parts = example.get("parts")
+    """Return the text of an example; that of Dialogflow and Genesys is in parts."""
+    parts = example.get("parts", example.get("segments"))
     if has_chunks({"data": parts}):
         return join_chunks({"data": parts})
     return example.get("text", example.get("utterance"))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from schemas.settings import Source
 from tasks.ingest.importers.look import DocumentImporter
 from tasks.ingest.labels import HELD_OUT, Imported, plain_row
+from tasks.ingest.parts import is_test
 from tasks.ingest.tables import BadRow
 from tasks.ingest.values import Item, Outline
 
@@ -24,8 +25,8 @@ def _convert(item: Item, _: Source) -> Iterator[Imported]:
     if item.path not in (_LUIS, _CLU) or not isinstance(item.value, dict):
         return
     row = plain_row(item.line, item.value.get("text"), item.value.get("intent"))
-    is_test = str(item.value.get("dataset")).lower() == "test"
-    yield row if isinstance(row, BadRow) or not is_test else BadRow(row[0], HELD_OUT, *row[1:])
+    held_out = is_test(str(item.value.get("dataset")))
+    yield row if isinstance(row, BadRow) or not held_out else BadRow(row[0], HELD_OUT, *row[1:])
 
 
 LUIS = DocumentImporter("Microsoft LUIS", _fits_luis, _convert)

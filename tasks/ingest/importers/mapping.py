@@ -1,9 +1,11 @@
 """A JSON or YAML object by key: of standard questions, each with its queries; or of queries, each with its class.
 
-It may stand below another key, beside things like a version.
+It may stand below another key, beside things like a version, and hold categories of standard questions.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
 
 from schemas.settings import Source
 from tasks.ingest.column_names import QUERY, key_of
@@ -15,8 +17,12 @@ from tasks.ingest.labels import Imported, plain_row
 from tasks.ingest.tables import BadRow
 from tasks.ingest.values import Item, Outline, Path
 
-_FEWEST, _ALIKE = 10, 0.7  # texts, and the share of different ones among them
-_FEWEST_BELOW = 3  # standard questions of an object that is not the whole document
+_FEWEST_TEXTS, _ALIKE = 10, 0.7  # and the share of different ones among them
+_FEWEST, _FEWEST_BELOW = 2, 3  # standard questions of a whole document, and of an object that is not the whole
+_OTHER = re.compile(
+    r"entit(?:y|ies)|slots?|synonyms?|lookups?|regex(?:es)?|responses?|answers?|actions?|实体|词槽|同义词|答案|回复",
+    re.I,
+)
 
 
 class _Mapping:
@@ -25,43 +31,58 @@ class _Mapping:
 
     def recognise(self, look: Look) -> bool:
         """Whether lists of texts stand side by side; `inside`: each in an object, under a key that means queries."""
-        return look.outline is not None and _find(look.outline, self._inside) is not None
+        return look.outline is not None and bool(_find(look.outline, self._inside))
 
     def rows(self, file: InputFile, source: Source) -> Iterator[Imported]:
         """Yield the texts of these lists, each with the key of its list or object."""
-        root, key = _find(Outline(read_document(file, source)), self._inside) or ((), ())
-        at = len(root)
+        paths = _find(Outline(read_document(file, source)), self._inside)
         for item in read_document(file, source):
             if isinstance(item, BadRow):
                 yield item
-            elif item.listed and item.path[:at] == root and item.path[at + 1 :] == key and len(item.path) > at:
-                yield plain_row(item.line, item.value, item.path[at])
+            elif item.listed and item.path in paths:
+                yield plain_row(item.line, item.value, item.path[-2 if self._inside else -1])
 
 
-def _find(outline: Outline, inside: bool) -> tuple[Path, Path] | None:
-    """Return the path of the object by standard question, and the key of the queries inside of its objects."""
-    depth = 2 if inside else 1
-    for root in sorted({path[:-depth] for path in outline.lists if len(path) >= depth}, key=len):
-        below = {path[len(root) :]: texts for path, texts in outline.lists.items() if path[: len(root)] == root}
-        values = [path for path in outline.values if path[: len(root)] == root]
-        names = {path[-1] for path in below if not inside or QUERY.rank(key_of(path[-1])) is not None}
-        lists = [texts for path, texts in below.items() if path[-1] in names]
-        fits = (
-            len(lists) >= (_FEWEST_BELOW if root else 2)
-            and all(len(path) == depth for path in below)
-            and all(isinstance(text, str) for texts in lists for text in texts)
+def _find(outline: Outline, inside: bool) -> set[Path]:
+    """Return the paths of the lists of queries: all below one key, in objects by category or not."""
+    lists = {path: texts for path, texts in outline.lists.items() if path and not any(map(_OTHER.fullmatch, path[:-1]))}
+    if inside:
+        lists = {
+            path: texts for path, texts in lists.items() if len(path) > 1 and QUERY.rank(key_of(path[-1])) is not None
+        }
+        found = (
+            _is_mapping([path[:-1] for path in lists], lists.values(), _FEWEST)
+            and len({path[-1] for path in lists}) == 1
         )
-        if fits and not inside and not values and not are_columns([path[0] for path in below]):
-            return root, ()
-        if fits and inside and len(names) == 1 and not find_keyed(outline):
-            return root, (names.pop(),)
-    return None
+        return {*lists} if found and not find_keyed(outline) else set()
+    for root in sorted(dict.fromkeys(path[:at] for path in lists for at in range(len(path))), key=len):
+        at = len(root)
+        below = {path[at:]: texts for path, texts in lists.items() if path[:at] == root}
+        if not any(path[:at] == root for path in outline.values) and _is_mapping(
+            below, below.values(), _FEWEST_BELOW if root else _FEWEST
+        ):
+            return {root + path for path in below}
+    return set()
+
+
+def _is_mapping(paths: Collection[Path], lists: Iterable[list[Any]], fewest: int) -> bool:
+    """Whether lists of texts have keys that are standard questions, in one object or in several."""
+    groups: dict[Path, list[str]] = {}
+    for path in paths:
+        groups.setdefault(path[:-1], []).append(path[-1])
+    keys = [key for group in groups.values() for key in group]
+    return (
+        len({*keys}) == len(keys) >= fewest
+        and all(len(group) > 1 for parent, group in groups.items() if parent)
+        and not any(map(are_columns, groups.values()))
+        and all(isinstance(text, str) for texts in lists for text in texts)
+    )
 
 
 def _fits_texts(outline: Outline) -> bool:
     """Whether each key is a query and its value a standard question: texts, of which several are alike."""
     values = [value for path, value in outline.values.items() if len(path) == 1 and isinstance(value, str)]
-    flat = len(values) == len(outline.values) >= _FEWEST and not outline.lists
+    flat = len(values) == len(outline.values) >= _FEWEST_TEXTS and not outline.lists
     return flat and len({*values}) <= _ALIKE * len(values) and not are_columns([path[0] for path in outline.values])
 
 

@@ -1,9 +1,10 @@
-"""SNIPS and ATIS as slot-filling papers publish them: seq.in has the queries, the file label beside it their labels.
+"""Two files side by side, of queries and of their labels line by line: seq.in and label of SNIPS, text.txt, labels.txt.
 
-Folders called test are set aside.
+Folders and files of a test part are set aside.
 """
 
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import TextIO
@@ -14,13 +15,16 @@ from tasks.ingest.decoding import find_encoding, open_text
 from tasks.ingest.importers.look import Look
 from tasks.ingest.input_file import InputFile, reading
 from tasks.ingest.labels import HELD_OUT, Imported, label_rows
+from tasks.ingest.parts import is_test
 from tasks.ingest.tables import BadRow
 
-_QUERIES, _LABELS = "seq.in", "label"
+# What is left of a name without these words is the same of both files: train_text.txt, train_labels.txt.
+_QUERIES = r"(?:seq\.in|texts?|data|quer(?:y|ies)|sentences?|inputs?|questions?|utterances?|titles?)"
+_LABELS = r"(?:labels?|intents?|targets?)"
 
 
 class _SeqLabel:
-    name = "seq.in and label"
+    name = "a file of queries beside one of labels (seq.in, label)"
 
     def recognise(self, look: Look) -> bool:
         return bool(_pairs(look.file))
@@ -28,7 +32,8 @@ class _SeqLabel:
     def rows(self, file: InputFile, source: Source) -> Iterator[Imported]:
         pairs = _pairs(file)
         for queries, labels in pairs:
-            held_out = len(pairs) > 1 and PurePosixPath(queries.path).parent.name == "test"
+            path = PurePosixPath(queries.path)
+            held_out = len(pairs) > 1 and (is_test(path.parent.name) or is_test(str(_part(path, _QUERIES))))
             for number, query, label in _read_pair(queries, labels, source):
                 if held_out:
                     yield BadRow(number, HELD_OUT, query, label)
@@ -38,12 +43,20 @@ class _SeqLabel:
 
 
 def _pairs(file: InputFile) -> list[tuple[InputFile, InputFile]]:
-    by_path = {PurePosixPath(part.path): part for part in file.parts}
+    paths = {part: PurePosixPath(part.path) for part in file.parts}
+    labels = {(path.parent, name): part for part, path in paths.items() if (name := _part(path, _LABELS)) is not None}
     return [
-        (part, by_path[path.with_name(_LABELS)])
-        for path, part in by_path.items()
-        if path.name == _QUERIES and path.with_name(_LABELS) in by_path
+        (part, labels[path.parent, name])
+        for part, path in paths.items()
+        if (name := _part(path, _QUERIES)) is not None and (path.parent, name) in labels
     ]
+
+
+def _part(path: PurePosixPath, word: str) -> str | None:
+    """Return what a name without its ending says beside `word`: often the part of the data set; None: it lacks it."""
+    stem = path.stem if path.suffix == ".txt" else path.name
+    found = re.fullmatch(rf"(.+)[._-]{word}|{word}[._-](.+)|{word}", stem, re.I)
+    return (found[1] or found[2] or "") if found else None
 
 
 def _read_pair(queries: InputFile, labels: InputFile, source: Source) -> Iterator[tuple[int, str, str]]:

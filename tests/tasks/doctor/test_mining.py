@@ -9,7 +9,7 @@ from schemas.errors import SourceError
 from schemas.language import read_words
 from schemas.settings import Text
 from tasks.doctor.log import Asked, read_log
-from tasks.doctor.mining import as_actions, group, place, word_bags
+from tasks.doctor.mining import as_actions, find_common, group, place, without_common, word_bags
 from tasks.retrieval.features import Tokeniser
 
 PETS = ["can i bring my dog on board", "can i take my dog on board", "bring a dog on board please"]
@@ -24,6 +24,20 @@ def test_queries_that_ask_the_same_are_one_group():
     found = group((bags @ bags.T).toarray())
 
     assert sorted(sorted(rows.tolist()) for rows in found) == [[0, 1, 2], [5, 6, 7]]
+
+
+def test_what_any_two_queries_have_in_common_groups_none():
+    """A model draws queries of matters that it does not know together: 0.6 of each vector is the same here."""
+    random = np.random.default_rng(1)
+    vectors = np.repeat(random.standard_normal((6, 64)), 5, axis=0) + 0.7 * random.standard_normal((30, 64))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    apart = (vectors @ vectors.T).astype(np.float32)
+    crowded = np.float32(0.6) + np.float32(0.4) * apart
+    assert len(group(crowded)) == 1
+
+    for cosines in (apart, crowded):
+        found = group(without_common(cosines, find_common(cosines)))
+        assert sorted(sorted(rows.tolist()) for rows in found) == [list(range(n, n + 5)) for n in range(0, 30, 5)]
 
 
 def test_a_group_belongs_where_the_corpus_has_nearer_queries_else_it_is_new():

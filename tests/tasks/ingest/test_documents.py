@@ -258,10 +258,16 @@ def test_other_metadata_changes_nothing(metadata, tmp_path, ingest):
     assert ingest("t.parquet").pairs == [("a", "0"), ("b", "1")]
 
 
-def test_a_parquet_column_of_objects_is_refused(tmp_path, ingest):
-    """A list of texts is read as labels are; an object holds no text."""
-    pq.write_table(pa.table({"text": ["a"], "label": [{"name": "x"}]}), tmp_path / "t.parquet")
-    with pytest.raises(SourceError, match=r"the column 'label' holds struct"):
+def test_a_parquet_column_of_objects_has_a_column_for_each_field(tmp_path, ingest):
+    """As in JSON; a list of texts is read as labels are, a map holds no text."""
+    queries = [{"text": "a", "at": {"line": 1}}, {"text": "b", "at": None}]
+    pq.write_table(pa.table({"query": queries, "label": [{"name": "x"}, {"name": "y"}]}), tmp_path / "t.parquet")
+    ingested = ingest("t.parquet")
+    assert ingested.pairs == [("a", "x"), ("b", "y")]
+    assert ingested.facts.files[0].unused_columns == ["query.at.line"]
+    labels = pa.array([[("x", "y")]], pa.map_(pa.string(), pa.string()))
+    pq.write_table(pa.table({"text": ["a"], "label": labels}), tmp_path / "t.parquet")
+    with pytest.raises(SourceError, match=r"the column 'label' holds map"):
         ingest("t.parquet")
     pq.write_table(pa.table({"text": ["a"], "label": [["x"]]}), tmp_path / "t.parquet")
     assert ingest("t.parquet").pairs == [("a", "x")]

@@ -15,6 +15,7 @@ import pytest
 
 from flows.corpora import parse_overrides
 from schemas.errors import PipelineError, SourceError
+from tasks.ingest.oddities import describe_garbled
 from tests.tasks.ingest.test_exports import ASKED, CLASSES, HEADER, LONG, as_csv, grouped, one_file
 
 SHEET = grouped()  # the similar questions of each standard question
@@ -37,7 +38,7 @@ def as_json(value):
 # --- several similar questions in a cell
 
 SIGNS = r"|| ||| / /// # 、 <br/> </p><p> </li><li> $#$ ~ ^ \ • %% ；； @@ @#@ * ¦ → & @ % = +++ --- ‖ · ## /n".split()
-SIGNS += ["\u2028", "\v"]
+SIGNS += ["\u2028", "\v", "^|", "$|$"]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +112,24 @@ def test_a_number_that_a_query_begins_with_stays(write, ingest):
     assert [query for query, _ in ingest().pairs] == [part for cell in cells.values() for part in cell.split("；")]
 
 
+@pytest.mark.parametrize("mark", ["【{}】", "{}) ", "{}、"])
+def test_a_digit_after_an_ordinal_is_no_part_of_it(mark, write, ingest):
+    """As in 3、5G套餐, which is no number."""
+    cells = {label: ["5G套餐多少钱", f"4G套餐{at}"] for at, label in enumerate("abcd")}
+    lines = [
+        (label, "\n".join(mark.format(n) + text for n, text in enumerate(cell, 1))) for label, cell in cells.items()
+    ]
+    write(as_csv([HEADER, *lines]))
+    assert [query for query, _ in ingest().pairs] == [text for cell in cells.values() for text in cell]
+
+
+def test_a_run_of_signs_splits_texts_that_share_no_word(write, ingest):
+    """No sentence has such a run inside, so that the parts need not be alike."""
+    cells = {f"{at}号": [f"怎么办{at}", f"卡丢了呢{at}", f"请给我发票{at}"] for at in range(9)}
+    write(as_csv([HEADER, *((label, "###".join(cell)) for label, cell in cells.items())]))
+    assert ingest().facts.rows == 27
+
+
 @pytest.mark.parametrize("sign", ["，", ",", "？", "。"])
 def test_signs_of_sentences_split_nothing_unasked(sign, write, ingest):
     """They are told, with the setting that splits."""
@@ -147,6 +166,10 @@ NAMES = """
 标签/内容 StandardQuestion/SimilarQuestion stdQuestion/simQuestion std_q/sim_q question_std/question_sim intent_name/utterance
 intentName/exampleSentence topIntent/query IntentDisplayName/Phrase intent/example intent/phrase intent/sample label_name/text
 labels/texts faq_question/user_question canonical_question/paraphrase main_question/variant question/variation faq/query
+インテント/发話 FAQタイトル/ユーザーの質問 代表質問/類似質問 カテゴリー/問い合わせ 대표질문/유사질문 의도명/사용자발화 人工标注/文本
+Absicht/Frage Intención/Pregunta Интент/Вопрос 標準問題/買家問法 意圖名稱/使用者輸入 意图/ASR文本 工单类型/工单内容 问题分类/反馈内容
+业务类型/用户诉求 意图/对话样本 样本标签/样本内容 标注结果/语料 意图识别/query issue_type/customer_query call_reason/caller_utterance
+MlIntent.MasterLabel/Utterance Expected_Output_Intent/Input faq.intent/faq.query intent_code/text_content label_desc/sentence
 question/alternative_question question/questions question/similar_question standard_query/query class/review intent/user_says
 intent/UserSays label/content label/message title/similar_questions name/utterances name/examples target/text category/user_input
 """  # noqa: E501 - wide characters
@@ -233,6 +256,23 @@ TEXTS = {
     "notes": as_csv([HEADER, ("required", "optional"), *ROWS]),
     "types": as_csv([HEADER, ("string", "varchar(255)"), *ROWS]),
     "second header": as_csv([HEADER, ("std_question", "sim_question"), *ROWS]),
+    "ends left out": as_csv([(*HEADER, "备注", "来源"), *((*row, "x", "y") for row in ROWS[:16]), *ROWS[16:]]),
+    "pages": "".join(as_csv([HEADER, *ROWS[at : at + 12]]) + "第1页,共3页\n" for at in (0, 12, 24)),
+    "ditto": as_csv([HEADER, *((label if at % 3 == 0 else "同上", query) for at, (label, query) in enumerate(ROWS))]),
+    "one-hot": as_csv(
+        [("text", *CLASSES), *((query, *(int(label == one) for one in CLASSES)) for label, query in ROWS)]
+    ),
+    "ticks": as_csv(
+        [("问法", *CLASSES), *((query, *("✓" * (label == one) for one in CLASSES)) for label, query in ROWS)]
+    ),
+    "roles": as_csv(
+        [("类型", "内容")]
+        + [
+            row
+            for label, cell in SHEET.items()
+            for row in [("标准问", label), *(("相似问", text) for text in cell), ("答案", "x")]
+        ]
+    ),
     "sum": as_csv([*LONG, ("合计", "36")]),
     "errors": as_csv([*LONG, (CLASSES[0], "#N/A"), ("#REF!", "有问题"), (CLASSES[0], "\\N"), ("\\N", "没有标准问")]),
     "labels as lists": as_csv([("label", "text"), *((repr([label]), query) for label, query in ROWS)]),
@@ -269,6 +309,11 @@ def test_an_encoding_of_seven_bits_is_asked_for(encoding, write, ingest):
         (("enabled", "FALSE", "TRUE"), "3 rows are marked 'FALSE'"),
         (("is_deleted", "1", "0"), "3 rows are marked '1'"),
         (("状态", "已过期", "生效"), "3 rows are marked '已过期'"),
+        (("审核状态", "草稿", "通过"), "3 rows are marked '草稿'"),
+        (("是否上架", "否", "是"), "3 rows are marked '否'"),
+        (("del_flag", "1", "0"), "3 rows are marked '1'"),
+        (("publish_status", "停用（2025）", "启用"), "3 rows are marked '停用（2025）'"),
+        (("数据集", "测试集", "训练集"), "3 rows are marked '测试集'"),
     ],
 )
 def test_rows_out_of_use_are_told_in_any_words(cells, told, write, ingest):
@@ -429,6 +474,11 @@ def test_what_lies_beside_the_table_of_an_archive_does_not_count(data, write, in
         (b"{\\rtf1 x}", "an RTF document"),
         (b"MIME-Version: 1.0\r\nContent-Type: multipart/related\r\n\r\n<html><table></table>", "a web archive"),
         (b"INSERT INTO faq VALUES ('a', 'b');\n", "an SQL dump"),
+        (b"/*!40101 SET NAMES utf8 */;\nUSE faq;\n-- rows\ninsert into faq values ('a', 'b');\n", "an SQL dump"),
+        (b"--\n-- dump\n\nSET x = 0;\nCOPY public.faq (query, intent) FROM stdin;\na\tb\n", "an SQL dump"),
+        (b"ORC" + bytes(9), "an ORC file"),
+        (b"\xff" * 4 + bytes(9), "an Arrow stream"),
+        ("".join(f"query:{b}\tintent:{a}\n" for a, b in ROWS).encode(), "each cell begins with its name"),
         (b"<?xml version='1.0'?><rows><row/></rows>", "looks like XML"),
     ],
 )
@@ -464,6 +514,25 @@ DOCUMENTS = {
     ],
     "queries by class": SHEET,
     "objects by class": {label: {"similar": cell, "answer": "x"} for label, cell in SHEET.items()},
+    "queries by class and category": {"甲": dict([*SHEET.items()][:5]), "乙": dict([*SHEET.items()][5:])},
+    "objects by class and category": {
+        part: {label: {"similar": cell, "answer": "x"} for label, cell in [*SHEET.items()][some]}
+        for part, some in (("甲", slice(5)), ("乙", slice(5, None)))
+    },
+    "DynamoDB": [{"Item": {"query": {"S": query}, "intent": {"S": label}}} for label, query in ROWS],
+    "JSON:API": [
+        {"attributes": {"text": query}, "relationships": {"intent": {"data": {"name": label}}}} for label, query in ROWS
+    ],
+    "rich text": [
+        {"标准问": [{"text": label, "type": "text"}], "相似问": [{"text": query, "type": "text"}]}
+        for label, query in ROWS
+    ],
+    "Genesys": {
+        "intents": [
+            {"name": label, "utterances": [{"segments": [{"text": text[:2]}, {"text": text[2:]}]} for text in cell]}
+            for label, cell in SHEET.items()
+        ]
+    },
     "classes by query": {query: label for label, query in ROWS},
     "pairs": [[query, label] for label, query in ROWS],
     "NLP.js": {
@@ -535,6 +604,7 @@ HEADED = {
     "shop.qna": lists("# ? {}\n", "- {}\n", "```markdown\n- 答\n```\n"),
     "faq.md": "# FAQ\n\n" + lists("## {}\n\n", "* {}\n"),
     "nlu.txt": 'version: "3.1"\nnlu:\n' + lists("- intent: {}\n  examples: |\n", "    - {}\n", ""),
+    "numbered.md": lists("## {}\n\n", "1. {}\n"),
     "last.txt": "".join(f"{query} __label__{label}\n" for label, query in ROWS),
     "cx.csv": as_csv([("Intent Display Name", "Language", "Phrase"), *((label, "zh", query) for label, query in ROWS)]),
     "oracle.csv": as_csv([("query", "topIntent"), *((query, label) for label, query in ROWS)]),
@@ -575,7 +645,144 @@ def test_labels_joined_by_a_sign_are_told_or_set_aside(sign, write, ingest):
     assert kept.facts.warnings == []
 
 
+# --- folders
+
+QUERIES, LABELS = "".join(f"{query}\n" for _, query in ROWS), "".join(f"{label}\n" for label, _ in ROWS)
+FOLDERS = {
+    "queries beside labels": {"text.txt": QUERIES, "labels.txt": LABELS},
+    "parts beside labels": {
+        **{"train_text.txt": QUERIES, "train_labels.txt": LABELS},
+        **{"test_text.txt": "eine Probe\n", "test_labels.txt": CLASSES[0]},
+    },
+    "a readme": {"README.txt": "說明\n", **{f"{label}.txt": "\n".join(cell) for label, cell in SHEET.items()}},
+    "categories": {f"{at % 2 * '甲' or '乙'}/{x}.txt": "\n".join(SHEET[x]) for at, x in enumerate(SHEET)},
+    "files by part": {
+        **{f"train/{label}.txt": "\n".join(cell) for label, cell in SHEET.items()},
+        f"test/{CLASSES[0]}.txt": "eine Probe",
+    },
+    "folders by part": {
+        **{f"train/{label}/{at}.txt": text for label, cell in SHEET.items() for at, text in enumerate(cell)},
+        f"test/{CLASSES[0]}/0.txt": "eine Probe",
+    },
+    "Hive": {f"{at:06}_0": "".join(f"{b}\x01{a}\n" for a, b in ROWS[18 * at : 18 * at + 18]) for at in (0, 1)},
+    "Spark": {"_SUCCESS": "", "part-00000.gz": gzip.compress(as_csv(LONG).encode())},
+    "old beside new": {"a.xlsx": workbook(LONG[:20]), "b.xls": workbook([HEADER, *LONG[20:]])},
+}
+
+
+@pytest.mark.parametrize("files", FOLDERS.values(), ids=FOLDERS)
+def test_a_folder_is_read_as_it_is_meant(files, write, ingest):
+    """Parts of a data set and categories are no standard questions, and tests are set aside."""
+    for name, content in files.items():
+        write(content, f"d/{name}")
+    ingested = ingest("d")
+    assert same(ingested)
+    assert ingested.facts.quarantined == any("Probe" in str(content) for content in files.values())
+
+
+def test_what_is_left_out_of_a_folder_is_told(write, ingest):
+    """And a test that is trained on, with the option that measures by it."""
+    for name in ("a.csv", "test.csv", "b.dat"):
+        write(as_csv(LONG), f"d/{name}")
+    left, test = ingest("d").facts.warnings[:2]
+    assert left.endswith("not read: d/b.dat")
+    assert ingest("d", test_path=test.split("--test-source ")[1]).facts.rows == 36
+
+
+# --- labels by number
+
+NUMBERED = as_csv([("text", "label"), *((query, CLASSES.index(label)) for label, query in ROWS)])
+BY_NUMBER = [(str(at), label) for at, label in enumerate(CLASSES)]
+LISTS = {
+    "label.csv": as_csv([("label", "intent"), *BY_NUMBER]),
+    "index.csv": as_csv([("", "name"), *BY_NUMBER]),
+    "ids.csv": as_csv([("意图编号", "意图名称"), *BY_NUMBER]),
+    "labels.txt": as_csv(BY_NUMBER, "\t"),
+    "swapped.txt": as_csv([row[::-1] for row in BY_NUMBER], "\t"),
+    "class.txt": "".join(f"{label}\n" for label in CLASSES),
+    "list.json": as_json(CLASSES),
+    "map.json": as_json(dict(BY_NUMBER)),
+    "label2id.json": as_json({label: at for at, label in enumerate(CLASSES)}),
+    "config.json": as_json({"model_type": "x", "id2label": dict(BY_NUMBER), "label2id": {}}),
+    "map.yaml": "".join(f"{at}: {label}\n" for at, label in BY_NUMBER),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), LISTS.items(), ids=LISTS)
+@pytest.mark.parametrize("ending", ["", ".0"])
+def test_numbers_are_joined_with_a_list_of_any_shape(name, content, ending, write, ingest):
+    """With ids or by place, with a header or without, as frameworks write them."""
+    write(re.sub(r"(\d)\n", rf"\1{ending}\n", NUMBERED))
+    (warning,) = ingest().facts.warnings
+    assert "12 of 12 standard questions are numbers ('" in warning
+    write(content, name)
+    assert same(ingest(questions_path=name))
+
+
+# --- what texts show
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text.encode().decode("latin-1"), "the queries seem to be garbled"),
+        (lambda text: text.encode("gb18030").decode("latin-1"), "the queries seem to be garbled"),
+        (lambda text: "?" * len(text), "36 of 36 queries hold characters that a program lost"),
+        (lambda text: text[0] + "\ufffd", "36 of 36 queries hold characters that a program lost"),
+        (lambda text: "暂无", "36 of 36 queries are words for nothing ('暂无' in line 2"),
+    ],
+)
+def test_texts_that_were_damaged_before_are_told(change, told, write, ingest):
+    """They decode, and say nothing."""
+    write(as_csv([HEADER, *((label, change(query)) for label, query in ROWS)]))
+    assert told in " ".join(ingest().facts.warnings)
+
+
+def test_texts_with_accents_are_not_taken_for_garbled_ones():
+    """Their letters beyond ASCII stand alone."""
+    assert describe_garbled(["Intención", "für größere Beträge", "怎么提前还款", "질문과 의도", "Вопрос"]) == ""
+
+
+def test_markup_in_standard_questions_is_told_and_stripped(write, ingest):
+    """By the same setting as in queries."""
+    write(as_csv([HEADER, *((f"<b>{label}</b>", query) for label, query in ROWS)]))
+    (warning,) = ingest().facts.warnings
+    assert warning.startswith("12 of 12 standard questions hold HTML")
+    assert same(ingest(**follow(warning)))
+
+
+def test_lines_in_gbk_that_were_added_to_utf_8_are_set_aside(write, ingest):
+    """They are few beside what is sound."""
+    write(as_csv(LONG[:31]).encode() + as_csv(LONG[31:]).encode("gb18030"))
+    ingested = ingest()
+    assert ingested.facts.rows == 30
+    assert ingested.facts.reasons == {"undecodable bytes": 6}
+
+
+def test_a_category_beside_answers_is_doubted(write, ingest):
+    """A standard question has one answer."""
+    write(as_csv([("问题", "答案", "分类"), *((query, f"答{at}", label) for at, (label, query) in enumerate(ROWS))]))
+    assert "it may be a category, and '问题' the standard question" in " ".join(ingest().facts.warnings)
+
+
+def test_a_mark_in_a_drawn_table_may_be_escaped(write, ingest):
+    r"""As \| is in Markdown."""
+    write(drawn("| 标准问 | 相似问 |\n", "|---|---|\n", "| {} | {}\\|谢谢 |\n"))
+    assert {query.strip() for query, _ in ingest(split="none").pairs} == {f"{query}|谢谢" for query, _ in ASKED}
+
+
 # --- advice
+
+
+@pytest.mark.parametrize("names", [("anchor", "positive", "score"), ("Betreff", "Stichwort", "n"), ("a b", "c d", "e")])
+@pytest.mark.parametrize("header", [True, False])
+def test_a_refusal_names_the_likeliest_columns(names, header, write, ingest):
+    """By their values; without a header by number."""
+    rows = [(query, label, at) for at, (label, query) in enumerate(ROWS)]
+    write(as_csv([names] * header + rows))
+    with pytest.raises(SourceError) as refused:
+        ingest()
+    assert same(ingest(**follow(str(refused.value))))
 
 
 def follow(message):
@@ -583,8 +790,10 @@ def follow(message):
     options = re.findall(r"--set ('[^']*'|\S+?)(?=[\s,;:)]|\.?$)", message)
     if options:
         return parse_overrides([shlex.split(options[0])[0]])["source"]
-    named = dict(re.findall(r"--(query|question)-column (\S+?)(?=[\s,;.)]|$)", message))
-    return {f"{what}_column": name for what, name in named.items()}
+    named = re.findall(r"--(query|question)-column ('[^']*'|\S+?)(?=[\s,;)]|\.?$)", message)
+    return {
+        f"{what}_column": name.strip("'") for what, name in named[::-1] if name not in ("and", "(source.query_column")
+    }
 
 
 ADVICE = {
