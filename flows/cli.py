@@ -11,7 +11,7 @@ import click
 
 from flows.commands import corpora, doctor, edits, explain, models, runs, servers
 from flows.commands.output import describe_failure, print_text, write
-from flows.environment import say
+from flows.environment import let_warnings_be_warnings, say
 from flows.signals import (
     INTERRUPTED,
     end_without_memory,
@@ -91,6 +91,7 @@ for _command in (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code; what goes wrong is one message on standard error."""
+    let_warnings_be_warnings()
     try:
         _run_command(list(sys.argv[1:] if arguments is None else arguments))
     except SystemExit as end:

@@ -26,6 +26,7 @@ _PATHS = {
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
 _LOGGER = logging.getLogger("dssm.settings")
 _LONGEST_TOML, _LONGEST_PATH, _LONGEST_KEY = 1 << 20, 4096, 100  # bytes, characters, characters that are shown
+_MOST_PARTS = 1000  # of a key
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # s3://..., bundled:c
 
 
@@ -186,7 +187,10 @@ def _read_toml(file: Path) -> dict[str, Any]:
             content = stream.read(_LONGEST_TOML + 1)
         if len(content) > _LONGEST_TOML:
             raise SettingsError(f"{file} has more than {_LONGEST_TOML:,} bytes: that is no TOML of a corpus")
-        raw = tomllib.loads(content.decode("utf-8"))
+        text = content.decode("utf-8")
+        if any(line.partition("=")[0].count(".") > _MOST_PARTS for line in text.splitlines() if "=" in line):
+            raise SettingsError(f"{file} has a key of more than {_MOST_PARTS:,} parts")  # it takes the square of that
+        raw = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise SettingsError(f"{file} is not UTF-8 (from byte {error.start} on); save it as UTF-8") from error
     except ValueError as error:  # no TOML, or a number of thousands of digits

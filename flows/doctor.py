@@ -8,8 +8,9 @@ from flows.check import check_corpus
 from flows.train_corpus import new_run
 from schemas.corrections import Correction, corrections_path
 from schemas.doctor import Action, Diagnosis
-from schemas.errors import PipelineError, SettingsError
+from schemas.errors import PipelineError, SettingsError, StaleFile
 from schemas.language import Words, read_words
+from schemas.paths import read_file
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import SETTINGS_FILE, Workspace
@@ -105,8 +106,12 @@ def _find_run(name: str) -> tuple[Workspace, CorpusSettings]:
     run = latest_run(Workspace.of(name, new_run()))
     if run is None or not (run.root / SETTINGS_FILE).exists():
         raise SettingsError(f"no run of {name!r} was evaluated yet, or its files are deleted: dssm run {name}")
-    content = (run.root / SETTINGS_FILE).read_bytes()  # an earlier version may have written it, with fewer settings
-    return run, CorpusSettings.model_validate_json(content, context={"fill_defaults": True})
+    file = run.root / SETTINGS_FILE
+    try:  # an earlier version may have written it, with fewer settings
+        return run, CorpusSettings.model_validate_json(read_file(file), context={"fill_defaults": True})
+    except (OSError, ValueError) as error:
+        why = str(error).splitlines()[0]
+        raise StaleFile(f"{file} is damaged ({why}); make another run: dssm run {name}") from error
 
 
 def _count(made: Sequence[Correction]) -> str:

@@ -51,7 +51,9 @@ def set_environment() -> None:
     """Set defaults; what the user has set stays. Call it before anything imports Prefect."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    os.environ["MPLBACKEND"] = "agg"  # nothing is shown; matplotlib would refuse to be imported with one that is none
     _keep_loopback_from_proxies()
+    _drop_lost_certificates()
     try:
         Path.home()
     except RuntimeError:  # a user whom the system does not know, as in a container
@@ -60,6 +62,13 @@ def set_environment() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(CHECKOUT), *given]))
     logging.setLogRecordFactory(_SafeRecord)
     logging.getLogger("great_expectations").setLevel(logging.WARNING)  # logs every temporary folder
+
+
+def let_warnings_be_warnings() -> None:
+    """Take back `-W error`, meant for somebody's own tests: libraries warn of each other, and no command would run."""
+    if any(option.startswith("error") for option in sys.warnoptions):
+        os.environ.pop("PYTHONWARNINGS", None)
+        warnings.simplefilter("ignore")
 
 
 def say(message: str) -> None:
@@ -112,9 +121,14 @@ def start_prefect() -> None:
     """Set the environment and import Prefect.
 
     Raises:
-        SettingsError: its own settings are wrong: a variable, its profile, or a file of this folder.
+        SettingsError: its own settings are wrong: a variable, its profile, or a file of this folder; or Python's are.
     """
     set_environment()
+    if sys.flags.optimize > 1:
+        raise SettingsError(
+            "Python runs without docstrings (-OO, or PYTHONOPTIMIZE=2), and libraries that this needs read theirs: "
+            "unset PYTHONOPTIMIZE, or set it to 1"
+        )
     held = _HeldStream(sys.stderr)  # Prefect's own complaint of the same
     try:
         with heeding_interrupts(), redirect_stderr(held), warnings.catch_warnings():
@@ -146,6 +160,18 @@ def _keep_loopback_from_proxies() -> None:
         if not _is_proxy(os.environ.get(name, "")):  # httpx would refuse to work at all, for any address
             say(f"warning: {name} is no proxy that Python's clients can use; it is not used")
             del os.environ[name]
+
+
+def _drop_lost_certificates() -> None:
+    """Do without certificates that cannot be read: httpx would refuse to work at all, also on this machine."""
+    if file := os.environ.get("SSL_CERT_FILE"):
+        import ssl
+
+        try:
+            ssl.create_default_context(cafile=file)
+        except OSError as error:  # SSLError is one
+            say(f"warning: SSL_CERT_FILE = {file} cannot be used ({error.strerror or error}); the usual ones are")
+            del os.environ["SSL_CERT_FILE"]
 
 
 def _is_proxy(address: str) -> bool:

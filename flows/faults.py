@@ -21,6 +21,7 @@ _FAILING = {
         errno.ENOTCONN,
         errno.ENOTDIR,
         errno.EUCLEAN,
+        errno.ELOOP,
     ),
     *(errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN),
 }

@@ -28,6 +28,7 @@ from schemas.errors import MachineFault, SettingsError
 _STARTUP_SECONDS = 120
 _GRACE_SECONDS = 5  # for a server to end
 _TEMPORARY: list[subprocess.Popen[bytes]] = []  # of this process
+_BEGINS = "a Prefect server begins"  # first line of its log
 _REASON = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception))\b:? *(.*)")
 
 
@@ -106,8 +107,7 @@ def use_server(start: bool) -> Iterator[Server]:
     if not start or not _is_here(host):
         raise MachineFault(_no_answer(api))
     file = get_current_settings().home / "dssm-server.log"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w+b") as log, _listen(host, port) as listening:
+    with _open_log(file) as log, _listen(host, port) as listening:
         process = _launch(listening, api, log)
         try:
             listening.close()
@@ -116,6 +116,24 @@ def use_server(start: bool) -> Iterator[Server]:
             yield Server(api, file)
         finally:
             _stop(process)
+
+
+def _open_log(file: Path) -> BinaryIO:
+    """Open the log of a server; the disk below PREFECT_HOME must take a first line, else nothing says what is wrong.
+
+    Raises:
+        MachineFault: it cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        log = file.open("w+b", buffering=0)
+        log.write(f"{_BEGINS}\n".encode())
+    except OSError as error:
+        raise MachineFault(
+            f"the Prefect server cannot start: {file} cannot be written ({error.strerror}). Free space there, or set "
+            "PREFECT_HOME to another folder"
+        ) from error
+    return log
 
 
 def run_server(host: str | None, port: int | None) -> None:
@@ -151,10 +169,10 @@ class _Startup(logging.Filter):
         return False
 
 
-def _cannot_start(said: str) -> MachineFault:
+def _cannot_start(said: str, ended: str = "") -> MachineFault:
     return MachineFault(
-        f"the Prefect server cannot start: {find_reason(said)}. Its history is {_describe_history()}: move that away "
-        "or mend it, or set PREFECT_HOME to another folder"
+        f"the Prefect server cannot start: {find_reason(said, ended)}. Its history is {_describe_history()}: move that "
+        "away or mend it, or set PREFECT_HOME to another folder"
     )
 
 
@@ -254,17 +272,18 @@ def _wait_for(process: subprocess.Popen[bytes], api: str, log: BinaryIO) -> None
     until = time.monotonic() + _STARTUP_SECONDS
     while not answers(api):
         if process.poll() is not None or time.monotonic() > until:
+            ended = f"it ended with {process.returncode}" if process.returncode is not None else ""
             _stop(process)
             log.seek(0)
-            raise _cannot_start(log.read().decode("utf-8", "replace"))
+            raise _cannot_start(log.read().decode("utf-8", "replace"), ended)
         time.sleep(0.1)
 
 
-def find_reason(said: str) -> str:
-    """Return what an ending server said last of its reason, as one line."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+def find_reason(said: str, ended: str = "") -> str:
+    """Return what an ending server said last of its reason, as one line; `ended` where it said nothing."""
+    lines = [line.strip() for line in said.splitlines() if line.strip() not in ("", _BEGINS)]
     errors = [found.group(0) for line in lines if (found := _REASON.match(line))]
-    return (errors or lines or [f"it did not answer within {_STARTUP_SECONDS} s"])[-1][:300].rstrip(".")
+    return (errors or lines or [ended or f"it did not answer within {_STARTUP_SECONDS} s"])[-1][:300].rstrip(".")
 
 
 def _describe_history() -> str:

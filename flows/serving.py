@@ -19,6 +19,7 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTag
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.context import refresh_global_settings_context
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
@@ -33,7 +34,7 @@ from flows.late_runs import mark_dead_runs, report_crashed_runs, skip_late_runs
 from flows.server import answers
 from flows.terminal import verbosity
 from schemas.errors import SettingsError
-from schemas.workspace import HEARTBEAT_FILE, default_home
+from schemas.workspace import CHECKOUT, HEARTBEAT_FILE, default_home
 from tasks.locks import take_lock
 
 _CRASHED_AUTOMATION = "dssm: a run without a heartbeat has crashed"
@@ -215,6 +216,18 @@ def only_service(home: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def leave_folder() -> None:
+    """Go where no foreign modules lie, with homes that mean the same there as here.
+
+    Prefect puts the current folder first on the path while it loads a flow: a tasks.py there would be taken for ours.
+    """
+    os.environ["DSSM_HOME"] = str(default_home())
+    if given := os.environ.get("PREFECT_HOME"):
+        os.environ["PREFECT_HOME"] = str(Path(given).expanduser().absolute())
+    os.chdir(CHECKOUT)
+    refresh_global_settings_context()
 
 
 def serve(deployments: Sequence[Deployment], api: str) -> None:

@@ -17,8 +17,9 @@ SCHEMES = frozenset(
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)(://|::)", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _HIDDEN = "***"
-# user:password@, also where the password holds a slash: what follows the colon is then no port
-_USER = re.compile(r"(?<=://)[^\s/?#@:]*:(?:[^\s/?#]*|(?!\d+/)[^\s@]*)@")
+# user:password@, also where the password holds a slash: what follows the colon is then no port. An address that was
+# taken for a path has one slash left.
+_USER = re.compile(r"(?<=:/)(/?)([^\s/?#@:]*:(?:[^\s/?#]*|(?!\d+/)[^\s@]*))@")
 _PARAMETER = re.compile(
     r"(?<=[?&;])([\w.%-]*(?:token|secret|passw|pwd|signature|credential|session|auth(?!or)|api[_-]?key|access[_-]?key)"
     r"[\w.%-]*|(?:[\w.%-]*[-_.])?(?:key|sig|pw|pass|code))=([^\s&#;'\"<>]+)",
@@ -75,9 +76,9 @@ def redact(text: str) -> str:
     for secret in sorted(_seen, key=len, reverse=True):
         if len(secret) > 3:  # shorter ones are no secrets, and stand in other words
             text = text.replace(secret, _HIDDEN)
-    if "://" not in text:
+    if ":/" not in text:
         return text
-    text = _USER.sub(lambda found: f"{_masked(found[0][:-1])}@", text)
+    text = _USER.sub(lambda found: f"{found[1]}{_masked(found[2])}@", text)
     return _PARAMETER.sub(lambda found: f"{found[1]}={_masked(found[2])}", text)
 
 

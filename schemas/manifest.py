@@ -13,7 +13,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from schemas.errors import StaleFile
-from schemas.paths import RelativePath, join_inside
+from schemas.paths import RelativePath, join_inside, read_file
 
 SCHEMA_VERSION = 1
 _LOGGER = logging.getLogger("dssm.manifest")
@@ -63,7 +63,7 @@ class StepManifest(BaseModel):
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read the manifest of `folder`."""
-        return cls.model_validate_json((folder / "manifest.json").read_bytes())
+        return cls.model_validate_json(read_file(folder / "manifest.json"))
 
 
 def hash_file(file: Path) -> str:

@@ -1,5 +1,6 @@
 """Names and paths that come from a file or a store: used only where they stay inside the folder they belong to."""
 
+import errno
 import os
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -52,3 +53,14 @@ def find_closed_folder(path: str | Path) -> Path | None:
     """
     way = reversed(Path(path).absolute().parents)
     return next((folder for folder in way if folder.is_dir() and not os.access(folder, os.X_OK)), None)
+
+
+def read_file(file: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        OSError: it is gone, cannot be read, or is a pipe or a device, which may never end.
+    """
+    if file.exists() and not file.is_file() and not file.is_dir():
+        raise OSError(errno.EINVAL, "a pipe or a device", str(file))
+    return file.read_bytes()

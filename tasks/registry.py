@@ -26,13 +26,13 @@ from typing import Self, TypeVar
 from schemas.errors import MachineFault, PipelineError, SettingsError, StaleFile
 from schemas.live import Live, VersionManifest, WentLive, parse_model
 from schemas.manifest import sync_folder, write_atomically
-from schemas.paths import check_name, join_inside
+from schemas.paths import check_name, join_inside, read_file
 from schemas.workspace import default_home, models_root
 from tasks.locks import locked
 from tasks.remote import LEFT_OVER, POINTER, Remote
 from tasks.store import Store, open_store
 from tasks.update import Update
-from tasks.version_files import MANIFEST, clear, find_harm, now, read_file, read_if_there
+from tasks.version_files import MANIFEST, clear, find_harm, now, read_if_there
 
 _LOGGER = logging.getLogger("dssm.registry")
 _Result = TypeVar("_Result")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from schemas.errors import MachineFault
 from schemas.manifest import write_atomically
+from schemas.paths import read_file
 from tasks.locks import locked
 from tasks.store import open_store
 
@@ -29,13 +30,19 @@ class SharedFile:
         return self._store.where(self._path) if self._store else str(self._file)
 
     def read(self) -> bytes | None:
-        """Return its content; None: it is not there."""
+        """Return its content; None: it is not there.
+
+        Raises:
+            MachineFault: it cannot be read.
+        """
         if self._store:
             return self._store.read(self._path) or None
         try:
-            return self._file.read_bytes()
+            return read_file(self._file)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise MachineFault(f"cannot read {self._file}: {error.strerror}; mend it, or move it away") from error
 
     def change(self, make: Callable[[bytes | None], bytes | None]) -> None:
         """Replace its content by what `make` makes of it, called again where another machine was faster; None: none.

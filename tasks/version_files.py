@@ -1,6 +1,5 @@
 """The files of a version: their hashes, and what is wrong with them."""
 
-import errno
 import os
 import shutil
 from datetime import UTC, datetime
@@ -8,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from schemas.manifest import hash_file, hash_json
+from schemas.paths import read_file
 
 MANIFEST = "manifest.json"
 
@@ -45,17 +45,6 @@ def clear(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def read_file(file: Path) -> bytes:
-    """Return the bytes of a file.
-
-    Raises:
-        OSError: it is gone, cannot be read, or is a pipe or a device, which may never end.
-    """
-    if file.exists() and not file.is_file() and not file.is_dir():
-        raise OSError(errno.EINVAL, "a pipe or a device", str(file))
-    return file.read_bytes()
 
 
 def read_if_there(file: Path) -> bytes | None:

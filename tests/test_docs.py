@@ -85,7 +85,18 @@ def test_every_setting_exists(page):
     sections = "|".join(sorted({name.split(".")[0] for name in known if "." in name}))
     for line in printed(page.read_text("utf-8")):
         for name in re.findall(rf"(?:^|--set '?)((?:{sections})(?:\.\w+)+)(?=$|[ =])", line):
-            ends = (".warn", ".stop", ".json", ".toml", ".csv", ".html", ".parquet", ".safetensors", ".published")
+            ends = (
+                ".warn",
+                ".stop",
+                ".json",
+                ".toml",
+                ".csv",
+                ".html",
+                ".txt",
+                ".parquet",
+                ".safetensors",
+                ".published",
+            )
             assert name in known or name.endswith(ends), name
 
 

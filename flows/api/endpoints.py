@@ -18,7 +18,7 @@ from flows.api.metrics import CONTENT_TYPE, Metrics
 from flows.api.openapi import ENDPOINTS, describe
 from flows.api.refusals import Json, Refusal
 from schemas.edits import Edit
-from schemas.errors import EditError, FilterError, MachineFault, NothingLive
+from schemas.errors import EditError, FilterError, NothingLive
 from schemas.explanations import Explanation
 from schemas.service import CorpusState, EditRequest, FeedbackRequest, Limits, SearchRequest, explain
 from tasks.registry import ModelRegistry
@@ -132,8 +132,6 @@ class Service:
             raise Refusal(422, "invalid_edit", str(error)) from None
         except NothingLive as error:
             raise Refusal(409, "nothing_live", str(error)) from None
-        except MachineFault as error:
-            raise Refusal(503, "machine", str(error), {"Retry-After": "5"}) from None
         facts = {"corpus": corpus, "version": made.version, "standard_questions": made.standard_questions}
         facts["expected"] = made.expected and made.expected.model_dump()
         return Json(facts | made.overlay.model_dump(mode="json", include={"edits"}))

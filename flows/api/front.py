@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flows.api.metrics import Metrics
 from flows.api.refusals import Refusal, as_response
+from flows.faults import as_fault
+from schemas.errors import MachineFault
 from schemas.service import Limits
 
 _LOGGER = logging.getLogger("dssm.api")
@@ -119,5 +121,9 @@ def _as_refusal(error: Exception, scope: Scope) -> Refusal:
         headers = dict(error.headers or {})
         message = f"{scope['method'][:20]} is not for {scope['path'][:100]!r}; use {headers.get('Allow', 'another')}"
         return Refusal(405, "method_not_allowed", message, headers)
+    fault = as_fault(error)
+    if fault and fault.exit_code == MachineFault.exit_code:  # a full disk, a damaged file: the next try may do
+        _LOGGER.error("request %s failed: %s", scope["request_id"], fault)
+        return Refusal(503, "machine", str(fault), {"Retry-After": "5"})
     _LOGGER.error("request %s failed", scope["request_id"], exc_info=error)
     return Refusal(500, "fault", f"a fault of ours; the service's log says more of request {scope['request_id']}")

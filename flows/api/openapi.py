@@ -87,7 +87,7 @@ _WHY = {
     415: "The body is not said to be JSON",
     422: "The body is no JSON, or not what is described here",
     429: "Too many requests at a time",
-    503: "Not loaded yet",
+    503: "Not loaded yet, or a fault of the machine",
 }
 _EXAMPLES: dict[type[BaseModel], dict[str, Any]] = {
     SearchRequest: {

@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 
-from flows.commands.models import find_registry, local_time, read_lines, require_published
+from flows.commands.models import find_registry, local_time, require_published
 from flows.commands.options import complete_corpus
 from flows.commands.output import print_table, print_text
 from schemas.errors import SourceError
+
+_MOST_LINES = 100_000  # of a file of similar queries
 
 
 def _with_edit_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -100,6 +102,24 @@ def edits(corpus: str, drop: str | None, as_json: bool) -> int:
     return 0
 
 
+def _read_queries(file: str) -> list[str]:
+    """Return the different queries of a file; of too many, one more than an edit takes, which refuses them."""
+    from tasks.retrieval.edits import MOST_QUERIES
+    from tasks.retrieval.lines import read_lines
+
+    found, number = dict[str, None](), 0
+    for lines in read_lines(file):
+        found |= dict.fromkeys(filter(None, map(str.strip, lines)))
+        number += len(lines)
+        if number > _MOST_LINES:  # a program that never ends
+            raise SourceError(f"{file} has over {_MOST_LINES:,} lines; at most {MOST_QUERIES} queries go in one edit")
+        if len(found) > MOST_QUERIES:
+            break
+    if not found:
+        raise SourceError(f"{file} holds no query; give a text file with one query a line")
+    return [*found][: MOST_QUERIES + 1]
+
+
 def _edit(corpus: str, action: str, name: str, given: dict[str, Any], **more: Any) -> int:  # noqa: ANN401 - click's
     """Make an edit, and say what came of it."""
     from schemas.edits import Edit, read_fields
@@ -107,13 +127,10 @@ def _edit(corpus: str, action: str, name: str, given: dict[str, Any], **more: An
 
     registry = find_registry(corpus)
     require_published(registry)
-    queries = [line.strip() for lines in read_lines(given["file"]) for line in lines] if given.get("file") else []
-    if given.get("file") and not any(queries):
-        raise SourceError(f"{given['file']} holds no query; give a text file with one query a line")
+    queries = _read_queries(given["file"]) if given.get("file") else []
     payload = read_fields(given.get("fields", ()))
     if given.get("answer") is not None:
         payload["answer"] = given["answer"] or None
-    queries = [*dict.fromkeys(filter(None, queries))]
     wanted = {"standard_question": name.strip(), "similar_queries": queries, "payload": payload, **more}
     made = edit_live(registry, Edit.model_validate({"action": action, **wanted}))
     if given["as_json"]:

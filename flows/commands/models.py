@@ -1,7 +1,7 @@
 """Commands about what is published: query, diff, models, rollback, approve, decline."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,9 @@ import click
 from flows.commands.options import FILTER, VALID_AT, complete_corpus, read_filters
 from flows.commands.output import print_table, print_text
 from flows.environment import say
-from schemas.errors import SettingsError, SourceError, StaleFile
+from schemas.errors import SettingsError, StaleFile
 from schemas.run import RunResult
 from schemas.suggestions import did_you_mean, nearest
-
-_CHUNK, _LONGEST_LINE = 1 << 16, 1 << 20  # bytes
 
 
 @click.command()
@@ -47,6 +45,8 @@ def query(
     """
     if (text is None) == (file is None):
         raise click.UsageError("give one TEXT, or --file FILE")
+    from tasks.retrieval.lines import read_lines
+
     wanted = top, *read_filters(filters, valid_at)
     retriever = load_retriever(corpus)
     for queries in [[text]] if text is not None else read_lines(file or "-"):
@@ -161,30 +161,6 @@ def _fetch(registry: Any, version: str) -> Path:  # noqa: ANN401 - ModelRegistry
         )
     folder: Path = registry.fetch(name)
     return folder
-
-
-def read_lines(file: str) -> Iterator[list[str]]:
-    """Yield the lines of a file as they come, a few at a time: who writes into a pipe waits for the answer."""
-    number, rest = 0, b""
-    try:
-        with open(0 if file == "-" else file, "rb", closefd=file != "-") as stream:
-            while chunk := stream.read1(_CHUNK):
-                *lines, rest = (rest + chunk).split(b"\n")  # not splitlines: a query may hold other separators
-                if len(rest) > _LONGEST_LINE:
-                    raise SourceError(f"{file}:{number + len(lines) + 1} has over {_LONGEST_LINE:,} bytes: no query")
-                yield [_decode(line, file, number + place) for place, line in enumerate(lines, 1)]
-                number += len(lines)
-    except OSError as error:
-        raise SourceError(f"cannot read {file}: {error.strerror}; give a text file with one query a line") from error
-    if rest:
-        yield [_decode(rest, file, number + 1)]
-
-
-def _decode(line: bytes, file: str, number: int) -> str:
-    try:
-        return line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\r")
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{file} is not UTF-8 (line {number}, byte {error.start}); save it as UTF-8") from error
 
 
 @click.command()

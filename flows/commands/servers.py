@@ -61,9 +61,10 @@ def serve(take_over: bool) -> int:
         raise SettingsError("\n".join(broken.values()) or "no corpus to serve: add data/corpora/NAME.toml")
     use_prefect()
     from flows.server import use_server
-    from flows.serving import apply, only_service
+    from flows.serving import apply, leave_folder, only_service
     from flows.serving import serve as serve_deployments
 
+    leave_folder()
     with only_service(default_home()), use_server(start=True) as server:
         where = f"started at {server.ui}, log in {server.log}" if server.log else f"already answers at {server.ui}"
         print_text(f"Prefect server: {where}")

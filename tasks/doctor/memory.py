@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from schemas.corrections import CORRECTIONS, Correction, corrections_path, parse_corrections, write_lines
 from schemas.doctor import DoctorState
-from schemas.errors import SettingsError
+from schemas.errors import SettingsError, StaleFile
+from schemas.manifest import StepManifest
 from schemas.outputs import EvaluateOutput, PrepareOutput
 from schemas.workspace import Workspace, sort_runs
 from tasks.doctor.receipts import open_receipt
@@ -21,11 +22,26 @@ _LOGGER = logging.getLogger("dssm.doctor")
 
 
 def latest_run(workspace: Workspace) -> Workspace | None:
-    """Return the newest run of the corpus that was evaluated; None: there is none."""
+    """Return the newest run of the corpus that was evaluated and is whole; None: none was evaluated.
+
+    Raises:
+        StaleFile: each that was is damaged.
+    """
+    damage: StaleFile | None = None
     for name in reversed(sort_runs(folder.name for folder in workspace.runs.glob("*"))):
         run = workspace.model_copy(update={"run": name})
-        if EvaluateOutput.of(run).ranked.exists() and PrepareOutput.of(run).test.exists():
-            return run
+        try:
+            for folder in (PrepareOutput.of(run).folder, EvaluateOutput.of(run).folder):
+                StepManifest.read(folder).verify(folder)
+        except FileNotFoundError:
+            continue
+        except (StaleFile, OSError, ValueError) as error:
+            _LOGGER.warning("run %s is damaged and is passed over: %s", name, error)
+            damage = damage or StaleFile(f"run {name} is damaged ({error}); make another one: dssm run {run.corpus}")
+            continue
+        return run
+    if damage:
+        raise damage
     return None
 
 

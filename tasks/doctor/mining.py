@@ -1,8 +1,9 @@
 """Unanswered queries: what to add, and where. Pure.
 
 Queries that the model did not answer are grouped (complete linkage, so that all of a group are alike) by their wording
-and by what the model makes of them, half each. A group that lies nearer to one standard question's own queries than
-its members to each other belongs there; another is a candidate for a new standard question.
+and by what the model makes of them, half each; 0 is what any two queries have in common, for a model draws queries of
+matters that it does not know together. A group that lies nearer to one standard question's own queries than its members
+to each other belongs there; another is a candidate for a new standard question.
 """
 
 from collections import Counter
@@ -18,10 +19,11 @@ from schemas.doctor import Action
 from schemas.language import Words
 from tasks.retrieval.features import Tokeniser
 
-APART = 0.74  # distance of the least alike members of a group
+APART = 0.7  # distance of the least alike members of a group
 FEWEST = 3  # queries of a group
 MOST = 4000  # different queries that are grouped: 16 million pairs
 EXAMPLES = 10  # queries of a group that are shown
+_MOST_COMMON = 0.9  # cosine that any two texts have, should all be alike
 _AGREED = 0.6  # of a group's queries, to be of one standard question
 _NEW_RECALL = 0.7  # recall@10 that a new standard question of a few queries has (docs/doctor.md)
 
@@ -35,11 +37,22 @@ class Group:
     asked: int  # times in the log
 
 
+def find_common(cosines: NDArray[np.floating]) -> float:
+    """Return how alike any two of some texts are: the median over the pairs of an (n, n) array."""
+    pairs = cosines[np.triu_indices(len(cosines), 1)]
+    return min(_MOST_COMMON, float(np.median(pairs))) if len(pairs) else 0.0
+
+
+def without_common(cosines: NDArray[np.float32], common: float) -> NDArray[np.float32]:
+    """Return cosines so that 0 is what any two texts have in common, and 1 is still the most."""
+    return (cosines - np.float32(common)) / np.float32(1 - common)
+
+
 def group(similarity: NDArray[np.floating]) -> list[NDArray[np.int64]]:
     """Return groups of queries that are all alike, the largest first, the middle one of each first.
 
     Args:
-        similarity: (n, n) of each pair, at most 1.
+        similarity: (n, n) of each pair, at most 1; of any two that have nothing to do with each other 0.
     """
     n = len(similarity)
     if n < FEWEST:

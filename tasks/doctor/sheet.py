@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from pathlib import Path
 
 from openpyxl import load_workbook
@@ -13,6 +14,7 @@ from schemas.errors import SourceError
 from schemas.language import Words, read_words
 from schemas.suggestions import did_you_mean, nearest
 from tasks.evaluate.spreadsheets import FORMULA, write_lists
+from tasks.ingest.archives import refuse_bombs
 from tasks.retrieval.normalise import normalise
 
 TODO, MINED = "todo", "mined"
@@ -21,7 +23,7 @@ COLUMNS = ("accept", "action", "standard_question", "query", "to", "new_queries"
 _READ = ("accept", "action", "standard_question", "query", "to", "new_queries", "gain")
 _YES = {"yes", "y", "x", "1", "true", "ok", "是", "对", "好", "√", "✓", "采纳", "同意"}
 _NO = {"", "no", "n", "0", "false", "否", "不", "不采纳"}
-_LONGEST_FILE = 64 << 20  # bytes
+_LONGEST_FILE, _LONGEST_TEXT = 64 << 20, 1000  # bytes; characters of a query or standard question
 
 
 def write_todo(folder: Path, actions: Sequence[Action], words: Words, name: str = TODO) -> list[str]:
@@ -89,6 +91,8 @@ def _read(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     places = {titles[cell.strip()]: place for place, cell in enumerate(header) if cell.strip() in titles}
     if missing := [name for name in _READ[:-1] if name not in places]:
         raise SourceError(f"{file.name} lacks the column(s) {', '.join(missing)}: give one that dssm doctor wrote")
+    if again := [cell for cell in header if cell.strip() in titles and header.count(cell) > 1]:
+        raise SourceError(f"{file.name} has the column {again[0]!r} more than once: delete one")
     for number, cells in enumerate(rows, 2):
         row = {name: cells[place].strip() if place < len(cells) else "" for name, place in places.items()}
         if any(row.values()):
@@ -97,15 +101,21 @@ def _read(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _read_rows(file: Path) -> Iterator[list[str]]:
     try:
-        if file.stat().st_size > _LONGEST_FILE:
-            raise SourceError(f"{file} has over {_LONGEST_FILE >> 20} MB: that is no to-do list")
-        content = file.read_bytes()
+        if file.exists() and not file.is_file():  # a pipe would be waited for
+            raise SourceError(f"{file} is no file; name the todo.xlsx or todo.csv")
+        with file.open("rb") as stream:
+            content = stream.read(_LONGEST_FILE + 1)
     except OSError as error:
         raise SourceError(f"cannot read {file}: {error.strerror}; name the todo.xlsx or todo.csv") from error
+    if len(content) > _LONGEST_FILE:
+        raise SourceError(f"{file} has over {_LONGEST_FILE >> 20} MB: that is no to-do list")
     if content[:2] == b"PK":
         try:
+            refuse_bombs(file.name, io.BytesIO(content))
             sheet = load_workbook(io.BytesIO(content), read_only=True).worksheets[0]
             yield from ([_text(cell) for cell in row] for row in sheet.iter_rows(values_only=True))
+        except SourceError:
+            raise
         except Exception as error:  # openpyxl raises whatever it stumbles over
             raise SourceError(f"{file} is no workbook that can be read ({error}); save it as .xlsx again") from error
         return
@@ -118,7 +128,11 @@ def _read_rows(file: Path) -> Iterator[list[str]]:
     else:
         raise SourceError(f"{file} is neither UTF-8 nor GB18030; save it as CSV UTF-8")
     delimiter = max(",;\t", key=text.partition("\n")[0].count)  # Excel writes what its country has
-    yield from ([_bare(cell) for cell in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter))
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    try:
+        yield from ([_bare(cell) for cell in row] for row in reader)
+    except csv.Error as error:  # a cell of 128 kB, as after a quotation mark that is never closed
+        raise SourceError(f"{file.name}:{reader.line_num} cannot be read ({error}); save it as .xlsx") from error
 
 
 def _text(value: object) -> str:
@@ -144,6 +158,9 @@ def _correct(row: dict[str, str], batch: str, known: set[str]) -> list[Correctio
         raise ValueError(f"no standard question {question!r}{did_you_mean(question, nearest(question, sorted(known)))}")
     if kind == "group" and to not in known:
         raise ValueError(f"no standard question {to!r}{did_you_mean(to, nearest(to, sorted(known)))}")
+    for text in (to, *lines):
+        _require(len(text) <= _LONGEST_TEXT, f"{text[:30]!r}… has {len(text)} characters, at most {_LONGEST_TEXT}")
+        _require("\0" not in text, f"{text[:30]!r} holds a NUL")
     made = _make(kind, question, to, [line.strip() for line in row["query"].splitlines() if line.strip()], lines)
     gain = None if kind == "group" else _gain(row)  # it promises no recall
     return [
@@ -199,6 +216,7 @@ def _find_kind(said: str) -> str:
 
 def _gain(row: dict[str, str]) -> float | None:
     try:
-        return float(row.get("gain", "").replace(",", "."))
+        gain = float(row.get("gain", "").replace(",", "."))
     except ValueError:
         return None
+    return gain if isfinite(gain) else None

@@ -1,7 +1,7 @@
 """What the log says that the corpus lacks: the queries which the live model did not answer, grouped."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from tasks.doctor.advice import assess
 from tasks.doctor.case import Case
 from tasks.doctor.curves import grow, usual_curve
 from tasks.doctor.log import Asked
-from tasks.doctor.mining import EXAMPLES, MOST, as_actions, group, place, word_bags
+from tasks.doctor.mining import EXAMPLES, MOST, as_actions, find_common, group, place, without_common, word_bags
 from tasks.doctor.traffic import describe_traffic
 from tasks.retrieval.features import Tokeniser
 from tasks.retrieval.normalise import normalise_all
@@ -27,6 +27,8 @@ _DOUBT = 0.3  # share of the rightly answered held-out rows that score lower tha
 _HELPED = ("answer", "clarify")  # decisions that send no customer away
 _ADDED = 5  # queries that a standard question gets
 _CORPUS_ROWS = 20_000  # that a query is compared with
+_SAMPLE = 1000  # queries, of the log and then of the corpus, that say how alike any two are
+_Cosines = Callable[[slice, slice], NDArray[np.float32]]  # of some texts with others
 
 
 def mine(
@@ -167,18 +169,29 @@ def _answered_by_people(
 def _compare(
     model: Model, case: Case, norms: list[str], tokeniser: Tokeniser
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-    """Return (n, n) how alike queries are, (n,) how alike each is to the nearest of the corpus, (n,) its answer."""
+    """Return (n, n) how alike queries are, (n,) how alike each is to the nearest of the corpus, (n,) its answer.
+
+    Half by their wording, half by the model's vectors; of both, 0 is what any two queries have in common.
+    """
     corpus = [*normalise_all(case.texts), *case.queries[:_CORPUS_ROWS]]
-    bags = word_bags([*norms, *corpus], tokeniser)
-    own, others = bags[: len(norms)], bags[len(norms) :].T.tocsr()
-    mine, theirs = _vectors(model, norms), _vectors(model, corpus)
-    similarity = 0.5 * (own @ own.T).toarray() + 0.5 * (mine @ mine.T)
+    bags, vectors = word_bags([*norms, *corpus], tokeniser), _vectors(model, [*norms, *corpus])
+    halves: list[_Cosines] = [lambda rows, others: (bags[rows] @ bags[others].T).toarray()]
+    halves.append(lambda rows, others: vectors[rows] @ vectors[others].T)
+    some = slice(0, _SAMPLE)
+    usual = [find_common(half(some, some)) for half in halves]
+
+    def compare(rows: slice, others: slice) -> NDArray[np.float32]:
+        parts = [without_common(half(rows, others), one) for half, one in zip(halves, usual, strict=True)]
+        alike: NDArray[np.float32] = (parts[0] + parts[1]) * np.float32(0.5)
+        return alike
+
+    own, theirs = slice(0, len(norms)), slice(len(norms), None)
     near, first = list[NDArray[np.float32]](), list[NDArray[np.int64]]()
     for start in _starts(norms):
-        rows = slice(start, start + _BLOCK)
-        near.append((0.5 * (own[rows] @ others).toarray() + 0.5 * (mine[rows] @ theirs.T)).max(axis=1))
+        rows = slice(start, min(start + _BLOCK, len(norms)))
+        near.append(compare(rows, theirs).max(axis=1))
         first.append(_best(model, norms[rows])[0])
-    return similarity, np.concatenate(near), np.concatenate(first)
+    return compare(own, own), np.concatenate(near), np.concatenate(first)
 
 
 def _vectors(model: Model, norms: Sequence[str]) -> NDArray[np.float32]:

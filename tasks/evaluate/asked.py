@@ -2,14 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from schemas.errors import SourceError
+from tasks.retrieval.lines import read_lines
 from tasks.retrieval.normalise import normalise
 
 MOST_ASKED = 50_000  # different queries looked at, the most frequent ones
-_LONGEST = 1 << 20  # bytes of a line
 
 
 def read_asked(file: Path) -> Counter[str]:
@@ -24,26 +24,15 @@ def read_asked(file: Path) -> Counter[str]:
     files = [file, *sorted(file.parent.glob(f"{file.name}.[0-9]*"))]
     asked = Counter[str]()
     for one in files:
-        try:
-            with one.open("rb") as stream:
-                asked.update(_queries(stream, one))
-        except OSError as error:
-            raise SourceError(f"cannot read {one}: {error.strerror}; give a text file with one query a line") from error
+        asked.update(_queries(one))
     if not asked:
         raise SourceError(f"{file} holds no query; give a text file with one a line, or the service's query log")
     return Counter(dict(sorted(asked.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_ASKED]))
 
 
-def _queries(lines: Iterable[bytes], file: Path) -> Iterator[str]:
-    for number, line in enumerate(lines, 1):
-        if len(line) > _LONGEST:
-            raise SourceError(f"{file}:{number} has over {_LONGEST:,} bytes: no query")
-        try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-        except UnicodeDecodeError as error:
-            raise SourceError(f"{file} is not UTF-8 (line {number}, byte {error.start}); save it as UTF-8") from error
-        if query := normalise(_query_of(text)):
-            yield query
+def _queries(file: Path) -> Iterator[str]:
+    for lines in read_lines(file):
+        yield from filter(None, (normalise(_query_of(line.strip())) for line in lines))
 
 
 def _query_of(text: str) -> str:

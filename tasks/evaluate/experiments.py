@@ -1,7 +1,8 @@
 """Runs of one corpus beside each other: what was set differently, what was measured, and what is chance."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from schemas.errors import SettingsError
+from schemas.errors import SettingsError, StaleFile
 from schemas.evaluation import Evaluation, Interval
 from schemas.outputs import EvaluateOutput, PrepareOutput
+from schemas.paths import read_file
 from schemas.workspace import SETTINGS_FILE
 from tasks.evaluate.metrics import paired_difference
 
@@ -39,6 +41,7 @@ def compare_runs(runs: Sequence[Path]) -> list[Experiment]:
 
     Raises:
         SettingsError: one of them was not measured.
+        StaleFile: one of them is damaged.
     """
     read = [_read(run) for run in runs]
     flat = [_flatten(settings) for _, settings, _ in read]
@@ -56,16 +59,36 @@ def compare_runs(runs: Sequence[Path]) -> list[Experiment]:
 
 def _read(run: Path) -> tuple[Evaluation, dict[str, Any], dict[_Row, int]]:
     evaluated, test = EvaluateOutput(run / EvaluateOutput.step), PrepareOutput(run / PrepareOutput.step).test
-    try:
+    with _reading(run, evaluated.evaluation.name):
         evaluation = evaluated.read_evaluation()
-        settings = json.loads((run / SETTINGS_FILE).read_bytes())
+    with _reading(run, SETTINGS_FILE):
+        settings = dict(json.loads(read_file(run / SETTINGS_FILE)))
+    with _reading(run, test.name):
         rows = pq.read_table(test, columns=["query", "standard_question"]).to_pydict()
+    with _reading(run, evaluated.ranked.name):
         ranks: NDArray[np.int64] = pq.read_table(evaluated.ranked, columns=["rank"])["rank"].to_numpy()
+        return evaluation, settings, dict(zip(zip(*rows.values(), strict=True), ranks.tolist(), strict=True))
+
+
+@contextmanager
+def _reading(run: Path, name: str) -> Iterator[None]:
+    """Say what is wrong with a run of which a file cannot be read."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise SettingsError(
             f"run {run.name} of {run.parent.name} was not measured: {error.filename} is not there"
         ) from error
-    return evaluation, settings, dict(zip(zip(*rows.values(), strict=True), ranks.tolist(), strict=True))
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        RecursionError,
+    ) as error:  # those of pydantic, JSON and Arrow are ValueErrors
+        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise StaleFile(
+            f"{name} of run {run.name} of {run.parent.name} is damaged ({why}); compare another run"
+        ) from error
 
 
 def _flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -3,6 +3,7 @@
 Equal sources, settings and seed give equal bytes.
 """
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +32,7 @@ from tasks.ingest.payload import Cells, find_doubts, keep_payload, write_payload
 from tasks.ingest.quarantine import EMPTY_QUERY, REMEDIES, Separated, is_usable_class, separate
 from tasks.ingest.question_list import QuestionList, find_question_list, join_ids, read_question_list
 from tasks.ingest.sources import OpenedSource, describe_source, open_sources
-from tasks.ingest.tables import BATCH_ROWS, BadRow, Pairs
+from tasks.ingest.tables import BATCH_ROWS, SIGN, BadRow, Pairs
 from tasks.retrieval.normalise import normalise
 
 __all__ = ["fingerprint", "ingest_corpus"]
@@ -41,6 +42,7 @@ Progress = Callable[[int], None]
 
 _EXAMPLES = 3
 _NUMBER, _FEWEST_NUMBERS = re.compile(r"[+-]?\d+(?:\.\d+)?"), 2
+_SAMPLED = 100  # standard questions, of which one is a number where half of them are
 
 
 @dataclass
@@ -377,7 +379,8 @@ def _describe_null_words(class_rows: Mapping[str, int]) -> list[str]:
 
 def _describe_odd(class_rows: Mapping[str, int]) -> list[str]:
     """Return what is odd about the texts of standard questions, one sentence for each oddity."""
-    odd = {one.said: [text for text in class_rows if one.is_in(text)] for one in ODDITIES}
+    joined = SIGN.join(class_rows)
+    odd = {one.said: [text for text in class_rows if one.is_in(text)] for one in ODDITIES if one.is_in(joined)}
     return [
         f"{len(texts)} of {len(class_rows)} standard questions {said.format(_shown(texts))}"
         for said, texts in odd.items()
@@ -387,7 +390,8 @@ def _describe_odd(class_rows: Mapping[str, int]) -> list[str]:
 
 def _describe_numbers(class_rows: Mapping[str, int]) -> list[str]:
     """Return a warning of standard questions that are numbers: queries are compared with their texts."""
-    numbers = [text for text in class_rows if _NUMBER.fullmatch(text)]
+    seen = any(map(_NUMBER.fullmatch, itertools.islice(class_rows, _SAMPLED)))
+    numbers = [text for text in class_rows if _NUMBER.fullmatch(text)] if seen else []
     if len(numbers) < max(_FEWEST_NUMBERS, len(class_rows) / 2):
         return []
     return [

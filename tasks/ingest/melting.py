@@ -201,7 +201,8 @@ class Melting:
                 self._count(oddity.said, cells, lines, oddity.is_in)
         if self._counts[HTML.said]:
             cells = self._stripped(cells)
-        if not NULL_WORDS.isdisjoint(cells):
+        first = self._counts["cells"] == len(cells)  # of a large table, only these are looked through for nothing
+        if (first or self._counts[_NULL_WORD]) and not NULL_WORDS.isdisjoint(cells):
             self._count(_NULL_WORD, cells, lines, NULL_WORDS.__contains__)
         for one in self._lists.suspects if self._lists else ():
             if any(mark in joined for mark in one.marks):

@@ -26,6 +26,7 @@ _ENDLESS = frozenset(
 )
 _SEPARATORS = (";", "；", "|", "、", ",", "，", "\n")
 _LONGEST_PART = 30  # characters of an element of a list
+_NEVER = re.compile(r"(?:9999|0001)(?:\d{4})?(?!\d)")  # how programs write it: 9999-12-31, 00010101
 _DAY, _UTC, _LAST_YEAR = timedelta(days=1), ZoneInfo("UTC"), 9999
 
 
@@ -105,7 +106,7 @@ def read_bound(text: str, zone: ZoneInfo, ends: bool, midnight_is_day: bool = Tr
         midnight_is_day: 2026-01-31 00:00:00 is how a program wrote the day.
     """
     text = text.strip()
-    if normalise(text) in _ENDLESS or text.startswith((str(_LAST_YEAR), "0001")):  # how programs write never
+    if normalise(text) in _ENDLESS or _NEVER.match(text):
         return Span()
     if one := _read_day(text, zone, midnight_is_day):
         begin, end = one
@@ -159,7 +160,7 @@ def _read_date(text: str) -> date | None:
 def _read_json_list(text: str) -> list[str] | None:
     try:
         value = json.loads(text) if text.startswith("[") else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(value, list) or any(isinstance(one, dict | list) for one in value):
         return None

@@ -39,7 +39,9 @@ OVERLAY_FILE = "overlay.json"
 SOURCE = "dssm add"  # in place of a file, of queries that stand in none
 
 _TEXT_WEIGHT = 0.5  # of a new standard question's own text in its vector, beside its similar queries
-_CHARACTERS, _QUERIES = 1000, 1000  # at most: of a text; similar queries of an edit
+MOST_QUERIES = 1000  # similar queries of an edit
+_CHARACTERS, _NAME, _VALUE = 1000, 100, 32_767  # at most: of a text, of a field's name, of its value as Excel has it
+_LARGEST = 1e15  # of a number; beyond, it is a code
 _EVALUATION = "evaluation.json"
 _LOGGER = logging.getLogger("dssm.edits")
 _CHANGED = {"model.safetensors", "standard_questions.parquet", "model.json", PAYLOAD_FILE, EXEMPLARS_FILE}
@@ -220,8 +222,14 @@ def check_edit(edit: Edit, model: Model) -> None:
     """
     for what, text in [("standard question", edit.name), *(("similar query", one) for one in edit.similar_queries)]:
         _check_text(what, text)
-    if len(edit.similar_queries) > _QUERIES:
-        raise EditError(f"{len(edit.similar_queries)} similar queries, at most {_QUERIES} go in one edit")
+    if len(edit.similar_queries) > MOST_QUERIES:
+        raise EditError(f"{len(edit.similar_queries)} similar queries, at most {MOST_QUERIES} go in one edit")
+    if edit.id:
+        _check_text("id", edit.id)
+    for name, value in edit.payload.items():
+        _check_text("name of a field", name, _NAME)
+        for one in value if isinstance(value, list) else [value]:
+            _check_value(name, one)
     if edit.action == "add":
         _check_new(edit.standard_question, model)
         if (taken := edit.id or edit.standard_question) in model.ids:
@@ -260,13 +268,20 @@ def _name_fields(given: Mapping[str, Value], model: Model) -> dict[str, Value]:
     return {known.get(normalise(name), name): value for name, value in given.items()}
 
 
-def _check_text(what: str, text: str) -> None:
+def _check_value(name: str, value: Value) -> None:
+    if isinstance(value, str) and value.strip():
+        _check_text(f"value of {name!r}", value, _VALUE)
+    elif isinstance(value, int | float) and not abs(value) < _LARGEST:  # NaN, too
+        raise EditError(f"the value of {name!r} is no number that a field holds; give a smaller one, or a text")
+
+
+def _check_text(what: str, text: str, most: int = _CHARACTERS) -> None:
     if not text.strip() or not normalise(text):
         raise EditError(f"a {what} is empty")
     if "\0" in text or any("\ud800" <= one <= "\udfff" for one in text):
         raise EditError(f"the {what} {text[:50]!r} holds half a character or a NUL; write it again")
-    if len(text) > _CHARACTERS:
-        raise EditError(f"the {what} {text[:30]!r}… has {len(text)} characters, at most {_CHARACTERS} are taken")
+    if len(text) > most:
+        raise EditError(f"the {what} {text[:30]!r}… has {len(text)} characters, at most {most} are taken")
 
 
 def _check_new(text: str, model: Model, but: str | None = None) -> None:

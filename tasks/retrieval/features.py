@@ -19,6 +19,7 @@ from schemas.settings import Text
 from tasks.retrieval.normalise import normalise_all
 
 TOKENISER = "jieba-0.42.1-nohmm"
+_MOST_BYTES, _LONGEST_WORD = 64 << 20, 200  # of a user's dictionary; characters of a line of it
 UNKNOWN_WORD = "\x00"  # row 0 of WORDS; no normalised text holds it
 
 _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
@@ -152,15 +153,32 @@ def _jieba(user_dictionary: str | None) -> jieba.Tokenizer:
     tokenizer = _WithoutHmm()
     tokenizer.initialize()
     if user_dictionary:
-        if not Path(user_dictionary).is_file():
-            raise SettingsError(
-                f"text.user_dictionary: no file {user_dictionary}; give a UTF-8 file with one word a line"
-            )
         try:
             # In normal form, as every text is that it will cut: "VIP" would never be found in "vip".
-            tokenizer.load_userdict(normalise_all(Path(user_dictionary).read_text("utf-8-sig").splitlines()))
-        except (UnicodeDecodeError, ValueError) as error:
+            tokenizer.load_userdict(normalise_all(_read_words(user_dictionary)))
+        except ValueError as error:
             raise SettingsError(
                 f"text.user_dictionary: {user_dictionary} is not a jieba dictionary: {error}"
             ) from error
     return tokenizer
+
+
+def _read_words(given: str) -> list[str]:
+    """Return the lines of a user's dictionary; ValueError: they are none, or more than can be kept.
+
+    jieba keeps every beginning of a word, so that a long one takes the square of its length.
+    """
+    file = Path(given)
+    try:
+        there = file.is_file()
+    except OSError:  # a name that is too long
+        there = False
+    if not there:  # named as it was given: a Path would spoil an address, and redaction miss its password
+        raise SettingsError(f"text.user_dictionary: no file {given}; give a UTF-8 file with one word a line")
+    if file.stat().st_size > _MOST_BYTES:
+        raise ValueError(f"it has over {_MOST_BYTES >> 20} MB")
+    lines = file.read_text("utf-8-sig").splitlines()
+    for number, line in enumerate(lines, 1):
+        if len(line) > _LONGEST_WORD:
+            raise ValueError(f"line {number} has {len(line)} characters, a word with its count at most {_LONGEST_WORD}")
+    return lines

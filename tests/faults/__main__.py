@@ -7,10 +7,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 
+from tests.faults import upkeep
 from tests.faults.trying import MOST_MEMORY, Case, Verdict, try_case
 
 FAST = ("settings", "TOMLs", "command lines", "homes", "secrets", "damaged pointers", "queries")
@@ -18,6 +20,7 @@ _EACH = 3  # of a thousand settings, the fast part tries every third
 HEAVY = (
     *("flows.check", "flows.init", "flows.commands.runs", "tasks.ingest.document_tables", "tasks.ingest.importers"),
     *("tasks.ingest.workbooks", "tasks.retrieval.retriever", "tasks.validate.expectations", "great_expectations"),
+    *("flows.doctor", "tasks.retrieval.edits", "tasks.evaluate.experiments", "tasks.evaluate.changes"),
 )
 COLUMNS = ("right", "unclear", "traceback", "silent", "memory", "leak")
 
@@ -39,7 +42,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dssm-faults-") as folder:
         base = Path(folder)
         published = publish_toy(base / "published")
-        for number, case in enumerate(all_cases(published)):
+        trained = lru_cache(lambda: upkeep.train_home(base / "trained"))
+        for number, case in enumerate(all_cases(published, trained)):
             if is_wanted(case.kind, case.name) and not (given.fast and case.kind == "settings" and number % _EACH):
                 end = try_case(case, base / str(number), run_command)
                 if end.code == -signal.SIGKILL and not end.memory > MOST_MEMORY:  # a busy machine, or does it hang?
@@ -49,6 +53,11 @@ def main() -> None:
             from tests.faults.struggles import everything
 
             for outcome in everything(published, base / "published" / "two", base):
+                table.add(*outcome)
+        if not given.fast and is_wanted("requests", ""):
+            from tests.faults.requests import requests
+
+            for outcome in requests(published, base / "requests"):
                 table.add(*outcome)
     table.show(time.monotonic() - began)
     sys.exit(1 if table.worse else 0)
@@ -101,13 +110,14 @@ def run_command(words: list[str]) -> None:
     dssm(words)
 
 
-def all_cases(published: Path) -> Iterator[Case]:
-    """Yield every case of a command; `published` is a folder of models."""
+def all_cases(published: Path, trained: Callable[[], Path]) -> Iterator[Case]:
+    """Yield every case of a command; `published` is a folder of models, `trained` makes a home with a run."""
     from tests.faults import machines, models, settings, sources
 
     for make in (*sources.ALL, *settings.ALL, *machines.ALL):
         yield from make()
     yield from models.cases(published)
+    yield from upkeep.cases(trained)
 
 
 def publish_toy(folder: Path) -> Path:

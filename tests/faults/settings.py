@@ -56,6 +56,16 @@ def words() -> Iterator[Case]:
                  "split.test_share=0", "validate.min_rows={warn=1,stop=5}", "schedule.cron=* * * * * *", "schedule.cron=x", "schedule.timezone=Mars/X",
                  "source.rename={a=1}", "language=xx", "engine=spark", "training.device=tpu", "text.user_dictionary=nowhere.txt"):  # fmt: skip
         yield Case("settings", pair[:40], rows, (*CHECK, "t.csv", "--set", pair), "refused")
+    for pair in ('source.path="a\\u0000b"', "schedule.timezone=../../etc/passwd", "schedule.timezone=''", "schedule.cron=@reboot", "schedule.cron=H * * * *",
+                 "schedule.cron=*/0 * * * *", "schedule.cron=0 0 0 * *", "schedule.cron=٠ ٣ * * *", "schedule.cron=0 0 31 2 *", "text.char_ngrams_cjk=[3,1]", "text.char_ngrams_cjk=[0,0]",
+                 "text.char_ngrams_cjk=[1,99999999]", "training.epochs=1e3", "training.epochs=10**6", "training.epochs=99999999999999", "seed=-1", "limits.train=0", "limits.train=1e-300",
+                 "model.hidden_dims=[1e309]", "model.hidden_dims=[0]", "model.hidden_dims=[-64]", "model.hidden_dims=[999999999999]", "model.hidden_dims=[64,[64]]", "model.embedding_dim=1000000000000",
+                 "model.ensemble=1000000", "training.batch_size=0", "training.batch_size=99999999999999", 'language=["zh"]', "model={}", "decisions.max_wrong=1.5", "publish.keep_runs=0",
+                 "publish.keep_versions=-1", "source.delimiter=", 'source.delimiter="\\n"', "source.sheet=[[]]", "ray_address=ray://x y", "ray_address=javascript:alert(1)",
+                 "model.encoder=/dev/zero", "model.encoder=nowhere", "publish.golden_path=nowhere.csv", "decisions.foreign_path=[3]", "source.questions_path=/dev/null",
+                 "validate.min_rows={warn=nan,stop=1}", "validate.min_rows={stop=1,stop=2}", "source.rename={}={}", "seed=2020-01-01", "seed=1_0_", "seed=０", "split.test_share=0,5", "\ufeffseed=1",
+                 "seed=1\n[model]\nensemble=99", "source.path=t.csv\0", "text.user_dictionary=.", "loss.gamma=-1e-320", "name=.."):  # fmt: skip
+        yield Case("settings", ascii(pair)[:60], rows, (*CHECK, "t.csv", "--set", pair), "refused")
     for value in (
         '[{type="expect_nothing"}]', '[{type="expect_column_to_exist"}]', "[1]", '"x"', '[{type="expect_column_values_to_match_regex",column="query",regex="("}]',
         '[{type="expect_column_values_to_be_between",column="query",min_value=2020-01-01}]',
@@ -92,6 +102,22 @@ TOMLS: dict[str, bytes] = {
     "a secret": b'source.path = "https://me:s3cret-pa55@127.0.0.1/t.csv"\n',
     "an empty one": b"",
     "a path to nothing": b'source.path = "nowhere.csv"\n',
+    "a path of a number": b'source.path = ["t.csv", 3]\n',
+    "a path with NUL": b'source.path = "a\\u0000b"\n',
+    "a key with NUL": b'"so\\u0000urce" = 1\n',
+    "a section twice": b'[source]\npath = "t.csv"\n[source]\nformat = "csv"\n',
+    "a section that is a key": b'source.path = "t.csv"\n[source.path]\nx = 1\n',
+    "200,000 keys": b"".join(b"k%d = 1\n" % n for n in range(200_000)),
+    "a key of 200,000 parts": b"a." * 200_000 + b"b = 1\n",
+    "an inline table nested deep": b"a = " + b"{a=" * 5_000 + b"1" + b"}" * 5_000,
+    "a mark of UTF-8": b'\xef\xbb\xbfsource.path = "nowhere.csv"\n',
+    "a text without end": b'source.path = """' + b"x" * (1 << 20),
+    "an escape that is none": b'source.path = "C:\\data\\t.csv"\n',
+    "half a character": b'source.path = "\\ud800"\n',
+    "an address to itself": b'source.path = "${BANK}"\n',
+    "JSON": b'{"source": {"path": "t.csv"}}',
+    "YAML": b"source:\n  path: t.csv\n",
+    "a web page": b"<!doctype html><html></html>",
 }
 
 

@@ -273,6 +273,22 @@ def test_a_chinese_corpus_has_findings_verdicts_and_the_next_command_in_chinese(
     assert (again.code, "下一步：" in again.out) == (0, True), again
 
 
+def test_a_check_reads_test_rows_and_the_list_of_standard_questions_too(bank, dssm):
+    (dssm.folder / "list.csv").write_text(f"id,text\nQ1,{next(iter(TOY))}\n", "utf-8")
+    ended = dssm("check", "--source", "train.csv", "--test-source", "test.csv", "--questions", "list.csv")
+    assert (ended.code, "test.csv (test)" in ended.err, "list.csv (questions)" in ended.err) == (0, True, True), ended
+
+
+def test_a_service_of_a_home_without_models_says_so(command):
+    """The likeliest mistake is another DSSM_HOME than that of the night."""
+    service = command.start("api", "--port", "0")
+    try:
+        assert f"nothing is live in DSSM_HOME = {command.home} yet" in service.stderr.readline().decode()
+    finally:
+        service.terminate()
+        service.wait(60)
+
+
 def test_an_experiment_publishes_nothing_and_is_compared_with_another(bank, bank_twice, dssm):
     """Measured and reported; of two runs the paired difference, and what was set differently."""
     live = dssm.home / "models" / "bank" / "live.json"

@@ -1,19 +1,24 @@
 """Errors of others, said so that a person can act on them."""
 
+import asyncio
 import errno
 import os
 import shutil
 import sqlite3
 from concurrent.futures.process import BrokenProcessPool
 
+import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 from safetensors import SafetensorError
 
+from flows.api.front import Front, Keys
+from flows.api.metrics import Metrics
 from flows.faults import as_fault
-from schemas.errors import CorpusRejected
+from schemas.errors import CorpusRejected, StaleFile
+from schemas.service import ErrorAnswer, Limits
 
 HIDDEN = "[Errno 28] No space left on device: 'model.json'"
 
@@ -116,6 +121,33 @@ def test_what_cannot_be_read_is_not_said_to_be_written(tmp_path, monkeypatch):
 def test_memory_that_ran_out_names_the_settings_that_need_it(error):
     """Here, in a worker that the system killed, or on a GPU: lowering them is what a person can do."""
     assert "model.ensemble" in str(as_fault(error))
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "live.json"), 503, "machine", "cannot write live.json"),
+        (StaleFile("version 3 is damaged"), 503, "machine", "version 3 is damaged"),
+        (MemoryError(), 503, "machine", "out of memory"),
+        (KeyError("weight"), 500, "fault", "a fault of ours"),
+    ],
+)
+def test_a_service_tells_what_its_machine_lacks_from_a_fault_of_ours(error, status, kind, says, caplog):
+    """The first may pass, and needs no traceback in the log."""
+
+    async def app(_scope, _receive, _send):
+        raise error
+
+    async def ask():
+        front = Front(app, Limits(), Keys([]), Metrics())
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://x") as client:
+            return await client.post("/v1/toy/search")
+
+    answer = asyncio.run(ask())
+    said = ErrorAnswer.model_validate_json(answer.content).error
+    assert (answer.status_code, said.kind, said.message.startswith(says)) == (status, kind, True), said.message
+    assert ("Traceback" in caplog.text) == (status == 500)
+    assert ("Retry-After" in answer.headers) == (status == 503)
 
 
 def test_a_server_with_a_password_names_the_variable():

@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-from flows.server import answers, configured_address, find_reason, run_server, server_address
+from flows.environment import set_environment
+from flows.server import answers, configured_address, find_reason, run_server, server_address, use_server
 from schemas.errors import MachineFault, SettingsError
-from tests.conftest import clean_environment
+from tests.conftest import clean_environment, free_port
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,19 @@ ERROR:    Application startup failed. Exiting.
 """
     assert find_reason(said) == "sqlalchemy.exc.DatabaseError: (sqlite3.DatabaseError) file is not a database"
     assert find_reason("Killed\n") == "Killed"
+    assert find_reason("a Prefect server begins\n", "it ended with -9") == "it ended with -9"
+
+
+def test_a_home_of_prefect_s_that_takes_no_log_is_said_at_once(tmp_path):
+    """As on a full disk: the server itself could not even say why it ends."""
+    (tmp_path / "file").touch()
+    settings = {PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api", PREFECT_HOME: tmp_path / "file" / "home"}
+    with (
+        temporary_settings(settings),
+        pytest.raises(MachineFault, match=r"dssm-server\.log cannot be written \(Not a directory\).* PREFECT_HOME"),
+        use_server(start=True),
+    ):
+        pass
 
 
 PROXIES = {
@@ -83,6 +97,19 @@ def test_no_proxy_stands_between_us_and_this_machine(proxies, tmp_path, prefect_
     assert excepted.startswith("example.org,*.example.net,") == ("NO_PROXY" in proxies)
 
 
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_certificates_that_cannot_be_read_are_done_without(content, tmp_path, monkeypatch, capsys):
+    """Httpx would raise for every address, our own server's, too."""
+    if content:
+        (tmp_path / "ca.pem").write_bytes(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with pytest.raises(OSError, match=r"No such file|NO_CERTIFICATE"):
+        answers("http://127.0.0.1:9/api")
+    set_environment()
+    assert not answers("http://127.0.0.1:9/api")
+    assert f"SSL_CERT_FILE = {tmp_path / 'ca.pem'} cannot be used" in capsys.readouterr().err
+
+
 def test_a_folder_with_our_names_in_it_shadows_nothing(tmp_path):
     """Every Celery project has a tasks.py; what we start finds ours, wherever one starts it."""
     for name in ("tasks", "schemas", "flows"):
@@ -96,8 +123,6 @@ def test_a_folder_with_our_names_in_it_shadows_nothing(tmp_path):
 
 
 def test_a_path_from_the_folder_one_starts_in_is_not_kept(monkeypatch):
-    from flows.environment import set_environment
-
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", ".", "lib", "/somewhere"]))
     set_environment()
     paths = os.environ["PYTHONPATH"].split(os.pathsep)

@@ -56,7 +56,7 @@ class Machine:
         """Run a command to its end."""
         words = (*DSSM, *words)
         done = subprocess.run(
-            words, env=self.environment | environment, cwd=self.folder, capture_output=True, timeout=300
+            words, env=self.environment | environment, cwd=self.folder, capture_output=True, timeout=900
         )
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -3,6 +3,7 @@
 `python -m tests.ops.killed STEP N WORDS…` is `dssm WORDS…` until then. A point is whatever can change a file below
 DSSM_HOME: opening one for writing, making, linking, renaming or removing one, syncing; the process is killed before
 it happens. With N = 0 it is left alive, and at its end writes how many points each step has to the file STEP.
+The variable FUSE names another signal than SIGKILL. STEP may be `file NAME`: what happens to files of that name.
 """
 
 import json
@@ -44,9 +45,10 @@ class Fuse:
             if not Path(path).is_relative_to(self.home) or Path(path) == self.home:
                 return
             self.now = step_of(Path(path).relative_to(self.home).parts, self.now)
-        self.points[self.now] += 1
-        if (self.now, self.points[self.now]) == self.target:
-            os.kill(os.getpid(), signal.SIGKILL)
+        for one in (self.now, f"file {Path(path).name}"):
+            self.points[one] += 1
+        if self.target[0] in (self.now, f"file {Path(path).name}") and self.points[self.target[0]] == self.target[1]:
+            os.kill(os.getpid(), signal.Signals[os.environ.get("FUSE", "SIGKILL")])
 
 
 def step_of(parts: tuple[str, ...], now: str) -> str:

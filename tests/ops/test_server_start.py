@@ -1,6 +1,7 @@
 """`dssm run` without a server, on machines where a temporary one has its difficulties."""
 
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from flows.server import answers
 from tests.conftest import DSSM, PAIRS, Command, clean_environment, fast_words, write_table
 
 
@@ -79,6 +81,38 @@ def test_a_locked_history_is_waited_for_and_then_done_without(dssm, tmp_path):
 def test_a_company_s_proxy_or_an_empty_address_is_no_hindrance(environment, dssm):
     ended = dssm(*WORDS, "-q", **environment)
     assert ended.code == 0, ended.err
+
+
+def test_an_empty_address_costs_no_event_and_prefect_says_nothing_after_the_end(dssm, tmp_path):
+    """What others wait for is in the history; -v shows all that Prefect says."""
+    ended = dssm(*WORDS, "-v", PREFECT_API_URL="")
+    assert ended.code == 0, ended.err
+    assert "stopped service" not in ended.err + ended.out
+    with sqlite3.connect(tmp_path / "prefect" / "prefect.db") as database:
+        found = database.execute("select count(*) from events where event = 'model.published'").fetchone()
+    assert found == (1,)
+
+
+def test_a_server_of_ipv6_is_started_and_found(dssm):
+    """Its address has brackets."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as free:
+            port = free.getsockname()[1]
+    except OSError:
+        pytest.skip("no IPv6 here")
+    server = dssm.start("server", "--host", "::1", "--port", str(port))
+    try:
+        until = time.monotonic() + 60
+        while not answers(f"http://[::1]:{port}/api"):
+            assert time.monotonic() < until
+            assert server.poll() is None, server.communicate()
+            time.sleep(0.2)
+        ended = dssm(*WORDS, "-q", PREFECT_API_URL=f"http://[::1]:{port}/api/")
+        assert ended.code == 0, ended.err
+    finally:
+        server.terminate()
+        _, said = server.communicate(timeout=60)
+    assert server.returncode == 0, said
 
 
 def test_a_user_whom_the_system_does_not_know_can_run(dssm):

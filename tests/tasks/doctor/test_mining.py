@@ -8,8 +8,8 @@ import pytest
 from schemas.errors import SourceError
 from schemas.language import read_words
 from schemas.settings import Text
-from tasks.doctor.log import read_log
-from tasks.doctor.mining import as_actions, group, place, word_bags
+from tasks.doctor.log import Asked, read_log
+from tasks.doctor.mining import as_actions, find_common, group, place, without_common, word_bags
 from tasks.retrieval.features import Tokeniser
 
 PETS = ["can i bring my dog on board", "can i take my dog on board", "bring a dog on board please"]
@@ -24,6 +24,20 @@ def test_queries_that_ask_the_same_are_one_group():
     found = group((bags @ bags.T).toarray())
 
     assert sorted(sorted(rows.tolist()) for rows in found) == [[0, 1, 2], [5, 6, 7]]
+
+
+def test_what_any_two_queries_have_in_common_groups_none():
+    """A model draws queries of matters that it does not know together: 0.6 of each vector is the same here."""
+    random = np.random.default_rng(1)
+    vectors = np.repeat(random.standard_normal((6, 64)), 5, axis=0) + 0.7 * random.standard_normal((30, 64))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    apart = (vectors @ vectors.T).astype(np.float32)
+    crowded = np.float32(0.6) + np.float32(0.4) * apart
+    assert len(group(crowded)) == 1
+
+    for cosines in (apart, crowded):
+        found = group(without_common(cosines, find_common(cosines)))
+        assert sorted(sorted(rows.tolist()) for rows in found) == [list(range(n, n + 5)) for n in range(0, 30, 5)]
 
 
 def test_a_group_belongs_where_the_corpus_has_nearer_queries_else_it_is_new():
@@ -69,6 +83,38 @@ def test_the_log_of_the_service_is_read_with_its_feedback(tmp_path):
         "怎么销户",
     )
     assert (other.query, other.right, other.none_right, one.none_right) == ("带狗", None, True, False)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"results": 3},
+        {"results": "退票"},
+        {"results": [3]},
+        {"results": {"a": 1}},
+        {"results": [{"standard_question": ["x"], "score": "high"}]},
+        {"results": [{"score": float("nan")}]},
+        {"decision": ["answer"]},
+    ],
+    ids=str,
+)
+def test_a_field_that_another_program_wrote_is_not_known(field, tmp_path):
+    """The query counts all the same."""
+    file = tmp_path / "log"
+    lines = [{"query": "开户", "query_id": "1"} | field, {"query": {"a": 1}}, {"query": "退\ud83d"}]
+    feedback = [{"kind": "feedback", "query_id": "1", "standard_question": wrong, "query": 0} for wrong in (7, ["x"])]
+    file.write_text("\n".join(json.dumps(line) for line in [*lines, *feedback]), "utf-8")
+
+    assert read_log(file, "bank") == [Asked("开户", "开户"), Asked("退\ufffd", "退\ufffd")]
+
+
+def test_no_line_of_a_log_fills_the_memory(tmp_path):
+    """Of a file without line ends, or nested deep; a device has no end."""
+    (tmp_path / "log").symlink_to("/dev/zero")
+    (tmp_path / "deep").write_text('{"query": ' + "[" * 100_000)
+    for name, why in (("log", "log:1 has over 1,048,576 bytes"), ("deep", "deep:1 is a broken line")):
+        with pytest.raises(SourceError, match=why):
+            read_log(tmp_path / name, "bank")
 
 
 def test_a_plain_file_is_one_query_a_line(tmp_path):

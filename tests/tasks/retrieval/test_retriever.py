@@ -1,5 +1,6 @@
 """What answers a query, from a candidate or the live version."""
 
+import errno
 import json
 import os
 import pickle
@@ -349,6 +350,31 @@ def test_a_damaged_pointer_silences_nobody_who_has_a_model(pointer, tmp_path, ca
     second = publish(models, renamed(candidate, tmp_path / "second", "!"))
     assert served.search(["签证"], 1)[0][0].standard_question.endswith("!")
     assert served.version == second
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EACCES, errno.EIO, errno.ETIMEDOUT])
+def test_a_disk_that_fails_silences_nobody_who_has_a_model(number, tmp_path, candidate, caplog, monkeypatch):
+    """As the system says it of live.json on a network disk; one warning, and the next version is taken up."""
+    monkeypatch.setattr(retriever, "_RETRY_SECONDS", 0.01)
+    models = tmp_path / "models" / "toy"
+    first = publish(models, candidate)
+    served = Retriever(models)
+    before = served.search(QUERIES)
+
+    def fail(file, *_words, **_named):
+        raise OSError(number, os.strerror(number), str(file))
+
+    with monkeypatch.context() as broken:
+        for name in ("stat", "lstat", "open", "read_bytes"):
+            broken.setattr(Path, name, fail)
+        for _ in range(3):
+            assert served.search(QUERIES) == before
+            time.sleep(0.02)
+    assert caplog.text.count(f"{first} answers on") == 1
+    assert os.strerror(number) in caplog.text
+    second = publish(models, renamed(candidate, tmp_path / "second", "!"))
+    time.sleep(0.02)
+    assert (served.search(["签证"], 1)[0][0].standard_question[-1], served.version) == ("!", second)
 
 
 def test_a_fresh_load_is_never_lost_to_retention(tmp_path, candidate):
