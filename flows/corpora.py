@@ -268,7 +268,8 @@ def _parse_value(text: str) -> Any:  # noqa: ANN401 - any TOML value
     if text in ("null", ""):
         return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        (value,) = tomllib.loads(f"value = {text}").values()  # more, after a line end, is no value
+        return value
     except (ValueError, RecursionError):
         return text  # a bare word: --set model.tower=lstm
 
