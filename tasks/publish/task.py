@@ -118,7 +118,8 @@ def _see_doctor(corpus: CorpusSettings, workspace: Workspace) -> list[str]:
         said = visit(corpus, workspace)
     except Exception as error:
         get_run_logger().info("%s: why there is no health report", corpus.name, exc_info=True)
-        return [f"the health report was not written: {type(error).__name__}: {error}"]
+        why = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {error}"
+        return [f"the health report was not written: {why}"]
     create_markdown_artifact(
         key=artifact_key(corpus.name, "health"),
         markdown=describe_health(said, corpus.language),

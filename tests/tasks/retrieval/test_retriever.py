@@ -367,6 +367,7 @@ def test_a_disk_that_fails_silences_nobody_who_has_a_model(number, tmp_path, can
     with monkeypatch.context() as broken:
         for name in ("stat", "lstat", "open", "read_bytes"):
             broken.setattr(Path, name, fail)
+        broken.setattr(os, "stat", fail)
         for _ in range(3):
             assert served.search(QUERIES) == before
             time.sleep(0.02)
