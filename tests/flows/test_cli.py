@@ -258,6 +258,7 @@ def test_the_next_query_is_one_of_the_corpus_itself(bank_twice, dssm):
     assert shlex.split(line)[-1] in [query for query, _ in PAIRS]
 
 
+@pytest.mark.slow
 def test_a_chinese_corpus_has_findings_verdicts_and_the_next_command_in_chinese(bank_twice, dssm):
     """What a person decides by is in the corpus's language; log lines, errors and what is said of files are English."""
     words = ["--set", "language=zh", "--set", "seed=7", "--set", "publish.max_drop_vs_live=1"]
@@ -339,6 +340,7 @@ def test_the_shell_completes_corpora_options_and_settings(typed, completed, dssm
     assert completed in dssm(**words).out.replace("plain,", "").split()
 
 
+@pytest.mark.slow
 def test_a_new_corpus_gets_a_toml_from_what_its_file_holds(dssm, bank_twice):
     """It loads, names file and columns, and is never overwritten."""
     ended = dssm("init", "fresh", "--source", "train.csv")
@@ -444,6 +446,7 @@ def test_bad_corpora_are_rejected_one_by_one_and_say_why(tmp_path, server_url):
     assert list(command.home.glob("runs/quarantine/*/ingest.rejected/quarantine.parquet"))
 
 
+@pytest.mark.slow
 def test_all_corpora_run_in_processes_and_one_failure_stops_no_other(tmp_path, server_url):
     """The best stands first; each has a process and a run of its own; the worst of them is the exit code."""
     command = make_command(tmp_path, server_url)
@@ -766,6 +769,7 @@ def test_bad_usage_tells_no_secret_and_steers_no_terminal(dssm):
     assert "\x1b" not in ended.err
 
 
+@pytest.mark.slow
 def test_checks_are_pruned_whether_they_pass_or_not(dssm, held_out):
     """`dssm check --source` publishes nothing that would tidy up after it."""
     write_table(dssm.folder / "good.csv", PAIRS)
