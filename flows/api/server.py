@@ -174,7 +174,11 @@ def serve(options: Options, sockets: socket.socket, workers: int) -> None:
             timeout_worker_healthcheck=20,  # a worker imports for seconds on a busy machine; 5 would kill it then
         )
         if workers > 1:
-            Multiprocess(config, [sockets]).run()
+            ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as under nohup
+            supervisor = Multiprocess(config, [sockets])  # which starts its workers anew at a hang-up
+            end = signal.SIG_IGN if ignored else lambda *_: supervisor.signal_queue.append(signal.SIGTERM)
+            signal.signal(signal.SIGHUP, end)
+            supervisor.run()
         else:
             from flows.signals import hang_up_as_terminated
 
