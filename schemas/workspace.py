@@ -97,8 +97,17 @@ def store_address() -> str | None:
 
 
 def store_server() -> str | None:
-    """Return the address of the server of the store; None: Amazon's."""
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+    """Return the address of the server of the store; None: Amazon's.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        if address := os.environ.get(name):
+            if not re.fullmatch(r"https?://[^\s/]+\S*", address):
+                raise SettingsError(f"{name} is no address of a server; write it as https://HOST:PORT, or unset it")
+            return address
+    return None
 
 
 def models_root(home: Path) -> Path:

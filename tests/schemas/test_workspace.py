@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from schemas.errors import MachineFault, SettingsError
-from schemas.workspace import default_home, make_home, sort_runs
+from schemas.workspace import default_home, make_home, sort_runs, store_server
 
 
 @pytest.mark.parametrize("given", ["{}/x", "'{}/x'", '"{}/x"', " {}/x \n", "{}/x//"])
@@ -48,3 +48,10 @@ def test_a_run_of_a_clock_that_was_ahead_is_the_oldest():
     tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y%m%d}-000000-cccccc"
     names = ["20310101-000000-aaaaaa", "20260101-000000-bbbbbb", tomorrow]
     assert sort_runs(reversed(names)) == names
+
+
+@pytest.mark.parametrize("address", ["nonsense", "s3.example:9000", "https://"])
+def test_a_server_of_the_store_without_an_address_is_refused(address, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    with pytest.raises(SettingsError, match="AWS_ENDPOINT_URL is no address of a server"):
+        store_server()
