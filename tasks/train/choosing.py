@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from schemas.outputs import PrepareOutput
@@ -270,23 +269,12 @@ def _keep_held_out(
 
 
 def _near_copies(cut: Prepared) -> NDArray[np.bool_]:
-    """Return (rows,) which held-out rows are nearly in the words of one that is trained on.
-
-    What stands in a single row is left out: copies differ in it, and whether there are such features is a setting.
-    """
+    """Return (rows,) which held-out rows are nearly in the words of one that is trained on."""
     held, trained = np.flatnonzero(cut.validation), rows_of(cut, "choose")
     rows, others = cut.queries.take(held).bags, cut.queries.take(trained).bags
-    shared = np.bincount(np.concatenate([rows.indices, others.indices]), minlength=rows.shape[1]) > 1
-    rows, others = _unit(rows[:, shared]), _unit(others[:, shared])
     near = np.zeros(len(cut.labels), bool)
     near[held] = (rows @ others.T).max(axis=1).toarray().ravel() >= _NEAR_COPY
     return near
-
-
-def _unit(rows: sp.csr_array) -> sp.csr_array:
-    """Return rows of length 1; those that are zero stay so."""
-    lengths = np.sqrt(rows.multiply(rows).sum(axis=1))
-    return sp.diags_array(1 / np.maximum(lengths, 1e-9)) @ rows
 
 
 def _read_choice(record: dict[str, Any]) -> Choice:
