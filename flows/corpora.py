@@ -23,6 +23,7 @@ _PATHS = {
     "publish": ("changes_log", "golden_path"),
     "text": ("user_dictionary",),
 }
+_ANY_CORPUS = {"name": "any", "source": {"path": "rows.csv"}}
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
 _LOGGER = logging.getLogger("dssm.settings")
 _LONGEST_TOML, _LONGEST_PATH, _LONGEST_KEY = 1 << 20, 4096, 100  # bytes, characters, characters that are shown
@@ -175,8 +176,15 @@ def require_known(overrides: Mapping[str, Any]) -> None:
     Raises:
         SettingsError: an override is no setting, or has no value of its kind.
     """
-    any_corpus = {"name": "any", "source": {"path": "rows.csv"}}
-    build_settings(merge(any_corpus, overrides), "--set", overrides)
+    build_settings(merge(_ANY_CORPUS, overrides), "--set", overrides)
+
+
+def default_value(key: str) -> str:
+    """Return the default of a setting as `--set` takes it."""
+    value: Any = build_settings(_ANY_CORPUS, "the defaults").model_dump(mode="json", by_alias=True)
+    for part in key.split("."):
+        value = value[part]
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def require_files(corpus: CorpusSettings) -> None:

@@ -51,7 +51,7 @@ def run(corpora: Sequence[str], every: bool, trial: bool, processes: int, as_jso
 
     \b
     dssm run a                                     settings from data/corpora/a.toml
-    dssm run a --set model.hidden_dims=[64]        one of them changed
+    dssm run a --set 'model.hidden_dims=[64]'      one of them changed
     dssm run bank --source train.csv --test-source test.csv
     dssm run a --set seed=7 --no-publish           an experiment; compare it: dssm compare RUN RUN
     dssm run --all --processes 2                   every corpus in a process of its own, two at a time

@@ -368,6 +368,7 @@ def test_what_is_not_there_is_missed_before_a_server_is_asked_for(words, changed
         ("dssm run ba", "bank"),
         ("dssm query bank --fi", "--file"),
         ("dssm run c --set model.hidd", "model.hidden_dims="),
+        ("dssm run c --set model.hidd", "model.hidden_dims=[]"),  # with two, no shell ends the word
     ],
 )
 def test_the_shell_completes_corpora_options_and_settings(typed, completed, dssm, bank_twice):
