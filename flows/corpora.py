@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from schemas.addresses import redact
+from schemas.addresses import is_remote, redact
 from schemas.errors import SettingsError
 from schemas.settings import CorpusSettings, use_new_names
 from schemas.suggestions import did_you_mean, nearest
@@ -177,6 +177,40 @@ def require_known(overrides: Mapping[str, Any]) -> None:
     """
     any_corpus = {"name": "any", "source": {"path": "rows.csv"}}
     build_settings(merge(any_corpus, overrides), "--set", overrides)
+
+
+def require_files(corpus: CorpusSettings) -> None:
+    """Refuse settings that name what is not on this machine, before anything is started or read.
+
+    What lies elsewhere is missed by the step that reads it, which tries again.
+
+    Raises:
+        SourceError: a file of rows or queries is not there.
+        SettingsError: the user dictionary is not, or the encoder.
+    """
+    from tasks.ingest.addresses import find_files
+
+    source, learns = corpus.source, corpus.model.serve == "bag"
+    named = {
+        "source.path": source.path,
+        "source.test_path": source.test_path,
+        "source.questions_path": source.questions_path,
+        "source.unlabelled": source.unlabelled if learns else None,
+        "decisions.foreign_path": corpus.decisions.foreign_path,
+        "publish.golden_path": corpus.publish.golden_path,
+    }
+    for setting, given in named.items():
+        addresses = [given] if isinstance(given, str) else given or []
+        if here := [address for address in addresses if not is_remote(address)]:
+            find_files(here, Path.cwd(), setting)
+    if corpus.text.user_dictionary:
+        from tasks.retrieval.features import Tokeniser
+
+        Tokeniser(corpus.text)
+    if corpus.model.encoder:
+        from tasks.train.encoder_files import settle_encoder
+
+        settle_encoder(corpus.model)
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
