@@ -244,6 +244,12 @@ TEXTS = {
     "Markdown": drawn("| 标准问 | 相似问 |\n", "| :--- | --- |\n", "| {} | {} |\n"),
     "mysql -t": drawn("+-----+-----+\n| 标准问 | 相似问 |\n", "+-----+-----+\n", "| {} | {} |\n", "+-----+-----+\n"),
     "psql": drawn(" 标准问 | 相似问 \n", "--------+-------\n", " {} | {}\n", "(36 rows)\n"),
+    "psql, unicode": drawn("┌──┬──┐\n│ 标准问 │ 相似问 │\n", "├──┼──┤\n", "│ {} │ {} │\n", "└──┴──┘\n"),
+    "rich": drawn("┏━━┳━━┓\n┃ 标准问 ┃ 相似问 ┃\n", "┡━━╇━━┩\n", "│ {} │ {} │\n", "└──┴──┘\n"),
+    "double": drawn("╔══╦══╗\n║ 标准问 ║ 相似问 ║\n", "╠══╬══╣\n", "║ {} ║ {} ║\n", "╚══╩══╝\n"),
+    "ClickHouse": drawn("┌─标准问──┬─相似问─┐\n", "", "│ {} │ {} │\n", "└──┴──┘\n\n36 rows in set.\n"),
+    "Jira": drawn("h2. FAQ\n\n||标准问||相似问||\n", "", "|{}|{}|\n"),
+    "DokuWiki": drawn("^ 标准问 ^ 相似问 ^\n", "", "| {} | {} |\n"),
     **{f"delimiter {sign!r}": "".join(sign.join(pair) + "\n" for pair in LONG) for sign in SPLITTING},
     "single quotes": "".join(f"'{label}','{query}'\n" for label, query in LONG),
     "sep= in UTF-16": ("sep=;\n" + as_csv(LONG, ";")).encode("utf-16"),
@@ -286,6 +292,30 @@ def test_a_text_may_be_laid_out_in_any_way(text, write, ingest):
     """What is drawn around the rows, and what explains them, is no row."""
     write(text)
     assert same(ingest())
+
+
+QUOTING = ["“”", "””", "‘’", "„“", "«»", "「」", "＂＂"]
+
+
+@pytest.mark.parametrize("end", ["", ", 谢谢", "，谢谢", "“怎么说”的", ' "quoted", too', "\n, 谢谢"])
+@pytest.mark.parametrize("sign", [",", ", ", ";", "\t"])
+@pytest.mark.parametrize("marks", QUOTING)
+def test_other_marks_of_quotation_are_no_part_of_the_cells(marks, sign, end, write, ingest):
+    """As word processors and Chinese keyboards make them, whether they protect a delimiter or not."""
+    end = end.replace("“怎么说”的", "") if marks[0] == marks[1] else end.replace("“", marks[0]).replace("”", marks[1])
+    rows = [(label, query + end) for label, query in ROWS]
+    write("".join(sign.join(f"{marks[0]}{cell}{marks[1]}" for cell in row) + "\n" for row in [HEADER, *rows]))
+    assert ingest(split="none").pairs == [(query, label) for label, query in rows]
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_other_marks_of_quotation_around_some_cells(every, write, ingest):
+    """Where they protect a delimiter they are none of the text; those inside of a text stay."""
+    rows = [(label, f"{query}, 谢谢" if at % every == 0 else query) for at, (label, query) in enumerate(ROWS)]
+    write("标准问,相似问\n" + "".join(f"{label},{f'“{text}”' if ',' in text else text}\n" for label, text in rows))
+    assert ingest(split="none").pairs == [(query, label) for label, query in rows]
+    write("标准问,相似问\n" + "".join(f"{label},“{query}”怎么弄\n" for label, query in ROWS))
+    assert ingest(split="none").pairs == [(f"“{query}”怎么弄", label) for label, query in ROWS]
 
 
 @pytest.mark.parametrize("encoding", ["iso2022_jp", "hz"])
