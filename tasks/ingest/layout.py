@@ -1,6 +1,7 @@
 """What of a table is read: where its header stands, which columns are what, and why. Pure."""
 
 import itertools
+import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -93,6 +94,7 @@ def find_layout(
         raise SourceError(f"{readings[0].name} is empty")
     if _NONE_FOUND in str(refused[0][0]) and (found := _find_without_header(readings)):
         table, columns = found
+        _refuse_named_cells(table, table.head[0], columns)
         return table, _lay_out(table, table.head[0], columns, keep, headless=True)
     raise SourceError(_explain(*refused[0], readings))
 
@@ -111,7 +113,7 @@ def _find_below(table: Table, depth: int, find: ColumnFinder) -> tuple[HeadRow, 
 
 def _below(table: Table, row: HeadRow) -> list[list[str]]:
     """Return the first rows below a header that are as wide; those of a sheet end with their last cell."""
-    below = (one.cells for one in table.head if one.line > row.line or one.line == 0)
+    below = (one.cells for one in table.head if one.line > row.line)
     width = len(row.cells)
     wide = (cells + [""] * (width - len(cells)) if table.sheet else cells for cells in below)
     return [cells for cells in wide if len(cells) == width]
@@ -148,16 +150,16 @@ def _refuse_pairs(table: Table, row: HeadRow, columns: Columns) -> None:
 
 
 def _refuse_named_cells(table: Table, row: HeadRow, columns: Columns) -> None:
-    """Refuse a table without a header in which each cell begins with its name, as in LTSV.
+    """Refuse a table without a header in which each cell begins with its name, as in LTSV and TSKV.
 
     Raises:
-        SourceError: `query:` begins the cells of all rows.
+        SourceError: `query:` or `query=` begins the cells of all rows.
     """
-    name, colon, _ = row.cells[columns.question].partition(":")
+    named = re.match(r"[^:=]+[:=]", row.cells[columns.question])
     below = [cells[columns.question] for cells in _below(table, row)]
-    if colon and below and all(cell.startswith(name + colon) for cell in below):
+    if named and below and all(cell.startswith(named[0]) for cell in below):
         raise SourceError(
-            f"{table.name}: each cell begins with its name ({name}{colon}), so that no line is a header. Write the "
+            f"{table.name}: each cell begins with its name ({named[0]}), so that no line is a header. Write the "
             "names once, in a first line, and the cells without them"
         )
 

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from operator import ne
 
 from schemas.settings import Source
 from tasks.ingest.columns import BY_ANSWER, MARKED, is_state, says_no, says_yes, tells_part
@@ -32,6 +33,7 @@ _OFF = frozenset(
     "disabled inactive off deleted deprecated retired archived expired obsolete draft pending unpublished rejected "
     "paused suspended hidden offline".split()
 )
+_LINK = re.compile(r" ?\(https?://[^()\s]+\)(?=\s*(?:,|$))")  # behind the name of a page, as Notion writes one
 _NOTE = re.compile(r"[（(：:].*", re.S)  # 停用（2025）
 _YES = frozenset("是 1 true yes y 真 √ ✓ ✔".split())
 _NO = frozenset("否 0 false no n 假 × ✗ ✘".split())
@@ -90,6 +92,10 @@ class Melting:
         pairs = Pairs(batch.lines, columns[0], questions, batch.bad, payload)
         if plain := _find_plain(questions, pairs.all_questions):
             pairs, questions = replace(pairs, questions=plain), plain
+        if "(http" in pairs.all_questions:
+            bare = [_LINK.sub("", text) for text in questions]
+            self._counts["links"] += sum(map(ne, bare, questions))
+            pairs, questions = replace(pairs, questions=bare), bare
         queries = [self._clean(pairs.queries, pairs.all_queries, batch.lines)]
         queries += [self._clean(cells, SIGN.join(cells), batch.lines) for cells in columns[1:count]]
         if count == 1 and batch.tails is None and splitter is None:
@@ -245,6 +251,8 @@ class Melting:
             if counts[oddity.said] and not (oddity is HTML and self.source.markup == "strip"):
                 said = oddity.said.format(", ".join(self._examples[oddity.said]))
                 self.warnings.append(f"{name}: {counts[oddity.said]} of {counts['cells']} queries {said}")
+        if counts["links"]:
+            self.notes.append(f"links in brackets were taken off {counts['links']} standard questions")
         if counts[HTML.said] and self.source.markup == "strip":
             self.notes.append(f"HTML was stripped from {counts[HTML.said]} queries (source.markup)")
         if counts[_NULL_WORD]:

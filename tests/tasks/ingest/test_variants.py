@@ -11,6 +11,8 @@ import shlex
 import zipfile
 
 import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from flows.corpora import parse_overrides
@@ -510,6 +512,32 @@ def test_what_lies_beside_the_table_of_an_archive_does_not_count(data, write, in
         (b"\xff" * 4 + bytes(9), "an Arrow stream"),
         ("".join(f"query:{b}\tintent:{a}\n" for a, b in ROWS).encode(), "each cell begins with its name"),
         (b"<?xml version='1.0'?><rows><row/></rows>", "looks like XML"),
+        (b"<rows>\n<row>a</row>\n<row>b</row>\n</rows>\n", "looks like XML"),
+        ("".join(f"query={b}\tintent={a}\n" for a, b in ROWS).encode(), "each cell begins with its name"),
+        (b"REPLACE INTO faq VALUES ('a', 'b');\nINSERT IGNORE INTO faq VALUES ('c', 'd');\n", "an SQL dump"),
+        (b'ID;PWXL;N;E\nC;Y1;X1;K"query"\nE\n', "a SYLK sheet"),
+        (b'TABLE\r\n0,1\r\n"EXCEL"\r\nVECTORS\r\n0,37\r\n', "a DIF sheet"),
+        ('{| class="wikitable"\n! 标准问 !! 相似问\n|-\n| a || b\n|}\n'.encode(), "a table of MediaWiki"),
+        ("|===\n|标准问 |相似问\n\n|a\n|b\n|===\n".encode(), "a table of AsciiDoc"),
+        (b"\\begin{tabular}{ll}\nquery & intent \\\\\n\\end{tabular}\n", "LaTeX"),
+        (b'module.exports = [{"query": "a", "intent": "b"}];\n', "a program"),
+        (b'/*O_o*/\ngoogle.visualization.Query.setResponse({"table": {"cols": []}});', "a program"),
+        (b"FAQ = {'a': ['b', 'c']}\n", "a program"),
+        (
+            b"*************************** 1. row ***************************\n query: a\nintent: b\n",
+            "a record a paragraph",
+        ),
+        (b"-[ RECORD 1 ]----\nquery  | a\nintent | b\n", "a record a paragraph"),
+        (b"QUERY                INTENT\n-------------------- ----------\na                    b\n", "of fixed width"),
+        (b"=====  ======\nquery  intent\n=====  ======\na      b\n=====  ======\n", "of fixed width"),
+        ("我 O\n想 O\n退 B-ACT\n票 I-ACT\n".encode(), "words with marks"),
+        (b'[[faq]]\nquery = "a"\nintent = "b"\n', "a TOML file"),
+        (b"From: a@b.c\nTo: d@e.f\nSubject: query, intent\n\na, b\n", "an e-mail"),
+        *(
+            ("".join(f"{q}{b}\n{a}{c}\n\n" for c, b in ROWS).encode(codec), "questions with their answers below")
+            for q, a in (("问：", "答："), ("Q: ", "A: "), ("问题:", "答案:"))
+            for codec in ("utf-8", "gbk")
+        ),
     ],
 )
 def test_what_is_no_table_is_called_by_its_name(data, name, write, ingest):
@@ -608,6 +636,37 @@ DOCUMENTS = {
         {"id": at, "text": query, "choice": label, "annotator": 1} for at, (label, query) in enumerate(ROWS)
     ],
     "Label Studio, choices": [{"id": 1, "text": query, "intent": {"choices": [label]}} for label, query in ROWS],
+    "spaCy": [{"text": query, "cats": {one: float(one == label) for one in CLASSES}} for label, query in ROWS],
+    "spaCy 2": [[query, {"cats": {one: one == label for one in CLASSES}}] for label, query in ROWS],
+    "OpenAI": [
+        {
+            "messages": [
+                {"role": "system", "content": "分类"},
+                {"role": "user", "content": query},
+                {"role": "assistant", "content": label},
+            ]
+        }
+        for label, query in ROWS
+    ],
+    "ShareGPT": [
+        {"conversations": [{"from": "human", "value": query}, {"from": "gpt", "value": label}]} for label, query in ROWS
+    ],
+    "Gemini": [
+        {"contents": [{"role": "user", "parts": [{"text": query}]}, {"role": "model", "parts": [{"text": label}]}]}
+        for label, query in ROWS
+    ],
+    "Strapi": {
+        "data": [
+            {"id": 1, "attributes": {"query": query, "intent": {"data": {"id": 1, "attributes": {"name": label}}}}}
+            for label, query in ROWS
+        ]
+    },
+    "Jovo": {
+        "invocation": "bot",
+        "intents": {label: {"phrases": cell} for label, cell in SHEET.items()},
+        "entityTypes": {"t": {"values": ["a", "b"]}},
+    },
+    "one-hot": [{"text": query, **{one: int(one == label) for one in CLASSES}} for label, query in ROWS],
     "doccano, labels": [{"id": 1, "data": query, "labels": [label]} for label, query in ROWS],
     "doccano, cats": [{"id": 1, "text": query, "cats": [label]} for label, query in ROWS],
 }
@@ -621,6 +680,75 @@ def test_a_document_of_any_platform_is_read(document, layout, write, ingest):
     assert same(ingest("t.json"))
 
 
+@pytest.mark.parametrize(
+    ("text", "tags"), [("body", "label_names"), ("content", "labels"), ("正文", "标签"), ("text", "tags")]
+)
+def test_articles_of_a_help_centre_are_asked_about_and_the_advice_works(text, tags, write, ingest):
+    """Their tags are no standard questions; their titles may be, and then they are the list of them."""
+    articles = [
+        {"id": at, "title": label, text: f"<p>{label}</p>", tags: ["办理", "其他"][at % 2]}
+        for at, label in enumerate(CLASSES)
+    ]
+    write(as_json({"articles": articles}), "t.json")
+    with pytest.raises(SourceError, match=f"'title', '{text}' and '{tags}' look like articles") as refused:
+        ingest("t.json")
+    assert "give this file with --questions" in str(refused.value)
+    write(as_csv(LONG))
+    assert same(ingest(questions_path="t.json"))
+    words = shlex.split(str(refused.value).partition("name the columns: ")[2])
+    found = ingest("t.json", query_column=words[1], question_column=words[3])
+    assert {label for _, label in found.pairs} == {"办理", "其他"}
+
+
+def test_replies_that_are_answers_are_no_standard_questions(write, ingest):
+    """Nor are those of chats with several messages."""
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    answers = [{"messages": [turns[0], {"role": "assistant", "content": f"请{query}"}]} for _, query in ROWS]
+    write("".join(as_json(one) + "\n" for one in answers), "t.jsonl")
+    with pytest.raises(SourceError, match="holds chats, and their replies differ"):
+        ingest("t.jsonl")
+    write("".join(as_json({"messages": turns * 2}) + "\n" for _ in ROWS), "t.jsonl")
+    with pytest.raises(SourceError, match="holds chats, and they have several turns"):
+        ingest("t.jsonl")
+
+
+@pytest.mark.parametrize("head", ["", as_json(["query", "intent"]) + "\n"])
+def test_a_list_a_line_is_a_row(head, write, ingest):
+    """However many there are."""
+    rows = [(f"{query}{at}", label) for at in range(100) for label, query in ROWS]
+    write(head + "".join(as_json(row) + "\n" for row in rows), "t.jsonl")
+    assert ingest("t.jsonl").pairs == rows
+
+
+def test_pairs_of_texts_are_refused_in_any_format(write, ingest):
+    """0 and 1 are no standard questions."""
+    rows = [{"sentence1": query, "sentence2": label, "label": at % 2} for at, (label, query) in enumerate(ROWS)]
+    write("".join(as_json(row) + "\n" for row in rows), "t.jsonl")
+    pq.write_table(pa.Table.from_pylist(rows), write(b"", "t.parquet"))
+    for name in ("t.jsonl", "t.parquet"):
+        with pytest.raises(SourceError, match="pairs of texts that mean the same"):
+            ingest(name)
+
+
+def test_links_of_notion_are_no_part_of_a_standard_question(write, ingest):
+    """A relation is exported as the title of a page and its address."""
+    write(as_csv([HEADER, *((f"{label} (https://www.notion.so/x-1a2b?pvs=21)", query) for label, query in ROWS)]))
+    ingested = ingest()
+    assert same(ingested)
+    assert "links in brackets were taken off 36 standard questions" in one_file(ingested).notes
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["{:024x}f1", "rec{:014}", "00000000-0000-4000-8000-{:012x}", "{}"],
+    ids=["hex", "Airtable", "UUID", "number"],
+)
+def test_codes_in_place_of_standard_questions_are_told(code, write, ingest):
+    """Queries are compared with their texts."""
+    write(as_csv([HEADER, *((code.format(CLASSES.index(label)), query) for label, query in ROWS)]))
+    assert "12 of 12 standard questions are" in " ".join(ingest().facts.warnings)
+
+
 def lists(head, item, end="\n"):
     return "".join(
         head.format(label) + "".join(item.format(text) for text in cell) + end for label, cell in SHEET.items()
@@ -630,7 +758,9 @@ def lists(head, item, end="\n"):
 HEADED = {
     "nlu.md with comments": lists("## intent:{} <!-- c -->\n", "- {} <!-- c -->\n"),
     "nlu.md with a title": "# 训练数据\n\n说明\n\n" + lists("## intent:{}\n", "- {}\n"),
-    "shop.lu": "> comment\n> !# @app.name = shop\n" + lists("# {}\n", "- {}\n") + "@ prebuilt number\n",
+    "shop.lu": "> comment\n> !# @app.name = shop\n"
+    + lists("# {}\n", "- {}\n")
+    + "@ prebuilt number\n$product:card=\n- plastic\n",
     "shop.qna": lists("# ? {}\n", "- {}\n", "```markdown\n- 答\n```\n"),
     "faq.md": "# FAQ\n\n" + lists("## {}\n\n", "* {}\n"),
     "nlu.txt": 'version: "3.1"\nnlu:\n' + lists("- intent: {}\n  examples: |\n", "    - {}\n", ""),
