@@ -40,6 +40,10 @@ WITHOUT_HEADER = "by its values: the table has no header"
 BY_ANSWER = "the first question of each answer"
 BY_ROLE = "the standard question above each row"
 BY_MARK = "the column that is marked in a row"
+BY_COLUMN, BY_FIRST = (
+    "the name of each column, above its queries",
+    "the first cell of each row: the table has no header",
+)
 MARKED = frozenset("1 1.0 true yes y 是 x ✓ ✔ √ ● v".split())
 _UNMARKED = frozenset(("", *"0 0.0 false no n 否 - ✗ ×".split()))
 

@@ -9,7 +9,19 @@ from dataclasses import dataclass, replace
 
 from schemas.errors import SourceError
 from tasks.ingest.column_names import REPLIES, key_of
-from tasks.ingest.columns import BY_ANSWER, NAMED, WITHOUT_HEADER, Columns, find_payload, is_name, quoted, tells_part
+from tasks.ingest.columns import (
+    BY_ANSWER,
+    BY_COLUMN,
+    BY_FIRST,
+    NAMED,
+    WITHOUT_HEADER,
+    Columns,
+    find_payload,
+    is_name,
+    quoted,
+    tells_part,
+)
+from tasks.ingest.grouped import find_groups, take_columns
 from tasks.ingest.tables import HeadRow, Selection, Table
 
 ColumnFinder = Callable[[Sequence[str]], Columns]
@@ -96,6 +108,12 @@ def find_layout(
         table, columns = found
         _refuse_named_cells(table, table.head[0], columns)
         return table, _lay_out(table, table.head[0], columns, keep, headless=True)
+    for table in readings if _NONE_FOUND in str(refused[0][0]) else ():
+        if columns := find_groups(table):
+            first = table.head[0]
+            if columns.why_question == BY_FIRST:  # the others are the tail of a row
+                return table, _lay_out(table, replace(first, cells=first.cells[:2]), columns, keep, headless=True)
+            return table, _lay_out(table, first, columns, keep)
     raise SourceError(_explain(*refused[0], readings))
 
 
@@ -168,6 +186,8 @@ def find_doubts(name: str, table: Table, layout: Layout) -> list[str]:
     """Return why a column may be the wrong one, as far as the first rows tell."""
     rows = [row.cells for row in table.head if len(row.cells) == len(layout.names)]
     rows = rows[1:] if layout.header else rows
+    if (why := layout.columns.why_question) in (BY_COLUMN, BY_FIRST):
+        return [f"{name}: read as standard questions: {why}. If that is wrong, give the table a header of names"]
     return [*_doubt_queries(name, rows, layout), *_doubt_questions(name, rows, layout)]
 
 
@@ -262,7 +282,8 @@ def _lay_out(table: Table, row: HeadRow, columns: Columns, keep: PayloadFinder, 
         table.sheet is not None or len(columns.queries) > 1 or columns.open_ended or _goes_on(table, row, columns)
     )
     shown = (columns.queries[0] if columns.queries else None, columns.question)
-    selection = Selection(after, width, [*taken, *payload], shown, ragged, _fewest_cells(table, row, taken))
+    fewest = 1 if columns.why_question == BY_COLUMN else _fewest_cells(table, row, taken)
+    selection = Selection(after, width, [*taken, *payload], shown, ragged, fewest)
     return Layout(None if headless else row, list(names), columns, payload, selection)
 
 
@@ -308,12 +329,21 @@ def _explain(error: SourceError, table: Table, readings: list[Table]) -> str:
             if _NONE_FOUND not in message
             else f"{message}. No comma, TAB, ';' or '|' splits it; name another delimiter in source.delimiter"
         )
+    if _NONE_FOUND in message and take_columns(table if table.named else widest):
+        message += (
+            ". If each column is a standard question with its queries below it, write a row for each query; pandas: "
+            "df.melt(var_name='standard_question', value_name='query').dropna()"
+        )
     guess = _guess(table if table.named else widest)
     message += guess and f"; as far as the rows tell: {guess}"
     if table.named or _NONE_FOUND not in message or guess.endswith(_HEADLESS):
         return message
     if _width_agreed(widest, widest.head[0]) < 1 or len(widest.head[0].cells) != _FEW_CELLS:
-        return message + "; if that is already a row of data, the file has no header: name them by number, from 1"
+        line = (widest.delimiter or ",").join(("standard_question", "query"))
+        return (
+            f"{message}; if that is already a row of data, the file has no header: name them by number, from 1, or, if "
+            f"a row is a standard question and all its queries, put a first line above: {line}"
+        )
     values = [Counter(cell) for cell in zip(*(row.cells for row in widest.head), strict=True)]
     query, question = (1, 2) if len(values[0]) > len(values[1]) else (2, 1)
     split = {"\t": " (split at the TAB)", None: ""}.get(widest.delimiter, f" (split at {widest.delimiter!r})")

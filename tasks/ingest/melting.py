@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from operator import ne
 
 from schemas.settings import Source
-from tasks.ingest.columns import BY_ANSWER, MARKED, is_state, says_no, says_yes, tells_part
+from tasks.ingest.columns import BY_ANSWER, BY_COLUMN, MARKED, is_state, says_no, says_yes, tells_part
 from tasks.ingest.furniture import OTHER_TABLE, find_furniture, find_other_table, has_names
 from tasks.ingest.layout import Layout
 from tasks.ingest.oddities import DITTO, HTML, NULL_WORDS, ODDITIES, describe_garbled, strip_markup
@@ -110,6 +110,15 @@ class Melting:
             return batch
         names = [layout.name(at) for at in layout.columns.marks]
         rows = zip(*batch.columns[first : first + count], strict=True)
+        if layout.columns.why_question == BY_COLUMN:
+            found = [
+                (line, cell, name)
+                for line, row in zip(batch.lines, rows, strict=True)
+                for name, cell in zip(names, row, strict=True)
+                if cell.strip()
+            ]
+            lines, queries, labels = ([one[at] for one in found] for at in range(3))
+            return Batch(lines, [queries, labels], batch.bad)
         marked = [
             [name for name, cell in zip(names, row, strict=True) if cell.strip().lower() in MARKED] for row in rows
         ]
@@ -142,7 +151,7 @@ class Melting:
         questions = batch.columns[count]
         queries = batch.columns[0] if count else [""] * len(questions)
         names, header = self.layout.names, None
-        if self.layout.header and count:
+        if self.layout.header and count and self.layout.columns.why_question != BY_COLUMN:
             header = (names[self.layout.columns.queries[0]], names[self.layout.columns.question])
         named = header is not None and has_names(questions, header)
         odd = find_furniture(batch.lines, queries, questions, header, named=named, first=first) if count else {}

@@ -5,6 +5,7 @@ Every one gives the same rows as the plain table, or a refusal or warning whose 
 
 import gzip
 import io
+import itertools
 import json
 import re
 import shlex
@@ -230,6 +231,79 @@ def test_a_question_beside_numbered_questions_is_the_standard_one(write, ingest)
     assert same(ingest())
     write(as_csv([("标准问", "相似问1"), *ROWS]))
     assert same(ingest())
+
+
+# --- tables without names
+
+ASKED_OF = {  # of which no two begin alike
+    "怎么提前还款": ["我想早点把贷款还上", "提前还要收钱吗", "能不能一次还清", "还款可以提前多久"],
+    "信用卡丢了怎么挂失": ["卡不见了", "我的信用卡被偷", "挂失要钱吗"],
+    "如何开通手机银行": ["手机上怎么弄银行", "开通网银要带啥", "手机银行在哪里下载", "开不了手机银行", "银行app怎么开"],
+    "密码忘记了怎么重置": ["忘了密码", "密码输错被锁", "重置密码要多久"],
+    "外币可以兑换吗": ["换美元", "兑换外币要预约吗", "哪里能换外币", "外币怎么换"],
+}
+OF_THEM = [(query, label) for label, cell in ASKED_OF.items() for query in cell]
+SIDE_BY_SIDE = [[*ASKED_OF], *itertools.zip_longest(*ASKED_OF.values(), fillvalue="")]
+
+
+def in_a_workbook(rows):
+    stream = io.BytesIO()
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append([cell or None for cell in row])
+    book.save(stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", as_csv(SIDE_BY_SIDE)),
+        ("t.tsv", as_csv(SIDE_BY_SIDE, "\t")),
+        ("t.xlsx", in_a_workbook(SIDE_BY_SIDE)),
+        ("t.json", as_json([dict(zip(ASKED_OF, row, strict=True)) for row in SIDE_BY_SIDE[1:]])),
+        ("t.csv", as_csv([label, *cell] for label, cell in ASKED_OF.items())),
+        ("t.csv", as_csv([label, *cell, *[""] * (6 - len(cell))] for label, cell in ASKED_OF.items())),
+        ("t.xlsx", in_a_workbook([label, *cell] for label, cell in ASKED_OF.items())),
+    ],
+)
+def test_a_column_or_a_row_for_each_standard_question_is_read_and_told(name, content, write, ingest):
+    """Where the texts are nearer to their own standard question than to the others."""
+    write(content, name)
+    ingested = ingest(name)
+    assert sorted(ingested.pairs) == sorted(OF_THEM)
+    assert "read as standard questions" in " ".join(ingested.facts.warnings)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["一月", "二月", "三月"], *[[str(at), str(at + 1), str(at * 2)] for at in range(20)]],
+        [["姓氏", "部分", "城市"], *[[f"张{at}", f"部{at % 3}", f"城{at}"] for at in range(20)]],
+        [["你对业务满意吗", "为什么不满意", "建议"], *[["满意", f"等了{at}分钟", f"快{at}倍"] for at in range(20)]],
+        [[f"主播{at}", f"大家好{at}", f"欢迎来到直播间{at}"] for at in range(20)],
+        [[f"晴天{at}有风", f"今天是晴天{at}有风出门去" * 20, f"晴天{at}有风拍"] for at in range(20)],
+        [[*CLASSES], *zip(*SHEET.values(), strict=True)],  # either, as the ways to ask are the same of all
+    ],
+)
+def test_other_tables_without_names_are_refused(rows, write, ingest):
+    """And how to write them is said."""
+    write(as_csv(rows))
+    with pytest.raises(SourceError, match="no column of queries and none of standard questions"):
+        ingest()
+
+
+def test_the_advice_for_tables_without_names_works(write, ingest):
+    """Codes for standard questions resemble no query."""
+    rows = [[f"A{at}", *cell] for at, cell in enumerate(ASKED_OF.values())]
+    write(as_csv(rows))
+    with pytest.raises(SourceError, match=r"put a first line above: (.*)") as refused:
+        ingest()
+    write(str(refused.value).rpartition("above: ")[2] + "\n" + as_csv(rows))
+    assert ingest().facts.rows == len(OF_THEM)
+    write(as_csv(itertools.zip_longest(*rows, fillvalue="")))
+    with pytest.raises(SourceError, match=r"df\.melt\(var_name='standard_question', value_name='query'\)"):
+        ingest()
 
 
 # --- layouts of text files
