@@ -109,11 +109,11 @@ def find_layout(
         _refuse_named_cells(table, table.head[0], columns)
         return table, _lay_out(table, table.head[0], columns, keep, headless=True)
     for table in readings if _NONE_FOUND in str(refused[0][0]) else ():
-        if columns := find_groups(table):
+        if grouped := find_groups(table):
             first = table.head[0]
-            if columns.why_question == BY_FIRST:  # the others are the tail of a row
-                return table, _lay_out(table, replace(first, cells=first.cells[:2]), columns, keep, headless=True)
-            return table, _lay_out(table, first, columns, keep)
+            if grouped.why_question == BY_FIRST:  # the others are the tail of a row
+                return table, _lay_out(table, replace(first, cells=first.cells[:2]), grouped, keep, headless=True)
+            return table, _lay_out(table, first, grouped, keep)
     raise SourceError(_explain(*refused[0], readings))
 
 

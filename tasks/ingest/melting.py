@@ -117,8 +117,8 @@ class Melting:
                 for name, cell in zip(names, row, strict=True)
                 if cell.strip()
             ]
-            lines, queries, labels = ([one[at] for one in found] for at in range(3))
-            return Batch(lines, [queries, labels], batch.bad)
+            pairs = [[query for _, query, _ in found], [label for _, _, label in found]]
+            return Batch([line for line, _, _ in found], pairs, batch.bad)
         marked = [
             [name for name, cell in zip(names, row, strict=True) if cell.strip().lower() in MARKED] for row in rows
         ]
