@@ -1,7 +1,6 @@
 """Announce how a run ended: Prefect events, the next deployment, a message to people. None of it fails the run."""
 
 import logging
-import os
 from typing import Any
 
 from prefect import Flow
@@ -10,6 +9,7 @@ from prefect.deployments import run_deployment
 from prefect.events import emit_event
 from prefect.settings import PREFECT_UI_URL
 
+from flows.messages import send_message
 from schemas.run import RunResult
 from schemas.settings import CorpusSettings
 from schemas.workspace import Workspace
@@ -80,22 +80,3 @@ def message_end(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> N
     if state.is_failed() or state.is_crashed() or state.name in _WORTH_A_MESSAGE:
         link = f"\n{PREFECT_UI_URL.value()}/runs/flow-run/{flow_run.id}" if PREFECT_UI_URL.value() else ""
         send_message(f"{flow_run.name}: {state.name}", f"{state.message or ''}{link}")
-
-
-def send_message(title: str, body: str) -> None:
-    """Send a message to the Apprise addresses of DSSM_NOTIFY, separated by white space; none: no message.
-
-    They stand in the environment, not in the settings: they hold passwords, and every run records its settings.
-    """
-    addresses = os.environ.get("DSSM_NOTIFY", "").split()
-    if not addresses:
-        return
-    from apprise import Apprise  # half a second that only those pay who use it
-
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it logs addresses, which are secrets
-    sender = Apprise()
-    known = [sender.add(address) for address in addresses]
-    if not all(known) or not sender.notify(title=title, body=body):
-        wrong = [number for number, good in enumerate(known, 1) if not good]
-        what = f"address {wrong[0]} is none that Apprise knows" if wrong else "an address did not take the message"
-        _LOGGER.error("message %r was not sent to all of the %d addresses in DSSM_NOTIFY: %s", title, len(known), what)

@@ -1,13 +1,26 @@
 """A version that waits for a person: a deployment's run suspends, with the report in the form that resumes it."""
 
+import logging
+from collections.abc import Callable
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+    FlowRunFilterTags,
+)
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.runtime import deployment
 from pydantic import Field, ValidationError
 
-from flows.announcements import send_message
+from flows.deployments import TAG
+from flows.messages import send_message
 from schemas.display import as_markdown
 from schemas.evaluation import Comparison
+from schemas.live import VersionManifest
 from schemas.manifest import write_atomically
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
@@ -16,6 +29,9 @@ from tasks.registry import ModelRegistry
 from tasks.retrieval.edits import approve
 from tasks.step_store import keep_files
 from tasks.update import Update
+
+_LOGGER = logging.getLogger("dssm.approval")
+_SUFFIX = 6  # characters of the id of Prefect's run, with which the name of a run's folder ends
 
 
 class Approval(RunInput):
@@ -48,6 +64,10 @@ def ask(corpus: CorpusSettings, workspace: Workspace, result: RunResult, asked: 
     if not deployment.get_id() or made_by.get(result.version or "") != workspace.run:
         return result
     if not asked:
+        if registry.live().pending != result.version:  # approved or declined on the command line within these seconds
+            return result
+        own = workspace.run[-_SUFFIX:]
+        answer_runs(corpus.name, lambda run: run != own, Approval(go_live=False))  # this version took its place
         send_message(f"{corpus.name}: awaits approval", f"version {result.version}; report: {result.report}")
     report = describe_candidate(workspace, result)
     answer = suspend_flow_run(wait_for_input=Approval.with_initial_data(description=report))
@@ -58,17 +78,46 @@ def ask(corpus: CorpusSettings, workspace: Workspace, result: RunResult, asked: 
     return result
 
 
+def answer_runs(corpus: str, concerned: Callable[[str], bool], answer: Approval) -> None:
+    """Let runs that wait in the UI go on: their version was approved, declined or replaced elsewhere.
+
+    Args:
+        corpus: whose runs.
+        concerned: of the end of a run's id, as the name of its folder has it, whether it is one of them.
+        answer: to the form.
+    """
+    suspended = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[TAG, corpus]),
+        state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Suspended"])),
+    )
+    try:
+        with get_client(sync_client=True) as client:
+            for run in client.read_flow_runs(flow_run_filter=suspended):
+                if concerned(str(run.id)[-_SUFFIX:]):
+                    client.resume_flow_run(run.id, run_input=answer.model_dump())
+    except httpx.HTTPError as error:  # what counts stands in the registry
+        _LOGGER.warning("%s: a run that waits in the UI was not told of it: %s; answer it there", corpus, error)
+
+
+def answer_elsewhere(manifest: VersionManifest, go_live: bool) -> None:
+    """Let the run that asks about a version know what was answered on the command line."""
+    answer = Approval(go_live=go_live, remark="on the command line")
+    answer_runs(manifest.corpus, lambda run: run == manifest.run[-_SUFFIX:], answer)
+
+
 def carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[Status, list[str]]:
     """Do what the person said, if it can still be done: nights may have passed."""
     remark = f": {answer.remark}" if answer.remark else ""
 
     def action(update: Update) -> tuple[Status, list[str]]:
         live = update.live
-        if live.version == version and answer.go_live:
+        withdrawn = version in {one.version for one in live.withdrawn}
+        went_live = not withdrawn and version in {entry.version for entry in live.history}
+        if went_live and answer.go_live:
             return "unchanged", []  # approved on the command line meanwhile
-        if live.version == version:
+        if went_live:
             return "held", [f"declined{remark}, but live since; take it back with dssm rollback {workspace.corpus}"]
-        if version in {one.version for one in live.withdrawn}:  # on the command line meanwhile
+        if withdrawn:  # on the command line meanwhile
             again = f"dssm rollback {workspace.corpus} --to {version} makes it live all the same"
             return "held", [
                 f"version {version} was declined before; {again}" if answer.go_live else f"declined{remark}"

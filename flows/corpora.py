@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from schemas.addresses import redact
+from schemas.addresses import is_remote, redact
 from schemas.errors import SettingsError
 from schemas.settings import CorpusSettings, use_new_names
 from schemas.suggestions import did_you_mean, nearest
@@ -23,6 +23,7 @@ _PATHS = {
     "publish": ("changes_log", "golden_path"),
     "text": ("user_dictionary",),
 }
+_ANY_CORPUS = {"name": "any", "source": {"path": "rows.csv"}}
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
 _LOGGER = logging.getLogger("dssm.settings")
 _LONGEST_TOML, _LONGEST_PATH, _LONGEST_KEY = 1 << 20, 4096, 100  # bytes, characters, characters that are shown
@@ -175,8 +176,49 @@ def require_known(overrides: Mapping[str, Any]) -> None:
     Raises:
         SettingsError: an override is no setting, or has no value of its kind.
     """
-    any_corpus = {"name": "any", "source": {"path": "rows.csv"}}
-    build_settings(merge(any_corpus, overrides), "--set", overrides)
+    build_settings(merge(_ANY_CORPUS, overrides), "--set", overrides)
+
+
+def default_value(key: str) -> str:
+    """Return the default of a setting as `--set` takes it."""
+    value: Any = build_settings(_ANY_CORPUS, "the defaults").model_dump(mode="json", by_alias=True)
+    for part in key.split("."):
+        value = value[part]
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def require_files(corpus: CorpusSettings) -> None:
+    """Refuse settings that name what is not on this machine, before anything is started or read.
+
+    What lies elsewhere is missed by the step that reads it, which tries again.
+
+    Raises:
+        SourceError: a file of rows or queries is not there.
+        SettingsError: the user dictionary is not, or the encoder.
+    """
+    from tasks.ingest.addresses import find_files
+
+    source, learns = corpus.source, corpus.model.serve == "bag"
+    named = {
+        "source.path": source.path,
+        "source.test_path": source.test_path,
+        "source.questions_path": source.questions_path,
+        "source.unlabelled": source.unlabelled if learns else None,
+        "decisions.foreign_path": corpus.decisions.foreign_path,
+        "publish.golden_path": corpus.publish.golden_path,
+    }
+    for setting, given in named.items():
+        addresses = [given] if isinstance(given, str) else given or []
+        if here := [address for address in addresses if not is_remote(address)]:
+            find_files(here, Path.cwd(), setting)
+    if corpus.text.user_dictionary:
+        from tasks.retrieval.features import Tokeniser
+
+        Tokeniser(corpus.text)
+    if corpus.model.encoder:
+        from tasks.train.encoder_files import settle_encoder
+
+        settle_encoder(corpus.model)
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def set_environment() -> None:
     given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path)]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(CHECKOUT), *given]))
     logging.setLogRecordFactory(_SafeRecord)
+    logging.getLogger("dssm").setLevel(logging.INFO)  # else that of the root holds: warnings
     logging.getLogger("great_expectations").setLevel(logging.WARNING)  # logs every temporary folder
 
 

@@ -20,7 +20,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 
-from flows.announcements import send_message
+from flows.messages import send_message
 from schemas.errors import MachineFault
 
 _PENDING = timedelta(minutes=3)  # a process that is started says so within seconds

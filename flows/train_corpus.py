@@ -6,6 +6,7 @@ from typing import Any
 
 from prefect import State, flow
 from prefect.exceptions import TerminationSignal
+from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
 from flows.announcements import announce, announce_missed, expect_announcement, message_end
@@ -88,9 +89,12 @@ def train_and_publish(corpus: CorpusSettings, run: Workspace) -> RunResult:
     foreign = read_foreign(corpus, run, ingested) if corpus.decisions.foreign_path else None
     trained = train(corpus, run, prepared, ingested, foreign)
     evaluated = evaluate(corpus, run, prepared, trained, golden, foreign)
+    steps = Steps(ingested, validated, prepared, trained, evaluated)
+    if reused := steps.describe_reused():
+        get_run_logger().info("%s: re-used, nothing that they depend on has changed: %s", corpus.name, reused)
     end_if_deleted()
     expect_announcement(run)
-    return publish(corpus, run, Steps(ingested, validated, prepared, trained, evaluated))
+    return publish(corpus, run, steps)
 
 
 def workspace_of_run(corpus: str) -> Workspace:

@@ -71,6 +71,14 @@ class Steps:
         """Return each by its name."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
+    def describe_reused(self) -> str:
+        """Say which steps were taken from which earlier runs; an empty text: none was."""
+        by_run: dict[str, list[str]] = {}
+        for name, step in self.named().items():
+            if step.reused_from:
+                by_run.setdefault(step.reused_from, []).append(name)
+        return "; ".join(f"{', '.join(names)} of run {run}" for run, names in by_run.items())
+
 
 _LOGGER = logging.getLogger("dssm.steps")
 
@@ -101,12 +109,10 @@ def run_step(
             continue
         if folder != target:
             _link(folder, target, manifest)
-        _LOGGER.info("%s: nothing changed since run %s", step, folder.parent.name)
         keep_step(workspace, step, manifest, made_now=False)
         return StepRun(kind(target), manifest, time.monotonic() - began, folder.parent.name)
     if found := fetch_step(workspace, step, key):
         manifest, run = found
-        _LOGGER.info("%s: nothing changed since run %s, got from the store", step, run)
         keep_step(workspace, step, manifest, made_now=False)
         return StepRun(kind(target), manifest, time.monotonic() - began, run)
     with _unfinished(workspace.partial / f"{step}-{key[:16]}") as partial:

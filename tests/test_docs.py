@@ -100,6 +100,13 @@ def test_every_setting_exists(page):
             assert name in known or name.endswith(ends), name
 
 
+@pytest.mark.parametrize("source", [*PAGES, *cli.commands], ids=lambda source: getattr(source, "name", source))
+def test_a_value_with_brackets_is_quoted(source):
+    """zsh, the shell of a Mac, looks for files that match it, and starts nothing."""
+    text = source.read_text("utf-8") if isinstance(source, Path) else cli.commands[source].help or ""
+    assert not re.findall(r"--set [\w.]+=[\[{*?]\S*", text)
+
+
 def test_no_page_names_a_folder_beside_the_checkout():
     """A reader has none."""
     assert not [page.name for page in PAGES if "../shared" in page.read_text("utf-8")]

@@ -17,7 +17,7 @@ from flows.api.front import Gone, Keys
 from flows.api.metrics import CONTENT_TYPE, Metrics
 from flows.api.openapi import ENDPOINTS, describe
 from flows.api.refusals import Json, Refusal
-from schemas.edits import Edit
+from schemas.edits import Edit, Overlay
 from schemas.errors import EditError, FilterError, NothingLive
 from schemas.explanations import Explanation
 from schemas.service import CorpusState, EditRequest, FeedbackRequest, Limits, SearchRequest, explain
@@ -115,10 +115,8 @@ class Service:
         """List what was edited that the export does not have."""
         served = self._find(request)
         corpus = served.manifest.corpus
-        overlay = await asyncio.to_thread(live_overlay, self._corpora.registry(corpus), served.model.version)
-        return Json(
-            {"corpus": corpus, "version": served.model.version} | overlay.model_dump(mode="json", include={"edits"})
-        )
+        version, overlay = await asyncio.to_thread(_read_edits, self._corpora.registry(corpus), served.model.version)
+        return Json({"corpus": corpus, "version": version} | overlay.model_dump(mode="json", include={"edits"}))
 
     async def edit(self, request: Request) -> Response:
         """Add, edit or remove a standard question, or drop an edit."""
@@ -224,6 +222,13 @@ class Service:
         for one in answers:
             results = [{key: result[key] for key in _LOGGED_KEYS} for result in one["results"][:_LOGGED]]
             self._log.add(start | one | {"results": results})
+
+
+def _read_edits(registry: ModelRegistry, loaded: str) -> tuple[str, Overlay]:
+    """Return the version that is live, which may not be loaded yet, and its overlay: who has just edited finds it."""
+    registry.follow()
+    version = registry.cached_live().version or loaded
+    return version, live_overlay(registry, version)
 
 
 def _make_edit(registry: ModelRegistry, asked: EditRequest, model: Model) -> Edited:

@@ -302,6 +302,15 @@ def decline(corpus: str) -> int:
     declined = registry.change(lambda update: update.decline())
     live = registry.live().version
     print_text(f"{corpus}: version {declined} is withdrawn; {f'{live} answers on' if live else 'nothing is live yet'}")
+    from flows.environment import start_prefect
+
+    start_prefect()
+    from flows.approval import answer_elsewhere
+    from flows.server import answers, server_address, use_server
+
+    if answers(server_address()):
+        with use_server(start=False):
+            answer_elsewhere(registry.manifest(declined), go_live=False)
     return 0
 
 
@@ -310,7 +319,9 @@ def _announce_approved(folder: Path, manifest: Any) -> None:  # noqa: ANN401 - V
     from flows.environment import start_prefect
 
     start_prefect()
-    from flows.announcements import announce, send_message
+    from flows.announcements import announce
+    from flows.approval import answer_elsewhere
+    from flows.messages import send_message
     from flows.server import answers, server_address, use_server
 
     file = folder / manifest.version / "settings.json"
@@ -320,6 +331,7 @@ def _announce_approved(folder: Path, manifest: Any) -> None:  # noqa: ANN401 - V
         with use_server(start=False):
             result = RunResult(status="published", corpus=manifest.corpus, **figures)
             announce(result, settings.get("publish", {}).get("on_published"))
+            answer_elsewhere(manifest, go_live=True)
     send_message(f"{manifest.corpus}: Published", f"version {manifest.version}, approved")
 
 

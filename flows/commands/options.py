@@ -20,10 +20,14 @@ def complete_corpus(_context: click.Context, _option: click.Parameter, begun: st
 
 
 def complete_setting(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
-    """Return the settings whose dotted name begins so, for the shell."""
-    from flows.corpora import known_keys
+    """Return the settings whose dotted name begins so, for the shell; of a single one its default, too.
 
-    return [f"{key}=" for key in known_keys() if key.startswith(begun)]
+    A shell puts a space behind a single word, and a value would be a word of its own.
+    """
+    from flows.corpora import default_value, known_keys
+
+    found = [key for key in known_keys() if key.startswith(begun)]
+    return [f"{key}=" for key in found] + [f"{key}={default_value(key)}" for key in found if len(found) == 1]
 
 
 def with_verbosity(command: Callable[..., int]) -> Callable[..., int]:

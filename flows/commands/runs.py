@@ -26,7 +26,7 @@ from flows.commands.start import find_server, use_prefect
 from flows.environment import say
 from flows.faults import require_address_space
 from flows.terminal import TERMINAL
-from schemas.errors import SettingsError
+from schemas.errors import PipelineError, SettingsError
 from schemas.language import Words, read_words
 from schemas.run import EXIT_CODES, RunResult
 
@@ -51,7 +51,7 @@ def run(corpora: Sequence[str], every: bool, trial: bool, processes: int, as_jso
 
     \b
     dssm run a                                     settings from data/corpora/a.toml
-    dssm run a --set model.hidden_dims=[64]        one of them changed
+    dssm run a --set 'model.hidden_dims=[64]'      one of them changed
     dssm run bank --source train.csv --test-source test.csv
     dssm run a --set seed=7 --no-publish           an experiment; compare it: dssm compare RUN RUN
     dssm run --all --processes 2                   every corpus in a process of its own, two at a time
@@ -109,6 +109,7 @@ def _run_one(name: str, source: dict[str, Any]) -> RunResult:
 def _train(name: str, source: dict[str, Any]) -> RunResult:
     require_address_space()
     corpus = load_settings(name, source)
+    _require_files(corpus)
     find_server()
     from prefect import tags
 
@@ -122,6 +123,18 @@ def _train(name: str, source: dict[str, Any]) -> RunResult:
         raise outcome
     result: RunResult = outcome
     return result
+
+
+def _require_files(corpus: Any) -> None:  # noqa: ANN401 - CorpusSettings, imported late
+    """Miss a file within a second, before Prefect is imported or a server started; tell who is told of runs."""
+    from flows.corpora import require_files
+    from flows.messages import send_message
+
+    try:
+        require_files(corpus)
+    except PipelineError as fault:
+        send_message(f"{corpus.name}: Rejected", str(fault))
+        raise
 
 
 def _show_results(results: Sequence[RunResult]) -> None:
@@ -203,6 +216,9 @@ def check(corpus: str | None, todo: Path | None, undo: bool, as_json: bool, **so
     if todo and undo:
         raise click.UsageError("give --apply or --undo, not both")
     settings = load_settings(corpus or "checked", source)
+    from flows.corpora import require_files
+
+    require_files(settings)
     use_prefect()
     from flows.check import check_corpus
 
@@ -284,12 +300,12 @@ def study(corpora: Sequence[str], full: bool, pairs: Sequence[str], as_json: boo
 
     What is finished is re-used: after an interruption the same command goes on.
     """
-    from flows.corpora import load_corpus, parse_overrides, require_known
+    from flows.corpora import load_corpus, parse_overrides, require_files, require_known
 
     changes = parse_overrides(pairs)
     require_known(changes)
     for name in corpora:  # a typo costs no server
-        load_corpus(name, changes)
+        require_files(load_corpus(name, changes))
     find_server()
     from flows.study import start_study, study_folder
 

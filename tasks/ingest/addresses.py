@@ -117,7 +117,7 @@ def digest(file: InputFile, seed: int = 0) -> str:
 
 def _resolve(address: str, base: Path, setting: str) -> list[InputFile]:
     if address.startswith(BUNDLED):
-        return [InputFile(address, address, None)]
+        return [_bundled(address)]
     filesystem, path = _filesystem(address, base)
     try:
         if filesystem.isfile(path):
@@ -138,6 +138,14 @@ def _resolve(address: str, base: Path, setting: str) -> list[InputFile]:
             ]
         raise SourceError(f"{address} matches no file{_neighbours(filesystem, path, setting)}")
     raise SourceError(f"{address} does not exist{_where(address, path)}{_neighbours(filesystem, path, setting)}")
+
+
+def _bundled(address: str) -> InputFile:
+    from tasks.ingest.bundled.profiles import PROFILES
+
+    if address.removeprefix(BUNDLED) not in PROFILES:
+        raise SourceError(f"there is no {address}; the bundled corpora are {', '.join(sorted(PROFILES))}")
+    return InputFile(address, address, None)
 
 
 def _is_remote(address: str) -> bool:

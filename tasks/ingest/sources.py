@@ -268,12 +268,9 @@ def _as_pairs(rows: list[Imported]) -> Pairs:
 
 
 def _open_bundled(file: InputFile, seed: int) -> OpenedSource:
-    from tasks.ingest.bundled import PROFILES, generate
+    from tasks.ingest.bundled import generate
 
-    corpus = file.path.removeprefix(BUNDLED)
-    if corpus not in PROFILES:
-        raise SourceError(f"there is no {file.name}; the bundled corpora are {', '.join(sorted(PROFILES))}")
-    return OpenedSource(file.name, "bundled", _read_bundled(generate(corpus, seed)))
+    return OpenedSource(file.name, "bundled", _read_bundled(generate(file.path.removeprefix(BUNDLED), seed)))
 
 
 def _read_bundled(table: pa.Table) -> Iterator[Pairs]:

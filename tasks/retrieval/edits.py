@@ -28,7 +28,7 @@ from schemas.suggestions import did_you_mean, nearest
 from schemas.tables import EXEMPLARS
 from schemas.workspace import SETTINGS_FILE
 from tasks.registry import ModelRegistry
-from tasks.retrieval.model_files import EXEMPLARS_FILE, read_arrays, reading
+from tasks.retrieval.model_files import EXEMPLARS_FILE, read_arrays, read_table, reading
 from tasks.retrieval.normalise import normalise
 from tasks.retrieval.payload import PAYLOAD_FILE, Payload
 from tasks.retrieval.retriever import Model
@@ -443,7 +443,7 @@ def _take_apart(base: Path, model: Model, arrays: dict[str, NDArray[Any]]) -> di
     nothing = np.zeros((0, *arrays["classes"].shape[1:]), np.float16)
     starts = arrays["exemplar_starts"].tolist() if "exemplars" in arrays else [0] * (len(model.ids) + 1)
     kept = arrays.get("exemplars", nothing)
-    texts = pq.read_table(base / EXEMPLARS_FILE).to_pylist() if (base / EXEMPLARS_FILE).exists() else []
+    texts = read_table(base / EXEMPLARS_FILE).to_pylist() if (base / EXEMPLARS_FILE).exists() else []
     classes = {}
     for n, (text, identity) in enumerate(zip(model.standard_questions, model.ids, strict=True)):
         span = slice(starts[n], starts[n + 1])

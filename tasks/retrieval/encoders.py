@@ -8,12 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from schemas.errors import SettingsError, StaleFile
 from tasks.retrieval.features import Tokeniser
-from tasks.retrieval.model_files import ENCODER, ModelCard, reading
+from tasks.retrieval.model_files import ENCODER, ModelCard, read_table, reading
 from tasks.retrieval.rows import Rows
 from tasks.retrieval.text_encoder import TextEncoder
 from tasks.retrieval.token_vectors import TokenVectors
@@ -48,7 +47,7 @@ class BagEncoder:
         self._card, self._arrays = card, arrays
         embeddings = arrays.pop("embeddings")
         with reading(folder / "vocabulary.parquet") as file:
-            self._vocabulary = Vocabulary.from_table(pq.read_table(file))
+            self._vocabulary = Vocabulary.from_table(read_table(file))
             if len(self._vocabulary.features) != len(embeddings):
                 raise ValueError(f"{len(self._vocabulary.features)} features, but {len(embeddings)} embeddings")
         self._tokeniser = Tokeniser(card.text)
@@ -138,7 +137,7 @@ class LstmEncoder:
         self._card, self._arrays = card, arrays
         self._tokeniser = Tokeniser(card.text)
         with reading(folder / "words.parquet") as file:
-            words: list[str] = pq.read_table(file)["word"].to_pylist()
+            words: list[str] = read_table(file)["word"].to_pylist()
         self._number = {word: n for n, word in enumerate(words)}
         self._embeddings = torch.tensor(arrays["embeddings"]).transpose(0, 1)  # (S, V, d)
         states = {name[5:]: torch.from_numpy(array) for name, array in arrays.items() if name.startswith("lstm.")}

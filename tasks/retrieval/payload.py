@@ -5,6 +5,7 @@ own type. Two more columns hold when it is valid, in seconds since 1970; what th
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -23,6 +24,7 @@ from schemas.errors import EditError, FilterError
 from schemas.filters import Condition, Filters, Range, Scalar, ValidAt
 from schemas.suggestions import did_you_mean, nearest
 from tasks.retrieval.cells import Kind, Span, names_hours, read_bound, read_column, read_moment
+from tasks.retrieval.model_files import read_table
 from tasks.retrieval.normalise import normalise
 
 PAYLOAD_FILE = "payload.parquet"
@@ -58,8 +60,8 @@ class Payload:
         self.table, self.notes = table, notes
         self._zone = ZoneInfo(notes.timezone)
         begin, end = (table[name] for name in (_BEGIN, _END))
-        self._begins: NDArray[np.float64] = begin.cast(pa.float64()).fill_null(float("-inf")).to_numpy()
-        self._ends: NDArray[np.float64] = end.cast(pa.float64()).fill_null(float("inf")).to_numpy()
+        self._begins = np.array([-math.inf if one is None else one for one in begin.to_pylist()], np.float64)
+        self._ends = np.array([math.inf if one is None else one for one in end.to_pylist()], np.float64)
         self._always = begin.null_count == end.null_count == len(table)
 
     @classmethod
@@ -163,7 +165,7 @@ class Payload:
         file = folder / PAYLOAD_FILE
         if not file.exists():
             return None
-        table = pq.read_table(file)
+        table = read_table(file)
         notes = PayloadNotes.model_validate_json((table.schema.metadata or {}).get(_NOTES, b""))
         if notes.schema_version > SCHEMA:
             raise ValueError(f"it has schema {notes.schema_version}, this code knows {SCHEMA}")

@@ -25,7 +25,6 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from schemas.decisions import MOST_OFFERED, Decision
@@ -35,7 +34,7 @@ from tasks.registry import Follower, ModelRegistry
 from tasks.retrieval.decisions import Signals, decide
 from tasks.retrieval.encoders import JoinedEncoder, Read, make_encoder, to_unit
 from tasks.retrieval.exemplars import Exemplars, Keep, Nearness
-from tasks.retrieval.model_files import EXEMPLARS_FILE, read_arrays, read_card, read_decisions, reading
+from tasks.retrieval.model_files import EXEMPLARS_FILE, read_arrays, read_card, read_decisions, read_table, reading
 from tasks.retrieval.nearest import Nearest
 from tasks.retrieval.normalise import normalise
 from tasks.retrieval.payload import PAYLOAD_FILE, Payload, refuse_field
@@ -103,13 +102,13 @@ class Model:
 
     def _read_questions(self, folder: Path) -> None:
         with reading(folder / "standard_questions.parquet") as file:
-            table = pq.read_table(file, columns=["id", "standard_question", "rows"])
+            table = read_table(file, columns=["id", "standard_question", "rows"])
             for name, is_type in {"id": _is_text, "standard_question": _is_text, "rows": pa.types.is_integer}.items():
                 if not is_type(table[name].type) or table[name].null_count:
                     raise ValueError(f"column {name} is {table[name].type}, with {table[name].null_count} empty cells")
             self.standard_questions: list[str] = table["standard_question"].to_pylist()
             self.ids: list[str] = table["id"].to_pylist()
-            self.rows: NDArray[np.int64] = table["rows"].to_numpy()
+            self.rows: NDArray[np.int64] = np.from_dlpack(table["rows"].combine_chunks()).astype(np.int64)
 
     def _take(self, arrays: dict[str, NDArray[Any]], folder: Path, keep: Keep) -> None:
         classes: NDArray[np.float32] = arrays["classes"]
@@ -140,7 +139,7 @@ class Model:
         if not (self._folder / EXEMPLARS_FILE).exists():
             return []
         with reading(self._folder / EXEMPLARS_FILE) as file:
-            return list(pq.read_table(file).to_pylist())
+            return list(read_table(file).to_pylist())
 
     def scores(self, queries: Sequence[str]) -> NDArray[np.float32]:
         """Return (n, K) scores of all standard questions: what a search goes by."""

@@ -48,7 +48,8 @@ class Vocabulary:
     @classmethod
     def from_table(cls, table: pa.Table) -> Self:
         """Rebuild from a table of contract VOCABULARY."""
-        return cls(table["feature"].to_pylist(), table["texts"].to_numpy().astype(np.int64), table["weight"].to_numpy())
+        texts, weights = (np.from_dlpack(table[name].combine_chunks()) for name in ("texts", "weight"))
+        return cls(table["feature"].to_pylist(), texts.astype(np.int64), weights.astype(np.float32))
 
     def to_table(self) -> pa.Table:
         """Return the table of contract VOCABULARY."""

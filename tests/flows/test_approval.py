@@ -56,3 +56,17 @@ def test_a_form_that_is_answered_after_dssm_decline_changes_nothing_and_says_so(
         "held",
         ["declined: too early"],
     )
+
+
+def test_a_form_that_is_answered_after_dssm_approve_and_an_edit_holds_nothing_back(workspace, candidate):
+    """The version went live; that an edited copy of it answers by now is no reason to call it replaced."""
+    registry = ModelRegistry.of(workspace.corpus, workspace.home)
+    waiting, edited = add(registry, candidate), add(registry, candidate)
+    registry.change(lambda update: update.wait_for_approval(waiting))
+    registry.change(lambda update: update.approve())
+    registry.change(lambda update: update.go_live(edited, "edited"))
+
+    assert carry_out(Approval(go_live=True), workspace, waiting.version) == ("unchanged", [])
+    status, (reason,) = carry_out(Approval(go_live=False), workspace, waiting.version)
+    assert (status, registry.live().version) == ("held", edited.version)
+    assert "live since; take it back with dssm rollback toy" in reason

@@ -62,11 +62,17 @@ def bank(dssm, held_out) -> dict:
 
 
 @pytest.fixture(scope="module")
-def bank_twice(dssm, bank) -> dict:
+def second_run(dssm, bank) -> Ended:
     """A second version, from the settings remembered beside the first: there is no TOML and no --source."""
     ended = dssm("run", "bank", "--set", "seed=7", "--set", "publish.max_drop_vs_live=1", "--json")
     assert ended.code == 0, ended.err
-    return only_json(ended)
+    return ended
+
+
+@pytest.fixture(scope="module")
+def bank_twice(second_run) -> dict:
+    """Its result."""
+    return only_json(second_run)
 
 
 def test_a_published_run_says_all_of_the_contract(bank, dssm):
@@ -97,10 +103,12 @@ def test_recall_of_the_run_is_recall_of_dssm_query(bank, bank_twice, dssm, held_
         assert bank_twice[f"recall_at_{k}"] == pytest.approx(sum(rank < k for rank in ranks) / len(ranks))
 
 
-def test_settings_are_remembered_beside_the_model(bank, bank_twice):
+def test_settings_are_remembered_beside_the_model(bank, bank_twice, second_run):
     """A name without a TOML needs its --source once; the steps that --set does not touch are re-used."""
     assert bank_twice["version"] != bank["version"]
     assert bank_twice["rows"] == bank["rows"]
+    (said,) = [line for line in second_run.err.splitlines() if " re-used, " in line]
+    assert said.endswith(f": {', '.join(bank_twice['reused'])} of run {bank['run']}"), said
     assert "ingest" in bank_twice["reused"]
 
 
@@ -328,11 +336,39 @@ def test_checking_needs_no_server(dssm, bank_twice):
 
 
 @pytest.mark.parametrize(
+    ("words", "changed", "said"),
+    [
+        ("check shop", "source.path=nosuch.csv", "nosuch.csv does not exist"),
+        ("study --corpus shop", "source.path=nosuch.csv", "nosuch.csv does not exist"),
+        ("run shop", "source.path=nosuch.csv", "nosuch.csv does not exist"),
+        ("run shop", "source.path=bundled:z", "the bundled corpora are a, b, c"),
+        ("run shop", "source.test_path=nosuch.csv", "Correct --test-source"),
+        ("run shop", "source.questions_path=nosuch.csv", "Correct --questions"),
+        ("run shop", "publish.golden_path=nosuch.csv", "Correct publish.golden_path"),
+        ("run shop", "decisions.foreign_path=nosuch.csv", "Correct decisions.foreign_path"),
+        ("run shop", "text.user_dictionary=nosuch.txt", "no file"),
+        ("run shop", "model.encoder=nosuch/folder", "model.encoder"),
+    ],
+)
+def test_what_is_not_there_is_missed_before_a_server_is_asked_for(words, changed, said, tmp_path):
+    """Where no server could answer; all that comes of it is the message to the people who hear of runs."""
+    command = make_command(tmp_path, "http://127.0.0.1:9/api")
+    write_table(tmp_path / "good.csv", PAIRS)
+    (command.home / "corpora").mkdir(parents=True)
+    (command.home / "corpora" / "shop.toml").write_text(f'source.path = "{tmp_path / "good.csv"}"\n', "utf-8")
+    ended = command(*words.split(), "--set", changed, DSSM_NOTIFY="nosuch://address")
+    assert (ended.code, said in ended.err, "Traceback" in ended.err) == (2, True, False), ended.err
+    assert ("message 'shop: Rejected' was not sent" in ended.err) is words.startswith("run"), ended.err
+    assert not (command.home / "runs").exists()
+
+
+@pytest.mark.parametrize(
     ("typed", "completed"),
     [
         ("dssm run ba", "bank"),
         ("dssm query bank --fi", "--file"),
         ("dssm run c --set model.hidd", "model.hidden_dims="),
+        ("dssm run c --set model.hidd", "model.hidden_dims=[]"),  # with two, no shell ends the word
     ],
 )
 def test_the_shell_completes_corpora_options_and_settings(typed, completed, dssm, bank_twice):

@@ -22,6 +22,11 @@ def test_only_our_own_lines_are_printed(module, shown, capsys, monkeypatch):
     assert ("78 rows" in capsys.readouterr().err) is shown
 
 
+def test_lines_of_modules_without_prefect_are_heard():
+    """The root's level, warnings, is for packages."""
+    assert logging.getLogger("dssm.cluster").isEnabledFor(logging.INFO)
+
+
 @pytest.mark.parametrize(
     ("called", "path", "typed"),
     [

@@ -130,12 +130,27 @@ def test_a_person_decides_in_the_form_and_others_are_told(machine, messages):
         approved = machine.dssm("approve", "bank", DSSM_NOTIFY=address)
         assert approved.code == 0, approved.err
         machine.wait(lambda: followed(machine) == ["by-event", "by-event", "named", "named"])
-        assert answer(machine, third, go_live=True).state_name == "Unchanged"
+        assert machine.ended(third).state_name == "Unchanged", "it follows what was answered elsewhere"
+
+        fourth = machine.run_now("train-corpus/bank", seed=10)
+        machine.wait(lambda: suspended(machine, fourth))
+        declined = machine.dssm("decline", "bank")
+        assert declined.code == 0, declined.err
+        held = machine.ended(fourth)
+        assert (held.state_name, "declined: on the command line" in held.state.message) == ("HeldBack", True)
+
+        fifth = machine.run_now("train-corpus/bank", seed=11)
+        machine.wait(lambda: suspended(machine, fifth))
+        sixth = machine.run_now("train-corpus/bank", seed=12)
+        machine.wait(lambda: suspended(machine, sixth))
+        assert f"no longer waits: {live(machine)['pending']} took its place" in machine.ended(fifth).state.message
+        assert suspended(machine, sixth), "the newest alone still asks"
 
         gone = machine.ended(machine.run_now("train-corpus/bank", source__path=str(machine.folder / "nosuch.csv")))
         assert gone.state_name == "Rejected"
         expected = ["awaits approval", "AwaitingApproval", "Published", "awaits approval", "HeldBack", "HeldBack"]
-        expected += ["awaits approval", "Published", "Rejected"]
+        expected += ["awaits approval", "Published", "awaits approval", "HeldBack"]
+        expected += ["awaits approval", "awaits approval", "HeldBack", "Rejected"]
         machine.wait(lambda: len(titles) >= len(expected))
         assert [title.split(" | ")[0] for title in titles] == [f"bank: {end}" for end in expected]
         assert "nosuch.csv" in titles[-1]
