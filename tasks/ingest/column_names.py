@@ -55,11 +55,11 @@ QUERY = Names(
         rf"visitor|raw|original|training|train|sample|example)_?{_SPOKEN}"
         rf"|{_SPOKEN}_(?:sim|similar|alt|synonyms|variants?|variations?|examples?|raw|original)"
         r"|utterances?|sentences?|texts|questions|examples|samples|patterns|paraphrases?|variants?|variations?|alternatives?|similars?|synonym_questions?"
-        r"|(?:re)?phrasings?|also_asked(?:_as)?|(?:用户|客户|访客|顾客)(?:说(?:的话)?|原句|原文)|口语|提问方式|触发词"
+        r"|(?:re)?phrasings?|phrases?|also_asked(?:_as)?|(?:用户|客户|访客|顾客)(?:说(?:的话)?|原句|原文)|口语|提问方式|触发词"
         r"|文本|句子|问句|咨询|query文本|相似|相似query|例句|训练语料|近义问法?|同义词问法|问题列表",
     ),
     (
-        *("content", "contents", "message", "messages", "msg", "phrase", "phrases", "input"),
+        *("content", "contents", "message", "messages", "msg", "input"),
         *"example sample x q data review comment body request transcript issue similar".split(),
         *("内容", "消息", "句", "例子", "样本", "输入", "正文", "原文", "留言", "发言", "语句", "话术"),
     ),
@@ -97,6 +97,11 @@ TITLES = Names(  # of standard questions beside similar ones; beside plain texts
         r"(?:article|answer|topic|faq|knowledge|kb|entry)_(?:title|name)|(?:知识|文章|词条|答案)点?(?:标题|名称?)"
     ),
 )
+# Of an article of a help centre: beside its title, what it says and the words it is filed under.
+ARTICLE_TEXTS = frozenset(
+    "text body content contents html rendered description description_text 正文 内容 原文 文本".split()
+)
+ARTICLE_TAGS = frozenset("label_names labels tags tag_list tag 标签".split())
 PLAIN_TEXTS = frozenset(("text", "texts", "sentence", "sentences", "文本", "句子"))
 # Beside wordings of a question, these names of standard questions say less than 问题 or 标题: they tell its subject.
 SUBJECTS = Names(
@@ -163,7 +168,7 @@ _PREFIX = re.compile(
 )
 _NESTED = re.compile(  # around a name in JSON: Item.query.S, relationships.intent.data.name
     r"^(?:(?:items?|results?|docs?|rows?|data|payload|properties|relationships|meta(?:data)?|node|_source)\.)+"
-    r"|\.(?:data|select)(?=\.)|\.(?:S|N|value|plain_text)$",
+    r"|\.(?:data|select|attributes)(?=\.)|\.(?:S|N|value|plain_text)$",
     re.I,
 )
 _SPACED = re.compile(r"(?<=[\u4e00-\u9fff]) +(?=[\u4e00-\u9fff])")  # 标 准 问

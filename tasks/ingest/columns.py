@@ -3,12 +3,15 @@
 import difflib
 import itertools
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from schemas.errors import SourceError
 from tasks.ingest.column_names import (
+    ARTICLE_TAGS,
+    ARTICLE_TEXTS,
     CLEARLY_STANDARD,
     EITHER,
     ID,
@@ -37,6 +40,10 @@ WITHOUT_HEADER = "by its values: the table has no header"
 BY_ANSWER = "the first question of each answer"
 BY_ROLE = "the standard question above each row"
 BY_MARK = "the column that is marked in a row"
+BY_COLUMN, BY_FIRST = (
+    "the name of each column, above its queries",
+    "the first cell of each row: the table has no header",
+)
 MARKED = frozenset("1 1.0 true yes y 是 x ✓ ✔ √ ● v".split())
 _UNMARKED = frozenset(("", *"0 0.0 false no n 否 - ✗ ×".split()))
 
@@ -102,12 +109,31 @@ def find_columns(
         raise SourceError(_repeated(header, question, queries, name))
     if question in queries:
         raise SourceError(f"{name}: queries and standard questions cannot both be the column {header[question]!r}")
+    if (why_query, why_question) == (BY_NAME, BY_NAME):
+        _refuse_article(header, keys, query, question, name)
     rivals = [] if query_column else _matches(keys, (QUERY, EITHER), query)
     if not question_column and keys[question] not in CLEARLY_STANDARD:
         titled = _rank(TITLES, keys[question]) is not None
         rivals += _matches(keys, (EITHER if titled or keys[question] in EITHER.exact else STANDARD,), question)
     passed_over = [rival for rival in dict.fromkeys(rivals) if rival not in (*queries, question)]
     return Columns(queries, question, passed_over, why_query, why_question)
+
+
+def _refuse_article(header: Sequence[str], keys: list[str], query: int, question: int, name: str) -> None:
+    """Refuse the tags of articles as standard questions: the titles are nearer to them.
+
+    Raises:
+        SourceError: a title, its text and its tags stand side by side.
+    """
+    title = next((at for at in _matches(keys, (TITLES,)) if at != question), None)
+    if title is None or keys[question] not in ARTICLE_TAGS or keys[query] not in (*ARTICLE_TEXTS, keys[title]):
+        return
+    raise SourceError(
+        f"{name}: {header[title]!r}, {header[query]!r} and {header[question]!r} look like articles with tags. If their "
+        f"titles are the standard questions, give this file with --questions, and their queries as the source; if the "
+        f"tags are, name the columns: --query-column {shlex.quote(header[query])} "
+        f"--question-column {shlex.quote(header[question])}"
+    )
 
 
 def _find_question(keys: list[str], query: int | None) -> int | None:
@@ -165,9 +191,10 @@ def find_list_columns(header: Sequence[str], question_column: str | None, name: 
     """
     keys = [key_of(column) for column in header]
     named = Names((key_of(question_column),) if question_column else ())
+    tagged = any(key in ARTICLE_TEXTS for key in keys)
     likely = Names(tuple(name for name in STANDARD.exact if PAYLOAD.rank(name) is None), STANDARD.made)
     identity = next(iter(_matches(keys, (ID,))), None)
-    wanted = (named, likely, EITHER, Names(("text",)), TITLES, STANDARD)
+    wanted = (named, *((TITLES,) if tagged else ()), likely, EITHER, Names(("text",)), TITLES, STANDARD)
     text = next(iter(_matches(keys, wanted, identity)), None)
     if text is not None and identity is None:
         likely_ids = [at for at, key in enumerate(keys) if at != text and _NUMBERING.fullmatch(key)]

@@ -42,7 +42,10 @@ Progress = Callable[[int], None]
 
 _EXAMPLES = 3
 _NUMBER, _FEWEST_NUMBERS = re.compile(r"[+-]?\d+(?:\.\d+)?"), 2
-_SAMPLED = 100  # standard questions, of which one is a number where half of them are
+_CODE = re.compile(  # of a row elsewhere, as Airtable, MongoDB and others have it
+    rf"{_NUMBER.pattern}|rec[0-9A-Za-z]{{14}}|(?=.*\d)[0-9a-f]{{24,64}}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}"
+)
+_SAMPLED = 100  # standard questions, of which one is a code where half of them are
 
 
 @dataclass
@@ -389,13 +392,14 @@ def _describe_odd(class_rows: Mapping[str, int]) -> list[str]:
 
 
 def _describe_numbers(class_rows: Mapping[str, int]) -> list[str]:
-    """Return a warning of standard questions that are numbers: queries are compared with their texts."""
-    seen = any(map(_NUMBER.fullmatch, itertools.islice(class_rows, _SAMPLED)))
-    numbers = [text for text in class_rows if _NUMBER.fullmatch(text)] if seen else []
+    """Return a warning of standard questions that are numbers or codes: queries are compared with their texts."""
+    seen = any(map(_CODE.fullmatch, itertools.islice(class_rows, _SAMPLED)))
+    numbers = [text for text in class_rows if _CODE.fullmatch(text)] if seen else []
     if len(numbers) < max(_FEWEST_NUMBERS, len(class_rows) / 2):
         return []
+    what = "numbers" if all(map(_NUMBER.fullmatch, numbers)) else "codes"
     return [
-        f"{len(numbers)} of {len(class_rows)} standard questions are numbers ({_shown(numbers)}), which say nothing of "
+        f"{len(numbers)} of {len(class_rows)} standard questions are {what} ({_shown(numbers)}), which say nothing of "
         "what they mean. If they are ids, give the list of their texts with --questions; if another column holds their "
         "texts, name it with --question-column"
     ]

@@ -65,8 +65,46 @@ _NO_TABLES = (
 )
 _SQL = re.compile(  # below comments and settings
     rb"(?:\s+|--[^\n]*|/\*.*?\*/;?|(?:SET|USE|DROP|BEGIN|START|SELECT pg|LOCK)\b[^\n;]*;)*"
-    rb"(?:INSERT INTO|CREATE TABLE|COPY \S+ \()",
+    rb"(?:INSERT (?:\w+ ){0,2}INTO|REPLACE INTO|MERGE INTO|CREATE TABLE|COPY \S+ \()",
     re.I | re.S,
+)
+_ASKED, _REPLIED = (
+    b"(?:" + b"|".join([*latin, *(word.encode(codec) for word in words for codec in ("utf-8", "gbk"))]) + rb")\s*"
+    for latin, words in (((b"Q", b"Question"), ("问", "问题")), ((b"A", b"Answer"), ("答", "答案")))
+)
+_COLON = b"(?::|" + "：".encode() + b"|" + "：".encode("gbk") + b")"
+_NO_TEXT_TABLES = tuple(  # texts that a program or a person laid out in another way
+    (re.compile(pattern, re.M), what)
+    for pattern, what in (
+        (rb"\AID;P", "a SYLK sheet; save it as .xlsx"),
+        (rb"\ATABLE\s+0,1\s", "a DIF sheet; save it as .xlsx"),
+        (rb"\A<[A-Za-z_][\w:.-]*(?:\s[^<>]*)?>\s*<", "XML"),
+        (rb"\A\{\|", "a table of MediaWiki; export it as CSV"),
+        (rb"^\|===\s*$", "a table of AsciiDoc; export it as CSV"),
+        (rb"\A\s*\\(?:begin|documentclass)\b", "LaTeX; export its table as CSV"),
+        (
+            rb"\A(?:/\*.*?\*/\s*)?(?:[\w.$]+\s*\(\s*[\[{]|(?:(?:var|let|const) )?[\w.]+\s*=\s*[\[{]|export default\b)",
+            "a program; keep what stands in its outermost [ ] or { }, as JSON writes it",
+        ),
+        (
+            rb"\A(?:\*{5,} \d+\. row \*{5,}|-\[ RECORD \d+ \]|Row 1:\s*$)",
+            "a record a paragraph; write a table, without \\G or \\x",
+        ),
+        (
+            rb"\A(?:[^\n]*\n){0,3}(?:-{3,}(?: +-{3,})+|={3,}(?: +={3,})+)\s*$",
+            "a table in columns of fixed width; export it as CSV",
+        ),
+        (
+            rb"\A(?:[^\s,|]+[ \t](?:\S+[ \t])*[BIES]-\S+\s*\n){0,20}(?:[^\s,|]+[ \t](?:\S+[ \t])*O\s*\n){2}",
+            "words with marks (CoNLL)",
+        ),
+        (rb"\A\[\[[\w.]+\]\]\s*$", "a TOML file; write it as JSON or CSV"),
+        (rb"\A(?:(?:From|To|Cc|Date|Subject|Received|Return-Path|Message-ID): [^\n]*\n){2}", "an e-mail"),
+        (
+            rb"\A" + _ASKED + _COLON + rb"[^\n]*\n\s*" + _REPLIED + _COLON,
+            "questions with their answers below; write a row for each query: query,standard_question",
+        ),
+    )
 )
 _NO_ARCHIVES = {
     "word/document.xml": "a Word document; copy its table into a sheet",
@@ -130,6 +168,8 @@ def find_kind(file: InputFile) -> Kind:
     is_page = text[:64].lower().startswith(_PAGE) or (text.startswith(b"<") and b"<table" in text.lower())
     if is_page or (text.startswith(b"<?xml") and _XML_WORKBOOK in text):
         return "markup"
+    if found := next((what for pattern, what in _NO_TEXT_TABLES if pattern.search(head)), None):
+        raise SourceError(f"{file.name} looks like {found}: not a table{_accepted()}")
     if text.startswith((b"<?xml", b"<!DOCTYPE")):
         raise SourceError(f"{file.name} looks like XML: not a table{_accepted()}")
     if file.suffix in (".parquet", ".pq") or (head and file.suffix in (".xlsx", ".xlsm")):

@@ -34,7 +34,7 @@ from tasks.ingest.tables import (
 from tasks.ingest.values import Item, Outline, Path
 
 _MOST_NAMES = 30  # of the columns of an object of objects
-_MAX_DEPTH = 4  # objects within objects of which the keys are columns
+_MAX_DEPTH = 6  # objects within objects of which the keys are columns
 _HEAD_ROWS = 50
 _MAX_VALUES, _MAX_CHARACTERS = 5_000_000, 100_000_000  # of a table by column, which is held in memory
 
@@ -70,7 +70,8 @@ def open_document_tables(file: InputFile, kind: DocumentFormat, source: Source, 
     for path in outline.lists:
         if path in outline.keys:
             names = _flatten(outline, path)
-            found[path] = table(_as_head(names), partial(_read_objects, document, path, names), named=True)
+            head = _as_head(names, outline.lists[path][:_HEAD_ROWS])
+            found[path] = table(head, partial(_read_objects, document, path, names), named=True)
         elif rows := _sample_rows(outline, path):
             head = _find_header(outline, len(rows[0])) or [
                 HeadRow(at, at, list(map(as_text, row))) for at, row in enumerate(rows[:_HEAD_ROWS], start=1)
@@ -86,8 +87,12 @@ def open_document_tables(file: InputFile, kind: DocumentFormat, source: Source, 
     return _without_tests(found)
 
 
-def _as_head(names: Sequence[Path]) -> list[HeadRow]:
-    return [HeadRow(0, 0, [".".join(name) for name in names])]
+def _as_head(names: Sequence[Path], samples: Sequence[Any] = ()) -> list[HeadRow]:
+    rows = [[as_text(_inside(one, name)) for name in names] for one in samples if isinstance(one, dict)]
+    return [
+        HeadRow(0, 0, [".".join(name) for name in names]),
+        *(HeadRow(at, at, row) for at, row in enumerate(rows, 1)),
+    ]
 
 
 def _flatten(outline: Outline, path: Path) -> list[Path]:

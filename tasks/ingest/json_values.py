@@ -26,6 +26,7 @@ _MARGIN = 8  # a number at the end of a chunk may go on in the next
 _BLANK = re.compile(r"[ \t\r\n\ufeff\x1e]*")  # RFC 7464 begins each text with \x1e
 _BLANKS = " \t\r\n\ufeff\x1e"
 _COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*")
+_LISTS = re.compile(r"(\[[^\n]*\]),?[ \t]*\r?\n[ \t]*\[")
 _DECODER = json.JSONDecoder(strict=False)  # exporters leave line ends and tabs inside of texts
 
 
@@ -38,9 +39,10 @@ def stream_values(stream: TextIO, name: str) -> Iterator[Item]:
         SourceError: it is no JSON, or torn; the message names the line.
     """
     text = _Text(stream, name)
-    alone = True
+    alone, listed = True, False
     while start := text.peek():
-        if start == "[":
+        listed = listed or (alone and start == "[" and text.is_line_of_several())
+        if start == "[" and not listed:
             yield from _stream_list(text, ())
         elif start == "{" and alone and text.is_last_value():
             yield from _stream_object(text, ())
@@ -181,6 +183,14 @@ class _Text:
             line = self.line
             self._at = end
             yield line, value
+
+    def is_line_of_several(self) -> bool:
+        """Whether lists of single values stand one a line: then each is a row."""
+        first = _LISTS.match(self._buffer, self._at)
+        try:
+            return first is not None and not any(isinstance(one, (list, dict)) for one in json.loads(first[1]))
+        except (ValueError, RecursionError):
+            return False
 
     def is_last_value(self) -> bool:
         """Whether nothing follows the next value, as far as can be seen within the bound of one value."""

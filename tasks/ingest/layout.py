@@ -1,6 +1,7 @@
 """What of a table is read: where its header stands, which columns are what, and why. Pure."""
 
 import itertools
+import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -8,7 +9,19 @@ from dataclasses import dataclass, replace
 
 from schemas.errors import SourceError
 from tasks.ingest.column_names import REPLIES, key_of
-from tasks.ingest.columns import BY_ANSWER, NAMED, WITHOUT_HEADER, Columns, find_payload, is_name, quoted, tells_part
+from tasks.ingest.columns import (
+    BY_ANSWER,
+    BY_COLUMN,
+    BY_FIRST,
+    NAMED,
+    WITHOUT_HEADER,
+    Columns,
+    find_payload,
+    is_name,
+    quoted,
+    tells_part,
+)
+from tasks.ingest.grouped import find_groups, take_columns
 from tasks.ingest.tables import HeadRow, Selection, Table
 
 ColumnFinder = Callable[[Sequence[str]], Columns]
@@ -93,7 +106,14 @@ def find_layout(
         raise SourceError(f"{readings[0].name} is empty")
     if _NONE_FOUND in str(refused[0][0]) and (found := _find_without_header(readings)):
         table, columns = found
+        _refuse_named_cells(table, table.head[0], columns)
         return table, _lay_out(table, table.head[0], columns, keep, headless=True)
+    for table in readings if _NONE_FOUND in str(refused[0][0]) else ():
+        if grouped := find_groups(table):
+            first = table.head[0]
+            if grouped.why_question == BY_FIRST:  # the others are the tail of a row
+                return table, _lay_out(table, replace(first, cells=first.cells[:2]), grouped, keep, headless=True)
+            return table, _lay_out(table, first, grouped, keep)
     raise SourceError(_explain(*refused[0], readings))
 
 
@@ -111,7 +131,7 @@ def _find_below(table: Table, depth: int, find: ColumnFinder) -> tuple[HeadRow, 
 
 def _below(table: Table, row: HeadRow) -> list[list[str]]:
     """Return the first rows below a header that are as wide; those of a sheet end with their last cell."""
-    below = (one.cells for one in table.head if one.line > row.line or one.line == 0)
+    below = (one.cells for one in table.head if one.line > row.line)
     width = len(row.cells)
     wide = (cells + [""] * (width - len(cells)) if table.sheet else cells for cells in below)
     return [cells for cells in wide if len(cells) == width]
@@ -148,16 +168,16 @@ def _refuse_pairs(table: Table, row: HeadRow, columns: Columns) -> None:
 
 
 def _refuse_named_cells(table: Table, row: HeadRow, columns: Columns) -> None:
-    """Refuse a table without a header in which each cell begins with its name, as in LTSV.
+    """Refuse a table without a header in which each cell begins with its name, as in LTSV and TSKV.
 
     Raises:
-        SourceError: `query:` begins the cells of all rows.
+        SourceError: `query:` or `query=` begins the cells of all rows.
     """
-    name, colon, _ = row.cells[columns.question].partition(":")
+    named = re.match(r"[^:=]+[:=]", row.cells[columns.question])
     below = [cells[columns.question] for cells in _below(table, row)]
-    if colon and below and all(cell.startswith(name + colon) for cell in below):
+    if named and below and all(cell.startswith(named[0]) for cell in below):
         raise SourceError(
-            f"{table.name}: each cell begins with its name ({name}{colon}), so that no line is a header. Write the "
+            f"{table.name}: each cell begins with its name ({named[0]}), so that no line is a header. Write the "
             "names once, in a first line, and the cells without them"
         )
 
@@ -166,6 +186,8 @@ def find_doubts(name: str, table: Table, layout: Layout) -> list[str]:
     """Return why a column may be the wrong one, as far as the first rows tell."""
     rows = [row.cells for row in table.head if len(row.cells) == len(layout.names)]
     rows = rows[1:] if layout.header else rows
+    if (why := layout.columns.why_question) in (BY_COLUMN, BY_FIRST):
+        return [f"{name}: read as standard questions: {why}. If that is wrong, give the table a header of names"]
     return [*_doubt_queries(name, rows, layout), *_doubt_questions(name, rows, layout)]
 
 
@@ -260,7 +282,8 @@ def _lay_out(table: Table, row: HeadRow, columns: Columns, keep: PayloadFinder, 
         table.sheet is not None or len(columns.queries) > 1 or columns.open_ended or _goes_on(table, row, columns)
     )
     shown = (columns.queries[0] if columns.queries else None, columns.question)
-    selection = Selection(after, width, [*taken, *payload], shown, ragged, _fewest_cells(table, row, taken))
+    fewest = 1 if columns.why_question == BY_COLUMN else _fewest_cells(table, row, taken)
+    selection = Selection(after, width, [*taken, *payload], shown, ragged, fewest)
     return Layout(None if headless else row, list(names), columns, payload, selection)
 
 
@@ -306,12 +329,21 @@ def _explain(error: SourceError, table: Table, readings: list[Table]) -> str:
             if _NONE_FOUND not in message
             else f"{message}. No comma, TAB, ';' or '|' splits it; name another delimiter in source.delimiter"
         )
+    if _NONE_FOUND in message and take_columns(table if table.named else widest):
+        message += (
+            ". If each column is a standard question with its queries below it, write a row for each query; pandas: "
+            "df.melt(var_name='standard_question', value_name='query').dropna()"
+        )
     guess = _guess(table if table.named else widest)
     message += guess and f"; as far as the rows tell: {guess}"
     if table.named or _NONE_FOUND not in message or guess.endswith(_HEADLESS):
         return message
     if _width_agreed(widest, widest.head[0]) < 1 or len(widest.head[0].cells) != _FEW_CELLS:
-        return message + "; if that is already a row of data, the file has no header: name them by number, from 1"
+        line = (widest.delimiter or ",").join(("standard_question", "query"))
+        return (
+            f"{message}; if that is already a row of data, the file has no header: name them by number, from 1, or, if "
+            f"a row is a standard question and all its queries, put a first line above: {line}"
+        )
     values = [Counter(cell) for cell in zip(*(row.cells for row in widest.head), strict=True)]
     query, question = (1, 2) if len(values[0]) > len(values[1]) else (2, 1)
     split = {"\t": " (split at the TAB)", None: ""}.get(widest.delimiter, f" (split at {widest.delimiter!r})")

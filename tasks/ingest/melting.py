@@ -8,9 +8,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from operator import ne
 
 from schemas.settings import Source
-from tasks.ingest.columns import BY_ANSWER, MARKED, is_state, says_no, says_yes, tells_part
+from tasks.ingest.columns import BY_ANSWER, BY_COLUMN, MARKED, is_state, says_no, says_yes, tells_part
 from tasks.ingest.furniture import OTHER_TABLE, find_furniture, find_other_table, has_names
 from tasks.ingest.layout import Layout
 from tasks.ingest.oddities import DITTO, HTML, NULL_WORDS, ODDITIES, describe_garbled, strip_markup
@@ -32,6 +33,7 @@ _OFF = frozenset(
     "disabled inactive off deleted deprecated retired archived expired obsolete draft pending unpublished rejected "
     "paused suspended hidden offline".split()
 )
+_LINK = re.compile(r" ?\(https?://[^()\s]+\)(?=\s*(?:,|$))")  # behind the name of a page, as Notion writes one
 _NOTE = re.compile(r"[（(：:].*", re.S)  # 停用（2025）
 _YES = frozenset("是 1 true yes y 真 √ ✓ ✔".split())
 _NO = frozenset("否 0 false no n 假 × ✗ ✘".split())
@@ -90,6 +92,10 @@ class Melting:
         pairs = Pairs(batch.lines, columns[0], questions, batch.bad, payload)
         if plain := _find_plain(questions, pairs.all_questions):
             pairs, questions = replace(pairs, questions=plain), plain
+        if "(http" in pairs.all_questions:
+            bare = [_LINK.sub("", text) for text in questions]
+            self._counts["links"] += sum(map(ne, bare, questions))
+            pairs, questions = replace(pairs, questions=bare), bare
         queries = [self._clean(pairs.queries, pairs.all_queries, batch.lines)]
         queries += [self._clean(cells, SIGN.join(cells), batch.lines) for cells in columns[1:count]]
         if count == 1 and batch.tails is None and splitter is None:
@@ -104,6 +110,15 @@ class Melting:
             return batch
         names = [layout.name(at) for at in layout.columns.marks]
         rows = zip(*batch.columns[first : first + count], strict=True)
+        if layout.columns.why_question == BY_COLUMN:
+            found = [
+                (line, cell, name)
+                for line, row in zip(batch.lines, rows, strict=True)
+                for name, cell in zip(names, row, strict=True)
+                if cell.strip()
+            ]
+            pairs = [[query for _, query, _ in found], [label for _, _, label in found]]
+            return Batch([line for line, _, _ in found], pairs, batch.bad)
         marked = [
             [name for name, cell in zip(names, row, strict=True) if cell.strip().lower() in MARKED] for row in rows
         ]
@@ -136,7 +151,7 @@ class Melting:
         questions = batch.columns[count]
         queries = batch.columns[0] if count else [""] * len(questions)
         names, header = self.layout.names, None
-        if self.layout.header and count:
+        if self.layout.header and count and self.layout.columns.why_question != BY_COLUMN:
             header = (names[self.layout.columns.queries[0]], names[self.layout.columns.question])
         named = header is not None and has_names(questions, header)
         odd = find_furniture(batch.lines, queries, questions, header, named=named, first=first) if count else {}
@@ -245,6 +260,8 @@ class Melting:
             if counts[oddity.said] and not (oddity is HTML and self.source.markup == "strip"):
                 said = oddity.said.format(", ".join(self._examples[oddity.said]))
                 self.warnings.append(f"{name}: {counts[oddity.said]} of {counts['cells']} queries {said}")
+        if counts["links"]:
+            self.notes.append(f"links in brackets were taken off {counts['links']} standard questions")
         if counts[HTML.said] and self.source.markup == "strip":
             self.notes.append(f"HTML was stripped from {counts[HTML.said]} queries (source.markup)")
         if counts[_NULL_WORD]:

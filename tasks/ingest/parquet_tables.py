@@ -25,6 +25,7 @@ from tasks.ingest.tables import (
 )
 
 _KIND = "Parquet file"
+_HEAD_ROWS = 50
 _BYTES_A_CHARACTER = 4
 _LARGE = 1 << 25  # bytes of a column of a row group, beyond which
 _LONGEST = 1 << 12  # bytes of the mean cell are no texts, or
@@ -34,8 +35,31 @@ _VERY_LARGE, _TIGHTEST = 1 << 27, 500  # bytes to one packed
 def open_parquet_table(file: InputFile) -> Table:
     """Open a Parquet file; its columns have names for certain."""
     with reading(file, _KIND), file.open() as stream:
-        schema = _flat(pq.ParquetFile(stream).schema_arrow.empty_table()).schema
-    return Table(file.name, "parquet", [HeadRow(0, 0, schema.names)], partial(_read, file, schema), named=True)
+        table = pq.ParquetFile(stream, pre_buffer=False)
+        schema = _flat(table.schema_arrow.empty_table()).schema
+        rows = _first_rows(table, schema)
+    head = [HeadRow(0, 0, schema.names), *(HeadRow(at, at, cells) for at, cells in enumerate(rows, start=1))]
+    return Table(file.name, "parquet", head, partial(_read, file, schema), named=True)
+
+
+def _first_rows(table: pq.ParquetFile, schema: pa.Schema) -> list[list[str]]:
+    """Return the first rows, blank where a column holds anything but short texts and whole numbers."""
+    if not table.num_row_groups:
+        return []
+    group, plain = table.metadata.row_group(0), dict[str, list[str]]()
+    small = {
+        column.path_in_schema
+        for column in map(group.column, range(group.num_columns))
+        if column.total_uncompressed_size <= min(_VERY_LARGE, _LONGEST * column.num_values)
+    }
+    wanted = [one.name for one in schema if one.name in small and (_is_text(one.type) or pa.types.is_integer(one.type))]
+    batch = next(table.iter_batches(_HEAD_ROWS, row_groups=[0], columns=wanted, use_threads=False), None)
+    if batch is not None and wanted:
+        labels = _find_class_labels(schema)
+        flat = _flat(pa.Table.from_batches([batch]))
+        plain = {name: _texts(flat.column(name).combine_chunks(), labels.get(name)) for name in wanted}
+    blank = [""] * (batch.num_rows if batch is not None else 0)
+    return [list(row) for row in zip(*(plain.get(name, blank) for name in schema.names), strict=True)]
 
 
 def _read(file: InputFile, schema: pa.Schema, wanted: Selection) -> Iterator[Batch]:

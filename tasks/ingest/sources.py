@@ -15,6 +15,7 @@ from tasks.ingest.addresses import BUNDLED
 from tasks.ingest.archives import unpack
 from tasks.ingest.columns import (
     BY_ANSWER,
+    BY_COLUMN,
     BY_ROLE,
     Columns,
     find_columns,
@@ -126,6 +127,7 @@ def describe_source(
     read = [layout.names[at] for at in (*layout.columns.queries, layout.columns.question)] if layout else []
     if layout and (marks := layout.columns.marks):
         read[-1] = f"{layout.names[marks[0]]} … {layout.names[marks[-1]]}"
+        read = read[-1:] if layout.columns.why_question == BY_COLUMN else read
     columns = layout.columns if layout else None
     return SourceFile(
         name=opened.name,

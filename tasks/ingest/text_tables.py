@@ -2,12 +2,13 @@
 
 import csv
 import gc
+import io
 import itertools
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TextIO
 
 from schemas.errors import SourceError
@@ -21,6 +22,12 @@ _OF_SENTENCES = frozenset("，、；：:~/&+%")  # delimiters only where every l
 _AGREED = 0.9  # share of lines with as many of another delimiter
 _QUOTED_WORDS = re.compile(r'"[^"\n]*"(?: "[^"\n]*")+\s*')  # as R writes a table
 _STANDING_IN = "\x1f"  # for a delimiter of several characters, which the csv module does not know
+_PAIRS = ("“”", "””", "‘’", "„“", "„”", "«»", "「」", "＂＂")  # of quotation, as word processors make them of "
+_WALLS = str.maketrans("│┃║", "|||")
+_FRAME = str.maketrans("┌┬┐┏┳┓╔╦╗├┼┤┡╇┩╠╬╣└┴┘┗┻┛╚╩╝─━═", "|" * 9 + "+" * 18 + "---")
+_WIKI = re.compile(r"\s*(\|\||\^).*\1\s*$")  # a header of Jira, Confluence and DokuWiki
+_RULE = re.compile(r"(?=.*(?:--|==))[-=:|+\s]+$")  # of `mysql -t`, psql, Markdown
+_DRAWN = re.compile(r"\s*[│┃║┌┏╔├┡╠└┗╚╭╰].*[│┃║┐┓╗┤┩╣┘┛╝╮╯]\s*$")
 
 _CHUNK_CHARACTERS = 2_000_000  # of lines parsed at a time: some 30,000 rows
 _FEWEST_NUMBERED = 4  # rows, that numbers in front of them are no accident
@@ -39,6 +46,8 @@ class Dialect:
     quotes: bool = True  # around cells; else a quotation mark is a character like any other
     mark: str = '"'  # of quotation
     wrapped: bool = False  # whole lines stand in quotation marks: rows that were exported as one cell
+    pair: str = ""  # of other marks around cells: the opening and the closing one
+    drawn: bool = False  # with the lines of boxes, or with the header of a wiki
 
     @property
     def options(self) -> dict[str, Any]:
@@ -54,6 +63,11 @@ class Dialect:
     def prepare(self, lines: list[str]) -> list[str]:
         """Return the lines as the csv module can split them."""
         lines = list(map(_unwrap, lines)) if self.wrapped else lines
+        lines = list(map(_undraw, lines)) if self.drawn else lines
+        if self.pair:
+            # One of several lines is found where all of it is in one chunk.
+            straight = _paired(self.pair, self.delimiter).sub(_straighten, "".join(lines))
+            return io.StringIO(straight, newline="").readlines()
         return lines if len(self.delimiter) == 1 else [line.replace(self.delimiter, _STANDING_IN) for line in lines]
 
 
@@ -149,6 +163,36 @@ def _unwrap(line: str) -> str:
     return bare[1:-1].replace('""', '"') + line[len(bare) :]
 
 
+@lru_cache
+def _paired(pair: str, delimiter: str) -> re.Pattern[str]:
+    """Return the pattern of a cell in a pair of marks; what it quotes itself may stand in them, too."""
+    begin, end, sign = *map(re.escape, pair), re.escape(delimiter)
+    inner = rf"[^{pair}]*(?:{begin}[^{pair}]*{end}[^{pair}]*)*" if begin != end else rf"[^{begin}]*"
+    return re.compile(rf"(^|{sign})[ \t]*{begin}({inner}){end}(?={sign}|\s*?$)", re.M)
+
+
+def _straighten(cell: re.Match[str]) -> str:
+    return f'{cell[1]}"{cell[2].replace(chr(34), 2 * chr(34))}"'
+
+
+def _undraw(line: str) -> str:
+    """Return a line of a drawn table with the signs of `mysql -t`; ClickHouse has the names in the upper rule."""
+    if wiki := _WIKI.match(line):
+        return line.replace(wiki[1], "|")
+    if _DRAWN.match(line):
+        is_row = line.lstrip()[0] in "│┃║"
+        line = line.translate(_WALLS if is_row else _FRAME)
+        line = line if is_row or not re.search(r"\w", line) else line.replace("-", " ")
+    return "\n" if _RULE.match(line) else line
+
+
+def _is_drawn(lines: list[str]) -> bool:
+    marked = [line for line in lines if _WIKI.match(line)]
+    return bool(marked and 2 * len(marked) < len(lines)) or any(
+        _DRAWN.match(line) or _RULE.match(line) for line in lines
+    )
+
+
 def _is_wrapped(lines: list[str], delimiter: str) -> bool:
     """Whether nearly all lines are one cell in quotation marks, in which other cells are delimited."""
     whole = [line.strip() for line in lines[:_HEAD_LINES] if line.strip()]
@@ -169,6 +213,7 @@ def _parse_head(lines: list[str], dialect: Dialect) -> list[HeadRow]:
 
 def _refine(dialect: Dialect, lines: list[str]) -> Dialect:
     """Return the dialect that splits most of the sample into well-formed rows of one width; plain where they tie."""
+    dialect = replace(dialect, drawn=dialect.delimiter == "|" and _is_drawn(lines[:_HEAD_LINES]))
     choices = [dialect]
     sample = "".join(lines)
     if sample.startswith('"') and len(dialect.delimiter) == 1 and _is_wrapped(lines, dialect.delimiter):
@@ -181,12 +226,22 @@ def _refine(dialect: Dialect, lines: list[str]) -> Dialect:
         choices.append(replace(dialect, quotes=False))
     if f"'{dialect.delimiter}'" in sample and '"' not in sample:
         choices.append(replace(dialect, mark="'"))
+    for pair in _PAIRS if len(dialect.delimiter) == 1 else ():
+        found = len(_paired(pair, dialect.delimiter).findall(sample)) if pair[0] in sample else 0
+        if found:
+            paired = replace(dialect, pair=pair)
+            rows = parse_lines(paired.prepare(lines), paired, last=True)[0]
+            if found >= _AGREED * sum(map(len, rows)):
+                return paired
+            # Where every row has them they are no part of the texts; else they count if they make rows of one width.
+            choices.insert(0 if found >= _AGREED * (len(rows) - 1) else len(choices), paired)
     if len(choices) == 1 or len(dialect.delimiter) > 1:
         return dialect
     return max(choices, key=lambda choice: _well_formed(lines, choice))
 
 
 def _well_formed(lines: list[str], dialect: Dialect) -> int:
+    lines = dialect.prepare(lines)
     rows, starts, _ = parse_lines(lines, dialect, last=True)
     ends = [*starts[1:], len(lines)]
     width = max(map(len, rows[:1]), default=0)

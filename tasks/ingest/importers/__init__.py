@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from schemas.settings import Source
+from tasks.ingest.importers.chats import CHATS
 from tasks.ingest.importers.chatterbot import CHATTERBOT
 from tasks.ingest.importers.clinc import CLINC
 from tasks.ingest.importers.dialogflow import DIALOGFLOW
@@ -19,7 +20,7 @@ from tasks.ingest.importers.label_studio import LABEL_STUDIO
 from tasks.ingest.importers.look import Look
 from tasks.ingest.importers.luis import CLU, LUIS
 from tasks.ingest.importers.mapping import MAPPED_OBJECTS, MAPPED_TEXTS, MAPPING
-from tasks.ingest.importers.prodigy import PRODIGY
+from tasks.ingest.importers.prodigy import PRODIGY, SPACY
 from tasks.ingest.importers.qna_maker import QNA_MAKER
 from tasks.ingest.importers.question_files import QUESTION_FILES
 from tasks.ingest.importers.rasa import RASA_JSON, RASA_MARKDOWN, RASA_PROJECT, RASA_YAML
@@ -66,6 +67,8 @@ IMPORTERS: tuple[Importer, ...] = (
     CHATTERBOT,
     LABEL_STUDIO,
     PRODIGY,
+    SPACY,
+    CHATS,
     DIALOGFLOW,
     *INTENT_LISTS,
     ONE_INTENT,

@@ -16,6 +16,7 @@ from tasks.ingest.tables import BadRow
 _HEADING = re.compile(r"\s*#+\s*(?:\?\s*)?(.+?)\s*#*\s*$")
 _BULLET = re.compile(r"\s*(?:[-*+]|\d{1,3}[.)、])\s+(.+?)\s*$")
 _OTHER = re.compile(r"\s*(?:>|@|\$|<!--|\||\*\*|```)|\s*$")  # comments, entities, options, answers
+_ENTITY_LIST = re.compile(r"\s*(?:@\s*\w|\$\w+\s*:)")  # what is listed below it is no query
 _ENTITY = re.compile(r"\{@?\w+(?:\.\w+)*\s*=\s*([^{}]*)\}")  # {city=Berlin}
 _SECTION = re.compile(r"\s*(?P<kind>[%~@]?)\[(?P<name>[^\[\]]+)\](?:\s*\(.*\))?\s*$")
 _REMARK = re.compile(r"\s*(?:[;#]|//|$)")
@@ -51,6 +52,8 @@ def _convert(lines: Iterator[tuple[int, str]], _: Source) -> Iterator[Imported]:
             inside = not inside
         elif inside:
             continue
+        elif _ENTITY_LIST.match(line):
+            heading = ""
         elif found := _HEADING.match(line):
             heading = found[1]  # one without items is a title
         elif heading and (bullet := _BULLET.match(line)):

@@ -28,12 +28,13 @@ _KINDS = (
     ("Amazon Lex", "name", "sampleUtterances"),
     ("Amazon Lex", "intentName", "sampleUtterances"),
     ("Dialogflow (API)", "displayName", "trainingPhrases"),
+    ("Dialogflow", "name", "userSays"),
     ("Voiceflow", "name", "inputs"),
     ("Cognigy", "name", "sentences"),
     ("Botium", "name", "utterances"),
 )
 _NAMES = tuple(dict.fromkeys(intent for _, intent, _ in _KINDS))
-_UTTERANCES = ("utterances", "sampleUtterances", "trainingPhrases")  # that are called so of one intent
+_UTTERANCES = ("utterances", "sampleUtterances", "trainingPhrases", "userSays")  # that are called so of one intent
 _TABLES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".parquet", ".xlsx")
 _LOOKED_AT = 200  # documents of a folder
 
@@ -59,7 +60,7 @@ def _fits(intent: str, examples: str, outline: Outline) -> bool:
 
 def _text_of(example: dict[str, Any]) -> object:
     """Return the text of an example; that of Dialogflow and Genesys is in parts."""
-    parts = example.get("parts", example.get("segments"))
+    parts = example.get("parts", example.get("segments", example.get("data")))
     if has_chunks({"data": parts}):
         return join_chunks({"data": parts})
     return example.get("text", example.get("utterance"))

@@ -1,4 +1,4 @@
-"""Prodigy's JSON Lines: tasks that were accepted, rejected or ignored, with a label or the options chosen."""
+"""What Explosion's tools write: the tasks of Prodigy, accepted, rejected or ignored; the categories of spaCy."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +9,7 @@ from tasks.ingest.labels import REJECTED, Imported, label_rows
 from tasks.ingest.tables import BadRow, as_text
 from tasks.ingest.values import Item, Outline, objects, texts
 
+_SURE = 0.5  # score of a category, from which on it is a label
 _ANSWERS = {"accept", "reject", "ignore"}
 
 
@@ -38,4 +39,27 @@ def _labels(task: dict[str, Any]) -> list[str]:
     return [shown.get(accepted, accepted) for accepted in texts(task["accept"])]
 
 
+def _categories(value: Any) -> tuple[str, dict[str, Any]] | None:  # noqa: ANN401  # a document holds anything
+    """Return the text and the categories of an example, an object or a text beside one; None: it is none."""
+    value = value[1] | {"text": value[0]} if _is_pair(value) else value
+    text, found = (value.get("text"), value.get("cats")) if isinstance(value, dict) else (None, None)
+    scores = isinstance(found, dict) and all(isinstance(one, (bool, int, float)) for one in found.values())
+    return (text, found) if isinstance(text, str) and isinstance(found, dict) and scores else None
+
+
+def _is_pair(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)
+
+
+def _fits_spacy(outline: Outline) -> bool:
+    return any(2 * sum(map(bool, map(_categories, samples))) > len(samples) for samples in outline.lists.values())
+
+
+def _convert_spacy(item: Item, source: Source) -> Iterator[Imported]:
+    if item.listed and (example := _categories(item.value)):
+        labels = [name for name, score in example[1].items() if score >= _SURE]
+        yield from label_rows(item.line, example[0], labels, explode=source.multiple_labels == "explode")
+
+
+SPACY = DocumentImporter("spaCy (cats)", _fits_spacy, _convert_spacy)
 PRODIGY = DocumentImporter("Prodigy", _fits, _convert)

@@ -5,12 +5,15 @@ Every one gives the same rows as the plain table, or a refusal or warning whose 
 
 import gzip
 import io
+import itertools
 import json
 import re
 import shlex
 import zipfile
 
 import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from flows.corpora import parse_overrides
@@ -230,6 +233,79 @@ def test_a_question_beside_numbered_questions_is_the_standard_one(write, ingest)
     assert same(ingest())
 
 
+# --- tables without names
+
+ASKED_OF = {  # of which no two begin alike
+    "怎么提前还款": ["我想早点把贷款还上", "提前还要收钱吗", "能不能一次还清", "还款可以提前多久"],
+    "信用卡丢了怎么挂失": ["卡不见了", "我的信用卡被偷", "挂失要钱吗"],
+    "如何开通手机银行": ["手机上怎么弄银行", "开通网银要带啥", "手机银行在哪里下载", "开不了手机银行", "银行app怎么开"],
+    "密码忘记了怎么重置": ["忘了密码", "密码输错被锁", "重置密码要多久"],
+    "外币可以兑换吗": ["换美元", "兑换外币要预约吗", "哪里能换外币", "外币怎么换"],
+}
+OF_THEM = [(query, label) for label, cell in ASKED_OF.items() for query in cell]
+SIDE_BY_SIDE = [[*ASKED_OF], *itertools.zip_longest(*ASKED_OF.values(), fillvalue="")]
+
+
+def in_a_workbook(rows):
+    stream = io.BytesIO()
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append([cell or None for cell in row])
+    book.save(stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", as_csv(SIDE_BY_SIDE)),
+        ("t.tsv", as_csv(SIDE_BY_SIDE, "\t")),
+        ("t.xlsx", in_a_workbook(SIDE_BY_SIDE)),
+        ("t.json", as_json([dict(zip(ASKED_OF, row, strict=True)) for row in SIDE_BY_SIDE[1:]])),
+        ("t.csv", as_csv([label, *cell] for label, cell in ASKED_OF.items())),
+        ("t.csv", as_csv([label, *cell, *[""] * (6 - len(cell))] for label, cell in ASKED_OF.items())),
+        ("t.xlsx", in_a_workbook([label, *cell] for label, cell in ASKED_OF.items())),
+    ],
+)
+def test_a_column_or_a_row_for_each_standard_question_is_read_and_told(name, content, write, ingest):
+    """Where the texts are nearer to their own standard question than to the others."""
+    write(content, name)
+    ingested = ingest(name)
+    assert sorted(ingested.pairs) == sorted(OF_THEM)
+    assert "read as standard questions" in " ".join(ingested.facts.warnings)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["一月", "二月", "三月"], *[[str(at), str(at + 1), str(at * 2)] for at in range(20)]],
+        [["姓氏", "部分", "城市"], *[[f"张{at}", f"部{at % 3}", f"城{at}"] for at in range(20)]],
+        [["你对业务满意吗", "为什么不满意", "建议"], *[["满意", f"等了{at}分钟", f"快{at}倍"] for at in range(20)]],
+        [[f"主播{at}", f"大家好{at}", f"欢迎来到直播间{at}"] for at in range(20)],
+        [[f"晴天{at}有风", f"今天是晴天{at}有风出门去" * 20, f"晴天{at}有风拍"] for at in range(20)],
+        [[*CLASSES], *zip(*SHEET.values(), strict=True)],  # either, as the ways to ask are the same of all
+    ],
+)
+def test_other_tables_without_names_are_refused(rows, write, ingest):
+    """And how to write them is said."""
+    write(as_csv(rows))
+    with pytest.raises(SourceError, match="no column of queries and none of standard questions"):
+        ingest()
+
+
+def test_the_advice_for_tables_without_names_works(write, ingest):
+    """Codes for standard questions resemble no query."""
+    rows = [[f"A{at}", *cell] for at, cell in enumerate(ASKED_OF.values())]
+    write(as_csv(rows))
+    with pytest.raises(SourceError, match=r"put a first line above: (.*)") as refused:
+        ingest()
+    write(str(refused.value).rpartition("above: ")[2] + "\n" + as_csv(rows))
+    assert ingest().facts.rows == len(OF_THEM)
+    write(as_csv(itertools.zip_longest(*rows, fillvalue="")))
+    with pytest.raises(SourceError, match=r"df\.melt\(var_name='standard_question', value_name='query'\)"):
+        ingest()
+
+
 # --- layouts of text files
 
 
@@ -244,6 +320,12 @@ TEXTS = {
     "Markdown": drawn("| 标准问 | 相似问 |\n", "| :--- | --- |\n", "| {} | {} |\n"),
     "mysql -t": drawn("+-----+-----+\n| 标准问 | 相似问 |\n", "+-----+-----+\n", "| {} | {} |\n", "+-----+-----+\n"),
     "psql": drawn(" 标准问 | 相似问 \n", "--------+-------\n", " {} | {}\n", "(36 rows)\n"),
+    "psql, unicode": drawn("┌──┬──┐\n│ 标准问 │ 相似问 │\n", "├──┼──┤\n", "│ {} │ {} │\n", "└──┴──┘\n"),
+    "rich": drawn("┏━━┳━━┓\n┃ 标准问 ┃ 相似问 ┃\n", "┡━━╇━━┩\n", "│ {} │ {} │\n", "└──┴──┘\n"),
+    "double": drawn("╔══╦══╗\n║ 标准问 ║ 相似问 ║\n", "╠══╬══╣\n", "║ {} ║ {} ║\n", "╚══╩══╝\n"),
+    "ClickHouse": drawn("┌─标准问──┬─相似问─┐\n", "", "│ {} │ {} │\n", "└──┴──┘\n\n36 rows in set.\n"),
+    "Jira": drawn("h2. FAQ\n\n||标准问||相似问||\n", "", "|{}|{}|\n"),
+    "DokuWiki": drawn("^ 标准问 ^ 相似问 ^\n", "", "| {} | {} |\n"),
     **{f"delimiter {sign!r}": "".join(sign.join(pair) + "\n" for pair in LONG) for sign in SPLITTING},
     "single quotes": "".join(f"'{label}','{query}'\n" for label, query in LONG),
     "sep= in UTF-16": ("sep=;\n" + as_csv(LONG, ";")).encode("utf-16"),
@@ -286,6 +368,30 @@ def test_a_text_may_be_laid_out_in_any_way(text, write, ingest):
     """What is drawn around the rows, and what explains them, is no row."""
     write(text)
     assert same(ingest())
+
+
+QUOTING = ["“”", "””", "‘’", "„“", "«»", "「」", "＂＂"]
+
+
+@pytest.mark.parametrize("end", ["", ", 谢谢", "，谢谢", "“怎么说”的", ' "quoted", too', "\n, 谢谢"])
+@pytest.mark.parametrize("sign", [",", ", ", ";", "\t"])
+@pytest.mark.parametrize("marks", QUOTING)
+def test_other_marks_of_quotation_are_no_part_of_the_cells(marks, sign, end, write, ingest):
+    """As word processors and Chinese keyboards make them, whether they protect a delimiter or not."""
+    end = end.replace("“怎么说”的", "") if marks[0] == marks[1] else end.replace("“", marks[0]).replace("”", marks[1])
+    rows = [(label, query + end) for label, query in ROWS]
+    write("".join(sign.join(f"{marks[0]}{cell}{marks[1]}" for cell in row) + "\n" for row in [HEADER, *rows]))
+    assert ingest(split="none").pairs == [(query, label) for label, query in rows]
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_other_marks_of_quotation_around_some_cells(every, write, ingest):
+    """Where they protect a delimiter they are none of the text; those inside of a text stay."""
+    rows = [(label, f"{query}, 谢谢" if at % every == 0 else query) for at, (label, query) in enumerate(ROWS)]
+    write("标准问,相似问\n" + "".join(f"{label},{f'“{text}”' if ',' in text else text}\n" for label, text in rows))
+    assert ingest(split="none").pairs == [(query, label) for label, query in rows]
+    write("标准问,相似问\n" + "".join(f"{label},“{query}”怎么弄\n" for label, query in ROWS))
+    assert ingest(split="none").pairs == [(f"“{query}”怎么弄", label) for label, query in ROWS]
 
 
 @pytest.mark.parametrize("encoding", ["iso2022_jp", "hz"])
@@ -480,6 +586,32 @@ def test_what_lies_beside_the_table_of_an_archive_does_not_count(data, write, in
         (b"\xff" * 4 + bytes(9), "an Arrow stream"),
         ("".join(f"query:{b}\tintent:{a}\n" for a, b in ROWS).encode(), "each cell begins with its name"),
         (b"<?xml version='1.0'?><rows><row/></rows>", "looks like XML"),
+        (b"<rows>\n<row>a</row>\n<row>b</row>\n</rows>\n", "looks like XML"),
+        ("".join(f"query={b}\tintent={a}\n" for a, b in ROWS).encode(), "each cell begins with its name"),
+        (b"REPLACE INTO faq VALUES ('a', 'b');\nINSERT IGNORE INTO faq VALUES ('c', 'd');\n", "an SQL dump"),
+        (b'ID;PWXL;N;E\nC;Y1;X1;K"query"\nE\n', "a SYLK sheet"),
+        (b'TABLE\r\n0,1\r\n"EXCEL"\r\nVECTORS\r\n0,37\r\n', "a DIF sheet"),
+        ('{| class="wikitable"\n! 标准问 !! 相似问\n|-\n| a || b\n|}\n'.encode(), "a table of MediaWiki"),
+        ("|===\n|标准问 |相似问\n\n|a\n|b\n|===\n".encode(), "a table of AsciiDoc"),
+        (b"\\begin{tabular}{ll}\nquery & intent \\\\\n\\end{tabular}\n", "LaTeX"),
+        (b'module.exports = [{"query": "a", "intent": "b"}];\n', "a program"),
+        (b'/*O_o*/\ngoogle.visualization.Query.setResponse({"table": {"cols": []}});', "a program"),
+        (b"FAQ = {'a': ['b', 'c']}\n", "a program"),
+        (
+            b"*************************** 1. row ***************************\n query: a\nintent: b\n",
+            "a record a paragraph",
+        ),
+        (b"-[ RECORD 1 ]----\nquery  | a\nintent | b\n", "a record a paragraph"),
+        (b"QUERY                INTENT\n-------------------- ----------\na                    b\n", "of fixed width"),
+        (b"=====  ======\nquery  intent\n=====  ======\na      b\n=====  ======\n", "of fixed width"),
+        ("我 O\n想 O\n退 B-ACT\n票 I-ACT\n".encode(), "words with marks"),
+        (b'[[faq]]\nquery = "a"\nintent = "b"\n', "a TOML file"),
+        (b"From: a@b.c\nTo: d@e.f\nSubject: query, intent\n\na, b\n", "an e-mail"),
+        *(
+            ("".join(f"{q}{b}\n{a}{c}\n\n" for c, b in ROWS).encode(codec), "questions with their answers below")
+            for q, a in (("问：", "答："), ("Q: ", "A: "), ("问题:", "答案:"))
+            for codec in ("utf-8", "gbk")
+        ),
     ],
 )
 def test_what_is_no_table_is_called_by_its_name(data, name, write, ingest):
@@ -578,6 +710,37 @@ DOCUMENTS = {
         {"id": at, "text": query, "choice": label, "annotator": 1} for at, (label, query) in enumerate(ROWS)
     ],
     "Label Studio, choices": [{"id": 1, "text": query, "intent": {"choices": [label]}} for label, query in ROWS],
+    "spaCy": [{"text": query, "cats": {one: float(one == label) for one in CLASSES}} for label, query in ROWS],
+    "spaCy 2": [[query, {"cats": {one: one == label for one in CLASSES}}] for label, query in ROWS],
+    "OpenAI": [
+        {
+            "messages": [
+                {"role": "system", "content": "分类"},
+                {"role": "user", "content": query},
+                {"role": "assistant", "content": label},
+            ]
+        }
+        for label, query in ROWS
+    ],
+    "ShareGPT": [
+        {"conversations": [{"from": "human", "value": query}, {"from": "gpt", "value": label}]} for label, query in ROWS
+    ],
+    "Gemini": [
+        {"contents": [{"role": "user", "parts": [{"text": query}]}, {"role": "model", "parts": [{"text": label}]}]}
+        for label, query in ROWS
+    ],
+    "Strapi": {
+        "data": [
+            {"id": 1, "attributes": {"query": query, "intent": {"data": {"id": 1, "attributes": {"name": label}}}}}
+            for label, query in ROWS
+        ]
+    },
+    "Jovo": {
+        "invocation": "bot",
+        "intents": {label: {"phrases": cell} for label, cell in SHEET.items()},
+        "entityTypes": {"t": {"values": ["a", "b"]}},
+    },
+    "one-hot": [{"text": query, **{one: int(one == label) for one in CLASSES}} for label, query in ROWS],
     "doccano, labels": [{"id": 1, "data": query, "labels": [label]} for label, query in ROWS],
     "doccano, cats": [{"id": 1, "text": query, "cats": [label]} for label, query in ROWS],
 }
@@ -591,6 +754,75 @@ def test_a_document_of_any_platform_is_read(document, layout, write, ingest):
     assert same(ingest("t.json"))
 
 
+@pytest.mark.parametrize(
+    ("text", "tags"), [("body", "label_names"), ("content", "labels"), ("正文", "标签"), ("text", "tags")]
+)
+def test_articles_of_a_help_centre_are_asked_about_and_the_advice_works(text, tags, write, ingest):
+    """Their tags are no standard questions; their titles may be, and then they are the list of them."""
+    articles = [
+        {"id": at, "title": label, text: f"<p>{label}</p>", tags: ["办理", "其他"][at % 2]}
+        for at, label in enumerate(CLASSES)
+    ]
+    write(as_json({"articles": articles}), "t.json")
+    with pytest.raises(SourceError, match=f"'title', '{text}' and '{tags}' look like articles") as refused:
+        ingest("t.json")
+    assert "give this file with --questions" in str(refused.value)
+    write(as_csv(LONG))
+    assert same(ingest(questions_path="t.json"))
+    words = shlex.split(str(refused.value).partition("name the columns: ")[2])
+    found = ingest("t.json", query_column=words[1], question_column=words[3])
+    assert {label for _, label in found.pairs} == {"办理", "其他"}
+
+
+def test_replies_that_are_answers_are_no_standard_questions(write, ingest):
+    """Nor are those of chats with several messages."""
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    answers = [{"messages": [turns[0], {"role": "assistant", "content": f"请{query}"}]} for _, query in ROWS]
+    write("".join(as_json(one) + "\n" for one in answers), "t.jsonl")
+    with pytest.raises(SourceError, match="holds chats, and their replies differ"):
+        ingest("t.jsonl")
+    write("".join(as_json({"messages": turns * 2}) + "\n" for _ in ROWS), "t.jsonl")
+    with pytest.raises(SourceError, match="holds chats, and they have several turns"):
+        ingest("t.jsonl")
+
+
+@pytest.mark.parametrize("head", ["", as_json(["query", "intent"]) + "\n"])
+def test_a_list_a_line_is_a_row(head, write, ingest):
+    """However many there are."""
+    rows = [(f"{query}{at}", label) for at in range(100) for label, query in ROWS]
+    write(head + "".join(as_json(row) + "\n" for row in rows), "t.jsonl")
+    assert ingest("t.jsonl").pairs == rows
+
+
+def test_pairs_of_texts_are_refused_in_any_format(write, ingest):
+    """0 and 1 are no standard questions."""
+    rows = [{"sentence1": query, "sentence2": label, "label": at % 2} for at, (label, query) in enumerate(ROWS)]
+    write("".join(as_json(row) + "\n" for row in rows), "t.jsonl")
+    pq.write_table(pa.Table.from_pylist(rows), write(b"", "t.parquet"))
+    for name in ("t.jsonl", "t.parquet"):
+        with pytest.raises(SourceError, match="pairs of texts that mean the same"):
+            ingest(name)
+
+
+def test_links_of_notion_are_no_part_of_a_standard_question(write, ingest):
+    """A relation is exported as the title of a page and its address."""
+    write(as_csv([HEADER, *((f"{label} (https://www.notion.so/x-1a2b?pvs=21)", query) for label, query in ROWS)]))
+    ingested = ingest()
+    assert same(ingested)
+    assert "links in brackets were taken off 36 standard questions" in one_file(ingested).notes
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["{:024x}f1", "rec{:014}", "00000000-0000-4000-8000-{:012x}", "{}"],
+    ids=["hex", "Airtable", "UUID", "number"],
+)
+def test_codes_in_place_of_standard_questions_are_told(code, write, ingest):
+    """Queries are compared with their texts."""
+    write(as_csv([HEADER, *((code.format(CLASSES.index(label)), query) for label, query in ROWS)]))
+    assert "12 of 12 standard questions are" in " ".join(ingest().facts.warnings)
+
+
 def lists(head, item, end="\n"):
     return "".join(
         head.format(label) + "".join(item.format(text) for text in cell) + end for label, cell in SHEET.items()
@@ -600,7 +832,9 @@ def lists(head, item, end="\n"):
 HEADED = {
     "nlu.md with comments": lists("## intent:{} <!-- c -->\n", "- {} <!-- c -->\n"),
     "nlu.md with a title": "# 训练数据\n\n说明\n\n" + lists("## intent:{}\n", "- {}\n"),
-    "shop.lu": "> comment\n> !# @app.name = shop\n" + lists("# {}\n", "- {}\n") + "@ prebuilt number\n",
+    "shop.lu": "> comment\n> !# @app.name = shop\n"
+    + lists("# {}\n", "- {}\n")
+    + "@ prebuilt number\n$product:card=\n- plastic\n",
     "shop.qna": lists("# ? {}\n", "- {}\n", "```markdown\n- 答\n```\n"),
     "faq.md": "# FAQ\n\n" + lists("## {}\n\n", "* {}\n"),
     "nlu.txt": 'version: "3.1"\nnlu:\n' + lists("- intent: {}\n  examples: |\n", "    - {}\n", ""),
