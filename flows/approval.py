@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import Literal
 
 import httpx
 from prefect.client.orchestration import get_client
@@ -18,6 +19,7 @@ from pydantic import Field, ValidationError
 
 from flows.deployments import TAG
 from flows.messages import send_message
+from flows.reports import link_report
 from schemas.display import as_markdown
 from schemas.evaluation import Comparison
 from schemas.live import VersionManifest
@@ -37,9 +39,9 @@ _SUFFIX = 6  # characters of the id of Prefect's run, with which the name of a r
 class Approval(RunInput):
     """The form."""
 
-    go_live: bool = Field(
-        description="Yes: this version answers from now on. No: it is withdrawn, and the same data and settings "
-        "do not ask again."
+    answer: Literal["go live", "decline"] = Field(  # no switch: one that nobody touches would decline
+        description="go live: this version answers from now on. decline: it is withdrawn, and the same data and "
+        "settings do not ask again."
     )
     remark: str = Field(default="", description="Stands in the run's result.")
 
@@ -67,7 +69,7 @@ def ask(corpus: CorpusSettings, workspace: Workspace, result: RunResult, asked: 
         if registry.live().pending != result.version:  # approved or declined on the command line within these seconds
             return result
         own = workspace.run[-_SUFFIX:]
-        answer_runs(corpus.name, lambda run: run != own, Approval(go_live=False))  # this version took its place
+        answer_runs(corpus.name, lambda run: run != own, Approval(answer="decline"))  # this version took its place
         send_message(f"{corpus.name}: awaits approval", f"version {result.version}; report: {result.report}")
     report = describe_candidate(workspace, result)
     answer = suspend_flow_run(wait_for_input=Approval.with_initial_data(description=report))
@@ -101,34 +103,32 @@ def answer_runs(corpus: str, concerned: Callable[[str], bool], answer: Approval)
 
 def answer_elsewhere(manifest: VersionManifest, go_live: bool) -> None:
     """Let the run that asks about a version know what was answered on the command line."""
-    answer = Approval(go_live=go_live, remark="on the command line")
+    answer = Approval(answer="go live" if go_live else "decline", remark="on the command line")
     answer_runs(manifest.corpus, lambda run: run == manifest.run[-_SUFFIX:], answer)
 
 
 def carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[Status, list[str]]:
     """Do what the person said, if it can still be done: nights may have passed."""
-    remark = f": {answer.remark}" if answer.remark else ""
+    declined = f"declined{f': {answer.remark}' if answer.remark else ''}"
+    way_back = f"dssm rollback {workspace.corpus} --to {version} makes it live all the same"
 
     def action(update: Update) -> tuple[Status, list[str]]:
-        live = update.live
+        live, yes = update.live, answer.answer == "go live"
         withdrawn = version in {one.version for one in live.withdrawn}
         went_live = not withdrawn and version in {entry.version for entry in live.history}
-        if went_live and answer.go_live:
+        if went_live and yes:
             return "unchanged", []  # approved on the command line meanwhile
         if went_live:
-            return "held", [f"declined{remark}, but live since; take it back with dssm rollback {workspace.corpus}"]
+            return "held", [f"{declined}, but live since; take it back with dssm rollback {workspace.corpus}"]
         if withdrawn:  # on the command line meanwhile
-            again = f"dssm rollback {workspace.corpus} --to {version} makes it live all the same"
-            return "held", [
-                f"version {version} was declined before; {again}" if answer.go_live else f"declined{remark}"
-            ]
+            return "held", [f"{f'version {version} was declined before' if yes else declined}; {way_back}"]
         if live.pending != version:
             return "held", [f"version {version} no longer waits: {live.pending or live.version} took its place"]
-        if answer.go_live:
+        if yes:
             approve(update)
             return "published", []
         update.decline()
-        return "held", [f"declined{remark}"]
+        return "held", [f"{declined}; {way_back}"]
 
     return ModelRegistry.of(workspace.corpus, workspace.home).change(action)
 
@@ -147,8 +147,7 @@ def describe_candidate(workspace: Workspace, result: RunResult) -> str:
         f"**Version {result.version} of corpus {result.corpus}**, trained on {result.rows} rows of {result.classes} "
         f"standard questions, measured on {result.test_rows} held-out queries:\n\n"
         f"| | recall@1 | recall@10 |\n|---|---|---|\n{table}\n\n{difference}Warnings:\n{warnings}\n\n"
-        f"Report: {as_markdown(str(result.report))}"
-    )
+    ) + "\n\n".join(link_report(result))
 
 
 def _describe_difference(comparison: Comparison) -> str:

@@ -239,9 +239,9 @@ def _read_toml(file: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise SettingsError(f"{file} is not UTF-8 (from byte {error.start} on); save it as UTF-8") from error
     except ValueError as error:  # no TOML, or a number of thousands of digits
-        raise SettingsError(
-            f"{file} is not TOML: {error}; look there, and above, for a missing quotation mark or bracket"
-        ) from error
+        twice = any(word in str(error) for word in ("twice", "overwrite", "Duplicate"))  # tomllib's
+        advice = "each section and each setting stands once" if twice else "a quotation mark or bracket may be missing"
+        raise SettingsError(f"{file} is not TOML: {error}; look there, and above: {advice}") from error
     except OSError as error:
         raise SettingsError(
             f"{file} cannot be read: {error.strerror}; make it a file that this user can read"

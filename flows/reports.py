@@ -59,7 +59,7 @@ def show_report(result: RunResult) -> None:
     """Leave what came of a run as an artifact, whose history shows a corpus's figures night by night."""
     recall = "" if result.recall_at_10 is None else f", recall@10 {result.recall_at_10:.3f}"
     summary = f"{result.status.replace('_', ' ')}{recall}"
-    lines = [f"# {result.corpus}: {summary}", *_link(result)]
+    lines = [f"# {result.corpus}: {summary}", *link_report(result)]
     lines += [as_markdown(line) for line in (result.error or "").splitlines()]
     lines += [f"- {as_markdown(reason)}" for reason in result.reasons]
     create_markdown_artifact(
@@ -69,7 +69,7 @@ def show_report(result: RunResult) -> None:
     )
 
 
-def _link(result: RunResult) -> list[str]:
+def link_report(result: RunResult) -> list[str]:
     """Return a link to the report if the server serves it, else where it lies."""
     if result.report is None:
         return []

@@ -69,7 +69,7 @@ def serve(take_over: bool) -> int:
         where = f"started at {server.ui}, log in {server.log}" if server.log else f"already answers at {server.ui}"
         print_text(f"Prefect server: {where}")
         _show_changes(apply(deployments, broken, take_over), done=True)
-        print_text(f"open {server.ui}/deployments; Ctrl-C ends it")
+        print_text(f"open {server.ui}/deployments; Ctrl-C ends it; started again, it takes up changed TOMLs")
         serve_deployments(deployments, server.api)
     return 0
 

@@ -48,13 +48,13 @@ def test_a_form_that_is_answered_after_dssm_decline_changes_nothing_and_says_so(
     registry.change(lambda update: update.wait_for_approval(waiting))
     registry.change(lambda update: update.decline())
 
-    status, (reason,) = carry_out(Approval(go_live=True), workspace, waiting.version)
+    status, (reason,) = carry_out(Approval(answer="go live"), workspace, waiting.version)
     assert (status, registry.live().version) == ("held", None)
     assert reason.startswith(f"version {waiting.version} was declined before")
     assert f"dssm rollback toy --to {waiting.version}" in reason
-    assert carry_out(Approval(go_live=False, remark="too early"), workspace, waiting.version) == (
+    assert carry_out(Approval(answer="decline", remark="too early"), workspace, waiting.version) == (
         "held",
-        ["declined: too early"],
+        [f"declined: too early; dssm rollback toy --to {waiting.version} makes it live all the same"],
     )
 
 
@@ -66,7 +66,7 @@ def test_a_form_that_is_answered_after_dssm_approve_and_an_edit_holds_nothing_ba
     registry.change(lambda update: update.approve())
     registry.change(lambda update: update.go_live(edited, "edited"))
 
-    assert carry_out(Approval(go_live=True), workspace, waiting.version) == ("unchanged", [])
-    status, (reason,) = carry_out(Approval(go_live=False), workspace, waiting.version)
+    assert carry_out(Approval(answer="go live"), workspace, waiting.version) == ("unchanged", [])
+    status, (reason,) = carry_out(Approval(answer="decline"), workspace, waiting.version)
     assert (status, registry.live().version) == ("held", edited.version)
     assert "live since; take it back with dssm rollback toy" in reason

@@ -76,10 +76,15 @@ def question(machine: Machine, run: FlowRun) -> str:
         return client.read_flow_run_input(run.id, keys["description"])
 
 
+def resume(machine: Machine, run: FlowRun, **form: object) -> dict:
+    """Submit the form; return what the server says to it."""
+    with machine.client() as client:
+        return client.request("POST", f"/flow_runs/{run.id}/resume", json={"run_input": form}).json()
+
+
 def answer(machine: Machine, run: FlowRun, **form: object) -> FlowRun:
     """Fill in the form, and return the run when it has ended."""
-    with machine.client() as client:
-        client.resume_flow_run(run.id, run_input=form)
+    resume(machine, run, **form)
     return machine.ended(run)
 
 
@@ -102,11 +107,14 @@ def test_a_person_decides_in_the_form_and_others_are_told(machine, messages):
         assert "| this version | " in report
         assert "| tfidf | " in report
         assert version in report
+        assert "[Open the report](/reports/bank/" in report
+        untouched = resume(machine, first)
+        assert (untouched["status"], suspended(machine, first)) == ("REJECT", True), "it takes an answer"
         assert titles == [t for t in titles if t.startswith("bank: awaits approval | ")]
         again = machine.ended(machine.run_now("train-corpus/bank"))
         assert again.state_name == "AwaitingApproval", "one question at a time about one version"
 
-        published = answer(machine, first, go_live=True)
+        published = answer(machine, first, answer="go live")
         assert (published.state_name, live(machine)["version"]) == ("Published", version)
         assert len(list((machine.home / "runs" / "bank").glob("*/"))) == 2, "a resumed run goes on in its folder"
         machine.wait(lambda: followed(machine) == ["by-event", "named"])
@@ -116,7 +124,7 @@ def test_a_person_decides_in_the_form_and_others_are_told(machine, messages):
         second = machine.run_now("train-corpus/bank", seed=8)
         machine.wait(lambda: suspended(machine, second))
         assert f"Against live version {version}, on the " in question(machine, second)
-        declined = answer(machine, second, go_live=False, remark="not on a Friday")
+        declined = answer(machine, second, answer="decline", remark="not on a Friday")
         assert (declined.state_name, declined.state.type.value) == ("HeldBack", "FAILED")
         assert "declined: not on a Friday" in declined.state.message
         assert live(machine)["version"] == version
