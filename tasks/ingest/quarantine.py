@@ -46,8 +46,8 @@ REMEDIES = {
     NOTE: "nothing: it explains the columns",
     FOOTER: "nothing: it is no data",
     OTHER_TABLE: "give it a file or a sheet of its own, if it holds queries",
-    TOO_LONG: f"a cell has at most source.max_cell_characters ({MAX_CELL_CHARACTERS:,} unless set); look for a quotation "
-    "mark that is not closed",
+    TOO_LONG: f"a cell has at most source.max_cell_characters ({MAX_CELL_CHARACTERS:,} unless set); look for an "
+    "unclosed quotation mark",
 }
 # What a spreadsheet shows in place of a value, also after it was exported as text; MySQL's word for no value.
 _ERRORS = frozenset(("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#名称?"))
