@@ -1,5 +1,6 @@
 """From data/corpora/*.toml and the command line to the settings of a corpus."""
 
+import itertools
 import json
 import logging
 import re
@@ -27,6 +28,8 @@ _ANY_CORPUS = {"name": "any", "source": {"path": "rows.csv"}}
 NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a corpus, as schemas.settings has it
 _LOGGER = logging.getLogger("dssm.settings")
 _LONGEST_TOML, _LONGEST_PATH, _LONGEST_KEY = 1 << 20, 4096, 100  # bytes, characters, characters that are shown
+_LONGEST_VALUE = 200  # characters that are shown
+_TYPES = ("str", "int", "float", "bool")
 _MOST_PARTS = 1000  # of a key
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)  # s3://..., bundled:c
 
@@ -89,7 +92,7 @@ def build_settings(
     try:
         return CorpusSettings.model_validate(raw, context={"fill_defaults": True})
     except ValidationError as error:
-        problems = error.errors()
+        problems = _of_one_branch(error.errors())
         typed = [_is_set_by(overrides or {}, problem["loc"]) for problem in problems]
         by = f" (by {who})"
         lines = [_explain(one) + by * (ours and not all(typed)) for one, ours in zip(problems, typed, strict=True)]
@@ -316,6 +319,23 @@ def _parse_value(text: str) -> Any:  # noqa: ANN401 - any TOML value
         return text  # a bare word: --set model.tower=lstm
 
 
+def _of_one_branch(problems: Sequence[Any]) -> list[Any]:
+    """Return what is wrong with each setting; of one with several types, such as a text or a list, what says most."""
+    found: dict[tuple[int | str, ...], list[Any]] = {}
+    for problem in problems:
+        loc = problem["loc"]
+        # A type of a union is no part of the name: str, list[str], function-after[check(), str].
+        key = tuple(itertools.takewhile(lambda part: "[" not in str(part) and part not in _TYPES, loc))
+        found.setdefault(key, []).append(
+            problem | {"loc": (*key, *(one for one in loc[len(key) :] if isinstance(one, int)))}
+        )
+    return [problem for group in found.values() for problem in group if _says(problem) == max(map(_says, group))]
+
+
+def _says(problem: Any) -> tuple[bool, int]:  # noqa: ANN401 - pydantic's dict of an error
+    return not problem["type"].endswith("_type"), len(problem["loc"])
+
+
 def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's dict of an error
     path = ".".join(str(part) for part in problem["loc"])[:_LONGEST_KEY]
     if problem["type"] == "extra_forbidden":
@@ -327,12 +347,17 @@ def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's dict of an error
         hint = did_you_mean(path, (near or elsewhere)[:1]) or f"; known here: {', '.join(siblings) or 'nothing'}"
         return f"{path}: no such setting{hint}"
     if problem["type"] == "model_type":  # one value for what has several
-        return f"{path} has several values: {_name_parts(path)} (got {redact(repr(problem['input']))})"
-    given = "" if isinstance(problem["input"], dict) else f" (got {redact(repr(problem['input']))})"
+        return f"{path} has several values: {_name_parts(path)} (got {_show(problem['input'])})"
+    given = "" if isinstance(problem["input"], dict) else f" (got {_show(problem['input'])})"
     message = problem["msg"].removeprefix("Value error, ")
     if path == "name" and problem["type"] == "string_pattern_mismatch":
         message = "lower-case letters, digits, - and _ make a name, a letter first"
     return f"{path or 'settings'}: {message[0].lower()}{message[1:]}{given}"
+
+
+def _show(value: object) -> str:
+    text = redact(repr(value))
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…, {len(text)} characters"
 
 
 def _name_parts(path: str) -> str:

@@ -148,7 +148,9 @@ def _explain(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     wrong = [one for one in error.errors() if one["type"] != "default_factory_not_called"]
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']} (got {one['input']!r})" for one in wrong)
+    return "; ".join(
+        f"{'.'.join(map(str, one['loc']))}: {one['msg']} (got {redact(repr(one['input']))})" for one in wrong
+    )
 
 
 def _keep_loopback_from_proxies() -> None:

@@ -17,9 +17,9 @@ SCHEMES = frozenset(
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)(://|::)", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _HIDDEN = "***"
-# user:password@, also where the password holds a slash: what follows the colon is then no port. An address that was
-# taken for a path has one slash left.
-_USER = re.compile(r"(?<=:/)(/?)([^\s/?#@:]*:(?:[^\s/?#]*|(?!\d+/)[^\s@]*))@")
+# user:password@, also where the user is an e-mail address, or the password holds a slash: what follows the colon is
+# then no port. An address that was taken for a path has one slash left.
+_USER = re.compile(r"(?<=:/)(/?)([^\s/?#:]*:(?:[^\s/?#]*|(?!\d+/)[^\s@]*))@")
 _PARAMETER = re.compile(
     r"(?<=[?&;])([\w.%-]*(?:token|secret|passw|pwd|signature|credential|session|auth(?!or)|api[_-]?key|access[_-]?key)"
     r"[\w.%-]*|(?:[\w.%-]*[-_.])?(?:key|sig|pw|pass|code))=([^\s&#;'\"<>]+)",

@@ -131,6 +131,13 @@ class Source(Section):
         description="Rows without a standard question take the one above where each stands once, as merged cells do "
         "when exported; 'none': they are set aside.",
     )
+    max_cell_characters: int = Field(
+        default=100_000,
+        ge=10,
+        le=100_000,
+        description="Longest query or standard question; longer ones are set aside as they are read. Beyond 100,000 "
+        "characters a cell is never held in memory.",
+    )
     multiple_labels: Literal["set_aside", "explode", "keep"] = Field(
         default="set_aside",
         description="A query with several standard questions, as annotation tools write it: set_aside, explode into "

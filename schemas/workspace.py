@@ -10,7 +10,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from schemas.addresses import redact
+from schemas.addresses import is_remote, redact
 from schemas.errors import MachineFault, SettingsError
 
 STEPS = ("ingest", "golden", "foreign", "validate", "drift", "prepare", "train", "evaluate", "publish")
@@ -43,6 +43,10 @@ def default_home() -> Path:
     plain = given.strip().strip("'\"").strip()  # as an env file has it, where no shell takes the quotes away
     if not plain:
         raise SettingsError("DSSM_HOME is set and empty; unset it, or set it to the folder of corpora, runs and models")
+    if is_remote(plain) and "://" in plain:
+        raise SettingsError(
+            f"DSSM_HOME = {redact(given)} is an address; set it to a folder of this machine, and DSSM_STORE to a bucket"
+        )
     try:
         home = Path(plain).expanduser()
         lost = plain.startswith("~") and not Path(Path(plain).parts[0]).expanduser().is_dir()

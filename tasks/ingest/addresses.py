@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -166,7 +166,8 @@ def _filesystem(address: str, base: Path) -> tuple[fsspec.AbstractFileSystem, st
     if not is_remote(address):
         return LocalFileSystem(), os.path.abspath(base / Path(address).expanduser())
     try:
-        url, credentials = _split_credentials(expand(address))
+        scheme, slashes, rest = expand(address).partition("://")
+        url, credentials = _split_credentials(scheme.lower() + slashes + rest)
         filesystem, path = fsspec.core.url_to_fs(url, **credentials)
     except KeyError as error:
         raise SourceError(
@@ -191,7 +192,8 @@ def _split_credentials(url: str) -> tuple[str, dict[str, str]]:
 
 
 def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str) -> list[InputFile]:
-    names = sorted(entry["name"] for entry in filesystem.ls(folder, detail=True) if entry["type"] == "file")
+    listed = [entry["name"] for entry in filesystem.ls(folder, detail=True) if entry["type"] == "file"]
+    names = _no_folders(filesystem, listed)
     # Hidden files, markers such as _SUCCESS, and the lock files of an open workbook are no tables.
     visible = [name for name in names if not PurePosixPath(name).name.startswith((".", "_", "~$"))]
     prefix = address.rstrip("/")
@@ -229,13 +231,19 @@ def _as_export(file: InputFile) -> InputFile:
 def _below(prefix: str, filesystem: fsspec.AbstractFileSystem, folder: str) -> tuple[InputFile, ...]:
     """Return the files of a folder and of its subfolders, hidden ones left out, sorted by name."""
     root = folder.rstrip("/") + "/"
-    names = sorted(filesystem.find(folder, maxdepth=_DEEPEST))
+    names = _no_folders(filesystem, filesystem.find(folder, maxdepth=_DEEPEST))
     inside = [name.removeprefix(root) for name in names]
     return tuple(
         InputFile(f"{prefix}/{relative}", name, filesystem, direct=False)
         for name, relative in zip(names, inside, strict=True)
         if not any(part.startswith((".", "_", "~$")) for part in relative.split("/"))
     )
+
+
+def _no_folders(filesystem: fsspec.AbstractFileSystem, names: Iterable[str]) -> list[str]:
+    """Return the names of files, sorted; fsspec counts a link to a folder as one."""
+    local = isinstance(filesystem, LocalFileSystem)
+    return sorted(name for name in names if not (local and os.path.isdir(name)))
 
 
 def _fixed(pattern: str) -> str:

@@ -53,6 +53,7 @@ class _Tally:
     """What has been counted of one role so far."""
 
     role: Role
+    most: int  # characters of a text
     class_rows: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
@@ -145,7 +146,7 @@ def ingest_corpus(
     train_files, warnings = find_training_files(source, base)
     test_files = find_files(source.test_path, base, "source.test_path") if source.test_path else []
     listed = _read_list(source, base)
-    train, test = _Tally("train"), _Tally("test")
+    train, test = (_Tally(role, source.max_cell_characters) for role in ("train", "test"))
     overlay = Overlay(corrections, "the corrections")
     with ParquetSink(IngestOutput(folder).quarantine, QUARANTINE) as quarantine:
         report = _Counter(progress)
@@ -261,7 +262,7 @@ def _take(
     overlay: Overlay,
 ) -> None:
     train = tally.role == "train"
-    separated = separate(pairs if train else overlay.rename_all(pairs), known_classes)
+    separated = separate(pairs if train else overlay.rename_all(pairs), known_classes, tally.most)
     _keep(tally, name, overlay.apply(separated) if train else separated, questions)
     if pairs.payload:
         keep_payload(tally.payload, overlay.rename_all(pairs))
@@ -293,7 +294,12 @@ def _set_aside(tally: _Tally, bad: list[tuple[str, BadRow]], quarantine: Parquet
 def _may_wait(tally: _Tally, name: str, row: BadRow) -> bool:
     """Whether a row without a query may be a standard question that is retrievable by its text alone."""
     text = row.question or ""
-    if tally.role != "train" or row.reason != EMPTY_QUERY or not is_usable_class(text) or text in tally.class_rows:
+    if (
+        tally.role != "train"
+        or row.reason != EMPTY_QUERY
+        or not is_usable_class(text, tally.most)
+        or text in tally.class_rows
+    ):
         return False
     return tally.waiting.setdefault(text, (name, row))[1] is row
 

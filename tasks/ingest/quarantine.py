@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 
 from tasks.ingest.furniture import FOOTER, NOTE, OTHER_TABLE, REPEATED_HEADER
 from tasks.ingest.labels import LABEL_REMEDIES
@@ -45,7 +46,8 @@ REMEDIES = {
     NOTE: "nothing: it explains the columns",
     FOOTER: "nothing: it is no data",
     OTHER_TABLE: "give it a file or a sheet of its own, if it holds queries",
-    TOO_LONG: f"a cell has at most {MAX_CELL_CHARACTERS:,} characters; look for an unclosed quotation mark",
+    TOO_LONG: f"a cell has at most source.max_cell_characters ({MAX_CELL_CHARACTERS:,} unless set); look for an "
+    "unclosed quotation mark",
 }
 # What a spreadsheet shows in place of a value, also after it was exported as text; MySQL's word for no value.
 _ERRORS = frozenset(("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#名称?"))
@@ -65,23 +67,23 @@ class Separated:
     bad: list[BadRow]
 
 
-def separate(batch: Pairs, known_classes: set[str]) -> Separated:
-    """Return the usable rows of a batch; classes in `known_classes` are not looked at again.
+def separate(batch: Pairs, known_classes: set[str], most: int = MAX_CELL_CHARACTERS) -> Separated:
+    """Return the usable rows of a batch, of texts of at most `most` characters.
 
-    `known_classes` is extended by the good ones seen here.
+    Classes in `known_classes` are not looked at again; it is extended by the good ones seen here.
     """
     queries, classes = batch.queries, list(map(str.strip, batch.questions))
     longest = max(map(len, queries), default=0)
-    normalised = normalise_all(queries if longest <= KEPT_CHARACTERS else map(_bounded, queries))
+    normalised = normalise_all(queries if longest <= KEPT_CHARACTERS else map(partial(_bounded, most), queries))
     new = set(classes) - known_classes
-    bad_classes = {text for text in new if not is_usable_class(text)}
+    bad_classes = {text for text in new if not is_usable_class(text, most)}
     known_classes |= new - bad_classes
-    if not (batch.bad or bad_classes) and longest <= MAX_CELL_CHARACTERS and _all_usable(batch, normalised):
+    if not (batch.bad or bad_classes) and longest <= most and _all_usable(batch, normalised):
         return Separated(list(batch.lines), queries, normalised, classes, [])
     kept = Separated([], [], [], [], [])
     bad = list(batch.bad)
     for line, query, norm, label in zip(batch.lines, queries, normalised, classes, strict=True):
-        reason = _find_reason(query, norm, label, label in bad_classes)
+        reason = _find_reason(query, norm, label, label in bad_classes, most)
         if reason:
             bad.append(BadRow(line, reason, query, label))
             continue
@@ -93,9 +95,9 @@ def separate(batch: Pairs, known_classes: set[str]) -> Separated:
     return kept
 
 
-def _bounded(query: str) -> str:
+def _bounded(most: int, query: str) -> str:
     """Return the query; nothing for one too long for a cell, of which 65,000 would not fit into memory normalised."""
-    return query if len(query) <= MAX_CELL_CHARACTERS and not query.startswith(ENDLESS) else ""
+    return query if len(query) <= most and not query.startswith(ENDLESS) else ""
 
 
 def _all_usable(batch: Pairs, normalised: list[str]) -> bool:
@@ -112,11 +114,11 @@ def _all_usable(batch: Pairs, normalised: list[str]) -> bool:
     return "\0" not in joined
 
 
-def _find_reason(query: str, norm: str, label: str, is_bad_class: bool) -> str | None:
+def _find_reason(query: str, norm: str, label: str, is_bad_class: bool, most: int) -> str | None:
     cells = (query, label) if is_bad_class else (query,)
     if any(UNDECODABLE in cell for cell in cells):
         return UNDECODABLE_BYTES
-    if any(len(cell) > MAX_CELL_CHARACTERS or ENDLESS in cell for cell in cells):
+    if any(len(cell) > most or ENDLESS in cell for cell in cells):
         return TOO_LONG
     if any(ERROR_CELL in cell or cell in _ERRORS for cell in cells):
         return ERROR_VALUE
@@ -131,10 +133,10 @@ def _find_reason(query: str, norm: str, label: str, is_bad_class: bool) -> str |
     return EMPTY_QUESTION if is_bad_class else None
 
 
-def is_usable_class(text: str) -> bool:
+def is_usable_class(text: str, most: int = MAX_CELL_CHARACTERS) -> bool:
     """Whether a trimmed text can be a standard question: readable, finite, and not only invisible characters."""
     return (
-        len(text) <= MAX_CELL_CHARACTERS
+        len(text) <= most
         and "\0" not in text
         and text not in _NO_TEXT
         and not SURROGATE.search(text)

@@ -2,10 +2,14 @@
 
 # ruff: noqa: E501 - a case a line
 
+import gzip
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import ValidationError
@@ -13,6 +17,7 @@ from pydantic import ValidationError
 from schemas.service import ErrorAnswer
 from tests.conftest import TOY
 from tests.faults.struggles import Outcome
+from tests.faults.trying import Verdict
 from tests.flows.api.conftest import Api, serving
 
 KEY = "a-key-of-nobody"
@@ -107,6 +112,46 @@ HEADERS: dict[str, tuple[dict[str, str], tuple[int, ...]]] = {
 }
 
 
+def _raw(*headers: bytes, body: bytes = b"", line: bytes = b"POST /v1/toy/search HTTP/1.1") -> bytes:
+    """A request as it stands on the wire; of a body whose length nobody says, its own."""
+    said = b"".join(headers).lower()
+    length = [] if b"content-length" in said or b"chunked" in said or not body else [b"Content-Length: %d" % len(body)]
+    lines = [line, b"Host: x", b"X-API-Key: " + KEY.encode(), b"Content-Type: application/json", b"Connection: close"]
+    return b"\r\n".join([*lines, *length, *headers]) + b"\r\n\r\n" + body
+
+
+def _in_chunks(*parts: bytes) -> bytes:
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+
+
+CHUNKED, BODY = b"Transfer-Encoding: chunked", asking()
+# what stands on the wire, and the status that is right; 0: the connection is closed without one
+WIRE: dict[str, tuple[bytes, tuple[int, ...]]] = {
+    "chunks": (_raw(CHUNKED, body=_in_chunks(BODY[:5], BODY[5:])), (200,)),
+    "chunks of a byte": (_raw(CHUNKED, body=_in_chunks(*(BODY[at : at + 1] for at in range(len(BODY))))), (200,)),
+    "a chunk of no size": (_raw(CHUNKED, body=b"zz\r\n" + BODY), (400,)),
+    "a chunk of any size": (_raw(CHUNKED, body=b"f" * 17 + b"\r\n" + BODY), (400, 408, 413)),
+    "20 MB in chunks": (_raw(CHUNKED, body=_in_chunks(*[b"x" * 65536] * 320)), (413,)),
+    "two lengths": (_raw(b"Content-Length: 3", b"Content-Length: 9", body=BODY), (400,)),
+    "a length below nothing": (_raw(b"Content-Length: -1", body=BODY), (400,)),
+    "a length of 30 digits": (_raw(b"Content-Length: " + b"9" * 30, body=BODY), (400, 413)),
+    "a length of 2 GB": (_raw(b"Content-Length: 2147483648", body=BODY), (413,)),
+    "gzip that unpacks to 50 MB": (_raw(b"Content-Encoding: gzip", body=gzip.compress(b" " * 50_000_000)), (415, 422)),
+    "a body in GBK": (_raw(body='{"query": "退票"}'.encode("gbk")), (422,)),
+    "a body in UTF-16": (_raw(body=BODY.decode().encode("utf-16")), (415, 422)),
+    "another method": (_raw(line=b"TRACE /v1/toy/search HTTP/1.1"), (405,)),
+    "a path of NUL": (_raw(line=b"POST /v1/to%00y/search HTTP/1.1", body=BODY), (404, 422)),
+    "a path that leads out": (_raw(line=b"POST /v1/..%2f..%2fetc/search HTTP/1.1", body=BODY), (404, 422)),
+    "a path of 100,000 characters": (_raw(line=b"POST /v1/" + b"a" * 100_000 + b" HTTP/1.1", body=BODY), (400, 404, 405, 414)),
+    "a header without a colon": (_raw(b"nonsense", body=BODY), (400,)),
+    "a header of NUL": (_raw(b"X-A: a\0b", body=BODY), (400,)),
+    "1,000 headers": (_raw(*(b"X-%d: a" % at for at in range(1000)), body=BODY), (200, 400, 431)),
+    "TLS": (bytes.fromhex("16030100c8010000c40303") + bytes(200), (400,)),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9), (400, 404, 405, 505)),
+    "noise": (bytes(range(256)) * 4, (400,)),
+}  # fmt: skip
+
+
 def requests(models: Path, base: Path) -> Iterator[Outcome]:
     """Ask a real service; `models` is a folder of models."""
     import shutil
@@ -119,6 +164,32 @@ def requests(models: Path, base: Path) -> Iterator[Outcome]:
                 yield _judge(api, f"{path}: {name}", path, body, {}, right)
         for name, (headers, right) in HEADERS.items():
             yield _judge(api, f"header: {name}", "search", asking(), headers, right)
+        for name, (sent, right) in WIRE.items():
+            yield _judge_wire(api, name, sent, right)
+
+
+def _judge_wire(api: Api, name: str, sent: bytes, right: tuple[int, ...]) -> Outcome:
+    """Send bytes; the service answers as it should, says nothing of a fault, and goes on."""
+    before, address = len(api.said()), urlsplit(api.url)
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=20) as line:
+        with suppress(OSError):  # it may have closed before all was sent
+            line.sendall(sent)
+        answer = b""
+        with suppress(OSError):
+            while part := line.recv(1 << 16):
+                answer += part
+    first = answer.split(b"\r\n")[0].split()
+    status = int(first[1]) if answer.startswith(b"HTTP/") else 0
+    well = api.http.post(
+        "/v1/toy/search", content=asking(), headers={"X-API-Key": KEY, "Content-Type": "application/json"}
+    )
+    said = api.said()[before:]
+    if "Traceback" in said or status == 500 or well.status_code != 200:
+        return "requests", f"wire: {name}", "traceback", f"{status}, then {well.status_code}: {said[-300:]}"
+    if status not in right:
+        verdict: Verdict = "silent" if status == 200 else "unclear"
+        return "requests", f"wire: {name}", verdict, f"{status}: {answer[-200:]!r}"
+    return "requests", f"wire: {name}", "right", ""
 
 
 def _judge(api: Api, name: str, path: str, body: bytes, headers: dict[str, str], right: tuple[int, ...]) -> Outcome:

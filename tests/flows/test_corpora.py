@@ -74,6 +74,29 @@ def test_a_path_that_no_system_has_is_refused(given, message):
         absolute(given, Path("/srv"))
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"path": "zip://a::b"}, ["source.path: no address of this kind is read"]),
+        ({"path": ["t.csv", 3]}, ["source.path.1: input should be a valid string (got 3)"]),
+        ({"path": "t.csv", "sheet": [["a"]]}, ["source.sheet.0: input should be a valid string"]),
+        (
+            {"path": "t.csv", "delimiter": "x" * 5000},
+            ["source.delimiter: string should have at most", "5002 characters)"],
+        ),
+    ],
+)
+def test_a_setting_of_several_types_is_told_once_and_in_short(change, said):
+    """By its own name, whatever of its types the value is nearest to."""
+    with pytest.raises(SettingsError) as refused:
+        build_settings({"name": "bank", "source": change}, "bank.toml")
+    message = str(refused.value)
+    assert "1 setting(s)" in message
+    assert len(message) < 600
+    assert all(one in message for one in said)
+    assert "function-after" not in message
+
+
 def test_overrides_that_no_corpus_can_have_are_refused_before_anything_starts():
     """Else every corpus of a night would end with the same message, each in a process of its own."""
     require_known(parse_overrides(["model.hidden_dims=[64]"]))

@@ -55,6 +55,8 @@ def test_addresses_that_may_stand_in_settings(address):
     [
         f"http://user:{SECRET}@host/x.csv",
         "http://user:pa55@host:8080/x.csv",
+        "https://me@corp.com:pa55@host/x.csv",
+        "sftp://me@:pa55@host/x.csv",
         "http://user:pa/55@host/x.csv",
         "https://:pa55@host/x",
         "ssh://me:pa55@host/x",

@@ -24,6 +24,9 @@ def test_quotes_and_blanks_around_a_home_are_none_of_it(given, tmp_path, monkeyp
         ("x" * 300, "can be no folder: .*too long"),
         ("loop", "can be no folder: Symlink loop"),
         ("file", "is a file"),
+        ("s3://bucket/home", "is an address; set it to a folder"),
+        ("https://me:pa55@host/home", r"https://\*\*\*@host/home is an address"),
+        ("file:///tmp/home", "is an address"),
     ],
 )
 def test_a_home_that_cannot_be_meant_is_refused(given, message, tmp_path, monkeypatch):

@@ -13,6 +13,8 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.errors import CorpusRejected, SourceError, Unreachable
+from schemas.settings import Source
+from tasks.ingest.corpus import ingest_corpus
 from tasks.ingest.guard import guarded
 
 MB = b"x" * (1 << 20)
@@ -49,6 +51,19 @@ def parquet(column: pa.Array, **options) -> bytes:
     content = io.BytesIO()
     pq.write_table(pa.table({"query": column, "label": ["x"] * len(column)}), content, **options)
     return content.getvalue()
+
+
+def test_the_longest_text_is_a_setting(tmp_path):
+    """Of queries and of standard questions, with rows or without; what is longer is set aside under its own reason."""
+    rows = [("a" * 20, "x"), ("a" * 21, "x"), ("b", "y" * 20), ("c", "y" * 21), ("", "z" * 21), ("", "z" * 20)]
+    (tmp_path / "t.csv").write_text("query,label\n" + "".join(f"{query},{label}\n" for query, label in rows))
+    facts = ingest_corpus(Source(path="t.csv", max_cell_characters=20), tmp_path, tmp_path, 1)
+    assert (facts.rows, facts.without_query, facts.reasons) == (2, 1, {"cell too long": 3})
+    assert "source.max_cell_characters" in " ".join(facts.warnings)
+    facts = ingest_corpus(Source(path="t.csv"), tmp_path, tmp_path, 1)
+    assert (facts.rows, facts.without_query, facts.quarantined) == (4, 2, 0)
+    with pytest.raises(ValidationError):
+        Source(path="t.csv", max_cell_characters=100_001)
 
 
 SHEET = "xl/worksheets/sheet1.xml"

@@ -165,6 +165,16 @@ def test_an_fsspec_address_is_a_file_like_any_other(ingest):
         ingest("memory://shop/tt.csv")
 
 
+def test_a_link_to_a_folder_is_no_file_of_a_folder(write, ingest, tmp_path):
+    """As current -> 2026-11-27 beside the tables of each night."""
+    write("query,label\na,x\n", "d/a.csv")
+    (tmp_path / "d" / "old").mkdir()
+    (tmp_path / "d" / "current").symlink_to("old")
+    (tmp_path / "d" / "z.csv").symlink_to("old")
+    assert ingest("d").pairs == [("a", "x")]
+    assert ingest((tmp_path / "d" / "a.csv").as_uri().replace("file", "FILE")).pairs == [("a", "x")]
+
+
 def test_the_test_file_in_a_folder_is_never_trained_on(write, ingest):
     """Nor is the list of standard questions; both are said."""
     write("query,label\na,x\n", "shop/train.csv")
