@@ -72,14 +72,14 @@ def open_cluster(address: str | None) -> Iterator[Cluster]:
             environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(_paths()), "OMP_NUM_THREADS": "1"}}
             said = "ERROR" if local else "WARNING"  # of one that starts and ends here it only warns how it is set up
             ray.init(address, log_to_driver=False, logging_level=said, runtime_env=environment, **local)
-        except ConnectionError as error:
+        except (ConnectionError, ValueError) as error:  # ValueError: that is no address
             raise SettingsError(
                 f"no Ray cluster answers at {address!r} (ray_address, or RAY_ADDRESS): {error}; start one with "
                 "'ray start --head', or leave both empty for one on this machine"
             ) from error
     try:
         cores = int(ray.cluster_resources().get("CPU", 1))
-        _LOGGER.info("Ray at %s: %d cores on %d nodes", address, cores, len(ray.nodes()))
+        _LOGGER.info("Ray at %s: %d cores on %d node(s)", address, cores, len(ray.nodes()))
         yield Cluster(max(1, cores))
     finally:
         if mine:

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
+from schemas.errors import SettingsError
 from schemas.workspace import CHECKOUT
+from tasks.cluster import open_cluster
 from tests.tasks.prepare.toy import PAIRS, write_rows
 
 pytestmark = pytest.mark.ray
@@ -31,3 +33,9 @@ def test_one_setting_sends_a_run_to_the_cluster(tmp_path, cluster, monkeypatch):
         made.append([(run / file).read_bytes() for file in files])
 
     assert made[0] == made[1]
+
+
+def test_an_address_that_is_none_is_one_message():
+    """Ray itself raises a ValueError."""
+    with pytest.raises(SettingsError, match=r"'nonsense'.*Invalid address format"), open_cluster("nonsense"):
+        pass
