@@ -22,6 +22,7 @@ from torch import Tensor
 
 from schemas.manifest import canonical_json, hash_json, write_atomically
 
+_MOST_BYTES = 1 << 24  # of a record, and of a checkpoint beside its tensors
 _LOGGER = logging.getLogger("dssm.train")
 
 T = TypeVar("T")
@@ -41,6 +42,8 @@ def save_checkpoint(file: Path, state: Mapping[str, Tensor], record: str, identi
         identity: of the training; `load_checkpoint` wants the same.
     """
     partial = file.with_suffix(".partial")
+    if not partial.is_file():
+        _remove(partial)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     save_file(tensors, partial, {"record": record, "identity": identity, "sha256": _digest(tensors, record, identity)})
     with suppress(OSError):  # there may be none yet
@@ -73,15 +76,17 @@ def take_checkpoint(file: Path, state: Mapping[str, Tensor], identity: str, read
     Raises:
         DamagedCheckpoint: it is not whole, or not of this training; `state` is as it was.
     """
+    _refuse_no_file(file, _MOST_BYTES + sum(tensor.nbytes for tensor in state.values()))
     try:
         with safe_open(file, framework="pt") as stored:
             metadata = stored.metadata() or {}
             if metadata.get("identity") != identity:
                 raise DamagedCheckpoint("it is of another training")
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}
-    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+        digest = _digest(tensors, metadata.get("record", ""), identity)
+    except (OSError, SafetensorError, ValueError, RuntimeError, TypeError) as error:
         raise DamagedCheckpoint(f"it cannot be read ({_first_line(error)})") from error
-    if metadata.get("sha256") != _digest(tensors, metadata.get("record", ""), identity):
+    if metadata.get("sha256") != digest:
         raise DamagedCheckpoint("it is not what was written")
     for name, tensor in state.items():
         if name not in tensors or (tensors[name].shape, tensors[name].dtype) != (tensor.shape, tensor.dtype):
@@ -89,7 +94,7 @@ def take_checkpoint(file: Path, state: Mapping[str, Tensor], identity: str, read
         if not bool(torch.isfinite(tensors[name]).all()):
             raise DamagedCheckpoint(f"{name!r} holds numbers that are none")
     try:
-        record = read(metadata["record"])
+        record = read(metadata.get("record", ""))
     except ValueError as error:
         raise DamagedCheckpoint(f"its record cannot be read ({_first_line(error)})") from error
     for name, tensor in state.items():
@@ -108,6 +113,7 @@ def load_record(file: Path, identity: str, read: Callable[[dict[str, Any]], T]) 
     if not os.path.lexists(file):
         return None
     try:
+        _refuse_no_file(file, _MOST_BYTES)
         stored = json.loads(file.read_bytes())
         if stored.pop("sha256") != hash_json(stored):
             raise DamagedCheckpoint("it is not what was written")
@@ -128,11 +134,30 @@ def before(file: Path) -> Path:
 
 def _throw_away(file: Path, why: DamagedCheckpoint) -> None:
     _LOGGER.warning("checkpoint %s is thrown away: %s; the training starts from the one before, or afresh", file, why)
+    _remove(file)
+
+
+def _remove(file: Path) -> None:
     if file.is_dir() and not file.is_symlink():
         shutil.rmtree(file, ignore_errors=True)
     else:
-        with suppress(OSError):  # it will be written over
+        with suppress(OSError):  # it will be written over, or is not there
             file.unlink()
+
+
+def _refuse_no_file(file: Path, most: int) -> None:
+    """Refuse what has no end, such as a pipe or a device, and what is larger than it can be.
+
+    Raises:
+        DamagedCheckpoint: it is no file, or one of more than `most` bytes.
+    """
+    try:
+        if not file.is_file():
+            raise DamagedCheckpoint("it is no file")
+        if file.stat().st_size > most:
+            raise DamagedCheckpoint(f"it has more than {most:,} bytes")
+    except OSError as error:
+        raise DamagedCheckpoint(f"it cannot be read ({_first_line(error)})") from error
 
 
 def _digest(tensors: Mapping[str, Tensor], record: str, identity: str) -> str:

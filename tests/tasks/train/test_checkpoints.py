@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -138,6 +139,60 @@ def test_a_damaged_checkpoint_is_named_and_the_training_ends_as_if_unbroken(
     for file, message in zip(damaged, warned, strict=True):
         assert message.startswith(f"checkpoint {file} is thrown away: ")
         assert "\n" not in message
+
+
+def replace_by(make):
+    """Return what puts something else in the place of a file."""
+
+    def damage(file):
+        file.unlink()
+        make(file)
+
+    return damage
+
+
+def forget(file):
+    """Write a checkpoint of this training that has no record."""
+    save_checkpoint(file, STATE, "", "x")
+    with safe_open(file, framework="pt") as stored:
+        metadata = stored.metadata()
+    before(file).unlink()
+    del metadata["record"]
+    save_file(STATE, file, metadata)
+
+
+def shrink(file):
+    """Write numbers of a kind that NumPy does not know."""
+    save_file(STATE | {"a": STATE["a"].bfloat16()}, file, {"identity": "x", "record": "1", "sha256": "0"})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(replace_by(make) for make in (os.mkfifo, lambda file: file.symlink_to("/dev/zero"), Path.mkdir)),
+        replace_by(lambda file: file.symlink_to(file.name)),
+        lambda file: os.truncate(file, 100 << 30),
+        forget,
+        shrink,
+    ],
+    ids=["pipe", "endless", "folder", "loop", "100 GB", "no record", "bfloat16"],
+)
+def test_what_is_no_checkpoint_neither_stops_nor_holds_up_a_training(damage, tmp_path):
+    """It is thrown away, and the next one is written in its place."""
+    file, record = tmp_path / "c.safetensors", tmp_path / "c.json"
+    state = {name: tensor.clone() for name, tensor in STATE.items()}
+    save_checkpoint(file, STATE, "1", "x")
+    damage(file)
+    assert load_checkpoint(file, state, "x", int) is None
+    save_record(record, {"a": 1}, "x")
+    damage(record)
+    assert load_record(record, "x", dict) is None
+    partial = file.with_suffix(".partial")
+    if damage is not forget:
+        partial.touch()
+        damage(partial)
+    save_checkpoint(file, STATE, "2", "x")
+    assert load_checkpoint(file, state, "x", int) == 2
 
 
 def test_a_checkpoint_of_another_training_is_thrown_away(run, settings, small, tmp_path, caplog):
