@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import resource
+from typing import Literal
 
 from schemas.errors import MachineFault, PipelineError, SettingsError
 from schemas.paths import find_closed_folder
@@ -37,7 +38,10 @@ _SAYS_NO_ROOM = re.compile(
     re.IGNORECASE,
 )
 _OURS = ("flows", "tasks", "schemas")
-_ADDRESSES = 3_600_000_000  # bytes; 3.43 GB on two cores, and OpenBLAS exits with 1 just below
+_ADDRESSES = {  # bytes
+    "run": 3_600_000_000,  # 3.43 GB on two cores, and OpenBLAS exits with 1 just below
+    "check": 1_200_000_000,  # of which libraries in Rust abort the process just below
+}
 _LIBRARIES_AT_FAULT = (RuntimeError, OSError, SystemError)
 
 
@@ -72,17 +76,18 @@ def as_fault(error: BaseException) -> PipelineError | None:
     return None
 
 
-def require_address_space() -> None:
-    """Refuse a limit of addresses (ulimit -v) in which no run can end: some libraries then end the process themselves.
+def require_address_space(command: Literal["run", "check"]) -> None:
+    """Refuse a limit of addresses (ulimit -v) in which a command cannot end: some libraries then end the process.
 
     Raises:
-        MachineFault: it is below what training the smallest corpus takes.
+        MachineFault: it is below what the smallest corpus takes.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY and limit < _ADDRESSES:
+    least = _ADDRESSES[command]
+    if limit != resource.RLIM_INFINITY and limit < least:
         raise MachineFault(
-            f"not enough memory: this shell allows {limit / 1e9:.1f} GB of addresses (ulimit -v), and a run of the "
-            f"smallest corpus takes {_ADDRESSES / 1e9:.1f} GB, most of which are only reserved. Raise it, or limit the "
+            f"not enough memory: this shell allows {limit / 1e9:.1f} GB of addresses (ulimit -v), and a {command} of "
+            f"the smallest corpus takes {least / 1e9:.1f} GB, most of which are only reserved. Raise it, or limit the "
             "memory itself (systemd's MemoryMax, a container's limit)"
         )
 

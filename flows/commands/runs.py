@@ -107,7 +107,7 @@ def _run_one(name: str, source: dict[str, Any]) -> RunResult:
 
 
 def _train(name: str, source: dict[str, Any]) -> RunResult:
-    require_address_space()
+    require_address_space("run")
     corpus = load_settings(name, source)
     _require_files(corpus)
     find_server()
@@ -215,6 +215,7 @@ def check(corpus: str | None, todo: Path | None, undo: bool, as_json: bool, **so
         raise click.UsageError("--apply and --undo go with a corpus")
     if todo and undo:
         raise click.UsageError("give --apply or --undo, not both")
+    require_address_space("check")
     settings = load_settings(corpus or "checked", source)
     from flows.corpora import require_files
 

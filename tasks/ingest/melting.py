@@ -33,7 +33,7 @@ _OFF = frozenset(
     "disabled inactive off deleted deprecated retired archived expired obsolete draft pending unpublished rejected "
     "paused suspended hidden offline".split()
 )
-_LINK = re.compile(r" ?\(https?://[^()\s]+\)(?=\s*(?:,|$))")  # behind the name of a page, as Notion writes one
+_LINK = re.compile(r" ?\(https://(?:[\w-]+\.)?notion\.(?:so|site)/[^()\s]+\)(?=\s*(?:,|$))")  # behind a page's name
 _NOTE = re.compile(r"[（(：:].*", re.S)  # 停用（2025）
 _YES = frozenset("是 1 true yes y 真 √ ✓ ✔".split())
 _NO = frozenset("否 0 false no n 假 × ✗ ✘".split())
@@ -92,7 +92,7 @@ class Melting:
         pairs = Pairs(batch.lines, columns[0], questions, batch.bad, payload)
         if plain := _find_plain(questions, pairs.all_questions):
             pairs, questions = replace(pairs, questions=plain), plain
-        if "(http" in pairs.all_questions:
+        if "(https://" in pairs.all_questions:
             bare = [_LINK.sub("", text) for text in questions]
             self._counts["links"] += sum(map(ne, bare, questions))
             pairs, questions = replace(pairs, questions=bare), bare
@@ -261,7 +261,7 @@ class Melting:
                 said = oddity.said.format(", ".join(self._examples[oddity.said]))
                 self.warnings.append(f"{name}: {counts[oddity.said]} of {counts['cells']} queries {said}")
         if counts["links"]:
-            self.notes.append(f"links in brackets were taken off {counts['links']} standard questions")
+            self.notes.append(f"links to Notion were taken off {counts['links']} standard questions")
         if counts[HTML.said] and self.source.markup == "strip":
             self.notes.append(f"HTML was stripped from {counts[HTML.said]} queries (source.markup)")
         if counts[_NULL_WORD]:

@@ -809,7 +809,10 @@ def test_links_of_notion_are_no_part_of_a_standard_question(write, ingest):
     write(as_csv([HEADER, *((f"{label} (https://www.notion.so/x-1a2b?pvs=21)", query) for label, query in ROWS)]))
     ingested = ingest()
     assert same(ingested)
-    assert "links in brackets were taken off 36 standard questions" in one_file(ingested).notes
+    assert "links to Notion were taken off 36 standard questions" in one_file(ingested).notes
+
+    write(as_csv([HEADER, *((f"{label} (https://help.example.com/{label})", query) for label, query in ROWS)]))
+    assert all("(https://help.example.com/" in label for _, label in ingest().pairs)
 
 
 @pytest.mark.parametrize(
