@@ -90,7 +90,7 @@ def test_a_folder_with_modules_of_our_names_disturbs_no_run(machine):
     machine.environment["PYTHONPATH"] += f"{os.pathsep}."  # as a shell may have it
     machine.write_toml("bank")
     for bundled in "abc":
-        (machine.home / "corpora" / f"{bundled}.toml").unlink()
+        machine.write_toml(bundled, 'schedule.cron = "never"')
     serving = machine.start(str(INSTALLED), "serve")
     try:
         machine.wait(lambda: "Ctrl-C ends it" in machine.said(), serving)
@@ -103,7 +103,8 @@ def test_a_folder_with_modules_of_our_names_disturbs_no_run(machine):
             timeout=900,
         )
         assert done.returncode == 0, done.stderr.decode()
-        assert [one["status"] for one in json.loads(done.stdout)["runs"]] == ["unchanged"]
+        statuses = {one["corpus"]: one["status"] for one in json.loads(done.stdout)["runs"]}
+        assert statuses == dict.fromkeys("abc", "published") | {"bank": "unchanged"}
     finally:
         serving.send_signal(signal.SIGINT)
         assert serving.wait(60) in (0, 130)
