@@ -266,6 +266,6 @@ def _neighbours(filesystem: fsspec.AbstractFileSystem, path: str, setting: str) 
         return f"; its folder does not exist either. {correct}"
     if wanted.name in names:
         return f"; it is there, but no file that can be read: a broken link, or a folder's link. {correct}"
-    if near := nearest(wanted.name, names, most=3, cutoff=0.5):
+    if near := nearest(wanted.name, names, most=3):
         return did_you_mean(wanted.name, near)
     return f"; its folder holds {', '.join(sorted(names)[:5]) or 'nothing'}. {correct}"
