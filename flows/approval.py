@@ -14,10 +14,10 @@ from prefect.client.schemas.filters import (
 )
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
-from prefect.runtime import deployment
 from pydantic import Field, ValidationError
 
 from flows.deployments import TAG
+from flows.late_runs import is_deployed
 from flows.messages import send_message
 from flows.reports import link_report
 from schemas.display import as_markdown
@@ -58,12 +58,12 @@ def find_waiting(workspace: Workspace) -> RunResult | None:
 def ask(corpus: CorpusSettings, workspace: Workspace, result: RunResult, asked: bool) -> RunResult:
     """Suspend a deployment's run until a person answers, and return what came of it.
 
-    A run of the command line waits for `dssm approve`, and returns at once; so does a run whose very version an
-    earlier run has asked about.
+    A run of the command line, or one whose deployment was deleted meanwhile, waits for `dssm approve`, and returns at
+    once; so does a run whose very version an earlier run has asked about.
     """
     registry = ModelRegistry.of(corpus.name, workspace.home)
     made_by = {manifest.version: manifest.run for manifest in registry.versions()}
-    if not deployment.get_id() or made_by.get(result.version or "") != workspace.run:
+    if not is_deployed() or made_by.get(result.version or "") != workspace.run:
         return result
     if not asked:
         if registry.live().pending != result.version:  # approved or declined on the command line within these seconds

@@ -1,9 +1,12 @@
 """What to do with runs that an outage left behind: make up for the newest, skip the others, end the dead."""
 
+import json
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -13,6 +16,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    FlowRunFilterTags,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
@@ -20,11 +24,15 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 
+from flows.deployments import TAG
 from flows.messages import send_message
 from schemas.errors import MachineFault
+from schemas.workspace import HEARTBEAT_FILE, Workspace
 
 _PENDING = timedelta(minutes=3)  # a process that is started says so within seconds
+_SILENCE = timedelta(minutes=2)  # a run gives a sign of life every 15 seconds
 _DEAD = "its process is gone before it began; start it again"
+_LOST = "its process is gone, and so is its deployment; dssm deploy or dssm serve makes it anew, if its TOML is there"
 DELETED = "the Prefect server has no such run any more: somebody has deleted it; nothing was published"
 
 
@@ -60,6 +68,41 @@ def mark_dead_runs(deployments: Sequence[UUID]) -> list[FlowRun]:
     return dead
 
 
+def mark_lost_runs() -> list[FlowRun]:
+    """Mark runs of this machine as crashed whose process died after somebody deleted their deployment; return them.
+
+    The server could not: it refuses an end until the place is given back (`free_lost_place`).
+    """
+    begun = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[TAG]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING])),
+    )
+    lost = []
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_run_filter=begun):
+            if run.deployment_id and not _exists(client, run.deployment_id) and _is_silent(run):
+                _free_place(client, run)
+                client.set_flow_run_state(run.id, Crashed(message=_LOST), force=True)
+                lost.append(run)
+    for run in lost:
+        send_message(f"{run.name}: Crashed", _LOST)
+    return lost
+
+
+def _is_silent(run: FlowRun) -> bool:
+    """Say whether a run has its folder here, and gives no sign of life in the file of its corpus."""
+    for corpus in set(run.tags) - {TAG}:
+        runs = Workspace.of(corpus, "any").runs
+        if begun := sorted(runs.glob(f"*-{str(run.id)[-6:]}")):
+            sign = runs / HEARTBEAT_FILE
+            try:
+                young = time.time() - sign.stat().st_mtime < _SILENCE.total_seconds()
+                return not (young and json.loads(sign.read_bytes())["run"] == begun[-1].name)
+            except (OSError, ValueError, KeyError, TypeError):
+                return True  # no sign, or none of a run
+    return False
+
+
 def report_crashed_runs(deployments: Sequence[UUID], since: datetime, message: str) -> list[FlowRun]:
     """Send a message about each run that was marked as crashed with `message` since then; return them.
 
@@ -91,6 +134,45 @@ def end_if_deleted() -> None:
             client.read_flow_run(context.flow_run.id)
         except ObjectNotFound as error:
             raise MachineFault(DELETED) from error
+
+
+def is_deployed() -> bool:
+    """Say whether this run belongs to a deployment that the server still has: else nobody would resume it."""
+    context = FlowRunContext.get()
+    if not context or not context.flow_run or not context.flow_run.deployment_id:
+        return False
+    with get_client(sync_client=True) as client:
+        return _exists(client, context.flow_run.deployment_id)
+
+
+def free_lost_place() -> None:
+    """Give back the place of this run, which is about to end, if somebody has deleted its deployment.
+
+    Prefect deletes the limit with the deployment, cannot give the place back any more, and so would refuse the run's
+    last state and show it as Running for ever. A run without a place ends as any other.
+    """
+    context = FlowRunContext.get()
+    if not context or not context.flow_run or not context.flow_run.deployment_id:
+        return
+    try:
+        with get_client(sync_client=True) as client:
+            if not _exists(client, context.flow_run.deployment_id):
+                _free_place(client, client.read_flow_run(context.flow_run.id))
+    except (httpx.HTTPError, ObjectNotFound):
+        return  # no server, or no such run: nobody asks for its last state
+
+
+def _exists(client: SyncPrefectClient, deployment: UUID) -> bool:
+    try:
+        client.read_deployment(deployment)
+    except ObjectNotFound:
+        return False
+    return True
+
+
+def _free_place(client: SyncPrefectClient, run: FlowRun) -> None:
+    if run.state and (lease := run.state.state_details.deployment_concurrency_lease_id):
+        client.release_concurrency_slots_with_lease(lease)
 
 
 def find_newer_due() -> FlowRun | None:

@@ -30,7 +30,7 @@ from flows.deployments import TAG, Change, Deployment, compare
 from flows.environment import DEFAULTS, say
 from flows.form import fold
 from flows.heartbeat import beat
-from flows.late_runs import mark_dead_runs, report_crashed_runs, skip_late_runs
+from flows.late_runs import mark_dead_runs, mark_lost_runs, report_crashed_runs, skip_late_runs
 from flows.server import answers
 from flows.terminal import verbosity
 from schemas.errors import SettingsError
@@ -280,6 +280,7 @@ def _watch(deployments: Sequence[UUID], api: str) -> None:
                 report_crashed_runs(deployments, reported, _CRASHED)
                 reported = now
                 mark_dead_runs(deployments)
+                mark_lost_runs()
             except Exception as error:  # in an outage, too, which is said elsewhere; the next look comes
                 if answers(api) and (why := f"{type(error).__name__}: {error}") != failed:
                     failed = why

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from flows.announcements import message_end
 from flows.corpora import find_tomls
 from flows.endings import fail, tell_once
+from flows.late_runs import free_lost_place
 from schemas.display import as_markdown_table
 from schemas.run import EXIT_CODES, RunResult
 from tasks.train.task import in_turn
@@ -45,6 +46,7 @@ def train_all(
             results = [future.result() for future in futures]
     finally:
         _end_processes()  # there are some only where this run is cancelled
+        free_lost_place()
     league = rank(results)
     create_table_artifact(
         as_markdown_table(make_table(league)), key="league", description="Every corpus, best recall@10 first"

@@ -15,7 +15,7 @@ from flows.corpora import change_settings
 from flows.endings import as_failure, as_state, leave_result, name_run, tell_once
 from flows.faults import as_fault
 from flows.heartbeat import beating
-from flows.late_runs import as_skipped, end_if_deleted, find_newer_due
+from flows.late_runs import as_skipped, end_if_deleted, find_newer_due, free_lost_place
 from flows.reports import show_report
 from schemas.addresses import redact
 from schemas.run import RunResult
@@ -73,6 +73,8 @@ def train_corpus(corpus: CorpusSettings, overrides: str = "") -> State[Any]:
     except (KeyboardInterrupt, TerminationSignal):
         leave_result(corpus, run, "failed", "interrupted")
         raise
+    finally:
+        free_lost_place()
     announce(result, corpus.publish.on_published, run)
     name_run(result, corpus.schedule)
     show_report(result)

@@ -1,16 +1,18 @@
 """What Prefect leaves of runs whose process died before it began, and of runs and deployments that somebody deleted."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
 
+from prefect.client.schemas.objects import FlowRun
 from prefect.states import Pending
 
 from tests.conftest import DSSM
 from tests.ops.conftest import Machine
-from tests.ops.test_endings import of_runs, training
+from tests.ops.test_endings import LONG, cancel, of_runs, training
 
 SLOW = "training.epochs = 400\ntraining.checkpoint_seconds = 0\ntraining.choose = false"  # some ten seconds
 
@@ -105,3 +107,28 @@ def test_a_deployment_that_is_deleted_in_the_middle_does_not_undo_its_run(machin
         assert machine.ended(machine.run_now("train-corpus/other")).state_name == "Published"
         assert process.poll() is None
     assert "Traceback" not in machine.said()
+
+
+def test_a_run_that_dies_after_its_deployment_was_deleted_ends_all_the_same(machine):
+    """Cancelled by a person, killed by the system: Prefect alone would show both as at work for ever."""
+    machine.write_toml("bank", LONG)
+    machine.write_toml("other", LONG)
+    with machine.serving() as process:
+        for name, end in (("bank", cancel), ("other", kill)):
+            run = machine.run_now(f"train-corpus/{name}")
+            machine.wait(lambda name=name: training(machine, name))
+            with machine.client() as client:
+                client.delete_deployment(run.deployment_id)
+            end(machine, run)
+            state = machine.ended(run).state
+            assert state.name == ("Cancelled" if end is cancel else "Crashed")
+        assert "and so is its deployment" in state.message
+        machine.wait(lambda: not of_runs(machine))
+        assert process.poll() is None
+    assert "Traceback" not in machine.said()
+
+
+def kill(machine: Machine, run: FlowRun) -> None:
+    """Kill the processes of the runs of a machine."""
+    for line in of_runs(machine):
+        os.kill(int(line.split()[0]), signal.SIGKILL)
