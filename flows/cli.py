@@ -104,7 +104,11 @@ def _run_command(words: Sequence[str]) -> NoReturn:
     _open_streams()
     for stream in (sys.stdout, sys.stderr):  # of a terminal that knows no Chinese
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="escape")
+            try:
+                "é".encode(stream.encoding, "escape")
+                stream.reconfigure(errors="escape")
+            except UnicodeError:  # PYTHONIOENCODING=idna, undefined: no encoding for text
+                stream.reconfigure(encoding="utf-8", errors="escape")
     interrupt_on_signals()
     as_json = "--json" in words and words[0] in ("run", "check")
     lost = RunResult(status="failed", corpus=name, error="out of memory").model_dump_json() + "\n"

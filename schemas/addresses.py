@@ -45,7 +45,17 @@ def check_address(address: str) -> str:
                 "an address must not hold a password, key or token, for every run records its settings; put it into an "
                 "environment variable and write ${NAME} in its place: https://${BANK_USER}:${BANK_PASSWORD}@host/rows.csv"
             )
+        if scheme[1].lower() in ("s3", "s3a") and not names_bucket(address):
+            raise ValueError(
+                "no bucket has such a name: it is of letters, digits, dots and hyphens, as in s3://bucket/rows.csv"
+            )
     return address
+
+
+def names_bucket(address: str) -> bool:
+    """Say whether what follows `s3://`, and user and password, can be the name or ARN of a bucket."""
+    bucket = address.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    return bool(_VARIABLE.search(bucket) or re.fullmatch(r"[\w.-]{1,255}|arn:aws[\w:-]*", bucket, re.ASCII))
 
 
 Address = Annotated[str, AfterValidator(check_address)]

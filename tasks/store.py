@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from schemas.addresses import names_bucket
 from schemas.errors import MachineFault, PipelineError, SettingsError, StaleFile
 from schemas.paths import join_inside
 from schemas.workspace import store_address, store_server
@@ -52,7 +53,7 @@ class Store:
     """Objects below one address, by path with forward slashes. Every fault of it is an error a person can act on."""
 
     def __init__(self, address: str) -> None:
-        if not address.startswith(_SCHEMES) or not address.partition("://")[2]:
+        if not address.startswith(_SCHEMES) or not names_bucket(address):
             raise SettingsError(
                 f"DSSM_STORE={address}: give s3://bucket/prefix. Other stores have no write that fails where another "
                 "machine was faster, and two publishing at once could lose a version; a shared disk is DSSM_HOME"

@@ -39,9 +39,17 @@ def test_an_address_of_another_kind_is_refused(address):
         check_address(address)
 
 
+@pytest.mark.parametrize("address", ["s3://a b/c.csv", "s3a:///c", "s3://银行/c.csv", "s3://${ID}:${KEY}@a b/c.csv"])
+def test_an_address_of_no_bucket_is_refused(address):
+    """Before anything is asked: the library's own message is half a page."""
+    with pytest.raises(ValueError, match="no bucket has such a name"):
+        check_address(address)
+
+
 @pytest.mark.parametrize(
     "address",
-    ["rows.csv", "/exports/a::b.csv", "/exports/c:d.csv", "bundled:c", "S3://bucket/*.csv", "https://host:8443/x@y.csv",
+    ["rows.csv", "/exports/a::b.csv", "/exports/c:d.csv", "bundled:c", "S3://bucket/*.csv", "s3://${BUCKET}/x", "s3://${ID}:${KEY}@my-bucket.a/x",
+     "https://host:8443/x@y.csv",
      "https://host/x.csv?author=me&format=csv&keyword=y", "http://user@host/x", "sftp://host:22/x", "file:///x/y.csv",
      "https://${USER}:${PASSWORD}@host/x?token=${TOKEN}"],
 )  # fmt: skip

@@ -83,7 +83,7 @@ def test_without_a_store_nothing_of_it_is_imported():
     assert open_store() is None
 
 
-@pytest.mark.parametrize("address", ["/mnt/shared", "gs://bucket", "s3://", "bucket"])
+@pytest.mark.parametrize("address", ["/mnt/shared", "gs://bucket", "s3://", "bucket", "s3://a b/c", "s3:///c"])
 def test_an_address_that_is_no_bucket_is_refused(address, monkeypatch):
     """With what to give instead."""
     monkeypatch.setenv("DSSM_STORE", address)
