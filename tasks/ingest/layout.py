@@ -31,6 +31,7 @@ PayloadFinder = Callable[[Sequence[str], Sequence[int]], list[int]]  # of a head
 _FEW_ROWS = 10  # say nothing of a column
 _TEXT = 5  # characters of the usual text, which no number or code has
 _SHORT = 0.2  # share of rows that end early, from which on it is no accident
+_MOST_COLUMNS = 1 << 14  # as in a workbook
 _FEW_CELLS = 2  # a header has at least as many, else a title would do
 _MANY_ROWS = 10  # without a header, by which its absence is certain
 _LABELS, _TEXTS = 0.7, 0.9  # at most, and at least, so many of the values in a column of labels, and of texts, differ
@@ -79,8 +80,16 @@ def find_layout(
     The header is the first row that has the columns; of two readings of one row, the one with more cells counts.
 
     Raises:
-        SourceError: no row has the columns; the message is of the first row, in its widest reading.
+        SourceError: no row has the columns; the message is of the first row, in its widest reading. Or it has more
+            columns than any table of queries.
     """
+    widest = max((len(table.head[0].cells) for table in readings if table.head), default=0)
+    if widest > _MOST_COLUMNS:
+        raise SourceError(
+            f"{readings[0].name}: its first line has {widest:,} columns, where a table has at most {_MOST_COLUMNS:,}. "
+            "Is it the right file, and does each row stand in a line of its own? Write a row for each query: "
+            "query, standard_question"
+        )
     candidates = [
         (depth, -len(row.cells), -_width_agreed(table, row), at)
         for at, table in enumerate(readings)

@@ -16,7 +16,7 @@ from tests.faults import upkeep
 from tests.faults.trying import MOST_MEMORY, Case, Verdict, try_case
 
 FAST = ("settings", "TOMLs", "command lines", "homes", "secrets", "damaged pointers", "queries")
-_EACH = 3  # of a thousand settings, the fast part tries every third
+_EACH = 10  # of a thousand settings, the fast part tries every tenth
 HEAVY = (
     *("flows.check", "flows.init", "flows.commands.runs", "tasks.ingest.document_tables", "tasks.ingest.importers"),
     *("tasks.ingest.workbooks", "tasks.retrieval.retriever", "tasks.validate.expectations", "great_expectations"),

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from flows.announcements import send_message
 from tests.conftest import make_settings
 
@@ -58,6 +60,7 @@ def test_no_address_is_no_message(monkeypatch, caplog):
     assert not caplog.records
 
 
+@pytest.mark.slow
 def test_a_deployment_that_is_not_there_does_not_undo_a_publication(flow, toy_csv, caplog):
     """publish.on_published names nothing: the model is live, the log says what was not started."""
     result = flow(make_settings(toy_csv, publish__on_published="reload-bot/nosuch"))
@@ -67,6 +70,7 @@ def test_a_deployment_that_is_not_there_does_not_undo_a_publication(flow, toy_cs
     assert "The model is live all the same" in caplog.text
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_could_not_tell_is_told_by_the_next(flow, toy_csv, caplog):
     """It died between going live and telling others; the same is told once, and of the live version only."""
     settings = make_settings(toy_csv, publish__on_published="reload-bot/nosuch")

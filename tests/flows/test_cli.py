@@ -260,6 +260,7 @@ def test_every_warning_and_rejection_stands_once_on_the_terminal(bank_twice, dss
     assert rejected.err.count("is rejected by") == 1
 
 
+@pytest.mark.slow
 def test_the_next_query_is_one_of_the_corpus_itself(bank_twice, dssm):
     ended = dssm("run", "bank", "--set", "seed=7", "--set", "publish.max_drop_vs_live=1", "-q")
     (line,) = [line for line in ended.out.splitlines() if line.startswith("next: ")]
@@ -282,6 +283,7 @@ def test_a_chinese_corpus_has_findings_verdicts_and_the_next_command_in_chinese(
     assert (again.code, "下一步：" in again.out) == (0, True), again
 
 
+@pytest.mark.slow
 def test_a_check_reads_test_rows_and_the_list_of_standard_questions_too(bank, dssm):
     (dssm.folder / "list.csv").write_text(f"id,text\nQ1,{next(iter(TOY))}\n", "utf-8")
     ended = dssm("check", "--source", "train.csv", "--test-source", "test.csv", "--questions", "list.csv")
@@ -298,6 +300,7 @@ def test_a_service_of_a_home_without_models_says_so(command):
         service.wait(60)
 
 
+@pytest.mark.slow
 def test_an_experiment_publishes_nothing_and_is_compared_with_another(bank, bank_twice, dssm):
     """Measured and reported; of two runs the paired difference, and what was set differently."""
     live = dssm.home / "models" / "bank" / "live.json"
@@ -464,6 +467,7 @@ def write_bad_corpora(folder: Path, corpora: Path) -> dict[str, str]:
     return {name: message for name, (_, _, message) in bad.items()}
 
 
+@pytest.mark.slow
 def test_bad_corpora_are_rejected_one_by_one_and_say_why(tmp_path, server_url):
     """One message each, exit 2, nothing live, the rest of the corpora still run; and what was wrong stays to read."""
     command = make_command(tmp_path, server_url)

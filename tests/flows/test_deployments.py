@@ -102,6 +102,7 @@ def test_a_plan_says_what_is_created_changed_and_removed(home):
     assert [change.details for change in pooled if change.action == "change"] == [['pool: nothing -> "nightly"']] * 2
 
 
+@pytest.mark.slow
 def test_a_plan_says_that_runs_go_to_another_store(home, prefect_server, monkeypatch):
     """Deploy writes it where their workers read it, on a real server."""
     monkeypatch.setenv("DSSM_STORE", "s3://one/prefix/")

@@ -44,6 +44,7 @@ def test_dssm_run_publishes_it_and_dssm_query_needs_neither_folder_nor_hub(comma
     assert "Traceback" not in ran.err + asked.err
 
 
+@pytest.mark.slow
 def test_a_bag_learns_from_a_log_and_a_longer_one_trains_anew(flow, toy_csv, bert, tmp_path):
     """Its bytes are part of what a training is made from; what goes live holds token vectors, and no graph."""
     log = tmp_path / "log.txt"
@@ -63,6 +64,7 @@ def test_a_bag_learns_from_a_log_and_a_longer_one_trains_anew(flow, toy_csv, ber
     assert Retriever.live("toy").search(["我要退票"], top=3)[0]
 
 
+@pytest.mark.slow
 def test_another_encoder_is_trained_anew_and_a_moved_one_is_not(flow, toy_csv, bert, tmp_path):
     """Its bytes decide, not its path."""
     copy = shutil.copytree(bert, tmp_path / "copy")

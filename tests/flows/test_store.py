@@ -12,6 +12,7 @@ from tests.conftest import WEAKER, free_port, make_command, make_settings
 STEPS = ["ingest", "validate", "prepare", "train", "evaluate"]
 
 
+@pytest.mark.slow
 def test_the_next_worker_finds_everything_done(flow, store, toy_csv, tmp_path, monkeypatch):
     """On an empty disk: unchanged, without training, and from the same bytes; its query is answered."""
     first = flow(make_settings(toy_csv, **WEAKER))

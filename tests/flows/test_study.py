@@ -84,6 +84,7 @@ def test_an_unknown_corpus_or_setting_is_refused_before_anything_is_trained(pref
     assert not (home / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_study_measures_compares_and_reports(prefect_server, home, toy_corpus, capsys):
     """One page, one JSON; a second study of the same takes every step over; nothing goes live."""
     study = start_study([toy_corpus], False, QUICK)

@@ -128,6 +128,7 @@ def test_a_second_run_of_the_same_corpus_changes_nothing_and_repeats_nothing(flo
         StepManifest.read(flow.run_folder(second) / step).verify(flow.run_folder(second) / step)
 
 
+@pytest.mark.slow
 def test_a_changed_model_setting_trains_again_on_the_same_files(flow, toy_csv):
     """Ingest, validate and prepare do not read it; the live version is measured beside the candidate."""
     first = flow(make_settings(toy_csv))
@@ -150,6 +151,7 @@ def test_a_changed_row_repeats_every_step(flow, toy_csv, tmp_path):
     assert flow(make_settings(file)).reused == []
 
 
+@pytest.mark.slow
 def test_an_altered_file_of_an_earlier_run_is_made_again(flow, toy_csv):
     """Files are verified before they are believed."""
     first = flow(make_settings(toy_csv))
@@ -195,6 +197,7 @@ def test_a_candidate_worse_than_the_live_version_is_held_and_the_live_one_stays(
     assert tolerant.status == "published", tolerant.reasons
 
 
+@pytest.mark.slow
 def test_a_candidate_is_held_against_what_went_live_after_it_was_measured(flow, wide):
     """Nothing was live when its evaluation ended; another run publishes before its own turn comes."""
     worse, good = make_settings(wide, **WORSE), make_settings(wide)
@@ -260,6 +263,7 @@ def test_a_golden_query_that_breaks_holds_back_and_is_asked_before_the_training(
     assert "1 of 1 golden queries" in Path(unchanged.report).read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_a_golden_query_that_the_live_version_breaks_is_told_where_the_candidate_is_another(flow, toy_csv, tmp_path):
     """After a roll back the candidate of the same inputs is held for that; what answers today is asked all the same."""
     first = flow(make_settings(toy_csv))
@@ -276,6 +280,7 @@ def test_a_golden_query_that_the_live_version_breaks_is_told_where_the_candidate
     assert told[0].startswith(f"the live version {first.version} would be held back today: 1 of 1 golden queries")
 
 
+@pytest.mark.slow
 def test_a_rolled_back_model_is_never_published_again(flow, toy_csv):
     """Not by the same inputs; other settings make another candidate."""
     first = flow(make_settings(toy_csv))
@@ -305,6 +310,7 @@ def test_a_version_waits_for_approval_where_that_is_asked(flow, toy_csv):
     assert flow(asking).status == "unchanged"
 
 
+@pytest.mark.slow
 def test_approval_switched_off_publishes_what_waited(flow, toy_csv):
     """Nobody waits for a person who is not asked any more."""
     flow(make_settings(toy_csv, publish__approval=True))
@@ -314,6 +320,7 @@ def test_approval_switched_off_publishes_what_waited(flow, toy_csv):
     assert ModelRegistry(flow.models).live().pending is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["gone", "altered", "of another format"])
 def test_a_damaged_live_version_is_replaced_by_the_next_run(harm, flow, toy_csv):
     """Otherwise "unchanged" would keep a bot broken every night."""
@@ -336,6 +343,7 @@ def test_a_damaged_live_version_is_replaced_by_the_next_run(harm, flow, toy_csv)
     assert len(Retriever(flow.models).search(["怎么退票"])[0]) == 10
 
 
+@pytest.mark.slow
 def test_a_damaged_pointer_stops_a_run_and_a_torn_old_version_does_not(flow, toy_csv):
     """The history is not published over; of the version a warning says which file it is."""
     first = flow(make_settings(toy_csv))
@@ -407,6 +415,7 @@ def test_an_interrupted_run_and_one_that_nobody_foresaw_leave_a_report(flow, toy
         assert (said in page, "toy.csv (train)" in page) == (True, True)
 
 
+@pytest.mark.slow
 def test_a_corpus_is_compared_with_that_of_the_live_version(flow, toy_csv, tmp_path):
     """What has changed stands in the report, a warning in the result; half a corpus stops, and the live one stays."""
     file = Path(shutil.copy(toy_csv, tmp_path / "toy.csv"))
@@ -466,6 +475,7 @@ def test_checking_trains_and_publishes_nothing(flow, toy_csv):
     assert not flow.models.exists()
 
 
+@pytest.mark.slow
 def test_two_homes_make_the_same_bytes(flow, toy_csv, tmp_path, monkeypatch):
     """Prepared files, candidate and evaluation.json depend on nothing but corpus, settings and seed."""
 
@@ -484,6 +494,7 @@ def test_two_homes_make_the_same_bytes(flow, toy_csv, tmp_path, monkeypatch):
     assert here == there
 
 
+@pytest.mark.slow
 def test_old_runs_are_pruned_but_never_the_newest_nor_that_of_the_live_version(flow, toy_csv):
     """publish.keep_runs counts both."""
     results = [flow(make_settings(toy_csv, publish__keep_runs=2)) for _ in range(3)]

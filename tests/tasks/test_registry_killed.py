@@ -12,7 +12,10 @@ from tasks.retrieval.retriever import Retriever
 from tests.tasks.conftest import add, publish, put
 
 
-@pytest.mark.parametrize(("action", "least_points"), [("publish", 25), ("approve", 3), ("roll back", 3), ("edit", 40)])
+@pytest.mark.parametrize(
+    ("action", "least_points"),
+    [("publish", 25), ("approve", 3), ("roll back", 3), pytest.param("edit", 40, marks=pytest.mark.slow)],
+)
 def test_killed_at_any_point_the_old_or_the_new_version_is_live_and_answers(
     action, least_points, tmp_path, candidates, monkeypatch
 ):

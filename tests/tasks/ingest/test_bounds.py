@@ -116,7 +116,7 @@ BAD = [
     ("t.csv.gz", gzip.compress(GOOD, mtime=0)[:30] + b"\0" * 60, "torn"),
     ("t.zip", zipped("t.csv", [GOOD])[:-30], "torn"),
     ("t.zip", zipped("t.csv", [GOOD]).replace(b"PK\x03\x04", b"PK\x03\x05", 0)[:60] + b"\0" * 90, "torn"),
-    ("t.csv", ",".join(f"c{at}" for at in range(100_000)).encode() + b"\n1\n", "no column of queries"),
+    ("t.csv", ",".join(f"c{at}" for at in range(100_000)).encode() + b"\n1\n", "100,000 columns"),
     ("t.csv", b"x" * 200_000 + b"\na,b\n", "no column of queries"),
     ("t.csv", b"x" * 200_000 + b",y\na,b\n", "no column of queries"),
     ("t.parquet", parquet(YEARS.cast(pa.timestamp("us"))), "torn Parquet file"),

@@ -140,6 +140,7 @@ def test_small_classes_are_not_sold_for_large_ones():
     assert not held(compared=comparison(60, 40, 1000, _1_3=(2, 30, 100)), max_drop_vs_live_by_size=1)
 
 
+@pytest.mark.slow
 def test_sound_candidates_are_rarely_held():
     """400 nights of a candidate as good as the live one, four sizes of class and the whole: chance is what it says.
 

@@ -112,7 +112,11 @@ def unbroken():
 @pytest.mark.parametrize(
     ("name", "damage", "both"),
     [
-        *itertools.product(["choose.safetensors", "refit.safetensors"], [*DAMAGES, spoil], [False, True]),
+        *itertools.product(["choose.safetensors", "refit.safetensors"], [*DAMAGES, spoil], [False]),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in itertools.product(["choose.safetensors", "refit.safetensors"], [*DAMAGES, spoil], [True])
+        ),
         *itertools.product(["chosen.json"], DAMAGES, [False]),
     ],
 )

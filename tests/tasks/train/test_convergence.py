@@ -65,28 +65,31 @@ def train(tmp_path_factory):
     return run
 
 
+SOUND = [
+    (TWO, {}),
+    (TWO | {"seed": 1, "language": "en"}, {}),
+    (FEW, {}),
+    (EVEN, {}),
+    (EVEN | {"seed": 1, "language": "en"}, {"seed": 14}),
+    (ZIPF, {}),
+    (SPARSE, {}),
+    (SPARSE | {"seed": 1, "language": "en"}, {}),
+    (SINGLE, {}),
+    (MANY, {"training": {"choose": False}} | ONE),
+    (EVEN, HIDDEN),
+    (ZIPF, {"loss": {"kind": "sampled_softmax", "gamma": 10.0}} | ONE),
+    (SPARSE, {"loss": {"kind": "sampled_softmax"}} | ONE),
+    (SPARSE, {"loss": {"kind": "softmax_target", "gamma": 1.0}} | ONE),
+    (EVEN, {"loss": {"kind": "dssm"}} | ONE),
+    (SPARSE, ARTICLE),
+    (LARGE_CLASSES, LSTM),
+    (EVEN | {"ordered": False}, {"split": {"shuffle": False}} | ONE),
+]
+
+
 @pytest.mark.parametrize(
     ("corpus", "changes"),
-    [
-        (TWO, {}),
-        (TWO | {"seed": 1, "language": "en"}, {}),
-        (FEW, {}),
-        (EVEN, {}),
-        (EVEN | {"seed": 1, "language": "en"}, {"seed": 14}),
-        (ZIPF, {}),
-        (SPARSE, {}),
-        (SPARSE | {"seed": 1, "language": "en"}, {}),
-        (SINGLE, {}),
-        (MANY, {"training": {"choose": False}} | ONE),
-        (EVEN, HIDDEN),
-        (ZIPF, {"loss": {"kind": "sampled_softmax", "gamma": 10.0}} | ONE),
-        (SPARSE, {"loss": {"kind": "sampled_softmax"}} | ONE),
-        (SPARSE, {"loss": {"kind": "softmax_target", "gamma": 1.0}} | ONE),
-        (EVEN, {"loss": {"kind": "dssm"}} | ONE),
-        (SPARSE, ARTICLE),
-        (LARGE_CLASSES, LSTM),
-        (EVEN | {"ordered": False}, {"split": {"shuffle": False}} | ONE),
-    ],
+    [pytest.param(*one, marks=pytest.mark.slow) if one[0]["rows"] == 1000 else one for one in SOUND],
     ids=str,
 )
 def test_sound_trainings_raise_no_alarm(train, corpus, changes):
@@ -126,7 +129,14 @@ PLANTED = [
 ]
 
 
-@pytest.mark.parametrize(("cause", "corpus", "changes"), PLANTED, ids=str)
+@pytest.mark.parametrize(
+    ("cause", "corpus", "changes"),
+    [
+        pytest.param(*one, marks=pytest.mark.slow) if one[1]["rows"] > 400 and one[0] != "collapse" else one
+        for one in PLANTED
+    ],
+    ids=str,
+)
 def test_a_planted_cause_is_named_and_the_setting_it_names_cures_it(train, cause, corpus, changes):
     """The sentence is one line; what it says to set is set as it is written, and the training converges."""
     found = train(corpus, *changes).convergence

@@ -209,6 +209,7 @@ def test_checkpoints_are_written_no_more_often_than_asked(train, small, tmp_path
     assert list((tmp_path / "broken" / "partial").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["choose 3", "refit 3"])
 def test_a_killed_training_ends_with_the_bytes_of_an_unbroken_one(train, small, prepared, tmp_path, line):
     """A real process gets kill -9 in the middle of an epoch; the next run takes up its checkpoints."""
