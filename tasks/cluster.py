@@ -7,15 +7,18 @@ RAY_USAGE_STATS_ENABLED says otherwise.
 
 import logging
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from schemas.errors import SettingsError
 
+_CONNECT_SECONDS = 5
 _RETRIES = 10  # of a job whose node died: jobs write the same files again
 _Running = TypeVar("_Running")  # a job that was submitted
 _LOGGER = logging.getLogger("dssm.cluster")
@@ -71,8 +74,9 @@ def open_cluster(address: str | None) -> Iterator[Cluster]:
             # Workers find this checkout as the driver does, wherever it was started.
             environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(_paths()), "OMP_NUM_THREADS": "1"}}
             said = "ERROR" if local else "WARNING"  # of one that starts and ends here it only warns how it is set up
+            _knock(address)
             ray.init(address, log_to_driver=False, logging_level=said, runtime_env=environment, **local)
-        except (ConnectionError, ValueError) as error:  # ValueError: that is no address
+        except (OSError, ValueError) as error:  # ValueError: that is no address
             raise SettingsError(
                 f"no Ray cluster answers at {address!r} (ray_address, or RAY_ADDRESS): {error}; start one with "
                 "'ray start --head', or leave both empty for one on this machine"
@@ -84,6 +88,14 @@ def open_cluster(address: str | None) -> Iterator[Cluster]:
     finally:
         if mine:
             ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise an OSError where nobody listens at HOST:PORT; Ray itself would ask for a minute."""
+    parts = urlsplit(f"//{address.partition('://')[2] or address}")
+    if parts.hostname and parts.port:
+        with socket.create_connection((parts.hostname, parts.port), timeout=_CONNECT_SECONDS):
+            pass
 
 
 def _paths() -> list[str]:

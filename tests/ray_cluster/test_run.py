@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -35,7 +36,12 @@ def test_one_setting_sends_a_run_to_the_cluster(tmp_path, cluster, monkeypatch):
     assert made[0] == made[1]
 
 
-def test_an_address_that_is_none_is_one_message():
-    """Ray itself raises a ValueError."""
-    with pytest.raises(SettingsError, match=r"'nonsense'.*Invalid address format"), open_cluster("nonsense"):
+@pytest.mark.parametrize(
+    ("address", "why"), [("nonsense", "Invalid address format"), ("127.0.0.1:1", "refused"), ("host:port", "Port")]
+)
+def test_an_address_that_is_none_is_one_message(address, why):
+    """Ray itself raises a ValueError, or asks where nobody listens for a minute."""
+    began = time.monotonic()
+    with pytest.raises(SettingsError, match=rf"'{address}'.*{why}"), open_cluster(address):
         pass
+    assert time.monotonic() - began < 20
