@@ -1,6 +1,5 @@
 """What to do with runs that an outage left behind: make up for the newest, skip the others, end the dead."""
 
-import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -90,16 +89,12 @@ def mark_lost_runs() -> list[FlowRun]:
 
 
 def _is_silent(run: FlowRun) -> bool:
-    """Say whether a run has its folder here, and gives no sign of life in the file of its corpus."""
+    """Say whether a run has its folder here, and neither that nor the sign of life of its corpus is young."""
     for corpus in set(run.tags) - {TAG}:
         runs = Workspace.of(corpus, "any").runs
-        if begun := sorted(runs.glob(f"*-{str(run.id)[-6:]}")):
-            sign = runs / HEARTBEAT_FILE
-            try:
-                young = time.time() - sign.stat().st_mtime < _SILENCE.total_seconds()
-                return not (young and json.loads(sign.read_bytes())["run"] == begun[-1].name)
-            except (OSError, ValueError, KeyError, TypeError):
-                return True  # no sign, or none of a run
+        if begun := list(runs.glob(f"*-{str(run.id)[-6:]}")):
+            signs = [file.stat().st_mtime for file in (runs / HEARTBEAT_FILE, *begun) if file.exists()]
+            return time.time() - max(signs, default=0.0) > _SILENCE.total_seconds()
     return False
 
 
