@@ -42,10 +42,11 @@ class Rows:
 
         A row's products are added from left to right, as scipy does: the same to the last bit.
         """
-        product = np.empty((len(self), table.shape[1]), np.float32)
+        product = np.zeros((len(self), table.shape[1]), np.float32)
         for row, (start, end) in enumerate(pairwise(self.offsets.tolist())):
-            cells = table[self.columns[start:end]]
-            np.einsum("k,kd->d", self.values[start:end], cells, out=product[row])
+            if start < end:  # of no cells einsum reads one all the same, and multiplies by it: now and then NaN
+                cells = table[self.columns[start:end]]
+                np.einsum("k,kd->d", self.values[start:end], cells, out=product[row])
         return product
 
     def matrix(self) -> "sp.csr_array":

@@ -27,6 +27,22 @@ def test_a_product_is_that_of_scipy(size):
     assert product.shape == (7, size)
 
 
+class Garbage(np.ndarray):
+    """A table whose empty selections lie in memory that holds NaN, as numpy now and then hands it out."""
+
+    def __getitem__(self, key):
+        if len(key):
+            return np.asarray(self)[key]
+        return np.lib.stride_tricks.as_strided(np.full(1, np.nan, np.float32), (0, self.shape[1]), (0, 0))
+
+
+def test_an_empty_row_is_zero_whatever_lies_in_memory():
+    """np.einsum multiplies the number behind an empty operand by nothing: NaN stays NaN."""
+    table = np.ones((9, 16), np.float32).view(Garbage)
+
+    assert not draw([0, 2, 0], 9).times(table)[[0, 2]].any()
+
+
 def test_no_rows_have_a_product():
     """A batch may be empty."""
     assert draw([], 5).times(np.ones((5, 3), np.float32)).shape == (0, 3)
