@@ -552,6 +552,7 @@ def copy_home(dssm: Command, home: Path) -> Command:
     return Command(home, dssm.folder, {**dssm.environment, "DSSM_HOME": str(home)})
 
 
+@pytest.mark.slow
 def test_rolling_back_and_forth(bank, bank_twice, dssm, tmp_path):
     """The pointer moves; the same inputs never publish what was taken back; --to brings it back on purpose."""
     here = copy_home(dssm, tmp_path / "home")
@@ -660,6 +661,7 @@ def test_a_lost_server_is_exit_3_and_one_clear_message(dssm, bank_twice):
     assert "dssm server" in found["error"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_exit_3_and_the_live_version_answers_on(dssm, bank_twice, tmp_path):
     """One clear message; where the disk is full is told apart in test_faults."""
     disk = tmp_path / "disk"

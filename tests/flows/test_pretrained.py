@@ -21,6 +21,7 @@ def bert(tmp_path_factory):
     return write_bert(tmp_path_factory.mktemp("bert") / "bert", TEXTS)
 
 
+@pytest.mark.slow
 def test_dssm_run_publishes_it_and_dssm_query_needs_neither_folder_nor_hub(command, bert):
     """From a folder named as the working directory has it, which is then deleted."""
     write_table(command.folder / "train.csv", PAIRS)

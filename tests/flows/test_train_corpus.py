@@ -236,6 +236,7 @@ def test_what_fails_after_a_version_went_live_does_not_hide_that(flow, toy_csv):
     assert f"version {result.version} is live, but what its run leaves is not complete" in result.warnings[-1]
 
 
+@pytest.mark.slow
 def test_a_golden_query_that_breaks_holds_back_and_is_asked_before_the_training(flow, toy_csv, tmp_path, caplog):
     """A wrong table ends the run at once; a miss is a reason; the file's bytes decide what is asked again."""
     golden, query, wrong = tmp_path / "golden.csv", PAIRS[0][0], "宠物可以托运吗"

@@ -233,6 +233,7 @@ def test_a_stale_pointer_replaces_nothing(machine, candidates):
     assert here.live().version == second.version
 
 
+@pytest.mark.slow
 def test_killed_before_any_write_the_old_or_the_new_version_is_live(store, candidates, machine, monkeypatch):
     """Seen from an empty disk: whole, answering, and the next publishing goes on from there."""
     base = store.address

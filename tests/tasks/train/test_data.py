@@ -83,6 +83,7 @@ def test_negatives_are_the_same_from_a_file_as_from_memory(parts, few_in_memory,
     assert all(np.array_equal(one, other) for one, other in zip(mapped, held, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["softmax_all", "sampled_softmax"])
 def test_a_corpus_that_does_not_fit_in_memory_is_learnt_as_well(tmp_path, parts, small, few_in_memory, kind):
     """Row group by row group: the training rows find their standard question, and the same bytes come out twice."""
