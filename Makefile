@@ -21,7 +21,7 @@ test: .venv/ready-dev ## linter, type checker and all tests (under 10 minutes on
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: .venv/ready-dev ## what `make test` leaves out for its length: weeks of nights in processes of their own (minutes)
+test-slow: .venv/ready-dev ## what `make test` leaves out for its length: many nights, kills at every point, long trainings (10 minutes)
 	$(BIN)/pytest -m slow --numprocesses 2 --dist load
 
 test-ops: .venv/ready-dev ## schedules, late runs, approval, cancelling: against real servers and a real clock (minutes)

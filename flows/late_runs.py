@@ -1,4 +1,4 @@
-"""What to do with runs that an outage left behind: make up for the newest, skip the others, end the dead."""
+"""What to do with runs that an outage or a deletion left behind: make up for the newest, skip others, end the dead."""
 
 import time
 from collections.abc import Sequence
