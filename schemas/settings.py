@@ -32,6 +32,7 @@ from schemas.training import Cause
 Severity = Literal["critical", "warning", "info"]
 
 EXACT_CLASSES = 5_000  # above, sampling costs less than exact softmax and finds as much: tests/benchmarks/losses.py
+TUNED_ROWS = 16  # a standard question, above which fine-tuning finds no more than a frozen encoder: docs/encoders.md
 FEW_ROWS = 2_000  # up to which a feature of one text is worth more than it disturbs: docs/recipe.md
 
 
@@ -346,6 +347,11 @@ class Model(Section):
         description="A pretrained encoder, which stands beside the towers as it is (docs/encoders.md) or is fine-tuned "
         "(tower = 'pretrained'): local folder, or name at the Hugging Face hub (name@commit: no newer one).",
     )
+    fine_tune: bool | None = Field(
+        default=None,
+        description="Fine-tune the encoder beside the towers on the corpus first; empty: where a standard question has "
+        f"up to {TUNED_ROWS} training rows in the mean. false: it stays as it is.",
+    )
     encoder_share: float | None = Field(
         default=None,
         ge=0,
@@ -428,11 +434,16 @@ class Model(Section):
                 )
             if self.ensemble != 1:
                 raise ValueError(f"tower {self.tower!r} is one encoder: set model.ensemble = 1 (it is {self.ensemble})")
+        if self.fine_tune and not (self.encoder_beside and self.serve == "encoder"):
+            raise ValueError(
+                "model.fine_tune = true is for an encoder beside the towers that answers: set model.encoder, and leave "
+                "model.serve and model.tower as they are without being set (tower 'pretrained' is always fine-tuned)"
+            )
         return self
 
     @property
-    def frozen_encoder(self) -> bool:
-        """Whether an encoder stands beside the towers as it is."""
+    def encoder_beside(self) -> bool:
+        """Whether an encoder stands beside the towers."""
         return self.encoder is not None and not TOWERS[self.tower].has_encoder
 
 

@@ -66,6 +66,7 @@ class ShareScore(BaseModel):
 
     encoder: float  # share of the encoder in a cosine; the towers have the rest
     queries: float  # share of the kept queries in the score of the first standard questions
+    fine_tuned: bool = False  # whether the encoder is
     recall_at_1: float
     recall_at_10: float
 
@@ -94,8 +95,10 @@ class TrainingReport(BaseModel):
         if not self.shares:
             return {}
         encoder, queries = (float(self.chosen[name]) for name in ("encoder_share", "exemplar_weight"))
+        tuned = bool(self.chosen.get("fine_tuning_steps"))
         parts = {
-            "chosen": [s for s in self.shares if (s.encoder, s.queries) == (encoder, queries)],
+            "chosen": [s for s in self.shares if (s.encoder, s.queries, s.fine_tuned) == (encoder, queries, tuned)],
+            "frozen": [s for s in self.shares if tuned and s.encoder and not s.fine_tuned],
             "without_encoder": [s for s in self.shares if s.encoder == 0],
             "without_towers": [s for s in self.shares if s.encoder == 1],
             "without_queries": [s for s in self.shares if s.queries == 0],

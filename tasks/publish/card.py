@@ -50,7 +50,7 @@ Retriever.live("{settings.name}").search(["..."], top=10)
 
 def _kind(settings: CorpusSettings, training: TrainingReport) -> str:
     """Return the key of what it is: towers, alone or beside an encoder, or an encoder that was fine-tuned."""
-    if settings.model.encoder and not settings.model.frozen_encoder:
+    if settings.model.encoder and not settings.model.encoder_beside:
         return "encoder"
     if not training.chosen.get("encoder_share"):
         return "tower"

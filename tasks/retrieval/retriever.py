@@ -183,7 +183,7 @@ class Model:
     def remember(self, cache: Path, threads: int) -> None:
         """Encode so many texts at a time; keep a frozen encoder's vectors in a folder, for who asks the same again."""
         if isinstance(self.encoder, JoinedEncoder):
-            self.encoder.texts.remember(cache, threads)
+            self.encoder.texts.remember(None if self.card.model.fine_tune else cache, threads)
 
     def search(
         self, queries: Iterable[str], top: int = 10, filters: Filters | None = None, valid_at: ValidAt = "now"

@@ -6,6 +6,7 @@ and all are judged together (repeated random sub-sampling), or the choice would 
 
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,13 +28,13 @@ from tasks.train.data import Prepared
 from tasks.train.ensemble import Ensemble, identify_training, rows_of, with_members
 from tasks.train.exemplars import DEFAULT_WEIGHT, WEIGHTS, Source, keep_exemplars
 from tasks.train.held_out import HELD_OUT, write_held_out
-from tasks.train.joined import DEFAULT_SHARE, LEARNED, SHARES, Encoded, Joined, Learner, Remembered
+from tasks.train.joined import DEFAULT_SHARE, SHARES, Encoded, Joined, Learner, Remembered
 from tasks.train.projection import Projection
 
 _CHOOSING_MEMBERS = 2  # enough to see when to stop
 _BLOCK = 2048  # queries ranked at once
 _ENOUGH = 200  # validation rows; of fewer, further cuts are tried
-_MOST_CUTS = 5
+_MOST_CUTS, _MOST_TUNED_CUTS = 5, 3  # the latter where each takes the time of fine-tuning an encoder
 _TO_CALIBRATE = 1000  # rows, where there are several cuts
 _NEAR_COPY = 0.8  # cosine of tf-idf rows
 _SHARE_ROWS = 5000  # validation rows that 32 divisions of a score are tried on
@@ -42,10 +43,11 @@ T = TypeVar("T")
 
 
 class Shares(NamedTuple):
-    """What makes a score: the encoder's share in a cosine, and that of the kept queries."""
+    """What makes a score: the encoder's share in a cosine, that of the kept queries, and which encoder it is."""
 
     encoder: float
     queries: float
+    fine_tuned: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class _Tried:
 
     cut: Prepared
     ensemble: Ensemble
-    projection: Projection | None  # of the encoder, learned on the same rows
+    beside: dict[bool, tuple[Encoded, Projection]]  # learned on the same rows, by whether the encoder is fine-tuned
     scores: NDArray[np.float64]  # (epochs, rows)
     ranks: dict[Shares, NDArray[np.int64]]  # (rows,) by the shares
 
@@ -75,22 +77,12 @@ class _Beside:
     encoded: Encoded
     learner: Learner | None
 
-    def on(self, cut: Prepared) -> Encoded:
-        """Return the corpus by the encoder, which has learned from the rows outside one cut, if it learns."""
-        return self.learner.try_out(cut, rows_of(cut, "choose")) if self.learner else self.encoded
-
-    def join(self, tried: _Tried, shares: Shares, few: CorpusSettings, folder: Path) -> Joined | None:
-        """Return the towers of one cut beside the encoder, None where its share is 0.
-
-        One that has learned is made into files in `folder`.
-        """
-        if not shares.encoder:
-            return None
-        encoded, projection, rows = self.encoded, tried.projection, rows_of(tried.cut, "choose")
-        if self.learner:
-            encoded = self.learner.make(tried.cut, rows, folder)
-            projection = encoded.learn(tried.cut, rows, few, "choose")
-        return Joined(tried.ensemble, encoded, projection, shares.encoder) if projection else None
+    def on(self, cut: Prepared) -> list[Encoded]:
+        """Return the corpus by each encoder that may answer; what learns has learned from the rows outside one cut."""
+        if not self.learner:
+            return [self.encoded]
+        learned = self.learner.learn(cut, rows_of(cut, "choose"))
+        return [learned, self.encoded] if self.learner.optional else [learned]
 
 
 def choose(
@@ -112,7 +104,7 @@ def choose(
         partial: folder for checkpoints.
         on_epoch: called after every epoch on the first cut.
         encoded: the corpus by a frozen encoder; None: there is none.
-        learner: makes another encoder of it, which answers instead; None: there is none.
+        learner: makes another encoder of it, which may answer instead; None: there is none.
     """
     cuts = cuts_of(prepared, settings)
     if not cuts:
@@ -129,12 +121,14 @@ def choose(
         stop = best_stop(np.concatenate([one.scores for one in all_tried], axis=1))
         ranks = {shares: np.concatenate([one.ranks[shares] for one in all_tried]) for shares in tried.ranks}
         shares = _best_shares(ranks)
-        _keep_held_out(all_tried, shares, few, beside, partial)
+        _keep_held_out(all_tried, shares, few, partial)
     done = [epoch.model_copy(update={"validation_scores": None}) for epoch in tried.ensemble.done]
     chosen: dict[str, float | int | str] = {"epochs": stop, "exemplar_weight": shares.queries}
     scores = list[ShareScore]()
     if encoded:
         chosen["encoder_share"] = shares.encoder
+        if settings.model.fine_tune:
+            chosen["fine_tuned"] = int(shares.fine_tuned)
         scores = [_of_shares(shares, found) for shares, found in ranks.items()]
     choice = Choice(chosen, done, scores)
     lists = {"epochs": [one.model_dump() for one in done], "shares": [one.model_dump() for one in scores]}
@@ -151,6 +145,8 @@ def _without_choice(settings: CorpusSettings, encoded: Encoded | None) -> Choice
     if encoded:
         share = settings.model.encoder_share
         chosen["encoder_share"] = DEFAULT_SHARE if share is None else share
+        if settings.model.fine_tune:
+            chosen["fine_tuned"] = 1
     return Choice(chosen, [], [])
 
 
@@ -166,8 +162,8 @@ def further_cuts(prepared: Prepared, settings: CorpusSettings) -> list[Prepared]
     held, cuts = int(prepared.validation.sum()), list[Prepared]()
     if held >= _ENOUGH or TOWERS[settings.model.tower].has_encoder:  # an encoder is fine-tuned for minutes each time
         return cuts
-    keys = _query_keys(prepared)
-    while held < _ENOUGH and len(cuts) < _MOST_CUTS - 1:
+    keys, most = _query_keys(prepared), _MOST_TUNED_CUTS if settings.model.fine_tune else _MOST_CUTS
+    while held < _ENOUGH and len(cuts) < most - 1:
         share, purpose = settings.split.validation_share, f"validation/{len(cuts) + 1}"
         mask = hold_out(keys, prepared.labels, share, settings.seed, purpose, lend_single_rows=True)
         if not 0 < mask.sum() < len(mask):
@@ -233,15 +229,12 @@ def _try_cut(
     scores = np.array([epoch.validation_scores for epoch in ensemble.done])
     if beside is None:
         by_weight = _ranks_by_weight(ensemble, cut, few)
-        return _Tried(cut, ensemble, None, scores, {Shares(0.0, weight): ranks for weight, ranks in by_weight.items()})
-    encoded = beside.on(cut)
-    projection = encoded.learn(cut, rows, few, "choose")
-    return _Tried(cut, ensemble, projection, scores, _ranks_by_shares(ensemble, cut, few, encoded, projection))
+        return _Tried(cut, ensemble, {}, scores, {Shares(0.0, weight): ranks for weight, ranks in by_weight.items()})
+    learned = {one.fine_tuned: (one, one.learn(cut, rows, few, "choose")) for one in beside.on(cut)}
+    return _Tried(cut, ensemble, learned, scores, _ranks_by_shares(ensemble, cut, few, learned))
 
 
-def _keep_held_out(
-    all_tried: list[_Tried], shares: Shares, few: CorpusSettings, beside: _Beside | None, partial: Path
-) -> None:
+def _keep_held_out(all_tried: list[_Tried], shares: Shares, few: CorpusSettings, partial: Path) -> None:
     """Write the model of each cut, with the shares that were chosen, and the rows that it is to be asked.
 
     Where rows are so few that there are several cuts, further ones hold out the rest: towers alone cost no time. A row
@@ -258,7 +251,7 @@ def _keep_held_out(
         held[cut.validation] = True
 
     for number, one in enumerate(all_tried):
-        joined = beside.join(one, shares, few, partial / LEARNED / f"{number:02}") if beside else None
+        joined = Joined(one.ensemble, *one.beside[shares.fine_tuned], shares.encoder) if shares.encoder else None
         keep(number, one.cut, one.ensemble, joined)
     if few_rows and not shares.encoder:
         here = few.model_copy(update={"engine": "local"})
@@ -300,21 +293,26 @@ def _weight_or(settings: CorpusSettings, otherwise: T) -> float | T:
 
 
 def _ranks_by_shares(
-    ensemble: Ensemble, prepared: Prepared, settings: CorpusSettings, encoded: Encoded, projection: Projection
+    ensemble: Ensemble,
+    prepared: Prepared,
+    settings: CorpusSettings,
+    learned: dict[bool, tuple[Encoded, Projection]],
 ) -> dict[Shares, NDArray[np.int64]]:
-    """Return the ranks of the validation rows by all shares that are open."""
+    """Return the ranks of the validation rows by all shares that are open, of each encoder."""
     fixed, found = settings.model.encoder_share, dict[Shares, NDArray[np.int64]]()
     towers = Remembered(ensemble)
-    for share in SHARES if fixed is None else (fixed,):
-        ranks = _ranks_by_weight(Joined(towers, encoded, projection, share), prepared, settings)
-        found |= {Shares(share, weight): of for weight, of in ranks.items()}
+    for fine_tuned, (encoded, projection) in learned.items():
+        for share in SHARES if fixed is None else (fixed,):
+            if share or fine_tuned == min(learned):  # without an encoder it does not matter which
+                ranks = _ranks_by_weight(Joined(towers, encoded, projection, share), prepared, settings)
+                found |= {Shares(share, weight, fine_tuned and share > 0): of for weight, of in ranks.items()}
     return found
 
 
 def _ranks_by_weight(source: Source, prepared: Prepared, settings: CorpusSettings) -> dict[float, NDArray[np.int64]]:
     """Return the ranks of the validation rows by the weight of the exemplars: of all, or of that of the settings."""
     rows, held, weight = rows_of(prepared, "choose"), np.flatnonzero(prepared.validation), _weight_or(settings, None)
-    if settings.model.frozen_encoder:
+    if settings.model.encoder_beside:
         held = held[:_SHARE_ROWS]
     weights = WEIGHTS if weight is None else (weight,)
     kept = keep_exemplars(source, prepared, rows, settings.model.exemplars if any(weights) else 0)
@@ -333,19 +331,26 @@ def _ranks_by_weight(source: Source, prepared: Prepared, settings: CorpusSetting
 def _best_shares(ranks: dict[Shares, NDArray[np.int64]]) -> Shares:
     """Return the shares that do best, of the ranks that each gives.
 
-    For each share of the encoder the usual share of the queries, unless another is clearly better; then no encoder,
-    unless another share is clearly better.
+    For each share of the encoder the usual share of the queries, unless another is clearly better; of the frozen
+    encoder the best, where it is clearly better than the fine-tuned one; then no encoder, unless one is clearly better.
     """
 
-    def best(some: list[Shares], usual: int) -> Shares:
-        return some[clearly_best(np.array([_score(ranks[shares]) for shares in some]), usual)]
+    def best(some: list[Shares], usual: Callable[[Shares], bool]) -> Shares:
+        place = next((place for place, shares in enumerate(some) if usual(shares)), 0)
+        return some[clearly_best(np.array([_score(ranks[shares]) for shares in some]), place)]
 
-    of_each = list[Shares]()
-    for encoder in dict.fromkeys(shares.encoder for shares in ranks):
-        open_ = [shares for shares in ranks if shares.encoder == encoder]
-        usual = next((place for place, shares in enumerate(open_) if shares.queries == DEFAULT_WEIGHT), 0)
-        of_each.append(best(open_, usual))
-    return best(of_each, 0)
+    of_each = [
+        best([one for one in ranks if one[::2] == kind], lambda one: one.queries == DEFAULT_WEIGHT)
+        for kind in dict.fromkeys(shares[::2] for shares in ranks)
+    ]
+    without = [shares for shares in of_each if not shares.encoder]
+    of_encoders = [
+        max(some, key=lambda shares: _score(ranks[shares]).mean())
+        for tuned in (True, False)
+        if (some := [shares for shares in of_each if shares.encoder and shares.fine_tuned == tuned])
+    ]
+    encoder = [best(of_encoders, lambda shares: shares.fine_tuned)] if of_encoders else []
+    return best([*without, *encoder], lambda shares: not shares.encoder)
 
 
 def _flat(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

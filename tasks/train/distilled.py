@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from tokenizers import Tokenizer
 
+from schemas.manifest import hash_json
 from schemas.settings import CorpusSettings
 from tasks.retrieval.text_encoder import OnEncoded, TextEncoder
 from tasks.retrieval.token_vectors import TOKENISER, TOKENS, TokenVectors
@@ -30,11 +31,14 @@ _TINY = 1e-9
 class Distiller:
     """Makes the token vectors of a corpus from some of its rows, as often as asked."""
 
+    optional = False
+
     def __init__(
         self,
         folder: Path,
         settings: CorpusSettings,
         encoded: Encoded,
+        made: Path,
         cache: Path,
         unlabelled: Sequence[str],
         on_encoded: OnEncoded,
@@ -45,12 +49,13 @@ class Distiller:
             folder: of prepare.
             settings: model, settled, and training.threads are read.
             encoded: the corpus by the encoder.
+            made: folder of what is made.
             cache: of vectors.
             unlabelled: normalised queries.
             on_encoded: called with the texts done, and of how many.
         """
         queries, standard = texts_of(folder)
-        self._texts, self._queries, self._folder = queries + standard, len(queries), encoded.folder
+        self._texts, self._queries, self._folder, self._made = queries + standard, len(queries), encoded.folder, made
         encoder = TextEncoder(encoded.folder, settings.model, settings.training.threads, cache / "vectors")
         known = set(self._texts)
         further = [text for text in dict.fromkeys(unlabelled) if text not in known][:_MOST_TEXTS]
@@ -77,16 +82,11 @@ class Distiller:
         lengths = np.sqrt((weighted * weighted).sum(axis=1))
         self._rows = sp.csr_array(sp.diags_array(1 / np.maximum(lengths, _TINY)) @ weighted)
 
-    def try_out(self, prepared: Prepared, rows: NDArray[np.int64]) -> Encoded:
-        """Return the corpus by token vectors that were learned without the other rows, and without files."""
-        sums = (self._rows[: len(self._texts)] @ self._learn(rows)).astype(np.float32)
-        unit = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), _TINY)
-        return Encoded(unit[: self._queries], unit[self._queries :], Path())
-
-    def make(self, prepared: Prepared, rows: NDArray[np.int64], folder: Path) -> Encoded:
-        """Return the same by its files, made in `folder`."""
+    def learn(self, prepared: Prepared, rows: NDArray[np.int64]) -> Encoded:
+        """Return the corpus by token vectors that were learned without the other rows."""
+        folder = self._made / hash_json(rows.tolist())[:32]
         folder.mkdir(parents=True, exist_ok=True)
-        vectors = self._learn(rows) * self._weights[:, None]
+        vectors = self._solve(rows) * self._weights[:, None]
         places = np.zeros(self._vocabulary, np.int32)
         places[self._tokens] = 1 + np.arange(len(self._tokens))
         table = np.concatenate([np.zeros((1, vectors.shape[1])), vectors]).astype(np.float16)
@@ -95,7 +95,7 @@ class Distiller:
         unit = TokenVectors(folder).vectors(self._texts)
         return Encoded(unit[: self._queries], unit[self._queries :], folder)
 
-    def _learn(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _solve(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return (tokens, d) vectors, whose sums by `_rows` come near the encoder's of all texts but the other rows."""
         used = np.ones(len(self._wanted), bool)
         used[: self._queries] = False

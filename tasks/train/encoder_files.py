@@ -63,11 +63,11 @@ def make_encoder(model: Model, cache: Path) -> Path:
     if _is_whole(folder):
         return folder
     tokeniser = Tokeniser(model)
-    _write_graph(Encoder(model, tokeniser.size).module, tokeniser, model, folder)
+    write_graph(Encoder(model, tokeniser.size).module, tokeniser, model, folder)
     return folder
 
 
-def _write_graph(module: Any, tokeniser: Tokeniser, model: Model, folder: Path) -> None:  # noqa: ANN401 - untyped
+def write_graph(module: Any, tokeniser: Tokeniser, model: Model, folder: Path) -> None:  # noqa: ANN401 - untyped
     """Write encoder.onnx and tokenizer.json of an encoder into a new folder, at once or not at all.
 
     Raises:
@@ -87,7 +87,7 @@ def _write_graph(module: Any, tokeniser: Tokeniser, model: Model, folder: Path) 
 
 
 def _is_whole(folder: Path) -> bool:
-    """Return whether `_write_graph` has been there."""
+    """Return whether `write_graph` has been there."""
     return (folder / GRAPH).exists() and (folder / TOKENISER).exists()
 
 

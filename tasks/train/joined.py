@@ -30,6 +30,7 @@ class Encoded:
     queries: NDArray[np.float32]  # (rows, d), of unit length
     classes: NDArray[np.float32]  # (K, d)
     folder: Path
+    fine_tuned: bool = False  # on rows of this corpus: no other night has a use for its vectors
 
     def learn(self, prepared: Prepared, rows: NDArray[np.int64], settings: CorpusSettings, phase: str) -> Projection:
         """Return what is learned on some rows."""
@@ -67,11 +68,10 @@ def texts_of(folder: Path) -> tuple[list[str], list[str]]:
 class Learner(Protocol):
     """Makes another encoder of a frozen one, by some rows of a corpus, as often as asked."""
 
-    def try_out(self, prepared: Prepared, rows: NDArray[np.int64]) -> Encoded:
-        """Return the corpus by what learns from some rows, without files."""
+    optional: bool  # the frozen one may answer, if that is better
 
-    def make(self, prepared: Prepared, rows: NDArray[np.int64], folder: Path) -> Encoded:
-        """Return the same by its files, made in `folder`."""
+    def learn(self, prepared: Prepared, rows: NDArray[np.int64]) -> Encoded:
+        """Return the corpus by what has learned from some rows, with its files."""
 
 
 class Remembered:
@@ -106,9 +106,9 @@ class Joined:
         self._towers, self._encoded, self._projection, self.share = towers, encoded, projection, share
 
     @property
-    def files(self) -> Path:
-        """Folder of the encoder's files."""
-        return self._encoded.folder
+    def encoded(self) -> Encoded:
+        """The corpus by the encoder, and its files."""
+        return self._encoded
 
     def encode_rows(self, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return (1, n, S * o + d) vectors of unit length of training rows."""

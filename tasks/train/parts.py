@@ -39,8 +39,10 @@ def gather_parts(
     if kept:
         arrays |= {"exemplars": kept.vectors, "exemplar_starts": kept.starts}
     model = settings.model
-    if model.frozen_encoder and joined is None:  # nothing of it is needed to answer
-        model = model.model_copy(update={"encoder": None})
+    if model.encoder_beside and joined is None:  # nothing of it is needed to answer
+        model = model.model_copy(update={"encoder": None, "fine_tune": None})
+    if joined:
+        model = model.model_copy(update={"fine_tune": joined.encoded.fine_tuned})
     card = ModelCard(
         corpus=settings.name,
         text=settings.text,
@@ -57,4 +59,4 @@ def write_encoder(ensemble: Ensemble, joined: Joined | None, folder: Path) -> No
     """Write the files of the encoder into the folder of a model: a fine-tuned one, that beside the towers, or none."""
     ensemble.write(folder / ENCODER)
     if joined:
-        copy_encoder(joined.files, folder / ENCODER)
+        copy_encoder(joined.encoded.folder, folder / ENCODER)

@@ -29,6 +29,7 @@ from tasks.retrieval.text_encoder import OnEncoded
 from tasks.steps import StepNotes, StepRun, run_step
 from tasks.train.verdict import describe_choice, describe_convergence
 
+_ENCODED, _TUNED = "%d of %d texts encoded", "fine-tuning the encoder, step %d of %d"
 TRAINING_LIMIT = "dssm-training"  # how many deployments train at a time, in all; dssm serve and dssm deploy make it
 
 
@@ -70,9 +71,11 @@ def train(
 
         folders = (prepared.output.folder, out.folder, partial)
         limit = time_limit("train", corpus.limits.train)
-        with in_turn(), limit, _progress(corpus.name) as (on_epoch, on_encoded):
+        with in_turn(), limit, _progress(corpus.name) as (on_epoch, on_encoded, on_tuned):
             log = read_queries(unlabelled, corpus.source)
-            train_candidate(*folders, corpus, on_epoch, others, ingested.output, workspace.encoders, on_encoded, log)
+            train_candidate(
+                *folders, corpus, on_epoch, others, ingested.output, workspace.encoders, on_encoded, log, on_tuned
+            )
         return StepNotes()  # its warnings are said in the language of the run: warn_of_training
 
     step = run_step(workspace, TrainOutput, inputs, make)
@@ -106,34 +109,50 @@ def in_turn() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _progress(corpus: str) -> Iterator[tuple[OnEpoch, OnEncoded]]:
-    """A progress bar where a person looks on; otherwise a log line per epoch, and per tenth of the texts encoded."""
+def _progress(corpus: str) -> Iterator[tuple[OnEpoch, OnEncoded, OnEncoded]]:
+    """A progress bar where a person looks on; otherwise a log line per epoch, and per tenth of what encoders do.
+
+    Yields:
+        What is called after every epoch, after some texts were encoded, and after every step of fine-tuning an encoder.
+    """
     logger = get_run_logger()
     if not sys.stderr.isatty() or os.environ.get("DSSM_VERBOSITY") == "quiet":
-        tenths = set[int]()
 
-        def log_encoded(done: int, most: int) -> None:
-            if (tenth := 10 * done // most) not in tenths:
-                tenths.add(tenth)
-                logger.info("%s: %d of %d texts encoded", corpus, done, most)
+        def log_tenths(sentence: str) -> OnEncoded:
+            tenths = set[int]()
 
-        yield lambda epoch, most: logger.info("%s: %s of %d", corpus, _describe(epoch), most), log_encoded
+            def log(done: int, most: int) -> None:
+                if (tenth := 10 * done // most) not in tenths:
+                    tenths.add(tenth)
+                    logger.info(f"%s: {sentence}", corpus, done, most)
+                if done == most:
+                    tenths.clear()
+
+            return log
+
+        def log_epoch(epoch: Epoch, most: int) -> None:
+            logger.info("%s: %s of %d", corpus, _describe(epoch), most)
+
+        yield log_epoch, log_tenths(_ENCODED), log_tenths(_TUNED)
         return
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bars = {
             phase: progress.add_task(f"{corpus}: {phase}", total=None, visible=False)
-            for phase in ("encode", "choose", "refit")
+            for phase in ("encode", "tune", "choose", "refit")
         }
 
         def on_epoch(epoch: Epoch, most: int) -> None:
             description = f"{corpus}: {_describe(epoch)}"
             progress.update(bars[epoch.phase], completed=epoch.epoch, total=most, visible=True, description=description)
 
-        def on_encoded(done: int, most: int) -> None:
-            description = f"{corpus}: {done} of {most} texts encoded"
-            progress.update(bars["encode"], completed=done, total=most, visible=True, description=description)
+        def draw(bar: str, sentence: str) -> OnEncoded:
+            def on_part(done: int, most: int) -> None:
+                description = f"{corpus}: {sentence % (done, most)}"
+                progress.update(bars[bar], completed=done, total=most, visible=True, description=description)
 
-        yield on_epoch, on_encoded
+            return on_part
+
+        yield on_epoch, draw("encode", _ENCODED), draw("tune", _TUNED)
 
 
 def _describe(epoch: Epoch) -> str:

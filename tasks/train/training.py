@@ -8,7 +8,7 @@ import numpy as np
 from schemas.errors import CorpusRejected, SettingsError
 from schemas.manifest import write_atomically
 from schemas.outputs import IngestOutput, PrepareOutput, TrainOutput
-from schemas.settings import CorpusSettings
+from schemas.settings import TUNED_ROWS, CorpusSettings
 from schemas.training import OnEpoch, Reachability, TrainingReport
 from tasks.retrieval.device import give_back_memory
 from tasks.retrieval.model_files import write_candidate
@@ -25,6 +25,7 @@ from tasks.train.objectives import Objective, make_objective
 from tasks.train.parts import gather_parts, write_encoder
 from tasks.train.reachability import assess
 from tasks.train.towers import find_tower
+from tasks.train.tuned import Tuner
 
 _SAMPLE = 512  # training rows ranked for the verdict
 _START_ROWS = 8192  # training rows whose loss is measured before the first step
@@ -41,6 +42,7 @@ def train_candidate(
     cache: Path | None = None,
     on_encoded: OnEncoded = lambda done, most: None,
     unlabelled: Sequence[str] = (),
+    on_tuned: OnEncoded = lambda done, most: None,
 ) -> TrainingReport:
     """Train as the settings say and write candidate/ and training.json into `folder`.
 
@@ -55,6 +57,7 @@ def train_candidate(
         cache: folder that keeps what encoders make of texts, from night to night; None: a folder in `partial`.
         on_encoded: called after some texts passed through a frozen encoder, with how many of how many.
         unlabelled: normalised queries without a standard question; a bag learns what an encoder makes of them.
+        on_tuned: called after each step in which an encoder beside the towers is fine-tuned, with how many of how many.
 
     Raises:
         SettingsError: the target of the loss cannot be reached, and `loss.unreachable` is "refuse"; or the pretrained
@@ -73,19 +76,24 @@ def train_candidate(
     encoded: Encoded | None = None
     learner: Learner | None = None
     cache = cache or partial / "cache"
-    if settings.model.frozen_encoder:
+    if settings.model.encoder_beside:
         settings = settings.model_copy(update={"model": settle_encoder(settings.model)})
         encoded = encode_corpus(prepared_folder, settings, cache, on_encoded)
+        settings = _settle_fine_tune(settings, prepared)
         if settings.model.serve == "bag":
             from tasks.train.distilled import Distiller
 
-            learner = Distiller(prepared.folder, settings, encoded, cache, unlabelled, on_encoded)
+            learner = Distiller(prepared.folder, settings, encoded, partial / LEARNED, cache, unlabelled, on_encoded)
+        elif settings.model.fine_tune:
+            learner = Tuner(prepared.folder, settings, partial / LEARNED, on_tuned)
     choice = choose(prepared, settings, partial, on_epoch, encoded, learner)
     chosen, chosen_epochs = choice.chosen | settled, choice.epochs
     decisions = None
     if chosen_epochs:
         decisions = calibrate_on_held_out(partial / HELD_OUT, prepared_folder, settings, foreign, cache)
     rows = rows_of(prepared, "refit")
+    if isinstance(learner, Tuner):
+        chosen["fine_tuning_steps"] = learner.steps(prepared, rows) if chosen.pop("fine_tuned") else 0
     with Ensemble(prepared, rows, settings, "refit", settings.training.epochs) as ensemble:
         start = ensemble.loss_without_dropout(_START_ROWS)
         device = run(ensemble, int(chosen["epochs"]), partial / "refit.safetensors", settings, on_epoch)
@@ -105,8 +113,8 @@ def train_candidate(
         )
         joined = None
         if encoded and (share := float(chosen["encoder_share"])):
-            if learner:
-                encoded = learner.make(prepared, rows, partial / LEARNED / "refit")
+            if learner and (chosen.get("fine_tuning_steps") or not learner.optional):
+                encoded = learner.learn(prepared, rows)
             joined = Joined(ensemble, encoded, encoded.learn(prepared, rows, settings, "refit"), share)
         weight = float(chosen["exemplar_weight"])
         card, arrays, kept = gather_parts(ensemble, joined, prepared, rows, weight, settings)
@@ -131,6 +139,16 @@ def train_candidate(
         keep_beside(out.candidate, PrepareOutput(prepared_folder), ingested, settings, kept)
     write_atomically(out.report, report.model_dump_json(indent=1).encode())
     return report
+
+
+def _settle_fine_tune(settings: CorpusSettings, prepared: Prepared) -> CorpusSettings:
+    """Return the settings with it decided whether the encoder beside the towers is fine-tuned."""
+    model = settings.model
+    few = len(prepared.labels) <= TUNED_ROWS * len(prepared.classes)
+    tuned = (
+        model.serve == "encoder" and model.encoder_share != 0 and (few if model.fine_tune is None else model.fine_tune)
+    )
+    return settings.model_copy(update={"model": model.model_copy(update={"fine_tune": tuned})})
 
 
 def _settle_loss(

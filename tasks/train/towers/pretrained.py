@@ -67,8 +67,48 @@ def identify(pinned: str) -> str:
     return hash_json({file.name: hash_file(file) for file in files})
 
 
+class EncoderSteps:
+    """AdamW (Loshchilov and Hutter 2019) on the weights of an encoder."""
+
+    def __init__(self, encoder: Encoder, embeddings: bool = True) -> None:
+        """Take the weights that it moves; without `embeddings` those of the tokens stay as they are."""
+        self._encoder = encoder
+        still = set[Tensor]() if embeddings else set(encoder.module.get_input_embeddings().parameters())
+        for weight in still:
+            weight.requires_grad_(False)
+        self.weights = {name: weight for name, weight in encoder.module.named_parameters() if weight not in still}
+        decayed = [weight for weight in self.weights.values() if weight.ndim > 1]
+        others = [weight for weight in self.weights.values() if weight.ndim <= 1]
+        self._optimiser = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": _WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}], fused=True
+        )
+        for weight in self.weights.values():  # at once, so that a checkpoint has where to be loaded into
+            self._optimiser.state[weight] = {
+                "step": torch.zeros((), device=weight.device),
+                "exp_avg": torch.zeros_like(weight),
+                "exp_avg_sq": torch.zeros_like(weight),
+            }
+
+    def step(self, left: float, peak: float) -> None:
+        """Move the encoder along the gradients it was sent since the last step; arguments as in `finish_step`."""
+        nn.utils.clip_grad_norm_(self.weights.values(), _MOST_GRADIENT)
+        for group in self._optimiser.param_groups:
+            group["lr"] = peak * min((1 - left) / _WARM_UP, left / (1 - _WARM_UP))
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+        self._encoder.steps += 1
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the state of AdamW, by weight and kind."""
+        return {
+            f"{name}.{key}": tensor
+            for name, weight in self.weights.items()
+            for key, tensor in self._optimiser.state[weight].items()
+        }
+
+
 class PretrainedTower(Tower):
-    """A pretrained encoder, fine-tuned by AdamW (Loshchilov and Hutter 2019); hidden layers if any. S is 1."""
+    """A pretrained encoder, fine-tuned; hidden layers if any. S is 1."""
 
     threads_inside = True
     rate_setting = "encoder_learning_rate"
@@ -79,18 +119,7 @@ class PretrainedTower(Tower):
         # No nn.Module: its weights are not among `parameters`.
         self.encoder = Encoder(model, self._tokeniser.size, device)
         self.layers = Layers(model, self.encoder.size, model.hidden_dims, generator).to(device.kind)
-        self._weights = dict(self.encoder.module.named_parameters())
-        decayed = [weight for weight in self._weights.values() if weight.ndim > 1]
-        others = [weight for weight in self._weights.values() if weight.ndim <= 1]
-        self._optimiser = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": _WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}], fused=True
-        )
-        for weight in self._weights.values():  # at once, so that a checkpoint has where to be loaded into
-            self._optimiser.state[weight] = {
-                "step": torch.zeros((), device=device.kind),
-                "exp_avg": torch.zeros_like(weight),
-                "exp_avg_sq": torch.zeros_like(weight),
-            }
+        self._steps = EncoderSteps(self.encoder)
 
     @classmethod
     def tokeniser(cls, model: Model) -> Tokeniser:
@@ -122,12 +151,7 @@ class PretrainedTower(Tower):
             left: share of the training that is still to come, from 1 to 0.
             peak: of the learning rate, which rises linearly over the first tenth and then falls to 0.
         """
-        nn.utils.clip_grad_norm_(self._weights.values(), _MOST_GRADIENT)
-        for group in self._optimiser.param_groups:
-            group["lr"] = peak * min((1 - left) / _WARM_UP, left / (1 - _WARM_UP))
-        self._optimiser.step()
-        self._optimiser.zero_grad()
-        self.encoder.steps += 1
+        self._steps.step(left, peak)
 
     def steps_between_classes(self, classes: int, batch: int) -> int:
         """Return so many that the standard questions cost no more than the queries."""
@@ -135,15 +159,11 @@ class PretrainedTower(Tower):
 
     def extra_parameters(self) -> dict[str, Tensor]:
         """Return the encoder's weights."""
-        return {f"encoder.{name}": weight.data for name, weight in self._weights.items()}
+        return {f"encoder.{name}": weight.data for name, weight in self._steps.weights.items()}
 
     def extra_state(self) -> dict[str, Tensor]:
         """Return the state of AdamW."""
-        return {
-            f"encoder.{name}.{key}": tensor
-            for name, weight in self._weights.items()
-            for key, tensor in self._optimiser.state[weight].items()
-        }
+        return {f"encoder.{name}": tensor for name, tensor in self._steps.state().items()}
 
     def write(self, folder: Path) -> None:
         """Write encoder and tokeniser into `folder`, which any program that reads Hugging Face models can load."""

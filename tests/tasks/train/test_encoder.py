@@ -44,7 +44,7 @@ def beside(small, bert):
     """Give settings with the encoder beside the tower, as it is."""
 
     def settings(model=None, **sections):
-        return small(model={"encoder": str(bert), **(model or {})}, **sections)
+        return small(model={"encoder": str(bert), "fine_tune": False, **(model or {})}, **sections)
 
     return settings
 

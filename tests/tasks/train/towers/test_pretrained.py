@@ -115,15 +115,15 @@ def test_gradients_are_those_of_one_pass_through_all_texts(bert, tiny, monkeypat
     assert (encodings._kept is None) == (case == "too many to keep")
     if case == "moved since":  # gradients are then those where the weights are, not where they were
         tower.encoder.steps += 1
-        for weight in tower._weights.values():
+        for weight in tower._steps.weights.values():
             weight.data.mul_(1.2)
     target = torch.linspace(-1, 1, 5 * 16).view(1, 5, 16)
 
     (tower(encodings) * target).sum().backward()
     encodings.step(0.0)
 
-    found = {name: weight.grad.clone() for name, weight in tower._weights.items() if weight.grad is not None}
-    tower._optimiser.zero_grad()
+    found = {name: weight.grad.clone() for name, weight in tower._steps.weights.items() if weight.grad is not None}
+    tower._steps._optimiser.zero_grad()
     vectors = torch.zeros(5, 16)
     for part, seed in zip(encodings._parts, encodings._seeds, strict=True):
         vectors[torch.from_numpy(part)] = tower.encoder.encode(texts.take(part), seed)
@@ -131,7 +131,7 @@ def test_gradients_are_those_of_one_pass_through_all_texts(bert, tiny, monkeypat
     assert len(encodings._parts) == (1 if case == "one part" else 2)
     assert torch.allclose(encodings.leaf[0], vectors) == (case != "moved since")
     for name, gradient in found.items():
-        torch.testing.assert_close(gradient, tower._weights[name].grad, msg=name)
+        torch.testing.assert_close(gradient, tower._steps.weights[name].grad, msg=name)
     assert found["embeddings.word_embeddings.weight"].abs().max() > 1e-3
 
 
@@ -140,13 +140,13 @@ def test_the_learning_rate_rises_and_falls(tiny):
     tower, tokenise = tower_of(tiny().model)
     rates = []
     for left in (1.0, 0.95, 0.9, 0.45, 0.0):
-        before = {name: weight.detach().clone() for name, weight in tower._weights.items()}
+        before = {name: weight.detach().clone() for name, weight in tower._steps.weights.items()}
         encodings = tower.embed(tokenise(["退票", "改签"]), 0.0, np.random.default_rng(0))
         tower(encodings)[0, 0].sum().backward()
         encodings.step(0.0)
         tower.finish_step(left, 1e-3)
-        rates.append(tower._optimiser.param_groups[0]["lr"])
-        moved = any(not torch.equal(before[name], weight) for name, weight in tower._weights.items())
+        rates.append(tower._steps._optimiser.param_groups[0]["lr"])
+        moved = any(not torch.equal(before[name], weight) for name, weight in tower._steps.weights.items())
         assert moved == (0 < left < 1)
 
     assert rates == pytest.approx([0, 0.5e-3, 1e-3, 0.5e-3, 0])
