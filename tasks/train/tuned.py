@@ -29,7 +29,7 @@ from tasks.train.objectives.contrast import contrast
 from tasks.train.towers.pretrained import EncoderSteps
 
 _EPOCHS = 5
-_MOST_STEPS = 150  # so that the time does not grow with the rows
+_MOST_STEPS = 80  # so that the time does not grow with the rows
 _PAIRS = 32  # of a step
 _GAMMA = 20.0
 _VECTORS, _FILES = "vectors.npy", "encoder"

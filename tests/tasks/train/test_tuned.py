@@ -114,8 +114,8 @@ def test_a_copy_is_made_once(prepared, settings, data, tmp_path):
 def test_steps_do_not_grow_with_the_rows(prepared, settings, data, tmp_path):
     """Of many rows, not all pass; of few, each does five times."""
     tuner, rows = Tuner(prepared, settings(), tmp_path), np.arange(len(data.labels))
-    assert 5 <= tuner.steps(data, rows) < tuner.steps(data, np.tile(rows, 3)) < 150
-    assert tuner.steps(data, np.tile(rows, 1000)) == 150
+    assert 5 <= tuner.steps(data, rows) < tuner.steps(data, np.tile(rows, 3)) < 80
+    assert tuner.steps(data, np.tile(rows, 1000)) == 80
 
 
 def test_what_was_fine_tuned_answers(prepared, settings, train):
