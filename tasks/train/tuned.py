@@ -59,13 +59,15 @@ class Tuner:
         """Return the corpus by the encoder after it was fine-tuned on some rows and all standard questions."""
         identity = identify_training(prepared, rows, self._settings, "refit", _EPOCHS)
         made = self._copies / identity[:32]
-        if not (made / _VECTORS).exists():
+        try:
+            vectors = _load(made / _VECTORS)
+        except (OSError, ValueError):  # there are none, or a machine that went down left them half written
             self._copies.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(dir=self._copies, prefix=".making-") as scratch:
                 self._write(prepared, rows, Path(scratch) / "made")
                 shutil.rmtree(made, ignore_errors=True)
                 os.replace(Path(scratch) / "made", made)
-        vectors: NDArray[np.float32] = np.load(made / _VECTORS)
+            vectors = _load(made / _VECTORS)
         return Encoded(vectors[: self._queries], vectors[self._queries :], made / _FILES, fine_tuned=True)
 
     def steps(self, prepared: Prepared, rows: NDArray[np.int64]) -> int:
@@ -116,6 +118,11 @@ class Tuner:
                 self._on_step(done, steps)
                 if done == steps:
                     return
+
+
+def _load(file: Path) -> NDArray[np.float32]:
+    vectors: NDArray[np.float32] = np.load(file, allow_pickle=False)
+    return vectors
 
 
 def _pairs(owners: NDArray[np.int64], random: np.random.Generator) -> list[NDArray[np.int64]]:

@@ -94,7 +94,7 @@ def test_rows_that_are_held_out_teach_nothing(prepared, settings, data, tmp_path
 
 
 def test_a_copy_is_made_once(prepared, settings, data, tmp_path):
-    """An interrupted training that has made it takes it up; one that was killed before begins anew."""
+    """An interrupted training that has made it takes it up; where it is gone or damaged it is made anew."""
     told = list[tuple[int, int]]()
     tuner = Tuner(prepared, settings(), tmp_path, lambda *step: told.append(step))
     rows = np.arange(len(data.labels))
@@ -108,7 +108,10 @@ def test_a_copy_is_made_once(prepared, settings, data, tmp_path):
     assert again.queries.tolist() == first.queries.tolist()
     shutil.rmtree(first.folder.parent)
     assert tuner.learn(data, rows).queries.tolist() == first.queries.tolist()
-    assert len(told) == 2 * steps
+    file = first.folder.parent / "vectors.npy"
+    file.write_bytes(file.read_bytes()[:-9])
+    assert tuner.learn(data, rows).queries.tolist() == first.queries.tolist()
+    assert len(told) == 3 * steps
 
 
 def test_steps_do_not_grow_with_the_rows(prepared, settings, data, tmp_path):
