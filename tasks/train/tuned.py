@@ -14,6 +14,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 from torch.nn import functional as F
 
 from schemas.settings import CorpusSettings
@@ -32,7 +34,7 @@ _EPOCHS = 5
 _MOST_STEPS = 80  # so that the time does not grow with the rows
 _PAIRS = 32  # of a step
 _GAMMA = 20.0
-_VECTORS, _FILES = "vectors.npy", "encoder"
+_VECTORS, _FILES = "vectors.safetensors", "encoder"
 
 
 class Tuner:
@@ -60,14 +62,14 @@ class Tuner:
         identity = identify_training(prepared, rows, self._settings, "refit", _EPOCHS)
         made = self._copies / identity[:32]
         try:
-            vectors = _load(made / _VECTORS)
-        except (OSError, ValueError):  # there are none, or a machine that went down left them half written
+            vectors = load_file(made / _VECTORS)["vectors"]
+        except (OSError, SafetensorError):  # there are none, or a machine that went down left them half written
             self._copies.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(dir=self._copies, prefix=".making-") as scratch:
                 self._write(prepared, rows, Path(scratch) / "made")
                 shutil.rmtree(made, ignore_errors=True)
                 os.replace(Path(scratch) / "made", made)
-            vectors = _load(made / _VECTORS)
+            vectors = load_file(made / _VECTORS)["vectors"]
         return Encoded(vectors[: self._queries], vectors[self._queries :], made / _FILES, fine_tuned=True)
 
     def steps(self, prepared: Prepared, rows: NDArray[np.int64]) -> int:
@@ -92,7 +94,7 @@ class Tuner:
             torch.set_num_threads(1)  # as `Ensemble` has it
         write_graph(encoder.module.cpu(), tokeniser, settings.model, made / _FILES)
         as_it_answers = TextEncoder(made / _FILES, settings.model, settings.training.threads)
-        np.save(made / _VECTORS, as_it_answers.vectors(self._texts))
+        save_file({"vectors": as_it_answers.vectors(self._texts)}, made / _VECTORS)
 
     def _tune(self, encoder: Encoder, tokeniser: Tokeniser, prepared: Prepared, rows: NDArray[np.int64]) -> None:
         """Fine-tune `encoder` in place."""
@@ -118,11 +120,6 @@ class Tuner:
                 self._on_step(done, steps)
                 if done == steps:
                     return
-
-
-def _load(file: Path) -> NDArray[np.float32]:
-    vectors: NDArray[np.float32] = np.load(file, allow_pickle=False)
-    return vectors
 
 
 def _pairs(owners: NDArray[np.int64], random: np.random.Generator) -> list[NDArray[np.int64]]:
