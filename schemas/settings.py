@@ -32,7 +32,7 @@ from schemas.training import Cause
 Severity = Literal["critical", "warning", "info"]
 
 EXACT_CLASSES = 5_000  # above, sampling costs less than exact softmax and finds as much: tests/benchmarks/losses.py
-TUNED_ROWS = 16  # a standard question, above which fine-tuning finds no more than a frozen encoder: docs/encoders.md
+TUNED_ROWS = 16  # a standard question; 5 and 10 gain by fine-tuning, 130 do not, between is a guess: docs/encoders.md
 FEW_ROWS = 2_000  # up to which a feature of one text is worth more than it disturbs: docs/recipe.md
 
 
@@ -344,7 +344,7 @@ class Model(Section):
     encoder: str | None = Field(
         default=None,
         min_length=1,
-        description="A pretrained encoder, which stands beside the towers as it is (docs/encoders.md) or is fine-tuned "
+        description="A pretrained encoder, which stands beside the towers (docs/encoders.md) or is one "
         "(tower = 'pretrained'): local folder, or name at the Hugging Face hub (name@commit: no newer one).",
     )
     fine_tune: bool | None = Field(
@@ -437,7 +437,7 @@ class Model(Section):
         if self.fine_tune and not (self.encoder_beside and self.serve == "encoder"):
             raise ValueError(
                 "model.fine_tune = true is for an encoder beside the towers that answers: set model.encoder, and leave "
-                "model.serve and model.tower as they are without being set (tower 'pretrained' is always fine-tuned)"
+                "model.serve and model.tower at their defaults (tower 'pretrained' is always fine-tuned)"
             )
         return self
 

@@ -200,7 +200,7 @@ class PretrainedEncoder:
 
 
 class JoinedEncoder:
-    """A tower and a frozen encoder side by side: one vector whose products are the weighted mean of their cosines."""
+    """A tower and an encoder side by side: one vector whose products are the weighted mean of their cosines."""
 
     def __init__(self, tower: Encoder, card: ModelCard, arrays: dict[str, NDArray[np.float32]], folder: Path) -> None:
         self._tower, self._share, self._towers = tower, card.encoder_share, card.model.ensemble

@@ -60,7 +60,7 @@ class ModelCard(BaseModel):
     classes: int
     features: int
     exemplar_weight: float = Field(default=0.0, ge=0, le=1)  # of the kept queries in a score
-    encoder_share: float = Field(default=0.0, ge=0, le=1)  # of a frozen encoder in a cosine
+    encoder_share: float = Field(default=0.0, ge=0, le=1)  # of an encoder beside the towers in a cosine
 
 
 def write_candidate(
@@ -78,7 +78,7 @@ def write_candidate(
         prepared: folder of prepare; vocabulary and standard questions are taken from it.
         arrays: "embeddings" (V, S, d), stored in half precision, which no recall has been seen to notice;
             "classes" (K, S, o), of unit length per tower; the layers, by name. pretrained: no embeddings.
-            Beside a frozen encoder "classes" (K, 1, S * o + d) of both, "encoder_projection" and "encoder_bias".
+            Beside an encoder "classes" (K, 1, S * o + d) of both, "encoder_projection" and "encoder_bias".
             "exemplars" (N, S, o), stored in half precision, too, and "exemplar_starts" (K + 1,), where any are kept.
         decisions: become decisions.json; None: there is none.
     """

@@ -1,4 +1,4 @@
-"""What a frozen encoder is made into, once per encoder and home: an ONNX graph of eight bits, and its tokeniser.
+"""What an encoder beside the towers is made into, a frozen one once per home: an eight-bit ONNX graph and a tokeniser.
 
 torch and transformers make it; neither is needed to use it.
 """

@@ -51,7 +51,7 @@ def write_held_out(
 
     Args:
         ensemble: trained outside the validation rows.
-        joined: that beside a frozen encoder; None: without one.
+        joined: that beside an encoder; None: without one.
         prepared: the data, with the cut.
         asked: (rows,) mask of the rows that it is to be asked, all of them held out.
         weight: of the exemplars.

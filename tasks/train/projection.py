@@ -1,4 +1,4 @@
-"""What is learned on the vectors of a frozen encoder: one square matrix, and a vector for each standard question.
+"""What is learned on the vectors of an encoder: one square matrix, and a vector for each standard question.
 
 The loss is that of the towers, exact softmax over the standard questions, plus a contrast between the queries of one
 batch (Khosla et al. 2020, "Supervised Contrastive Learning", eq. 2), which draws those of one standard question

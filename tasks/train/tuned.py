@@ -75,7 +75,8 @@ class Tuner:
     def steps(self, prepared: Prepared, rows: NDArray[np.int64]) -> int:
         """Return how many steps are taken on so many rows."""
         owners = self._owners(prepared, rows)[1]
-        return min(_MOST_STEPS, _EPOCHS * -(-len(_pairs(owners, np.random.default_rng(0))) // _PAIRS))
+        pairs = int(((np.bincount(owners) + 1) // 2).sum())
+        return min(_MOST_STEPS, _EPOCHS * -(-pairs // _PAIRS))
 
     def _owners(self, prepared: Prepared, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the numbers of the texts that are learned from, and the standard question of each."""

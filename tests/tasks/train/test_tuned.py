@@ -70,7 +70,7 @@ def margin(vectors, labels):
 
 
 def test_queries_of_one_standard_question_are_drawn_together(prepared, settings, data, tmp_path):
-    """Also those that it has not seen; and the graph that answers gives just these vectors."""
+    """Also those that it has not seen, by the graph that answers."""
     rows, held = np.flatnonzero(~data.validation), np.flatnonzero(data.validation)
     frozen = encode_corpus(prepared, settings(), tmp_path / "cache", lambda done, most: None)
 
@@ -151,7 +151,7 @@ def test_the_frozen_encoder_answers_where_it_is_better(settings, train):
 
 
 @pytest.mark.parametrize(("fine_tune", "rows", "tuned"), [(None, 1, True), (None, 17, False), (True, 17, True)])
-def test_few_rows_are_fine_tuned_on(settings, data, monkeypatch, fine_tune, rows, tuned):
+def test_few_rows_are_fine_tuned_on(settings, data, fine_tune, rows, tuned):
     """Up to sixteen a standard question in the mean, unless the settings say otherwise."""
     from tasks.train.training import _settle_fine_tune
 
