@@ -4,8 +4,10 @@
 #   docker build --target service -t dssm-service .    answers queries: no torch, no Prefect
 #   docker build --target worker  -t dssm-worker .     trains; also the Prefect server, and `dssm deploy`
 #
+# `--build-arg EXTRAS=encoder,s3` where models stand beside an encoder, or lie in a bucket.
 # tests/ops/test_batteries.py builds and runs both, or takes the same steps where there is no container engine.
 ARG PYTHON=3.11-slim
+ARG EXTRAS
 
 FROM python:${PYTHON} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PATH=/opt/venv/bin:$PATH
@@ -13,8 +15,9 @@ RUN python -m venv /opt/venv
 WORKDIR /srv/dssm-pipeline
 
 FROM build AS build-service
+ARG EXTRAS
 COPY . .
-RUN pip install --constraint constraints.txt ./serving
+RUN pip install --constraint constraints.txt "./serving${EXTRAS:+[$EXTRAS]}"
 # A hundred megabytes that nothing which answers queries loads.
 RUN cd /opt/venv/lib/python3*/site-packages \
     && rm -r jieba/lac_small jieba/posseg jieba/analyse pyarrow/include pyarrow/tests pyarrow/libarrow_flight.so.* \
@@ -25,13 +28,14 @@ FROM build AS build-worker
 ARG PIP_EXTRA_INDEX_URL
 COPY constraints.txt .
 RUN pip install "$(grep -E '^torch==' constraints.txt)"
+ARG EXTRAS
 COPY . .
-RUN pip install --constraint constraints.txt --editable .
+RUN pip install --constraint constraints.txt --editable ".${EXTRAS:+[$EXTRAS]}"
 
 FROM python:${PYTHON} AS runtime
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 DSSM_HOME=/var/lib/dssm PREFECT_HOME=/tmp/prefect
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 DSSM_HOME=/var/lib/dssm PREFECT_HOME=/var/lib/prefect
 RUN useradd --uid 10001 --no-create-home --home-dir /var/lib/dssm dssm \
-    && install -d -o dssm -g dssm /var/lib/dssm
+    && install -d -o dssm -g dssm /var/lib/dssm /var/lib/prefect
 USER 10001:10001
 VOLUME /var/lib/dssm
 

@@ -1,6 +1,7 @@
 """What is shipped beside the code to run it: the serving distribution, the images, Compose and Kubernetes."""
 
 import re
+import subprocess
 import tomllib
 
 import pytest
@@ -24,6 +25,10 @@ def test_the_serving_distribution_asks_for_what_the_pipeline_asks_for_and_less()
     whole, serving = project("."), project("serving")
     assert set(serving["dependencies"]) < set(whole["dependencies"])
     assert not {"torch", "prefect", "pandas"} & {re.split(r"\W", one)[0] for one in serving["dependencies"]}
+    extras = whole["optional-dependencies"]
+    with_transformers = {"tokenizers>=0.22"}  # they bring it
+    for name, asked in serving["optional-dependencies"].items():
+        assert set(asked) - with_transformers <= set(extras[name])
     packages = [
         tomllib.loads((CHECKOUT / folder / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"][
             "find"
@@ -81,3 +86,29 @@ def test_probes_ask_addresses_that_the_service_has():
     routes = (CHECKOUT / "flows" / "api" / "openapi.py").read_text("utf-8")
     assert all(f'"{path}"' in routes for path in asked.values())
     assert all(pod["securityContext"]["runAsNonRoot"] for pod in deployments.values())
+
+
+def test_a_server_that_starts_again_knows_who_held_a_place():
+    """What Prefect keeps in files beside its database lies on a volume, in both arrangements."""
+    (folder,) = re.findall(r"PREFECT_HOME=(\S+)", DOCKERFILE)
+    assert re.search(rf"install -d -o dssm -g dssm .*{folder}\b", DOCKERFILE)
+    assert f"prefect:{folder}" in COMPOSE["services"]["server"]["volumes"]
+    (pod,) = [
+        one["spec"]["template"]["spec"]
+        for one in KUBERNETES
+        if one["kind"] == "Deployment" and one["metadata"]["name"] == "prefect-server"
+    ]
+    assert {"name": "prefect", "mountPath": folder} in pod["containers"][0]["volumeMounts"]
+    assert any(one["name"] == "prefect" and "persistentVolumeClaim" in one for one in pod["volumes"])
+
+
+def test_both_images_take_the_same_extras():
+    """The build argument reaches what pip is asked for; without it nothing is added."""
+    asked = re.findall(r"^RUN (pip install --constraint .*)$", DOCKERFILE, re.M)
+    assert len(asked) == 2
+    for step in asked:
+        for extras, expected in ({"EXTRAS": "encoder,s3"}, "[encoder,s3]"), ({}, ""):
+            told = subprocess.run(["sh", "-c", f"echo {step}"], env=extras, capture_output=True, text=True, check=True)
+            assert told.stdout.rstrip().endswith(("./serving" if "serving" in step else ".") + expected)
+    known = [set(project(folder)["optional-dependencies"]) for folder in (".", "serving")]
+    assert {"encoder", "s3"} <= known[0] & known[1]

@@ -49,12 +49,14 @@ Retriever.live("{settings.name}").search(["..."], top=10)
 
 
 def _kind(settings: CorpusSettings, training: TrainingReport) -> str:
-    """Return the key of what it is: towers, alone or beside an encoder, or an encoder that was fine-tuned."""
+    """Return the key of what it is: towers, alone or beside an encoder, or an encoder that is a tower itself."""
     if settings.model.encoder and not settings.model.encoder_beside:
         return "encoder"
     if not training.chosen.get("encoder_share"):
         return "tower"
-    return "beside" if settings.model.serve == "encoder" else "distilled"
+    if settings.model.serve == "bag":
+        return "distilled"
+    return "tuned" if training.chosen.get("fine_tuning_steps") else "beside"
 
 
 def _tabulate(evaluation: Evaluation, words: Words) -> str:

@@ -50,16 +50,17 @@ def test_a_corpus_without_warnings_says_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("share", "serve", "part"),
+    ("share", "steps", "serve", "part"),
     [
-        (0.0, "encoder", ", hidden none), trained"),
-        (0.7, "encoder", "beside the encoder org/bert, hidden"),
-        (0.7, "bag", "beside token vectors that have learned from the encoder org/bert, hidden"),
+        (0.0, 0, "encoder", ", hidden none), trained"),
+        (0.7, 0, "encoder", "beside the encoder org/bert, hidden"),
+        (0.7, 9, "encoder", "beside the encoder org/bert, fine-tuned on this corpus, hidden"),
+        (0.7, 0, "bag", "beside token vectors that have learned from the encoder org/bert, hidden"),
     ],
 )
-def test_the_card_tells_which_encoder_answers(tmp_path, share, serve, part):
+def test_the_card_tells_which_encoder_answers(tmp_path, share, steps, serve, part):
     """None, that of the settings, or what has become of it."""
     settings = make_settings(tmp_path / "toy.csv", model__encoder="org/bert", model__serve=serve)
-    trained = training().model_copy(update={"chosen": {"encoder_share": share}})
+    trained = training().model_copy(update={"chosen": {"encoder_share": share, "fine_tuning_steps": steps}})
 
     assert part in write_card(settings, evaluation(0.5), trained, verdict(), "run-1")
