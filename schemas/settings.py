@@ -534,8 +534,8 @@ class Training(Section):
         default=5e-5,
         gt=0,
         le=1,
-        description="pretrained: AdamW step size of the encoder at its peak, after a tenth of the steps; the rest "
-        "of the tower has learning_rate.",
+        description="AdamW step size of an encoder: as a tower (pretrained) at its peak, after a tenth of the steps; "
+        "beside the towers, where it is fine-tuned, at the start. All else has learning_rate.",
     )
     feature_dropout: float = Field(
         default=0.3, ge=0, lt=1, description="bag, lstm: share of a query's features dropped per step."
