@@ -434,11 +434,16 @@ class Model(Section):
                 )
             if self.ensemble != 1:
                 raise ValueError(f"tower {self.tower!r} is one encoder: set model.ensemble = 1 (it is {self.ensemble})")
-        if self.fine_tune and not (self.encoder_beside and self.serve == "encoder"):
+        of_those_beside = {"fine_tune": self.fine_tune, "encoder_share": self.encoder_share}
+        given = [f"{name} = {str(value).lower()}" for name, value in of_those_beside.items() if value is not None]
+        given += ["serve = 'bag'"] if self.serve == "bag" else []
+        if given and not self.encoder_beside:
             raise ValueError(
-                "model.fine_tune = true is for an encoder beside the towers that answers: set model.encoder, and leave "
-                "model.serve and model.tower at their defaults (tower 'pretrained' is always fine-tuned)"
+                f"model.{given[0]} is for an encoder beside the towers: set model.encoder, and leave model.tower at "
+                "its default (tower 'pretrained' is the encoder itself, and always fine-tuned), or take it out"
             )
+        if self.fine_tune and self.serve == "bag":
+            raise ValueError("model.fine_tune = true is for an encoder that answers: leave model.serve at its default")
         return self
 
     @property

@@ -59,17 +59,25 @@ def write_foreign(files: list[InputFile], source: Source, ingested: Path, seed: 
     return len(table)
 
 
-def read_queries(files: list[InputFile], source: Source) -> list[str]:
+def read_queries(files: list[InputFile], source: Source, most: int | None = None) -> list[str]:
     """Return the normalised queries of some files, each once.
 
     Args:
         files: tables of any format that a source may have, or .txt with a query a line.
         source: names the encoding, where the settings name it.
+        most: of more, those that came last are returned; no more than these are held in memory.
 
     Raises:
         SourceError: a file cannot be read.
     """
-    return list(dict.fromkeys(text for file in files for text in _read(file, source) if text))
+    found = dict[str, None]()
+    for text in (text for file in files for text in _read(file, source) if text):
+        if most is not None:
+            found.pop(text, None)  # what is asked again is as new as its last time
+        found[text] = None
+        if most is not None and len(found) > most:
+            del found[next(iter(found))]
+    return list(found)
 
 
 def _read(file: InputFile, source: Source) -> Iterator[str]:

@@ -239,8 +239,10 @@ class JoinedEncoder:
 def project(
     vectors: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return (n, d) vectors of an encoder as they were learned to be turned, of unit length."""
-    return to_unit((vectors @ weight + bias)[:, None])[:, 0]
+    """Return (n, d) vectors of an encoder as they were learned to be turned, of unit length; zeros stay zero."""
+    turned = to_unit((vectors @ weight + bias)[:, None])[:, 0]
+    turned[~vectors.any(axis=1)] = 0
+    return turned
 
 
 def to_unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

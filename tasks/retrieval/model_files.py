@@ -4,7 +4,7 @@ model.json                  how texts become features and vectors, and what each
 model.safetensors           embeddings, layers, vectors of the standard questions and of the training queries kept
 vocabulary.parquet          features and idf (bag), or words.parquet (lstm), or
 encoder/                    configuration, weights and tokeniser of the fine-tuned encoder (pretrained), or
-                            encoder.onnx and tokenizer.json of the frozen one beside a tower
+                            encoder.onnx (or tokens.safetensors) and tokenizer.json of that beside a tower
 standard_questions.parquet  id, text and training rows of each class, in the order of the vectors
 payload.parquet             further fields of each class, where there are any: tasks.retrieval.payload
 exemplars.parquet           text, file and line of the training queries kept, unless model.exemplar_texts is false

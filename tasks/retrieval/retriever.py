@@ -172,8 +172,9 @@ class Model:
         return cosines
 
     def vectors_of(self, read: Read) -> NDArray[np.float32]:
-        """Return (n, S * o) vectors, of unit length per tower."""
-        unit = to_unit(self.encoder.vectors(read))
+        """Return (n, S * o) vectors, of unit length per tower; beside an encoder both have their shares already."""
+        found = self.encoder.vectors(read)
+        unit = found if isinstance(self.encoder, JoinedEncoder) else to_unit(found)
         return unit.reshape(len(unit), -1)
 
     def to_unit(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""A frozen encoder: texts to vectors by ONNX Runtime, in whole numbers of eight bits. Free of torch and transformers.
+"""An encoder beside the towers: texts to vectors by ONNX Runtime, in eight bits. Free of torch and transformers.
 
 Texts of as many tokens go through together. The products round by the largest number of each token, so that a text
 gets the same vector alone and in company, to the last bit; padding would change it. Graphs of before round by the
@@ -23,7 +23,7 @@ from tasks.retrieval.vector_cache import VectorCache
 GRAPH, TOKENISER = "encoder.onnx", "tokenizer.json"
 BY_TOKEN = ("products", "by token")  # what a graph says of itself
 _PART = 2048  # texts encoded between two reports and two writes into the cache
-_BATCH = 32  # texts that go through together
+_BATCH, _BATCH_TOKENS = 32, 4096  # texts that go through together, and their tokens: memory grows with their square
 
 OnEncoded = Callable[[int, int], None]  # texts done, of how many
 
@@ -108,9 +108,9 @@ class TextEncoder:
     def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
         """Yield the places of texts that go through together."""
         order = sorted(range(len(lengths)), key=lengths.__getitem__)
-        for _, alike in groupby(order, lengths.__getitem__):
-            places = list(alike)
-            yield from (places[start : start + self._batch] for start in range(0, len(places), self._batch))
+        for length, alike in groupby(order, lengths.__getitem__):
+            places, most = list(alike), max(1, min(self._batch, _BATCH_TOKENS // max(1, length)))
+            yield from (places[start : start + most] for start in range(0, len(places), most))
 
     def _encode(self, tokens: list[list[int]]) -> NDArray[np.float32]:
         """Return (n, d) vectors of unit length of texts of as many tokens."""

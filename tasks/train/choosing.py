@@ -37,7 +37,7 @@ _ENOUGH = 200  # validation rows; of fewer, further cuts are tried
 _MOST_CUTS, _MOST_TUNED_CUTS = 5, 3  # the latter where each takes the time of fine-tuning an encoder
 _TO_CALIBRATE = 1000  # rows, where there are several cuts
 _NEAR_COPY = 0.8  # cosine of tf-idf rows
-_SHARE_ROWS = 5000  # validation rows that 32 divisions of a score are tried on
+_SHARE_ROWS = 5000  # validation rows that all divisions of a score are tried on
 
 T = TypeVar("T")
 
@@ -202,8 +202,15 @@ def _try_further(
     cuts: list[Prepared], few: CorpusSettings, beside: _Beside | None, open_ensembles: ExitStack
 ) -> list[_Tried]:
     """Return what is found on further cuts: of few rows, hence in no time, and on this machine."""
-    here = few.model_copy(update={"engine": "local"})
-    return [_try_cut(cut, here, beside, None, lambda epoch, most: None, open_ensembles) for cut in cuts]
+    return [_try_cut(cut, _here(few), beside, None, lambda epoch, most: None, open_ensembles) for cut in cuts]
+
+
+def _here(settings: CorpusSettings) -> CorpusSettings:
+    """Return the settings for a training on this machine, which may lack the device of a cluster's workers."""
+    if settings.engine == "local":
+        return settings
+    training = settings.training.model_copy(update={"device": "auto"})
+    return settings.model_copy(update={"engine": "local", "training": training})
 
 
 def _try_cut(
@@ -254,7 +261,7 @@ def _keep_held_out(all_tried: list[_Tried], shares: Shares, few: CorpusSettings,
         joined = Joined(one.ensemble, *one.beside[shares.fine_tuned], shares.encoder) if shares.encoder else None
         keep(number, one.cut, one.ensemble, joined)
     if few_rows and not shares.encoder:
-        here = few.model_copy(update={"engine": "local"})
+        here = _here(few)
         for number, cut in enumerate(remaining_cuts(all_tried[0].cut, held, few), len(all_tried)):
             with Ensemble(cut, rows_of(cut, "choose"), here, "choose", few.training.epochs) as ensemble:
                 run(ensemble, few.training.epochs, None, here, lambda epoch, most: None)

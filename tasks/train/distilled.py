@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from safetensors.numpy import save
@@ -20,11 +21,11 @@ from schemas.settings import CorpusSettings
 from tasks.retrieval.text_encoder import OnEncoded, TextEncoder
 from tasks.retrieval.token_vectors import TOKENISER, TOKENS, TokenVectors
 from tasks.train.data import Prepared
-from tasks.train.joined import Encoded, texts_of
+from tasks.train.joined import MOST_ROWS, Encoded, texts_of
 
 _RIDGE = 0.3
+_MOST_MOVED = 12_288  # tokens, the most frequent: the regression holds the square of their number
 _ALL_TOKENS = 65_536  # of a larger vocabulary those alone that occur
-_MOST_TEXTS = 20_000  # unlabelled, the first
 _TINY = 1e-9
 
 
@@ -58,55 +59,69 @@ class Distiller:
         self._texts, self._queries, self._folder, self._made = queries + standard, len(queries), encoded.folder, made
         encoder = TextEncoder(encoded.folder, settings.model, settings.training.threads, cache / "vectors")
         known = set(self._texts)
-        further = [text for text in dict.fromkeys(unlabelled) if text not in known][:_MOST_TEXTS]
+        further = [text for text in dict.fromkeys(unlabelled) if text not in known]
         self._wanted = np.concatenate([encoded.queries, encoded.classes, encoder.vectors(further, on_encoded)])
         tokeniser: Any = Tokenizer.from_file(str(encoded.folder / TOKENISER))
         read = [one.ids for one in tokeniser.encode_batch([*self._texts, *further], add_special_tokens=False)]
         self._vocabulary: int = tokeniser.get_vocab_size()
         flat = np.array([token for ids in read for token in ids], dtype=np.int64)
-        occurring = np.unique(flat)
-        self._tokens = np.arange(self._vocabulary) if self._vocabulary <= _ALL_TOKENS else occurring
-        names = [
-            str(tokeniser.id_to_token(token)).removeprefix("##").replace("▁", "") for token in self._tokens.tolist()
-        ]
-        alone = encoder.vectors(names, on_encoded)
-        self._start = alone / np.maximum(np.linalg.norm(alone, axis=1, keepdims=True), _TINY) - alone.mean(axis=0)
+        self._all = self._vocabulary <= _ALL_TOKENS
+        self._tokens = np.arange(self._vocabulary) if self._all else np.unique(flat)
+        alone = encoder.vectors([_written(tokeniser, token) for token in self._tokens.tolist()], on_encoded)
+        self._start = alone - alone.mean(axis=0)
         place = np.searchsorted(self._tokens, flat)
         owners = np.repeat(np.arange(len(read)), [len(ids) for ids in read])
         shape = (len(read), len(self._tokens))
-        counts = sp.csr_array((np.ones(len(flat)), (owners, place)), shape=shape)
-        counts.sum_duplicates()
-        texts = np.bincount(counts.indices, minlength=len(self._tokens))
-        self._weights = (np.log((len(read) + 1) / (texts + 0.5)) + 0.5).astype(np.float32)
-        weighted = sp.csr_array(counts * self._weights[None])
-        lengths = np.sqrt((weighted * weighted).sum(axis=1))
-        self._rows = sp.csr_array(sp.diags_array(1 / np.maximum(lengths, _TINY)) @ weighted)
+        self._counts = sp.csr_array((np.ones(len(flat)), (owners, place)), shape=shape)
+        self._counts.sum_duplicates()
 
     def learn(self, prepared: Prepared, rows: NDArray[np.int64]) -> Encoded:
         """Return the corpus by token vectors that were learned without the other rows."""
         folder = self._made / hash_json(rows.tolist())[:32]
         folder.mkdir(parents=True, exist_ok=True)
-        vectors = self._solve(rows) * self._weights[:, None]
+        used = np.ones(len(self._wanted), bool)
+        used[: self._queries] = False
+        used[rows[:MOST_ROWS]] = True
+        vectors, occurring = self._solve(self._counts[np.flatnonzero(used)], self._wanted[used])
+        kept = np.arange(len(vectors)) if self._all else occurring
         places = np.zeros(self._vocabulary, np.int32)
-        places[self._tokens] = 1 + np.arange(len(self._tokens))
+        places[self._tokens[kept]] = 1 + np.arange(len(kept))
+        vectors = vectors[kept]
         table = np.concatenate([np.zeros((1, vectors.shape[1])), vectors]).astype(np.float16)
         (folder / TOKENS).write_bytes(save({"places": places, "vectors": table}))
         (folder / TOKENISER).write_bytes((self._folder / TOKENISER).read_bytes())
         unit = TokenVectors(folder).vectors(self._texts)
         return Encoded(unit[: self._queries], unit[self._queries :], folder)
 
-    def _solve(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return (tokens, d) vectors, whose sums by `_rows` come near the encoder's of all texts but the other rows."""
-        used = np.ones(len(self._wanted), bool)
-        used[: self._queries] = False
-        used[rows] = True
-        texts, targets = self._rows[np.flatnonzero(used)], self._wanted[used]
+    def _solve(
+        self, counts: sp.csr_array, targets: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return (tokens, d) vectors whose sums come near the encoder's of some texts, and which tokens these hold.
+
+        Args:
+            counts: (n, tokens) of the texts.
+            targets: (n, d) vectors by the encoder.
+        """
+        in_texts = np.bincount(counts.indices, minlength=len(self._tokens))
+        weights = np.log((len(targets) + 1) / (in_texts + 0.5)) + 0.5
+        weighted = sp.csr_array(counts * weights[None])
+        lengths = np.sqrt((weighted * weighted).sum(axis=1))
+        texts = sp.csr_array(sp.diags_array(1 / np.maximum(lengths, _TINY)) @ weighted)
         targets = targets - targets.mean(axis=0)
         sums = texts @ self._start
         start = self._start * ((sums * targets).sum() / max((sums * sums).sum(), _TINY))
-        occurring = np.unique(texts.indices)
-        seen = texts[:, occurring]
-        left = (seen.T @ seen).toarray() + _RIDGE * np.eye(len(occurring))
+        occurring = np.flatnonzero(in_texts)
+        moved = np.sort(occurring[np.argsort(-in_texts[occurring], kind="stable")][:_MOST_MOVED])
+        seen = texts[:, moved]
+        left = (seen.T @ seen).toarray()
+        left[np.diag_indices(len(moved))] += _RIDGE
+        right = seen.T @ (targets - texts @ start)
         learned: NDArray[np.float64] = start.astype(np.float64)
-        learned[occurring] += np.linalg.solve(left, seen.T @ (targets - texts @ start))
-        return learned
+        learned[moved] += scipy.linalg.solve(left.T, right, assume_a="pos", overwrite_a=True, overwrite_b=True)
+        return learned * weights[:, None], occurring
+
+
+def _written(tokeniser: Any, token: int) -> str:  # noqa: ANN401 - tokenizers is untyped
+    """Return what a token stands for in a text, without what marks it as the beginning or middle of a word."""
+    written = str(tokeniser.decode([token], skip_special_tokens=False))
+    return written.removeprefix("##").replace("▁", "").strip()

@@ -9,9 +9,10 @@ import logging
 import os
 import re
 import shutil
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -19,8 +20,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from schemas.errors import SettingsError
-from schemas.manifest import hash_json
+from schemas.errors import PipelineError, SettingsError
+from schemas.manifest import hash_file, hash_json
 from schemas.settings import Model
 from tasks.retrieval.extras import require_extra
 from tasks.retrieval.pretrained import Encoder, Tokeniser, load_transformers
@@ -28,6 +29,8 @@ from tasks.retrieval.text_encoder import BY_TOKEN, GRAPH, TOKENISER
 from tasks.train.towers.pretrained import identify, pin
 
 _FORM = "onnx-int8-2"  # a change below that changes vectors is a new name
+_HASHES = "sha256.json"  # of the two files, written with them
+_SCRATCH, _FORGOTTEN = ".making-", 86_400  # seconds after which what a killed process was making is deleted
 _OPSET = 17
 _E5 = re.compile(r"(^|[-_./])e5([-_.@]|$)", re.IGNORECASE)
 _KNOWN_MODULES = {"Transformer", "Pooling", "Normalize"}
@@ -60,7 +63,7 @@ def make_encoder(model: Model, cache: Path) -> Path:
     """
     key = hash_json({"encoder": identify(str(model.encoder)), "max_tokens": model.max_tokens, "form": _FORM})
     folder = cache / "encoders" / key[:32]
-    if _is_whole(folder):
+    if is_whole(folder):
         return folder
     tokeniser = Tokeniser(model)
     write_graph(Encoder(model, tokeniser.size).module, tokeniser, model, folder)
@@ -74,27 +77,49 @@ def write_graph(module: Any, tokeniser: Tokeniser, model: Model, folder: Path) -
         SettingsError: the encoder cannot be made into a graph.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=".making-") as scratch:
-        made = Path(scratch) / "made"
+    with making(folder.parent) as scratch:
+        made = scratch / "made"
         made.mkdir()
-        _export(module, tokeniser, model, Path(scratch), made)
+        _export(module, tokeniser, model, scratch, made)
+        hashes = {name: hash_file(made / name) for name in (GRAPH, TOKENISER)}
+        (made / _HASHES).write_text(json.dumps(hashes), "utf-8")
         try:
             os.replace(made, folder)
-        except OSError:  # another run was faster, or left half of it
-            if not _is_whole(folder):
+        except OSError:  # another run was faster, or what is there is damaged
+            if not is_whole(folder):
                 shutil.rmtree(folder, ignore_errors=True)
                 os.replace(made, folder)
 
 
-def _is_whole(folder: Path) -> bool:
-    """Return whether `write_graph` has been there."""
-    return (folder / GRAPH).exists() and (folder / TOKENISER).exists()
+@contextmanager
+def making(folder: Path) -> Iterator[Path]:
+    """Yield a folder to make something in that becomes part of `folder` by one rename; what is left of it is deleted.
+
+    So is what a killed process left there more than a day ago.
+    """
+    for left in folder.glob(f"{_SCRATCH}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _FORGOTTEN:
+                shutil.rmtree(left, ignore_errors=True)
+    with TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
+        yield Path(scratch)
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether the files of `write_graph` are there, as it left them."""
+    try:
+        hashes = json.loads((folder / _HASHES).read_bytes())
+        return all(hash_file(folder / name) == hashes[name] for name in (GRAPH, TOKENISER))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def copy_encoder(source: Path, target: Path) -> None:
     """Give `target` the files of an encoder: links where the file system has them, since they never change."""
     target.mkdir()
     for file in source.iterdir():
+        if file.name == _HASHES:  # a version's manifest has them
+            continue
         try:
             os.link(file, target / file.name)
         except OSError:
@@ -163,6 +188,8 @@ def _export(module: Any, tokeniser: Tokeniser, model: Model, scratch: Path, fold
             onnx.save(graph, scratch / "whole.onnx")
             words = {"op_types_to_quantize": ["Gather"], "per_channel": True, "weight_type": QuantType.QInt8}
             quantize_dynamic(scratch / "whole.onnx", folder / GRAPH, **words)
+    except (OSError, MemoryError, PipelineError):  # of the machine, or a time limit
+        raise
     except Exception as error:  # torch and onnxruntime each have their own
         raise SettingsError(
             f"model.encoder = {model.encoder!r} cannot be made into an ONNX graph ({type(error).__name__}: "

@@ -19,7 +19,7 @@ from tasks.train.projection import Projection, train_projection
 
 DEFAULT_SHARE = 0.6
 LEARNED = "learned"  # folder of what has learned from an encoder
-_MOST_ROWS = 131_072  # that the projection is trained on; of more, the first: all are shuffled
+MOST_ROWS = 131_072  # that are learned from; of more, the first: all are shuffled
 SHARES = (0.0, 0.3, 0.5, DEFAULT_SHARE, 0.7, 0.8, 0.9, 1.0)  # what the validation cut chooses from
 
 
@@ -34,7 +34,7 @@ class Encoded:
 
     def learn(self, prepared: Prepared, rows: NDArray[np.int64], settings: CorpusSettings, phase: str) -> Projection:
         """Return what is learned on some rows."""
-        kept = rows[:_MOST_ROWS]
+        kept = rows[:MOST_ROWS]
         queries, labels, same = self.queries[kept], prepared.labels[kept], prepared.same_answer()
         return train_projection(queries, labels, self.classes, same, settings, phase)
 
@@ -103,17 +103,12 @@ class Joined:
 
     def __init__(self, towers: Source, encoded: Encoded, projection: Projection, share: float) -> None:
         """Take what has been trained; `share` is that of the encoder."""
-        self._towers, self._encoded, self._projection, self.share = towers, encoded, projection, share
-
-    @property
-    def encoded(self) -> Encoded:
-        """The corpus by the encoder, and its files."""
-        return self._encoded
+        self._towers, self.encoded, self._projection, self.share = towers, encoded, projection, share
 
     def encode_rows(self, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return (1, n, S * o + d) vectors of unit length of training rows."""
         towers = self._towers.encode_rows(prepared, rows).transpose(1, 0, 2)
-        return join(towers, self._projection.apply(self._encoded.queries[rows]), self.share).transpose(1, 0, 2)
+        return join(towers, self._projection.apply(self.encoded.queries[rows]), self.share).transpose(1, 0, 2)
 
     def class_vectors(self) -> NDArray[np.float32]:
         """Return (1, K, S * o + d) vectors of unit length of all standard questions."""

@@ -29,6 +29,7 @@ from tasks.retrieval.text_encoder import OnEncoded
 from tasks.steps import StepNotes, StepRun, run_step
 from tasks.train.verdict import describe_choice, describe_convergence
 
+_MOST_UNLABELLED = 20_000  # queries of a log that are learned from: the newest
 _ENCODED, _TUNED = "%d of %d texts encoded", "fine-tuning the encoder, step %d of %d"
 TRAINING_LIMIT = "dssm-training"  # how many deployments train at a time, in all; dssm serve and dssm deploy make it
 
@@ -72,7 +73,7 @@ def train(
         folders = (prepared.output.folder, out.folder, partial)
         limit = time_limit("train", corpus.limits.train)
         with in_turn(), limit, _progress(corpus.name) as (on_epoch, on_encoded, on_tuned):
-            log = read_queries(unlabelled, corpus.source)
+            log = read_queries(unlabelled, corpus.source, _MOST_UNLABELLED)
             train_candidate(
                 *folders, corpus, on_epoch, others, ingested.output, workspace.encoders, on_encoded, log, on_tuned
             )

@@ -72,11 +72,16 @@ def train_candidate(
             f"text.min_texts = {least} texts, so that nothing can be learnt; look at the column of "
             "the queries: emoji and punctuation alone are no words"
         )
+    if len(prepared.classes) < 2:
+        raise CorpusRejected(
+            f"corpus {settings.name!r}: one standard question is left, and a model tells several apart; look at the "
+            "column of the standard questions"
+        )
     settings, settled, objective, reach = _settle_loss(prepared, settings)
     encoded: Encoded | None = None
     learner: Learner | None = None
     cache = cache or partial / "cache"
-    if settings.model.encoder_beside:
+    if settings.model.encoder_beside and settings.model.encoder_share != 0:
         settings = settings.model_copy(update={"model": settle_encoder(settings.model)})
         encoded = encode_corpus(prepared_folder, settings, cache, on_encoded)
         settings = _settle_fine_tune(settings, prepared)
@@ -145,9 +150,7 @@ def _settle_fine_tune(settings: CorpusSettings, prepared: Prepared) -> CorpusSet
     """Return the settings with it decided whether the encoder beside the towers is fine-tuned."""
     model = settings.model
     few = len(prepared.labels) <= TUNED_ROWS * len(prepared.classes)
-    tuned = (
-        model.serve == "encoder" and model.encoder_share != 0 and (few if model.fine_tune is None else model.fine_tune)
-    )
+    tuned = model.serve == "encoder" and (few if model.fine_tune is None else model.fine_tune)
     return settings.model_copy(update={"model": model.model_copy(update={"fine_tune": tuned})})
 
 

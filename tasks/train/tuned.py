@@ -2,14 +2,13 @@
 
 A contrast between the queries of a step (Khosla et al. 2020, "Supervised Contrastive Learning", eq. 2) moves all
 layers, for a few steps: more of them teach it the training rows by heart, and the projection has nothing left to learn.
-Each step takes two rows of each of some standard questions, so that every row has a fellow; a standard question's own
-text is one of its rows. What was tried: docs/encoders.md.
+Each step takes rows by twos of one standard question, so that a row has a fellow, but for the last of an odd number; a
+standard question's own text is one of its rows, unless training.own_texts is off. What was tried: docs/encoders.md.
 """
 
 import os
 import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -24,7 +23,7 @@ from tasks.retrieval.hashing import keys
 from tasks.retrieval.pretrained import Encoder, Encodings, Tokeniser
 from tasks.retrieval.text_encoder import OnEncoded, TextEncoder
 from tasks.train.data import Prepared
-from tasks.train.encoder_files import write_graph
+from tasks.train.encoder_files import is_whole, making, write_graph
 from tasks.train.ensemble import identify_training
 from tasks.train.joined import Encoded, texts_of
 from tasks.train.objectives.contrast import contrast
@@ -62,13 +61,15 @@ class Tuner:
         identity = identify_training(prepared, rows, self._settings, "refit", _EPOCHS)
         made = self._copies / identity[:32]
         try:
-            vectors = load_file(made / _VECTORS)["vectors"]
-        except (OSError, SafetensorError):  # there are none, or a machine that went down left them half written
+            vectors = load_file(made / _VECTORS)["vectors"] if is_whole(made / _FILES) else None
+        except (OSError, SafetensorError):  # a machine that went down left them half written
+            vectors = None
+        if vectors is None:
             self._copies.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=self._copies, prefix=".making-") as scratch:
-                self._write(prepared, rows, Path(scratch) / "made")
+            with making(self._copies) as scratch:
+                self._write(prepared, rows, scratch / "made")
                 shutil.rmtree(made, ignore_errors=True)
-                os.replace(Path(scratch) / "made", made)
+                os.replace(scratch / "made", made)
             vectors = load_file(made / _VECTORS)["vectors"]
         return Encoded(vectors[: self._queries], vectors[self._queries :], made / _FILES, fine_tuned=True)
 
@@ -80,7 +81,7 @@ class Tuner:
 
     def _owners(self, prepared: Prepared, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the numbers of the texts that are learned from, and the standard question of each."""
-        own = np.arange(len(prepared.classes))
+        own = np.arange(len(prepared.classes) if self._settings.training.own_texts else 0)
         return np.concatenate([rows, self._queries + own]), np.concatenate([prepared.labels[rows], own])
 
     def _write(self, prepared: Prepared, rows: NDArray[np.int64], made: Path) -> None:

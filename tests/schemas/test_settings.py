@@ -269,6 +269,31 @@ def test_crons_that_can_be_meant(cron):
     assert parse(schedule={"cron": cron}).schedule.cron == cron
 
 
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"fine_tune": True}, "fine_tune = true is for an encoder beside"),
+        (
+            {"tower": "pretrained", "encoder": "org/bert", "fine_tune": False},
+            "fine_tune = false is for",
+        ),
+        ({"encoder_share": 0.5}, r"encoder_share = 0\.5 is for an encoder beside"),
+        ({"serve": "bag"}, "serve = 'bag' is for an encoder beside"),
+        ({"encoder": "org/bert", "serve": "bag", "fine_tune": True}, "an encoder that answers"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(model, message):
+    """Of an encoder that is not there, or is no companion of the towers."""
+    with pytest.raises(ValidationError, match=message):
+        parse(model=model)
+
+
+@pytest.mark.parametrize("model", [{"fine_tune": False, "encoder_share": 0.5}, {"serve": "bag", "fine_tune": False}])
+def test_what_an_encoder_beside_the_towers_takes(model):
+    """All of it."""
+    assert parse(model={"encoder": "org/bert", **model}).model.encoder_beside
+
+
 @pytest.mark.parametrize("timezone", ["Asia/Shangai", "", "../etc/passwd"])
 def test_an_unknown_time_zone_is_refused(timezone):
     """Shanghai is the default, not the answer to a typo."""

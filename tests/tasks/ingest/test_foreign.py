@@ -7,7 +7,7 @@ from schemas.errors import SourceError
 from schemas.outputs import ForeignOutput
 from schemas.settings import Source
 from tasks.ingest.corpus import ingest_corpus
-from tasks.ingest.foreign import find_query_files, write_foreign
+from tasks.ingest.foreign import find_query_files, read_queries, write_foreign
 from tests.conftest import PAIRS, write_table
 
 
@@ -52,3 +52,14 @@ def test_too_few_are_refused(write, tmp_path):
         write("own.csv")
     with pytest.raises(SourceError, match=r"nosuch\.csv does not exist"):
         write("nosuch.csv")
+
+
+def test_of_a_long_log_the_last_queries_are_read(tmp_path):
+    """Files in the order of their names; a query that is asked again is as new as its last time."""
+    (tmp_path / "log-1.txt").write_text("old\nwanted often\nolder\n", "utf-8")
+    (tmp_path / "log-2.txt").write_text("wanted often\nnew\n", "utf-8")
+    files = find_query_files(str(tmp_path / "log-*.txt"), tmp_path, "source.unlabelled")
+    source = Source(path="x.csv")
+
+    assert read_queries(files, source, 3) == ["older", "wanted often", "new"]
+    assert read_queries(files, source) == ["old", "wanted often", "older", "new"]

@@ -7,12 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from tasks.retrieval.retriever import Model
+from tasks.retrieval.token_vectors import TOKENISER, TOKENS
+from tasks.train import distilled
 from tasks.train.data import read_prepared
 from tasks.train.distilled import Distiller
 from tasks.train.encoder_files import settle_encoder
-from tasks.train.joined import encode_corpus
+from tasks.train.joined import encode_corpus, texts_of
 from tasks.train.training import train_candidate
 from tests.tasks.prepare.toy import PAIRS
 from tests.tasks.train.tiny_bert import write_bert
@@ -82,6 +86,51 @@ def test_rows_that_are_held_out_teach_nothing(distil):
     assert spoilt.learn(data, rows).queries.tolist() == plain.learn(data, rows).queries.tolist()
     everything = np.arange(len(data.labels))
     assert not np.allclose(spoilt.learn(data, everything).queries, plain.learn(data, everything).queries)
+
+
+def test_a_token_that_held_out_rows_alone_hold_is_not_known(distil, monkeypatch):
+    """As it will be when a customer types one, of a vocabulary too large to keep whole."""
+    monkeypatch.setattr(distilled, "_ALL_TOKENS", 0)
+    made, _, data = distil()
+    rows = np.array([0])
+    learned = made.learn(data, rows)
+    tokeniser = Tokenizer.from_file(str(learned.folder / TOKENISER))
+    queries, standard = texts_of(data.folder)
+    read = [set(tokeniser.encode(text, add_special_tokens=False).ids) for text in queries + standard]
+    seen = set[int]().union(*(read[row] for row in rows), *read[len(queries) :])
+
+    assert set(np.flatnonzero(load_file(learned.folder / TOKENS)["places"]).tolist()) == seen
+    assert set[int]().union(*read) > seen
+
+
+def test_rare_tokens_stay_where_there_are_very_many(distil, monkeypatch):
+    """The most frequent are moved; the others are what the encoder makes of them alone."""
+    made, encoded, data = distil()
+    everything = np.arange(len(data.labels))
+    whole = nearness(made.learn(data, everything).queries, encoded.queries)
+    monkeypatch.setattr(distilled, "_MOST_MOVED", 10)
+    some = nearness(made.learn(data, everything).queries, encoded.queries)
+    monkeypatch.setattr(distilled, "_MOST_MOVED", 0)
+
+    assert nearness(made.learn(data, everything).queries, encoded.queries) < some < whole
+
+
+@pytest.mark.parametrize(
+    ("kind", "decoder"), [(models.BPE, decoders.ByteLevel()), (models.Unigram, decoders.Metaspace()), (None, None)]
+)
+def test_a_token_begins_as_what_it_is_in_a_text(kind, decoder):
+    """Whatever marks the beginning or the middle of a word; bytes are characters."""
+    if kind is None:
+        tokeniser = Tokenizer(models.WordPiece({"[UNK]": 0, "密码": 1, "pass": 2, "##word": 3}))
+        tokeniser.decoder = decoders.WordPiece()
+        assert [distilled._written(tokeniser, token) for token in (1, 2, 3)] == ["密码", "pass", "word"]
+        return
+    before = pre_tokenizers.ByteLevel() if kind is models.BPE else pre_tokenizers.Metaspace()
+    names = ["".join(piece for piece, _ in before.pre_tokenize_str(text)) for text in ("密码", "password")]
+    vocabulary = {name: number for number, name in enumerate(names)}
+    tokeniser = Tokenizer(kind(vocabulary, []) if kind is models.BPE else kind([(name, 0.0) for name in names]))
+    tokeniser.decoder = decoder
+    assert [distilled._written(tokeniser, token) for token in (0, 1)] == ["密码", "password"]
 
 
 def test_a_candidate_answers_without_the_encoder(settings, prepared, tmp_path):

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import shutil
+import time
 
 import numpy as np
 import onnx
@@ -18,7 +20,7 @@ from tasks.retrieval.retriever import Model, Retriever
 from tasks.retrieval.text_encoder import TextEncoder
 from tasks.train.choosing import further_cuts
 from tasks.train.data import read_prepared
-from tasks.train.encoder_files import make_encoder, settle_encoder
+from tasks.train.encoder_files import is_whole, make_encoder, making, settle_encoder
 from tasks.train.training import train_candidate
 from tests.tasks.conftest import publish
 from tests.tasks.prepare.toy import PAIRS, file_bytes
@@ -107,6 +109,66 @@ def test_a_graph_of_before_takes_one_text_at_a_time(beside, cache, tmp_path):
     assert before.vectors(TEXTS[:9]).tolist() == now.vectors(TEXTS[:9]).tolist()
 
 
+@pytest.mark.parametrize("name", ["encoder.onnx", "tokenizer.json", "sha256.json"])
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:-9])])
+def test_a_damaged_graph_is_made_anew(beside, tmp_path, name, damage):
+    """As a power cut may leave it; it would else stop every night."""
+    settings = settle_encoder(beside().model)
+    folder = make_encoder(settings, tmp_path)
+    before = TextEncoder(folder, settings).vectors(TEXTS[:3])
+    damage(folder / name)
+    assert not is_whole(folder)
+
+    assert make_encoder(settings, tmp_path) == folder
+
+    assert is_whole(folder)
+    np.testing.assert_array_equal(TextEncoder(folder, settings).vectors(TEXTS[:3]), before)
+
+
+def test_what_a_killed_process_was_making_is_deleted_a_day_later(tmp_path):
+    """Another process may be making something at this moment."""
+    for name, age in ("old", 100_000), ("new", 1_000):
+        (tmp_path / f".making-{name}").mkdir()
+        os.utime(tmp_path / f".making-{name}", (time.time() - age,) * 2)
+
+    with making(tmp_path) as scratch:
+        assert {path.name for path in tmp_path.iterdir()} == {".making-new", scratch.name}
+    assert {path.name for path in tmp_path.iterdir()} == {".making-new"}
+
+
+def test_a_full_disk_is_no_fault_of_the_encoder(beside, tmp_path, monkeypatch):
+    """Nobody is told to name another one."""
+
+    def fill(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("torch.onnx.export", fill)
+    with pytest.raises(OSError, match="No space left"):
+        make_encoder(settle_encoder(beside().model), tmp_path)
+
+
+def test_long_texts_go_through_in_smaller_parts(beside, cache):
+    """Memory grows with the square of their length."""
+    settings = settle_encoder(beside({"max_tokens": 64}).model)
+    encoder = TextEncoder(make_encoder(settings, cache), settings)
+
+    assert [len(part) for part in encoder._batches([10] * 40)] == [32, 8]
+    assert [len(part) for part in encoder._batches([1024] * 10)] == [4, 4, 2]
+    assert [len(part) for part in encoder._batches([9000] * 2)] == [1, 1]
+
+
+def test_without_a_share_nothing_is_encoded(beside, train):
+    """A fixed share of 0 is no encoder, whichever it serves."""
+    told = list[tuple[int, int]]()
+    for name, serve in enumerate(("encoder", "bag")):
+        settings = beside({"encoder_share": 0.0, "serve": serve, "fine_tune": None})
+        report, candidate = train(settings, str(name), lambda *done: told.append(done))
+        assert not (candidate / "encoder").exists()
+        assert Model(candidate).card.model.encoder is None
+        assert not report.shares
+    assert not told
+
+
 def test_making_a_graph_says_nothing_and_silences_nobody(beside, tmp_path, caplog):
     """Its library warns by the root logger; warnings of ours come after it."""
     make_encoder(settle_encoder(beside().model), tmp_path)
@@ -165,17 +227,20 @@ def test_the_prefix_is_part_of_a_text(beside, cache):
 
 
 def test_scores_are_those_of_towers_and_encoder(beside, train, prepared):
-    """The weighted mean of both cosines: half of the first model's, which has no share, and of the second's, of 1."""
+    """The weighted mean of both cosines, also of a query that the towers do not know: theirs is 0."""
     rows = pq.read_table(prepared / "train.parquet")
     scores = {}
     for share in (0.0, 0.5, 1.0):
         model = {"encoder_share": share, "exemplars": 0, "ensemble": 2}
         served = Model(train(beside(model), str(share))[1])
-        scores[share] = served.scores(rows["query"].to_pylist())
-        np.testing.assert_allclose(served.cosines_of(served.encoder.read_prepared(rows)), scores[share], atol=1e-6)
+        scores[share] = served.scores([*rows["query"].to_pylist(), "퀴즈"])
+        of_rows = served.cosines_of(served.encoder.read_prepared(rows))
+        np.testing.assert_allclose(of_rows, scores[share][:-1], atol=1e-6)
 
     np.testing.assert_allclose(scores[0.5], (scores[0.0] + scores[1.0]) / 2, atol=1e-5)
     assert np.abs(scores[0.0] - scores[1.0]).max() > 0.1
+    assert not scores[0.0][-1].any()
+    assert scores[1.0][-1].any()
 
 
 def test_a_candidate_answers_by_its_own_files(beside, train, bert, tmp_path, small):

@@ -54,3 +54,28 @@ def test_of_few_queries_more_is_learned_with_noise(small, monkeypatch):
     monkeypatch.setattr("tasks.train.projection._LOUD_ROWS", 0)
 
     assert with_noise > recall() + 0.05
+
+
+def test_codes_for_standard_questions_need_not_be_learned_from(small):
+    """Without training.own_texts they change nothing, but where a standard question has no query."""
+    points = vectors(np.zeros((CLASSES, SIZE)), 1, 0)
+    labels = np.repeat(np.arange(CLASSES - 1), ROWS)
+    queries, texts = vectors(points[labels], 0.2, 1), vectors(points, 0.2, 2)
+    codes = vectors(np.zeros((CLASSES, SIZE)), 1, 9)
+    codes[-1] = texts[-1]
+    settings = small(training={"own_texts": False})
+
+    first, second = (train_projection(queries, labels, own, None, settings, "test") for own in (texts, codes))
+
+    np.testing.assert_array_equal(first.apply(queries), second.apply(queries))
+    np.testing.assert_array_equal(first.classes, second.classes)
+    assert (first.apply(texts[-1:]) @ first.classes.T).argmax() == CLASSES - 1
+
+
+def test_a_text_that_has_no_vector_gets_none(small):
+    """A bias would else make one of nothing, the same for all."""
+    points = vectors(np.zeros((CLASSES, SIZE)), 1, 0)
+    learned = train_projection(points, np.arange(CLASSES), points, None, small(), "test")
+
+    assert not learned.apply(np.zeros((1, SIZE), np.float32)).any()
+    assert learned.bias.any()

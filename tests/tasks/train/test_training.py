@@ -13,6 +13,7 @@ import pytest
 from schemas.errors import CorpusRejected
 from schemas.training import TrainingReport
 from schemas.workspace import CHECKOUT
+from tasks.train import choosing
 from tasks.train.choosing import best_stop
 from tasks.train.training import train_candidate
 from tests.tasks.prepare.toy import file_bytes, prepare_rows
@@ -53,6 +54,27 @@ def test_a_corpus_without_a_word_is_rejected(train, small, tmp_path):
 
     with pytest.raises(CorpusRejected, match=r"no text holds a letter.*text\.min_texts = 2"):
         train(small(), prepared)
+
+
+def test_one_standard_question_is_rejected(train, small, tmp_path):
+    """There is nothing to tell apart."""
+    pairs = [(f"how do i get my money back {word}", "refund") for word in "please now today quick".split()]
+    settings = small()
+    settings = settings.model_copy(update={"text": settings.text.model_copy(update={"min_texts": 1})})
+
+    with pytest.raises(CorpusRejected, match="one standard question is left"):
+        train(settings, prepare_rows(tmp_path / "one", settings, pairs))
+
+
+def test_further_cuts_are_tried_on_this_machine(small):
+    """Whatever the workers of a cluster have; a local run keeps its device."""
+    cluster = small(engine="ray", training={"device": "cuda"})
+
+    here = choosing._here(cluster)
+
+    assert (here.engine, here.training.device) == ("local", "auto")
+    local = small(training={"device": "cuda"})
+    assert choosing._here(local) is local
 
 
 def phases(told):

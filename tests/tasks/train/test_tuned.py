@@ -7,9 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from pydantic import ValidationError
 
-from schemas.settings import Model as ModelSettings
 from tasks.retrieval.retriever import Model
 from tasks.train.data import read_prepared
 from tasks.train.encoder_files import settle_encoder
@@ -159,13 +157,6 @@ def test_few_rows_are_fine_tuned_on(settings, data, fine_tune, rows, tuned):
 
     assert _settle_fine_tune(settings({"fine_tune": fine_tune}), many).model.fine_tune == tuned
     assert not _settle_fine_tune(settings({"serve": "bag"}), data).model.fine_tune
-
-
-@pytest.mark.parametrize("model", [{}, {"encoder": "e", "serve": "bag"}, {"encoder": "e", "tower": "pretrained"}])
-def test_nothing_to_fine_tune_is_refused(model):
-    """What would be without effect is said before anything starts."""
-    with pytest.raises(ValidationError, match="fine_tune = true is for an encoder beside the towers that answers"):
-        ModelSettings(fine_tune=True, **model)
 
 
 def test_a_model_of_before_answers_on(settings, train):
