@@ -435,7 +435,11 @@ class Model(Section):
             if self.ensemble != 1:
                 raise ValueError(f"tower {self.tower!r} is one encoder: set model.ensemble = 1 (it is {self.ensemble})")
         of_those_beside = {"fine_tune": self.fine_tune, "encoder_share": self.encoder_share}
-        given = [f"{name} = {str(value).lower()}" for name, value in of_those_beside.items() if value is not None]
+        given = [
+            f"{name} = {str(value).lower()}"
+            for name, value in of_those_beside.items()
+            if value or (value is not None and self.encoder)  # off, of no encoder, is what it says
+        ]
         given += ["serve = 'bag'"] if self.serve == "bag" else []
         if given and not self.encoder_beside:
             raise ValueError(

@@ -290,8 +290,9 @@ def test_what_would_have_no_effect_is_refused(model, message):
 
 @pytest.mark.parametrize("model", [{"fine_tune": False, "encoder_share": 0.5}, {"serve": "bag", "fine_tune": False}])
 def test_what_an_encoder_beside_the_towers_takes(model):
-    """All of it."""
+    """All of it; and what is off may stay where the encoder is taken out for one run."""
     assert parse(model={"encoder": "org/bert", **model}).model.encoder_beside
+    assert not parse(model={"fine_tune": False, "encoder_share": 0}).model.encoder_beside
 
 
 @pytest.mark.parametrize("timezone", ["Asia/Shangai", "", "../etc/passwd"])
