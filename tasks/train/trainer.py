@@ -163,21 +163,15 @@ class Trainer:
         return loss.detach()
 
     def _contrast(self, queries: Tensor, batch: Batch) -> Tensor | float:
-        """Return what the contrast adds to the loss of a batch, of a very large one that of its first rows.
-
-        A row counts in it as much as in the loss, a row without a fellow with 0: in a sparse corpus the large standard
-        questions, which have them, would else outweigh the small.
-        """
+        """Return what the contrast adds to the loss of a batch, of a very large one that of its first rows."""
         if self.objective.drawn or not self.settings.loss.contrast:
             return 0.0
         labels, same = batch.places[:_CONTRASTED, 0], None
         if batch.same is not None:
             same = torch.from_numpy(batch.same[:_CONTRASTED, labels].toarray() > 0).to(queries.device)
-        _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        with_fellows = float((counts[places] > 1).mean())
         right = torch.from_numpy(labels).to(queries.device)
         of_rows = contrast(queries[:, :_CONTRASTED], right, self.settings.loss.gamma, same)
-        return self.settings.loss.contrast * with_fellows * of_rows
+        return self.settings.loss.contrast * of_rows
 
     def _class_embeddings(self, rows: Tensor | None = None) -> Tensor:
         """Return (S, U, o) class embeddings as a leaf, which gets a gradient where the settings want them."""

@@ -11,9 +11,11 @@ _BARRED = -1e9  # logit of a query against itself: no opponent
 
 
 def contrast(queries: Tensor, labels: Tensor, gamma: float, same: Tensor | None = None) -> Tensor:
-    """Return the mean over members, and rows that have fellows, of the cross-entropy of finding these.
+    """Return the mean over members and rows of the cross-entropy of finding a row's fellows.
 
-    A fellow is another query of the batch with the same standard question; without any, the contrast is 0.
+    A fellow is another query of the batch with the same standard question; of a row without any it is 0. So a row
+    counts here as much as in the loss: in a sparse corpus the large standard questions, which have fellows, would else
+    outweigh the small.
 
     Args:
         queries: (..., n, o) of unit length.
@@ -28,4 +30,4 @@ def contrast(queries: Tensor, labels: Tensor, gamma: float, same: Tensor | None 
     logits = (gamma * (queries @ queries.transpose(-1, -2))).masked_fill(barred, _BARRED)
     logs = logits.log_softmax(dim=-1).masked_fill(~fellows, 0)
     of_rows = -logs.sum(dim=-1) / counts.clamp(min=1)
-    return of_rows.sum(dim=-1).mean() / (counts > 0).sum().clamp(min=1)
+    return of_rows.mean()

@@ -6,14 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import scipy.sparse as sp
 import torch
 
 from schemas.settings import LOSSES
 from schemas.tables import negatives_schema
 from tasks.train.data import read_prepared
 from tasks.train.objectives.contrast import contrast
-from tasks.train.objectives.objective import Batch
 from tasks.train.trainer import Trainer
 
 KINDS = {
@@ -71,18 +69,6 @@ def test_the_contrast_is_part_of_what_is_learnt_and_none_of_what_is_recorded(pre
     (plain, before), (recorded, after) = found
     assert after < 0.95 * before
     assert recorded == pytest.approx(plain, rel=0.2)  # the contrast of the first epoch is as large as the loss
-
-
-def test_the_contrast_counts_as_many_rows_as_have_fellows(prepared, small):
-    """Those of small standard questions have none, and their loss is not drowned."""
-    fit = fit_of(prepared, small(loss={"kind": "softmax_all", "contrast": 2.0}))
-    queries = torch.from_numpy(fit.encode(fit.prepared.queries.take(np.arange(5))))
-    right = np.array([0, 0, 1, 2, 3])
-    batch = Batch(np.arange(4), right[:, None], sp.csr_array((4, 4)))
-
-    assert float(fit._contrast(queries, batch)) == pytest.approx(
-        2.0 * 2 / 5 * contrast(queries, torch.from_numpy(right), fit.settings.loss.gamma).item()
-    )
 
 
 def test_the_loss_without_dropout_is_that_of_the_vectors_served(prepared, small):
