@@ -15,7 +15,7 @@ _HEAD = 128  # principal directions read for every standard question
 _SAMPLE = 8192  # standard questions the directions are taken from
 _FEW = 2000  # standard questions left that are scored in full at once; of more, the next directions are read first
 _FIRST = 8  # times `top` scored in full, to know how high the last of the top must be
-_CANCELLED = 1e-6  # of a square: more than its difference with another one loses in single precision
+_CANCELLED = 1e-6  # of a square: more than its difference with another one loses by products in single precision
 _ROUNDING = 1e-4  # of scores in single precision
 
 
@@ -29,10 +29,11 @@ class Nearest:
         self._directions = np.ascontiguousarray(np.linalg.eigh(sample.T @ sample)[1][:, ::-1])  # (d, d)
         parts = [vectors @ self._directions[:, start : start + _HEAD] for start in (0, _HEAD)]
         self._heads, self._middles = np.ascontiguousarray(parts[0].T), parts[1]  # (head, K), (K, head)
-        squares = [np.einsum("kd,kd->k", part, part) for part in (vectors, *parts)]
-        slack = np.float32(_CANCELLED) * squares[0]
-        self._rest = np.sqrt(np.maximum(squares[0] - squares[1], 0) + slack)  # (K,) lengths without the head
-        self._end = np.sqrt(np.maximum(squares[0] - squares[1] - squares[2], 0) + slack)  # and without the middle
+        # Summed in double precision: how much single precision loses depends on the processor.
+        squares = [np.einsum("kd,kd->k", part, part, dtype=np.float64) for part in (vectors, *parts)]
+        left = [squares[0] - squares[1], squares[0] - squares[1] - squares[2]]
+        lengths = [np.sqrt(np.maximum(square, 0) + _CANCELLED * squares[0]).astype(np.float32) for square in left]
+        self._rest, self._end = lengths  # (K,) without the head, and without the middle
 
     def search(self, query: NDArray[np.float32], top: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the ids of the `top` highest scores of a (d,) query, best first, ties by id, and their scores."""

@@ -28,7 +28,7 @@ from tasks.retrieval.pretrained import Encoder, Tokeniser, load_transformers
 from tasks.retrieval.text_encoder import BY_TOKEN, GRAPH, TOKENISER
 from tasks.train.towers.pretrained import identify, pin
 
-_FORM = "onnx-int8-2"  # a change below that changes vectors is a new name
+_FORM = "onnx-int8-3"  # a change below that changes vectors is a new name
 _HASHES = "sha256.json"  # of the two files, written with them
 _SCRATCH, _FORGOTTEN = ".making-", 86_400  # seconds after which what a killed process was making is deleted
 _OPSET = 17

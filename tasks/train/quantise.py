@@ -1,4 +1,4 @@
-"""The matrices of an ONNX graph in whole numbers of eight bits, and what is multiplied with them row by row.
+"""The matrices of an ONNX graph in whole numbers of up to eight bits, and what is multiplied with them row by row.
 
 Each row of the left side, a token's states, is divided by its own largest number before it is rounded (as vector-wise
 quantisation in Dettmers et al. 2022, "LLM.int8()", section 2.1). By the largest number of all, as
@@ -13,7 +13,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-_MOST = 127  # of a whole number; the left side stands 128 above 0, as the fast products want it
+_MOST = 127  # of a whole number on the left side, which stands 128 above 0, as the fast products want it
+_MOST_RIGHT = (
+    64  # of the matrix: two products of 255 x 64 fit into the 16 bits in which processors without VNNI add them
+)
 _UNIT, _ZERO, _TINY = "row.unit", "row.zero", "row.tiny"  # names of what all products share
 
 
@@ -57,6 +60,6 @@ def _round(name: str, whole: str) -> Iterator[Any]:
 
 def _in_eight_bits(name: str, matrix: NDArray[np.float32]) -> Iterator[Any]:
     """Yield the (d, o) matrix in whole numbers, and the unit of each column."""
-    unit = np.maximum(np.abs(matrix).max(axis=0) / _MOST, np.float32(1e-12)).astype(np.float32)
+    unit = np.maximum(np.abs(matrix).max(axis=0) / _MOST_RIGHT, np.float32(1e-12)).astype(np.float32)
     yield numpy_helper.from_array(np.round(matrix / unit).astype(np.int8), f"{name}.whole")
     yield numpy_helper.from_array(unit, f"{name}.unit")

@@ -28,6 +28,19 @@ def run(model, x):
     return onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x.astype(np.float32)})
 
 
+def test_the_largest_sums_overflow_nowhere():
+    """Without VNNI two products are added in 16 bits, and cut where they do not fit."""
+    x, matrix = np.ones((1, 1, 24)), np.ones((24, 16), np.float32)
+    matrix[:, 8:] = -1
+    floats = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", "y")]
+    node, values = helper.make_node("MatMul", ["x", "a"], ["y"]), [numpy_helper.from_array(matrix, "a")]
+    made = helper.make_graph([node], "g", floats[:1], floats[1:], values)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    quantise_products(model)
+
+    np.testing.assert_allclose(run(model, x)[0], x @ matrix, rtol=1e-4)
+
+
 def test_products_are_close_and_rows_are_on_their_own(graph):
     """A row a thousand times as large changes no bit of the others; a row of zeros stays one."""
     model, matrices = graph
