@@ -147,6 +147,7 @@ def test_no_module_is_a_drawer_for_everything():
     assert not {"utils", "helpers", "common", "misc"} & {file.stem for file in FILES}
 
 
+@pytest.mark.slow
 def test_importing_every_module_leaves_no_file(tmp_path):
     """No directories, no databases, no threads: a worker imports what it does not run."""
     code = f"""

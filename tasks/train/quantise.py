@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 _MOST = 127  # of a whole number on the left side, which stands 128 above 0, as the fast products want it
-_MOST_RIGHT = (
-    64  # of the matrix: two products of 255 x 64 fit into the 16 bits in which processors without VNNI add them
-)
+_MOST_RIGHT = 64  # of the matrix: two products of 255 x 64 fit into 16 bits, where some processors add them
 _UNIT, _ZERO, _TINY = "row.unit", "row.zero", "row.tiny"  # names of what all products share
 
 

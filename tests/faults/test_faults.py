@@ -13,6 +13,7 @@ from tests.conftest import DSSM, clean_environment
 from tests.faults.fuzz import SEEDS, read_as_source
 
 
+@pytest.mark.slow
 def test_what_is_tried_in_seconds_ends_right(tmp_path):
     """Settings, TOMLs, words, homes, secrets, pointers, queries: hundreds, each in a process of its own."""
     done = subprocess.run(

@@ -98,6 +98,7 @@ def test_a_run_shows_in_the_ui(flow, toy_csv):
     assert len(shown["shown-toy-training"].data) < 100_000
 
 
+@pytest.mark.slow
 def test_no_text_of_a_corpus_becomes_markup_in_the_ui(flow, toy_csv, tmp_path):
     """A class name that is a picture's address: the UI would load it, from a description and from a cell alike."""
     began = datetime.now(UTC)
@@ -162,6 +163,7 @@ def test_an_altered_file_of_an_earlier_run_is_made_again(flow, toy_csv):
     assert second.status == "unchanged"
 
 
+@pytest.mark.slow
 def test_a_candidate_below_the_baselines_is_held_and_the_next_run_says_so_again(flow, wide):
     """Red in the UI under a name of its own; the same inputs repeat the reasons without training again."""
     worse = make_settings(wide, **WORSE, publish__max_drop_vs_baseline=0, publish__hold_causes=["collapse"])

@@ -218,6 +218,7 @@ def prepare_again(tmp_path, name, ingested, settings, processes=1, **given):
     return file_bytes(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_equal_inputs_give_equal_bytes_whoever_does_the_work(tmp_path, monkeypatch):
     """Prepared twice, a few characters at a time, in blocks of other sizes, in many parts, by two and by four."""
     monkeypatch.setattr(corpus, "ROWS", 16)

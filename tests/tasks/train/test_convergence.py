@@ -160,6 +160,7 @@ def test_a_planted_cause_is_named_and_the_setting_it_names_cures_it(train, cause
     assert cured.cause == "none", (cure, cured.sentence)
 
 
+@pytest.mark.slow
 def test_two_causes_are_both_told_the_surer_one_first(train):
     """Ordered rows and permuted labels, each with what to do; the first is the cause."""
     found = train(

@@ -136,6 +136,7 @@ def test_what_was_fine_tuned_answers(prepared, settings, train):
     assert {file.name: file.stat().st_size for file in cache.iterdir()} == kept
 
 
+@pytest.mark.slow
 def test_the_frozen_encoder_answers_where_it_is_better(settings, train):
     """Steps that are far too large spoil the copy: the validation cuts say so."""
     report, candidate, told = train(settings({"encoder_share": 1.0}, encoder_learning_rate=1.0))

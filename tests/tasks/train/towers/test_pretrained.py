@@ -352,6 +352,7 @@ def test_a_checkpoint_is_all_that_training_needs(prepared, tiny, tmp_path, loss)
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_with_the_bytes_of_an_unbroken_one(prepared, tiny, tmp_path):
     """A real process gets kill -9 in the refit; the next run takes up its checkpoint."""
     settings = tiny(training={"checkpoint_seconds": 0, "epochs": 8, "choose": False})
