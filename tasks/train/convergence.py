@@ -121,7 +121,7 @@ def _more_steps(settings: CorpusSettings) -> str:
     training, usual = settings.training, Training()
     name = find_tower(settings.model).rate_setting
     rate: float = getattr(usual, name)
-    if getattr(training, name) < rate / 4:
+    if not rate / 4 <= getattr(training, name) <= rate * 4:
         return f"training.{name} = {rate:g}"
     return f"training.epochs = {max(usual.epochs, 4 * training.epochs)}"
 
