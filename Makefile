@@ -15,13 +15,13 @@ serve: .venv/ready ## a Prefect server with every corpus on its schedule, until 
 	$(BIN)/dssm serve
 
 # In the order of their names: the slow files of tests/flows come first, and no worker waits for them at the end.
-test: .venv/ready-dev ## linter, type checker and all tests (under 10 minutes on two cores)
+test: .venv/ready-dev ## linter, type checker and all tests (8 to 12 minutes on two cores, by their age)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: .venv/ready-dev ## what `make test` leaves out for its length: many nights, kills at every point, long trainings (10 minutes)
+test-slow: .venv/ready-dev ## what `make test` leaves out for its length: many nights, kills at every point, long trainings (12 to 20 minutes)
 	$(BIN)/pytest -m slow --numprocesses 2 --dist load
 
 test-ops: .venv/ready-dev ## schedules, late runs, approval, cancelling: against real servers and a real clock (minutes)
