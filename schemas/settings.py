@@ -450,6 +450,11 @@ class Model(Section):
             raise ValueError("model.fine_tune = true is for an encoder that answers: leave model.serve at its default")
         return self
 
+    def without_encoder(self) -> Self:
+        """Return the settings of the towers alone."""
+        nothing = {"encoder": None, "fine_tune": None, "encoder_share": None, "serve": "encoder"}
+        return self.model_copy(update=nothing)
+
     @property
     def encoder_beside(self) -> bool:
         """Whether an encoder stands beside the towers."""

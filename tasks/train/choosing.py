@@ -34,7 +34,6 @@ from tasks.train.projection import Projection
 _CHOOSING_MEMBERS = 2  # enough to see when to stop
 _BLOCK = 2048  # queries ranked at once
 _ENOUGH = 200  # validation rows; of fewer, further cuts are tried
-_TOO_FEW = 20  # validation rows, in all cuts; on fewer an encoder is taken for good, as where nothing is held out
 _MOST_CUTS, _MOST_TUNED_CUTS = 5, 3  # the latter where each takes the time of fine-tuning an encoder
 _TO_CALIBRATE = 1000  # rows, where there are several cuts
 _NEAR_COPY = 0.8  # cosine of tf-idf rows
@@ -341,9 +340,7 @@ def _best_shares(ranks: dict[Shares, NDArray[np.int64]]) -> Shares:
 
     For each share of the encoder the usual share of the queries, unless another is clearly better; of the frozen
     encoder the best, where it is clearly better than the fine-tuned one; then no encoder, unless one is clearly better.
-    Where hardly any rows are held out, the usual share of the encoder, unless another, or none, is clearly better.
     """
-    too_few = len(next(iter(ranks.values()))) < _TOO_FEW
 
     def best(some: list[Shares], usual: Callable[[Shares], bool]) -> Shares:
         place = next((place for place, shares in enumerate(some) if usual(shares)), 0)
@@ -355,14 +352,12 @@ def _best_shares(ranks: dict[Shares, NDArray[np.int64]]) -> Shares:
     ]
     without = [shares for shares in of_each if not shares.encoder]
     of_encoders = [
-        best(some, lambda shares: shares.encoder == DEFAULT_SHARE)
-        if too_few
-        else max(some, key=lambda shares: _score(ranks[shares]).mean())
+        max(some, key=lambda shares: _score(ranks[shares]).mean())
         for tuned in (True, False)
         if (some := [shares for shares in of_each if shares.encoder and shares.fine_tuned == tuned])
     ]
     encoder = [best(of_encoders, lambda shares: shares.fine_tuned)] if of_encoders else []
-    return best([*without, *encoder], lambda shares: bool(shares.encoder) == too_few)
+    return best([*without, *encoder], lambda shares: not shares.encoder)
 
 
 def _flat(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -40,7 +40,7 @@ def gather_parts(
         arrays |= {"exemplars": kept.vectors, "exemplar_starts": kept.starts}
     model = settings.model
     if model.encoder_beside and joined is None:  # nothing of it is needed to answer
-        model = model.model_copy(update={"encoder": None, "fine_tune": None, "encoder_share": None, "serve": "encoder"})
+        model = model.without_encoder()
     if joined:
         model = model.model_copy(update={"fine_tune": joined.encoded.fine_tuned})
     card = ModelCard(

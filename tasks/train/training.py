@@ -81,7 +81,9 @@ def train_candidate(
     encoded: Encoded | None = None
     learner: Learner | None = None
     cache = cache or partial / "cache"
-    if settings.model.encoder_beside and settings.model.encoder_share != 0:
+    if settings.model.encoder_share == 0:
+        settings = settings.model_copy(update={"model": settings.model.without_encoder()})
+    if settings.model.encoder_beside:
         settings = settings.model_copy(update={"model": settle_encoder(settings.model)})
         encoded = encode_corpus(prepared_folder, settings, cache, on_encoded)
         settings = _settle_fine_tune(settings, prepared)

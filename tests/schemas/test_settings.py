@@ -273,10 +273,7 @@ def test_crons_that_can_be_meant(cron):
     ("model", "message"),
     [
         ({"fine_tune": True}, "fine_tune = true is for an encoder beside"),
-        (
-            {"tower": "pretrained", "encoder": "org/bert", "fine_tune": False},
-            "fine_tune = false is for",
-        ),
+        ({"tower": "pretrained", "encoder": "org/bert", "fine_tune": False}, "fine_tune = false is for"),
         ({"encoder_share": 0.5}, r"encoder_share = 0\.5 is for an encoder beside"),
         ({"serve": "bag"}, "serve = 'bag' is for an encoder beside"),
         ({"encoder": "org/bert", "serve": "bag", "fine_tune": True}, "an encoder that answers"),

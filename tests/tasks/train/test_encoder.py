@@ -18,7 +18,6 @@ from tasks.retrieval.edits import edit_live
 from tasks.retrieval.model_files import read_arrays
 from tasks.retrieval.retriever import Model, Retriever
 from tasks.retrieval.text_encoder import TextEncoder
-from tasks.train import choosing
 from tasks.train.choosing import further_cuts
 from tasks.train.data import read_prepared
 from tasks.train.encoder_files import is_whole, make_encoder, making, settle_encoder
@@ -295,22 +294,6 @@ def test_shares_are_chosen_on_the_validation_cut_and_told(beside, train):
     assert chosen in {(score.encoder, score.queries) for score in report.shares}
     assert Model(candidate).card.encoder_share == chosen[0]
     assert {score.encoder for score in report.shares} >= {0.0, 1.0}
-
-
-def test_on_hardly_any_rows_the_encoder_is_taken_for_good():
-    """As where none are held out; on more, it must be clearly better. A clear difference decides on both."""
-
-    def chosen(rows, found_by_encoder, found_without):
-        shares = [choosing.Shares(share, 0.5) for share in (0.0, 0.3, 0.6)]
-        ranks = [np.full(rows, 50) for _ in shares]
-        for of, found in zip(ranks, (found_without, found_by_encoder, found_by_encoder), strict=True):
-            of[:found] = 0
-        return choosing._best_shares(dict(zip(shares, ranks, strict=True))).encoder
-
-    assert chosen(10, 6, 6) == 0.6
-    assert chosen(40, 24, 24) == 0.0
-    assert chosen(10, 2, 8) == 0.0
-    assert chosen(40, 32, 8) == 0.3
 
 
 def test_of_few_rows_further_cuts_are_judged_together(beside, train, prepared):
