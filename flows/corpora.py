@@ -201,12 +201,16 @@ def require_files(corpus: CorpusSettings) -> None:
     """
     from tasks.ingest.addresses import find_files
 
-    source, learns = corpus.source, corpus.model.serve == "bag"
+    source, model = corpus.source, corpus.model
+    if model.encoder:
+        from tasks.train.encoder_files import settle_encoder
+
+        model = settle_encoder(model)
     named = {
         "source.path": source.path,
         "source.test_path": source.test_path,
         "source.questions_path": source.questions_path,
-        "source.unlabelled": source.unlabelled if learns else None,
+        "source.unlabelled": source.unlabelled if model.serve == "bag" else None,
         "decisions.foreign_path": corpus.decisions.foreign_path,
         "publish.golden_path": corpus.publish.golden_path,
     }
@@ -218,10 +222,6 @@ def require_files(corpus: CorpusSettings) -> None:
         from tasks.retrieval.features import Tokeniser
 
         Tokeniser(corpus.text)
-    if corpus.model.encoder:
-        from tasks.train.encoder_files import settle_encoder
-
-        settle_encoder(corpus.model)
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def _find_run(name: str) -> tuple[Workspace, CorpusSettings]:
         raise SettingsError(f"no run of {name!r} was evaluated yet, or its files are deleted: dssm run {name}")
     file = run.root / SETTINGS_FILE
     try:  # an earlier version may have written it, with fewer settings
-        return run, CorpusSettings.model_validate_json(read_file(file), context={"fill_defaults": True})
+        return run, CorpusSettings.model_validate_json(read_file(file), context={"fill_defaults": True, "stored": True})
     except (OSError, ValueError) as error:
         why = str(error).splitlines()[0]
         raise StaleFile(f"{file} is damaged ({why}); make another run: dssm run {name}") from error

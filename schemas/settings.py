@@ -91,8 +91,8 @@ class Source(Section):
     )
     unlabelled: Address | list[Address] | None = Field(
         default=None,
-        description="Queries without a standard question, such as a log: tables like those of source.path, or .txt "
-        "with one a line. model.serve = 'bag' learns from them what the encoder makes of them.",
+        description="Queries without a standard question, such as a log, that of the service included: tables with a "
+        "column query, or .txt with one a line. model.serve = 'bag' learns from them what the encoder makes of them.",
     )
     query_column: str | list[str] | None = Field(
         default=None,
@@ -434,6 +434,14 @@ class Model(Section):
                 )
             if self.ensemble != 1:
                 raise ValueError(f"tower {self.tower!r} is one encoder: set model.ensemble = 1 (it is {self.ensemble})")
+        return self
+
+    def refuse_what_has_no_effect(self) -> None:
+        """Refuse settings of an encoder that is not there.
+
+        Raises:
+            ValueError: one is set.
+        """
         of_those_beside = {"fine_tune": self.fine_tune, "encoder_share": self.encoder_share}
         given = [
             f"{name} = {str(value).lower()}"
@@ -441,19 +449,21 @@ class Model(Section):
             if value or (value is not None and self.encoder)  # off, of no encoder, is what it says
         ]
         given += ["serve = 'bag'"] if self.serve == "bag" else []
+        given += ["encoder_prefix"] if self.encoder_prefix is not None else []
         if given and not self.encoder_beside:
             raise ValueError(
                 f"model.{given[0]} is for an encoder beside the towers: set model.encoder, and leave model.tower at "
                 "its default (tower 'pretrained' is the encoder itself, and always fine-tuned), or take it out"
             )
+        if self.pooling is not None and self.encoder is None:
+            raise ValueError("model.pooling is for an encoder: set model.encoder, or take it out")
         if self.fine_tune and self.serve == "bag":
             raise ValueError("model.fine_tune = true is for an encoder that answers: leave model.serve at its default")
-        return self
 
     def without_encoder(self) -> Self:
         """Return the settings of the towers alone."""
-        nothing = {"encoder": None, "fine_tune": None, "encoder_share": None, "serve": "encoder"}
-        return self.model_copy(update=nothing)
+        names = ("encoder", "fine_tune", "encoder_share", "serve", "encoder_prefix", "pooling")
+        return self.model_copy(update={name: type(self).model_fields[name].default for name in names})
 
     @property
     def encoder_beside(self) -> bool:
@@ -548,8 +558,8 @@ class Training(Section):
         default=5e-5,
         gt=0,
         le=1,
-        description="AdamW step size of an encoder: as a tower (pretrained) at its peak, after a tenth of the steps; "
-        "beside the towers, where it is fine-tuned, at the start. All else has learning_rate.",
+        description="AdamW step size of an encoder, as a tower (pretrained) or where it is fine-tuned beside the "
+        "towers, at its peak, after a tenth of the steps. All else has learning_rate.",
     )
     feature_dropout: float = Field(
         default=0.3, ge=0, lt=1, description="bag, lstm: share of a query's features dropped per step."
@@ -597,8 +607,8 @@ class DecisionBounds(Section):
     )
     foreign_path: Address | list[Address] | None = Field(
         default=None,
-        description="Queries that are not of this corpus, such as the source of another: a table as source.path takes "
-        "it, or a .txt with one a line. They tune what tells foreign queries, and measure it. Empty: none.",
+        description="Queries that are not of this corpus, such as the source of another: tables with a column query, "
+        "or .txt with one a line. They tune what tells foreign queries, and measure it. Empty: none.",
     )
 
 
@@ -794,12 +804,18 @@ class CorpusSettings(Section):
         return self.loss.model_copy(update={"kind": "softmax_all" if classes <= EXACT_CLASSES else "sampled_softmax"})
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _fits_together(self, info: ValidationInfo) -> Self:
+        """What a run has stored (context stored) may be of an earlier version, or was completed by the run itself."""
         if self.loss.kind == "sampled_softmax" and self.negatives.sampler == "first_n":
             raise ValueError(
                 "loss.kind = 'sampled_softmax' takes the drawn negatives for uniform, and negatives.sampler = "
                 "'first_n' is not: set loss.kind = 'dssm', or negatives.sampler = 'random'"
             )
+        if info.context and info.context.get("stored"):
+            return self
+        self.model.refuse_what_has_no_effect()
+        if self.source.unlabelled and self.model.serve != "bag":
+            raise ValueError("source.unlabelled is learned from with model.serve = 'bag' alone: set it, or take it out")
         return self
 
     @model_validator(mode="before")

@@ -183,6 +183,21 @@ def find_marked_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) ->
     return Columns([query], marks[0], [], BY_NAME, BY_MARK, marks=marks)
 
 
+def find_queries_alone(header: Sequence[str], name: str) -> Columns:
+    """Return the column of queries of a table that need not have standard questions, as a list of texts.
+
+    Raises:
+        SourceError: no column is called like queries.
+    """
+    found = _matches(keys_of(header), (QUERY, EITHER))
+    if not found:
+        raise SourceError(
+            f"{name}: none of its columns is called like queries: {quoted(header)}. Call that of the queries 'query', "
+            "or give a .txt with a query a line"
+        )
+    return Columns([], found[0], found[1:], BY_NAME, BY_NAME)
+
+
 def find_list_columns(header: Sequence[str], question_column: str | None, name: str) -> Columns:
     """Return the columns of ids (if any) and texts of a list of standard questions.
 

@@ -1,6 +1,7 @@
 """Foreign queries: what customers ask that is not of this corpus, such as the queries of another."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -87,6 +88,13 @@ def _read(file: InputFile, source: Source) -> Iterator[str]:
             yield from map(normalise, lines)
         return
     # The columns in the settings are those of the corpus; these tables come from elsewhere.
-    for opened in open_sources(file, Source(path=file.name, encoding=source.encoding), 0):
+    elsewhere = Source(path=file.name, encoding=source.encoding)
+    try:
+        tables = open_sources(file, elsewhere, 0)
+    except SourceError:
+        tables = open_sources(file, elsewhere, 0, queries_alone=True)
+    for opened in tables:
+        as_list = opened.layout is not None and not opened.layout.columns.queries
         for pairs in opened.pairs:
-            yield from separate(pairs, set()).normalised
+            queries = pairs.questions if as_list else pairs.queries
+            yield from separate(replace(pairs, queries=queries, questions=["-"] * len(queries)), set()).normalised

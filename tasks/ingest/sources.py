@@ -22,6 +22,7 @@ from tasks.ingest.columns import (
     find_id_column,
     find_marked_columns,
     find_payload,
+    find_queries_alone,
     quoted,
 )
 from tasks.ingest.decoding import find_encoding, find_kind
@@ -50,8 +51,14 @@ class OpenedSource:
     warnings: list[str] = field(default_factory=list)
 
 
-def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSource]:
+def open_sources(file: InputFile, source: Source, seed: int, *, queries_alone: bool = False) -> list[OpenedSource]:
     """Return the tables of a file that hold queries and standard questions.
+
+    Args:
+        file: of one or several tables.
+        source: says which columns and sheets, and how they are read.
+        seed: of a bundled corpus.
+        queries_alone: a table may do without standard questions; its queries are then read as a list of texts.
 
     Raises:
         SourceError: it is no table, or no table of it has the columns.
@@ -71,7 +78,7 @@ def open_sources(file: InputFile, source: Source, seed: int) -> list[OpenedSourc
     if importer:
         pairs = take_lists_apart(_import(importer, file, source), explode=source.multiple_labels == "explode")
         return [OpenedSource(file.name, "imported", pairs, kind=importer.name)]
-    find = partial(_find_columns, source, file.name)
+    find = partial(_find_columns, source, file.name, queries_alone)
     keep = partial(
         find_payload,
         wanted=[source.payload_columns] if isinstance(source.payload_columns, str) else source.payload_columns,
@@ -156,7 +163,7 @@ def _find_by_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Colum
     return find_role_columns(header, rows) or find_marked_columns(header, rows)
 
 
-def _find_columns(source: Source, name: str, header: Sequence[str]) -> Columns:
+def _find_columns(source: Source, name: str, queries_alone: bool, header: Sequence[str]) -> Columns:
     """Return the columns of queries and standard questions, or of questions and answers where nothing is named."""
     try:
         return find_columns(header, source.query_column, source.question_column, name)
@@ -164,6 +171,8 @@ def _find_columns(source: Source, name: str, header: Sequence[str]) -> Columns:
         if source.questions_path and not source.question_column and (identity := find_id_column(header)):
             return find_columns(header, source.query_column, identity, name)
         faq = None if source.query_column or source.question_column else find_faq_columns(header)
+        if faq is None and queries_alone:
+            return find_queries_alone(header, name)
         if faq is None:
             raise
         return faq

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from schemas.manifest import hash_file
 from schemas.outputs import PrepareOutput
 from schemas.settings import TOWERS, CorpusSettings
 from schemas.training import Epoch, OnEpoch, ShareScore
@@ -112,8 +113,11 @@ def choose(
     few = with_members(settings, min(_CHOOSING_MEMBERS, settings.model.ensemble))
     finished = partial / "chosen.json"
     identity = identify_training(prepared, rows_of(prepared, "choose"), few, "choose", settings.training.epochs)
-    if (partial / HELD_OUT).is_dir() and (stored := load_record(finished, identity, _read_choice)):
-        return stored
+    held_out = partial / HELD_OUT
+    if stored := load_record(finished, identity, lambda record: (_read_choice(record), record["held_out"])):
+        choice, hashes = stored
+        if hashes == _hash_files(held_out):  # a machine that went down leaves files half written
+            return choice
     beside = _Beside(encoded, learner) if encoded else None
     with ExitStack() as open_ensembles:
         tried = _try_cut(prepared, few, beside, partial / "choose.safetensors", on_epoch, open_ensembles)
@@ -132,7 +136,7 @@ def choose(
         scores = [_of_shares(shares, found) for shares, found in ranks.items()]
     choice = Choice(chosen, done, scores)
     lists = {"epochs": [one.model_dump() for one in done], "shares": [one.model_dump() for one in scores]}
-    save_record(finished, {"chosen": chosen, **lists}, identity)
+    save_record(finished, {"chosen": chosen, **lists, "held_out": _hash_files(held_out)}, identity)
     return choice
 
 
@@ -209,7 +213,8 @@ def _here(settings: CorpusSettings) -> CorpusSettings:
     """Return the settings for a training on this machine, which may lack the device of a cluster's workers."""
     if settings.engine == "local":
         return settings
-    training = settings.training.model_copy(update={"device": "auto"})
+    device = "auto" if settings.training.device == "cuda" else settings.training.device
+    training = settings.training.model_copy(update={"device": device})
     return settings.model_copy(update={"engine": "local", "training": training})
 
 
@@ -275,6 +280,12 @@ def _near_copies(cut: Prepared) -> NDArray[np.bool_]:
     near = np.zeros(len(cut.labels), bool)
     near[held] = (rows @ others.T).max(axis=1).toarray().ravel() >= _NEAR_COPY
     return near
+
+
+def _hash_files(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each file below a folder; none where it is not there."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return {file.relative_to(folder).as_posix(): hash_file(file) for file in files}
 
 
 def _read_choice(record: dict[str, Any]) -> Choice:

@@ -120,7 +120,7 @@ def _train(config: dict[str, Any]) -> None:
     """Train from the last checkpoint on."""
     from ray import train
 
-    settings = CorpusSettings.model_validate_json(config["settings"])
+    settings = CorpusSettings.model_validate_json(config["settings"], context={"stored": True})
     rank = train.get_context().get_world_rank()
     prepared = read_prepared(Path(config["prepared"]), settings.model)
     rows = rows_of(prepared, config["phase"])

@@ -63,7 +63,7 @@ class Distiller:
         self._wanted = np.concatenate([encoded.queries, encoded.classes, encoder.vectors(further, on_encoded)])
         tokeniser: Any = Tokenizer.from_file(str(encoded.folder / TOKENISER))
         read = [one.ids for one in tokeniser.encode_batch([*self._texts, *further], add_special_tokens=False)]
-        self._vocabulary: int = tokeniser.get_vocab_size()
+        self._vocabulary: int = 1 + max(tokeniser.get_vocab().values())  # there may be holes
         flat = np.array([token for ids in read for token in ids], dtype=np.int64)
         self._all = self._vocabulary <= _ALL_TOKENS
         self._tokens = np.arange(self._vocabulary) if self._all else np.unique(flat)

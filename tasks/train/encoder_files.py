@@ -4,6 +4,7 @@ torch and transformers make it; neither is needed to use it.
 """
 
 import copy
+import errno
 import json
 import logging
 import os
@@ -14,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Literal
 
 import torch
@@ -29,9 +30,10 @@ from tasks.retrieval.text_encoder import BY_TOKEN, GRAPH, TOKENISER
 from tasks.train.towers.pretrained import identify, pin
 
 _FORM = "onnx-int8-3"  # a change below that changes vectors is a new name
-_HASHES = "sha256.json"  # of the two files, written with them
+_HASHES = "sha256.json"  # of the files of a folder, written with them
 _SCRATCH, _FORGOTTEN = ".making-", 86_400  # seconds after which what a killed process was making is deleted
 _OPSET = 17
+_FLOAT = "float.onnx"
 _E5 = re.compile(r"(^|[-_./])e5([-_.@]|$)", re.IGNORECASE)
 _KNOWN_MODULES = {"Transformer", "Pooling", "Normalize"}
 
@@ -39,10 +41,14 @@ _KNOWN_MODULES = {"Transformer", "Pooling", "Normalize"}
 def settle_encoder(model: Model) -> Model:
     """Return the settings with the encoder pinned, and pooling and prefix as its own files have them, unless set.
 
+    With a share of 0 there is no encoder.
+
     Raises:
         SettingsError: it cannot be found, its files ask for what this project does not compute, or the extra is not
             installed.
     """
+    if model.encoder_share == 0:
+        return model.without_encoder()
     if model.tower == "pretrained":
         load_transformers()
     else:
@@ -81,14 +87,19 @@ def write_graph(module: Any, tokeniser: Tokeniser, model: Model, folder: Path) -
         made = scratch / "made"
         made.mkdir()
         _export(module, tokeniser, model, scratch, made)
-        hashes = {name: hash_file(made / name) for name in (GRAPH, TOKENISER)}
-        (made / _HASHES).write_text(json.dumps(hashes), "utf-8")
+        write_hashes(made)
         try:
             os.replace(made, folder)
         except OSError:  # another run was faster, or what is there is damaged
-            if not is_whole(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+            if is_whole(folder):
+                return
+            with suppress(FileNotFoundError):  # another run was faster to take it away
+                os.replace(folder, scratch / "damaged")
+            try:
                 os.replace(made, folder)
+            except OSError:
+                if not is_whole(folder):
+                    raise
 
 
 @contextmanager
@@ -105,12 +116,18 @@ def making(folder: Path) -> Iterator[Path]:
         yield Path(scratch)
 
 
+def write_hashes(folder: Path) -> None:
+    """Write the hashes of the files in a folder beside them."""
+    hashes = {file.name: hash_file(file) for file in folder.iterdir() if file.is_file()}
+    (folder / _HASHES).write_text(json.dumps(hashes), "utf-8")
+
+
 def is_whole(folder: Path) -> bool:
-    """Return whether the files of `write_graph` are there, as it left them."""
+    """Return whether the files that `write_hashes` saw are there, as they were."""
     try:
         hashes = json.loads((folder / _HASHES).read_bytes())
-        return all(hash_file(folder / name) == hashes[name] for name in (GRAPH, TOKENISER))
-    except (OSError, ValueError, KeyError, TypeError):
+        return bool(hashes) and all(hash_file(folder / name) == hashed for name, hashed in hashes.items())
+    except (OSError, ValueError, AttributeError, TypeError):
         return False
 
 
@@ -124,6 +141,15 @@ def copy_encoder(source: Path, target: Path) -> None:
             os.link(file, target / file.name)
         except OSError:
             shutil.copyfile(file, target / file.name)
+
+
+def _refuse_full_disk(scratch: Path) -> None:
+    """Raise OSError where a graph may be broken for want of room: onnxruntime writes half a file without a word."""
+    written = scratch / _FLOAT
+    needed = written.stat().st_size if written.exists() else 0
+    for place in (scratch, Path(gettempdir())):
+        if shutil.disk_usage(place).free < needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place))
 
 
 class _States(nn.Module):
@@ -174,14 +200,14 @@ def _export(module: Any, tokeniser: Tokeniser, model: Model, scratch: Path, fold
             torch.onnx.export(
                 _States(module),
                 (ids, mask),
-                str(scratch / "float.onnx"),
+                str(scratch / _FLOAT),
                 input_names=["input_ids", "attention_mask"],
                 output_names=["states"],
                 dynamic_axes={"input_ids": axes, "attention_mask": axes, "states": axes},
                 opset_version=_OPSET,
                 dynamo=False,
             )
-            quant_pre_process(scratch / "float.onnx", scratch / "ready.onnx", skip_symbolic_shape=True)
+            quant_pre_process(scratch / _FLOAT, scratch / "ready.onnx", skip_symbolic_shape=True)
             graph = onnx.load(scratch / "ready.onnx")
             quantise_products(graph)
             helper.set_model_props(graph, dict([BY_TOKEN]))
@@ -191,6 +217,7 @@ def _export(module: Any, tokeniser: Tokeniser, model: Model, scratch: Path, fold
     except (OSError, MemoryError, PipelineError):  # of the machine, or a time limit
         raise
     except Exception as error:  # torch and onnxruntime each have their own
+        _refuse_full_disk(scratch)
         raise SettingsError(
             f"model.encoder = {model.encoder!r} cannot be made into an ONNX graph ({type(error).__name__}: "
             f"{str(error).strip().splitlines()[0] if str(error).strip() else ''}); name an encoder such as BERT or "

@@ -81,10 +81,9 @@ def train_candidate(
     encoded: Encoded | None = None
     learner: Learner | None = None
     cache = cache or partial / "cache"
-    if settings.model.encoder_share == 0:
-        settings = settings.model_copy(update={"model": settings.model.without_encoder()})
     if settings.model.encoder_beside:
         settings = settings.model_copy(update={"model": settle_encoder(settings.model)})
+    if settings.model.encoder_beside:
         encoded = encode_corpus(prepared_folder, settings, cache, on_encoded)
         settings = _settle_fine_tune(settings, prepared)
         if settings.model.serve == "bag":
@@ -152,7 +151,9 @@ def _settle_fine_tune(settings: CorpusSettings, prepared: Prepared) -> CorpusSet
     """Return the settings with it decided whether the encoder beside the towers is fine-tuned."""
     model = settings.model
     few = len(prepared.labels) <= TUNED_ROWS * len(prepared.classes)
-    tuned = model.serve == "encoder" and (few if model.fine_tune is None else model.fine_tune)
+    texts = np.bincount(prepared.labels, minlength=len(prepared.classes)) + settings.training.own_texts
+    wanted = few if model.fine_tune is None else model.fine_tune
+    tuned = wanted and model.serve == "encoder" and bool(texts.max() > 1)  # a contrast wants two of one
     return settings.model_copy(update={"model": model.model_copy(update={"fine_tune": tuned})})
 
 

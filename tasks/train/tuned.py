@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch.nn import functional as F
 
@@ -23,7 +22,7 @@ from tasks.retrieval.hashing import keys
 from tasks.retrieval.pretrained import Encoder, Encodings, Tokeniser
 from tasks.retrieval.text_encoder import OnEncoded, TextEncoder
 from tasks.train.data import Prepared
-from tasks.train.encoder_files import is_whole, making, write_graph
+from tasks.train.encoder_files import is_whole, making, write_graph, write_hashes
 from tasks.train.ensemble import identify_training
 from tasks.train.joined import Encoded, texts_of
 from tasks.train.objectives.contrast import contrast
@@ -60,17 +59,13 @@ class Tuner:
         """Return the corpus by the encoder after it was fine-tuned on some rows and all standard questions."""
         identity = identify_training(prepared, rows, self._settings, "refit", _EPOCHS)
         made = self._copies / identity[:32]
-        try:
-            vectors = load_file(made / _VECTORS)["vectors"] if is_whole(made / _FILES) else None
-        except (OSError, SafetensorError):  # a machine that went down left them half written
-            vectors = None
-        if vectors is None:
+        if not (is_whole(made) and is_whole(made / _FILES)):  # a machine that went down leaves files half written
             self._copies.mkdir(parents=True, exist_ok=True)
             with making(self._copies) as scratch:
                 self._write(prepared, rows, scratch / "made")
                 shutil.rmtree(made, ignore_errors=True)
                 os.replace(scratch / "made", made)
-            vectors = load_file(made / _VECTORS)["vectors"]
+        vectors = load_file(made / _VECTORS)["vectors"]
         return Encoded(vectors[: self._queries], vectors[self._queries :], made / _FILES, fine_tuned=True)
 
     def steps(self, prepared: Prepared, rows: NDArray[np.int64]) -> int:
@@ -97,6 +92,7 @@ class Tuner:
         write_graph(encoder.module.cpu(), tokeniser, settings.model, made / _FILES)
         as_it_answers = TextEncoder(made / _FILES, settings.model, settings.training.threads)
         save_file({"vectors": as_it_answers.vectors(self._texts)}, made / _VECTORS)
+        write_hashes(made)
 
     def _tune(self, encoder: Encoder, tokeniser: Tokeniser, prepared: Prepared, rows: NDArray[np.int64]) -> None:
         """Fine-tune `encoder` in place."""

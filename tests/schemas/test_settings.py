@@ -276,13 +276,23 @@ def test_crons_that_can_be_meant(cron):
         ({"tower": "pretrained", "encoder": "org/bert", "fine_tune": False}, "fine_tune = false is for"),
         ({"encoder_share": 0.5}, r"encoder_share = 0\.5 is for an encoder beside"),
         ({"serve": "bag"}, "serve = 'bag' is for an encoder beside"),
+        ({"tower": "pretrained", "encoder": "org/bert", "encoder_prefix": "query: "}, "encoder_prefix is for"),
+        ({"pooling": "cls"}, "pooling is for an encoder"),
         ({"encoder": "org/bert", "serve": "bag", "fine_tune": True}, "an encoder that answers"),
     ],
 )
 def test_what_would_have_no_effect_is_refused(model, message):
-    """Of an encoder that is not there, or is no companion of the towers."""
+    """Of an encoder that is not there, or is no companion of the towers; what a run has stored is read all the same."""
     with pytest.raises(ValidationError, match=message):
         parse(model=model)
+    raw = {"name": "t", "source": {"path": "x.csv"}, "model": model}
+    assert CorpusSettings.model_validate(raw, context={"fill_defaults": True, "stored": True})
+
+
+def test_queries_that_nobody_learns_from_are_refused():
+    """They are read with model.serve = 'bag' alone."""
+    with pytest.raises(ValidationError, match=r"source\.unlabelled is learned from with model\.serve = 'bag'"):
+        parse(source={"path": "x.csv", "unlabelled": "log.txt"})
 
 
 @pytest.mark.parametrize("model", [{"fine_tune": False, "encoder_share": 0.5}, {"serve": "bag", "fine_tune": False}])

@@ -1,5 +1,7 @@
 """Queries that are not of the corpus: the sources of others, or texts with one a line."""
 
+import json
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -52,6 +54,29 @@ def test_too_few_are_refused(write, tmp_path):
         write("own.csv")
     with pytest.raises(SourceError, match=r"nosuch\.csv does not exist"):
         write("nosuch.csv")
+
+
+def test_a_table_needs_no_standard_questions(tmp_path):
+    """A log is queries alone; of the service's own, feedback is no query, and queries need none."""
+    (tmp_path / "log.csv").write_text("time,query,session\n1,Card lost,a\n2,,b\n3,Card stolen,c\n", "utf-8")
+    service = [
+        {"kind": "query", "query_id": "1", "corpus": "c", "query": "Top up", "results": [{"standard_question": "x"}]},
+        {"kind": "feedback", "query_id": "1", "corpus": "c", "standard_question": "y"},
+        {"kind": "query", "query_id": "2", "corpus": "c", "query": "New card", "results": []},
+    ]
+    (tmp_path / "service.jsonl").write_text("".join(json.dumps(row) + "\n" for row in service), "utf-8")
+    without_header = "".join(f"how do I do {n},my card {'abc'[n % 3]}\n" for n in range(12))
+    (tmp_path / "other.csv").write_text(without_header, "utf-8")
+    (tmp_path / "unnamed.csv").write_text("a,b\n1,2\n", "utf-8")
+
+    def read(name):
+        return read_queries(find_query_files(name, tmp_path, "source.unlabelled"), Source(path="x.csv"))
+
+    assert read("log.csv") == ["card lost", "card stolen"]
+    assert read("service.jsonl") == ["top up", "new card"]
+    assert len(read("other.csv")) == 12
+    with pytest.raises(SourceError, match=r"none of its columns is called like queries: 'a', 'b'\. Call that"):
+        read("unnamed.csv")
 
 
 def test_of_a_long_log_the_last_queries_are_read(tmp_path):

@@ -71,6 +71,19 @@ def test_sums_of_token_vectors_come_near_the_encoders(distil):
     assert nearness(better[held], encoded.queries[held]) > nearness(found[held], encoded.queries[held])
 
 
+def test_a_vocabulary_may_have_holes(prepared, small, tmp_path):
+    """A line that stands twice in vocab.txt leaves its first number without a token."""
+    folder = write_bert(tmp_path / "bert", [*TEXTS, *LOG], vocab_size=1000)
+    tokens = (folder / "vocab.txt").read_text("utf-8").split()
+    (folder / "vocab.txt").write_text("\n".join([*tokens[:6], *tokens[5:]]) + "\n", "utf-8")
+    settings = small(model={"encoder": str(folder), "encoder_share": 0.7, "serve": "bag"})
+    settings = settings.model_copy(update={"model": settle_encoder(settings.model)})
+    encoded = encode_corpus(prepared, settings, tmp_path / "cache", lambda done, most: None)
+    made = Distiller(prepared, settings, encoded, tmp_path / "made", tmp_path / "cache", [tokens[-1]], lambda *_: None)
+
+    assert np.isfinite(made.learn(read_prepared(prepared, settings.model), np.arange(20)).queries).all()
+
+
 def test_rows_that_are_held_out_teach_nothing(distil):
     """Whatever the encoder makes of them: what is chosen on them would otherwise be too good."""
     plain, _, data = distil()

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import shutil
+import subprocess
 import time
 
 import numpy as np
@@ -147,6 +148,39 @@ def test_a_full_disk_is_no_fault_of_the_encoder(beside, tmp_path, monkeypatch):
         make_encoder(settle_encoder(beside().model), tmp_path)
 
 
+@pytest.mark.parametrize("kilobytes", [100, 204, 220, 244, 264])
+def test_a_disk_that_fills_on_the_way_is_no_fault_of_the_encoder_either(beside, tmp_path, kilobytes):
+    """A real disk; the graph in 32 bits has 71 kB. What writes a file may leave half of it there without a word."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none", disk]).returncode:
+        pytest.skip("needs the right to mount a disk")
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            make_encoder(settle_encoder(beside().model), disk)
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_of_two_that_mend_a_graph_the_first_is_kept(beside, tmp_path, monkeypatch):
+    """It is whole by the time that the second takes the damaged one away."""
+    settings = settle_encoder(beside().model)
+    folder = make_encoder(settings, tmp_path)
+    whole = shutil.copytree(folder, tmp_path / "whole")
+    (folder / "encoder.onnx").write_bytes(b"")
+    replace = os.replace
+
+    def replace_late(source, target):
+        replace(source, target)
+        if target.name == "damaged":
+            shutil.copytree(whole, folder)
+
+    monkeypatch.setattr("tasks.train.encoder_files.os.replace", replace_late)
+    assert make_encoder(settings, tmp_path) == folder
+    assert is_whole(folder)
+    assert not list(folder.parent.glob(".making-*"))
+
+
 def test_long_texts_go_through_in_smaller_parts(beside, cache):
     """Memory grows with the square of their length."""
     settings = settle_encoder(beside({"max_tokens": 64}).model)
@@ -161,12 +195,17 @@ def test_without_a_share_nothing_is_encoded(beside, train):
     """A fixed share of 0 is no encoder, whichever it serves."""
     told = list[tuple[int, int]]()
     for name, serve in enumerate(("encoder", "bag")):
-        settings = beside({"encoder_share": 0.0, "serve": serve, "fine_tune": None})
+        settings = beside({"encoder_share": 0.0, "serve": serve, "fine_tune": None, "encoder": "/gone/and/not/read"})
+        assert settle_encoder(settings.model).encoder is None
         report, candidate = train(settings, str(name), lambda *done: told.append(done))
         assert not (candidate / "encoder").exists()
         assert Model(candidate).card.model.encoder is None
         assert not report.shares
     assert not told
+    card = candidate / "model.json"  # as versions were published that had chosen no encoder
+    content = json.loads(card.read_bytes())
+    card.write_text(json.dumps(content | {"model": content["model"] | {"serve": "bag"}}), "utf-8")
+    assert Model(candidate)
 
 
 def test_making_a_graph_says_nothing_and_silences_nobody(beside, tmp_path, caplog):

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 
 from schemas.outputs import PrepareOutput
 from tasks.retrieval.model_files import DECISIONS
@@ -78,6 +79,21 @@ def test_one_cut_is_enough_of_many_rows(prepared, small, tmp_path, monkeypatch):
     decisions = json.loads((tmp_path / "out" / "candidate" / DECISIONS).read_bytes())
     assert decisions["held_out"] == 15 < read_prepared(prepared).validation.sum()
     assert [folder.name for folder in (tmp_path / "partial" / "held_out").iterdir()] == ["00"]
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:-99])])
+def test_damaged_models_of_the_choice_are_made_anew(prepared, small, tmp_path, monkeypatch, damage):
+    """As a power cut may leave them: every later night would else end there."""
+    monkeypatch.setattr(choosing, "_ENOUGH", 10)
+    (tmp_path / "partial").mkdir()
+    decided = []
+    for name in ("before", "after"):
+        (tmp_path / name).mkdir()
+        train_candidate(prepared, tmp_path / name, tmp_path / "partial", small(), lambda epoch, most: None)
+        decided.append((tmp_path / name / "candidate" / DECISIONS).read_bytes())
+        damage(tmp_path / "partial" / "held_out" / "00" / "model.safetensors")
+
+    assert decided[0] == decided[1]
 
 
 def test_without_held_out_rows_there_is_nothing_to_decide_by(prepared, small, tmp_path):

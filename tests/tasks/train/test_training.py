@@ -73,6 +73,7 @@ def test_further_cuts_are_tried_on_this_machine(small):
     here = choosing._here(cluster)
 
     assert (here.engine, here.training.device) == ("local", "auto")
+    assert choosing._here(small(engine="ray", training={"device": "cpu"})).training.device == "cpu"
     local = small(training={"device": "cuda"})
     assert choosing._here(local) is local
 

@@ -12,7 +12,7 @@ from tasks.retrieval.retriever import Model
 from tasks.train.data import read_prepared
 from tasks.train.encoder_files import settle_encoder
 from tasks.train.joined import encode_corpus
-from tasks.train.training import train_candidate
+from tasks.train.training import _settle_fine_tune, train_candidate
 from tasks.train.tuned import Tuner
 from tests.tasks.prepare.toy import PAIRS
 from tests.tasks.train.tiny_bert import write_bert
@@ -107,9 +107,24 @@ def test_a_copy_is_made_once(prepared, settings, data, tmp_path):
     shutil.rmtree(first.folder.parent)
     assert tuner.learn(data, rows).queries.tolist() == first.queries.tolist()
     file = first.folder.parent / "vectors.safetensors"
-    file.write_bytes(file.read_bytes()[:-9])
-    assert tuner.learn(data, rows).queries.tolist() == first.queries.tolist()
-    assert len(told) == 3 * steps
+    whole = file.read_bytes()
+    for damaged in (whole[:-9], whole[:-900] + bytes(900)):
+        file.write_bytes(damaged)
+        assert tuner.learn(data, rows).queries.tolist() == first.queries.tolist()
+    assert len(told) == 4 * steps
+
+
+def test_without_two_texts_of_one_standard_question_nothing_is_fine_tuned(settings, data):
+    """A contrast would take its steps and learn nothing."""
+    single = np.array([np.flatnonzero(data.labels == label)[0] for label in range(len(data.classes))])
+    alone = replace(data, labels=data.labels[single])
+
+    def settled(**training):
+        return _settle_fine_tune(settings(**training), alone).model.fine_tune
+
+    assert settled()  # beside the own text of each
+    assert not settled(own_texts=False)
+    assert _settle_fine_tune(settings(own_texts=False), data).model.fine_tune
 
 
 def test_steps_do_not_grow_with_the_rows(prepared, settings, data, tmp_path):
