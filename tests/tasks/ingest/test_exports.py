@@ -413,6 +413,67 @@ def test_a_cell_counts_as_it_shows(tmp_path, ingest):
     assert sorted(ingested.reasons) == [(10, "error value"), (11, "formula without a stored value")]
 
 
+DAY = datetime.datetime(2026, 1, 7, 15, 5, 9)  # a Wednesday
+
+
+@pytest.mark.parametrize(
+    ("value", "number_format", "text"),
+    [
+        (DAY, "dddd", "Wednesday"),
+        (DAY, "[$-409]ddd d mmmm", "Wed 7 January"),
+        (DAY, "mmmmm", "J"),
+        (DAY, "mmm-yy", "Jan-26"),
+        (DAY, "d-mmm", "7-Jan"),
+        (DAY, "mmmm d, yyyy", "January 7, 2026"),
+        (DAY, "e/m/d", "2026/1/7"),
+        (DAY, '上午/下午h"时"mm"分"', "下午3时05分"),
+        (DAY, "[$-804]dddd mmmm", "星期三 一月"),
+        (DAY, "[$-zh-CN]ddd AM/PM h", "周三 下午 3"),
+        (DAY, "m/d/yyyy aaaa", "1/7/2026 星期三"),
+        (46029, "aaaa", "星期三"),
+        (46029, "[$-804]aaa;@", "周三"),
+        (1e9, "aaaa", "1000000000"),
+        (DAY, "hh:mm:ss A/P", "03:05:09 P"),
+        (datetime.timedelta(hours=30), "[h]:mm", "30:00"),
+        (datetime.timedelta(hours=9.5), "[hh]:mm:ss", "09:30:00"),
+        (datetime.timedelta(minutes=90.5), "[mm]:ss", "90:30"),
+        (2.5, "#,##0", "3"),
+        (-0.4, "0", "0"),
+        (0.125, "0%", "13%"),
+        (1.005, "0.00", "1.01"),
+        (7, '"Q"0', "Q7"),
+        (7, '0"天"', "7天"),
+        (7, "\\Q-000", "Q-007"),
+        (1234567, "000-0000", "123-4567"),
+        (12, "[$¥-804]#,##0.00", "¥12.00"),
+        (-7, "0_);[Red](0)", "(7)"),
+        (1234, '_ * #,##0_ ;_ * -#,##0_ ;_ * "-"??_ ;_ @_ ', "1,234"),
+        (0, '0;-0;"无"', "无"),
+        (2.5, "0.##", "2.5"),
+        (12345, '0.0,"k"', "12.3k"),
+        (7, "G/通用格式", "7"),
+        (7, ";;;", "7"),
+        (123456789012, "0.00E+00", "123456789012"),
+        (0.5, "# ?/?", "0.5"),
+    ],
+)
+def test_numbers_and_dates_count_as_excel_shows_them(value, number_format, text, tmp_path, ingest):
+    """Names of months and days, elapsed time, literal texts; halves are rounded up; what is unknown stays a number."""
+    workbook = save(tmp_path / "t.xlsx", 表=[("query", "label"), ("q", value)])
+    workbook.active["B2"].number_format = number_format
+    workbook.save(tmp_path / "t.xlsx")
+    assert ingest("t.xlsx").pairs == [("q", text)]
+
+
+def test_a_format_that_chinese_excel_names_by_number_alone_is_known(tmp_path, ingest):
+    """No text of it stands in the workbook."""
+    save(tmp_path / "plain.xlsx", 表=[("query", "label"), ("q", 46029)])
+    with zipfile.ZipFile(tmp_path / "plain.xlsx") as plain, zipfile.ZipFile(tmp_path / "t.xlsx", "w") as archive:
+        for name in plain.namelist():
+            archive.writestr(name, plain.read(name).replace(b'<xf numFmtId="0"', b'<xf numFmtId="31"'))
+    assert ingest("t.xlsx").pairs == [("q", "2026年1月7日")]
+
+
 def test_hidden_rows_of_a_sheet_are_told(tmp_path, ingest):
     """Filtered out on the screen, still in the file."""
     workbook = save(tmp_path / "t.xlsx", 表=LONG)
