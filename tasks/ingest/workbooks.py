@@ -33,6 +33,7 @@ _LONGEST_TEXT = 1 << 19  # bytes between two tags of a sheet; Excel itself stops
 _MERGED = re.compile(rb'<mergeCell ref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
 _ROW = re.compile(rb'<row [^>]*?hidden="(?:1|true)"')
 _UNCOMPUTED = re.compile(rb'<c r="[A-Z]+(\d+)"[^>]*><f[^>]*(?:/>|>[^<]*</f>)(?:<v\s*/>|<v></v>)?</c>')
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 _STRICT = b"purl.oclc.org/ooxml"
 
 Rows = Iterator[tuple[int, list[str]]]
@@ -151,7 +152,7 @@ def _show(cell: Any) -> str:  # noqa: ANN401 - openpyxl's cells
     if value is None:
         return ""
     if isinstance(value, str):
-        return ERROR_CELL + value if cell.data_type == "e" else cut(value)
+        return ERROR_CELL + value if cell.data_type == "e" else cut(_unescape(value))
     if isinstance(value, bool):
         return as_text(value)
     if isinstance(value, (date, time, timedelta)):
@@ -172,6 +173,14 @@ def _show_serial(value: float, number_format: str, epoch: datetime) -> str:
         return show_date(from_excel(value, epoch), number_format)
     except (OverflowError, ValueError):  # no date of the calendar
         return as_text(value)
+
+
+def _unescape(text: str) -> str:
+    """Return a text with the characters that Excel writes as _xHHHH_ in its files; calamine does so itself."""
+    if "_x" not in text:
+        return text
+    units = _ESCAPED.sub(lambda one: chr(int(one[1], 16)), text).encode("utf-16-le", "surrogatepass")
+    return units.decode("utf-16-le", "replace").replace("\r\n", "\n")
 
 
 def _survey(file: InputFile, path: str) -> _Survey:
@@ -247,4 +256,4 @@ def _calamine_rows(workbook: Any, title: str, notes: list[str]) -> Rows:  # noqa
 def _stored(value: object) -> str:
     if isinstance(value, (date, time, timedelta)):
         return show_date(value, "[h]:mm:ss" if isinstance(value, timedelta) else "General")
-    return cut(as_text(value))
+    return cut(as_text(value).replace("\r\n", "\n"))

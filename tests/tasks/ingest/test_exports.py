@@ -474,6 +474,22 @@ def test_a_format_that_chinese_excel_names_by_number_alone_is_known(tmp_path, in
     assert ingest("t.xlsx").pairs == [("q", "2026年1月7日")]
 
 
+def test_what_excel_escapes_in_its_files_is_read_as_it_shows(tmp_path, ingest):
+    """Line ends of Windows, characters of all planes, and an underscore that begins no escape; in headers as well."""
+    queries = [("怎_x000D_\n么", "怎\n么"), ("_x4E00__xd83d__xDE00_", "一😀"), ("a_x005F_x000D_", "a_x000D_")]
+    queries += [("_xDC81_", "\ufffd"), ("a_x_xyz_", "a_x_xyz_")]
+    rows = [
+        ("标准问_x000D_\n必填", "相似_x000D_问"),
+        *(("提前还款_x000D_" * (at % 2), one) for at, (one, _) in enumerate(queries)),
+    ]
+    rows = [(label or "提前还款", query) for label, query in rows]
+    save(tmp_path / "t.xlsx", 表=rows)
+    save(tmp_path / "l.xlsx", 表=[("text",), ("提前还款_x000D_",)])
+    ingested = ingest("t.xlsx", questions_path="l.xlsx", split="none", query_column="相似\r问")
+    assert ingested.pairs == [(query, "提前还款") for _, query in queries]
+    assert not [one for one in ingested.facts.warnings if "lacks" in one]
+
+
 def test_hidden_rows_of_a_sheet_are_told(tmp_path, ingest):
     """Filtered out on the screen, still in the file."""
     workbook = save(tmp_path / "t.xlsx", 表=LONG)
