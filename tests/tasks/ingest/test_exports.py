@@ -225,6 +225,17 @@ def test_marks_and_notes_in_a_header_do_not_hide_its_names(header, write, ingest
     assert ingest().pairs == ASKED
 
 
+@pytest.mark.parametrize("blank", [",,\n", ", ,\n", '"","",""\n', ",\n", "\n"])
+def test_rows_without_any_text_are_no_rows(blank, write, ingest):
+    """Spreadsheets write the empty rows of a formatted sheet as delimiters; the lines of the others stay right."""
+    write(f"标准问,相似问,答案\n{blank * 50}退票,怎么退,钱\n{blank}退票,,\n{blank}改签,怎么改,x\n{blank * 200}")
+    write(f"编号,标准问,答案\nQ1,退票,钱\n{blank * 60}Q2,改签,x\n{blank}", "list.csv")
+    ingested = ingest(questions_path="list.csv")
+    assert ingested.pairs == [("怎么退", "退票"), ("怎么改", "改签")]
+    assert ingested.rows("questions", "line") == [(52,), (56,)]
+    assert ingested.reasons == [(54, "empty query")]
+
+
 def test_rows_that_are_no_data_are_set_aside(write, ingest):
     """Headers repeated where files were joined, notes below the header, totals and signatures at the end."""
     rows = [("标准问", "相似问", "点击量"), ("必填", "选填，多个用分号", ""), *((a, b, "3") for a, b in LONG[1:])]
