@@ -251,6 +251,57 @@ def test_rows_that_are_no_data_are_set_aside(write, ingest):
     ]
 
 
+ENDS = [
+    "合计,36",
+    "总计：36,",
+    "小计,12",
+    "Total,36",
+    "共计36条,",
+    "合计,",
+    "制表人：张三,审核人：李四",
+    "制表人：张三,",
+]
+ENDS += [
+    "导出时间：,2026-01-01 10:00",
+    "导出时间：2026-01-01,",
+    "统计日期：,2026年1月1日",
+    "审核人：,李四",
+    "第1页,共3页",
+]
+ENDS += ["制表人：,张三\n审核人：,李四\n更新时间：,2026/1/1", "Printed on: 2026-01-01,Page 1 of 3"]
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["query first", "standard question first"])
+@pytest.mark.parametrize("end", ENDS)
+def test_totals_and_signatures_are_no_rows_whichever_column_is_first(end, turned, write, ingest):
+    """The words may stand in either column."""
+    way = -1 if turned else 1
+    write(as_csv([("query", "label")[::way], *(pair[::way] for pair in ASKED)]) + end + "\n")
+    ingested = ingest()
+    assert (ingested.pairs, {*one_file(ingested).reasons}) == (ASKED, {"total or signature"})
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("total", "3"), ("合计", "3"), ("sum", "4"), ("how much", "5")],  # numbers of standard questions
+        [("合计", "账单总额"), ("total", "账单总额"), ("total", "balance"), ("多少", "账单总额")],
+        [
+            ("导出时间：", "查询导出时间"),
+            ("制表人：", "查询制表人"),
+            ("制表人：谁", "查询制表人"),
+            ("谁制表", "其他问题"),
+        ],
+        [("多少钱", "合计"), ("一共多少", "合计"), ("total cost", "total"), ("审核人：是谁", "审核")],
+        [("总数", "2026-01-01"), ("昨天", "2026-01-02"), ("今天", "2026-01-03"), ("明天", "2026-01-04")],
+    ],
+)
+def test_queries_that_read_like_totals_stay(rows, write, ingest):
+    """Their standard questions are those of other rows, too, or of one kind with them, or sentences."""
+    write(as_csv([("query", "label"), *rows]))
+    assert ingest().pairs == rows
+
+
 @pytest.mark.parametrize(
     ("text", "pairs"),
     [
