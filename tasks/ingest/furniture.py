@@ -1,7 +1,8 @@
 """Rows that are no data: a header repeated inside, notes below it, totals and signatures at the end. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from tasks.ingest.columns import is_name
 from tasks.ingest.tables import BadRow
@@ -19,16 +20,25 @@ _NOTES = re.compile(
 _WORDS = re.compile(r"\W*(?:required|optional|mandatory)\W*$", re.I)  # a note that is nothing but this
 _TYPES = re.compile(r"\s*(?:string|str|text|n?(?:var)?char|object|utf8|longtext)(?:\s*\(\d+\))?\s*$", re.I)
 _RULE = re.compile(r"\s*[:+|]*[-=_+]{2,}[-=_+:|\s]*$")  # below the header of a table that is drawn with signs
-_COUNT = re.compile(r"\s*\d+\s*$")
-_SUMS = re.compile(r"\s*(?:合计|总计|小计|共计|总数|grand total|total)\s*[:：]?\s*\d*\s*(?:条|行)?\s*$", re.I)
-_SIGNATURES = re.compile(
-    r"\s*(?:数据来源|来源系统|导出人|导出时间|导出日期|制表人|制表时间|统计时间|打印时间|"
-    r"exported (?:by|at|on))\s*[:：]|\s*第\s*\d+\s*页|\s*page\s+\d+\b",
+_COUNT = re.compile(r"\s*\d[\d,]*\s*$")
+_SUMS = re.compile(
+    r"\s*(?:合计|总计|小计|共计|总数|grand total|subtotal|total)\s*[:：]?\s*[\d,]*\s*(?:条|行)?\s*$", re.I
+)
+_SIGNED = re.compile(  # by whom, or when
+    r"\s*(?:数据来源|来源系统|(?:导出|制表|填表|填报|编制|制单|审核|审批|复核|校对|统计|打印|生成|更新|经办|联系|负责)"
+    r"(?:人员?|时间|日期|部门|单位)|(?:exported|generated|prepared|printed|reviewed|approved) (?:by|at|on))\s*[:：]\s*",
     re.I,
 )
+_SIGNATURES = re.compile(rf"{_SIGNED.pattern}|\s*第\s*\d+\s*页|\s*page\s+\d+\b", re.I)
 _PAGES = re.compile(r"\s*(?:共\s*\d+\s*页|of\s+\d+)\s*$", re.I)
+_DATE = re.compile(
+    r"\s*\d{4}\s*[-/.年]\s*\d{1,2}\s*[-/.月]\s*\d{1,2}\s*日?(?:[T\s]*\d{1,2}[:：时点][\d:：分秒.]*)?\s*$"
+)
+_LONGEST_SIGNATURE = 10  # characters
 _BLANKS = "\ufeff \t\xa0"  # files that were joined have marks of their encoding inside
-_BEGINNINGS = frozenset(" \t合总小共数来导制统打第gGtTeEpP")  # of these two; nearly every text begins otherwise
+_BEGINNINGS = frozenset(
+    " \t合总小共数来导制填编审复校统打生更经联负第gGsStTeEpPrRaA"
+)  # of these two; nearly every text begins otherwise
 
 
 def find_furniture(
@@ -62,16 +72,50 @@ def find_furniture(
     if header and first:
         noted = enumerate(zip(queries[:_FIRST_ROWS], questions[:_FIRST_ROWS], strict=True))
         found |= {at: reason for at, pair in noted if (reason := _explains(pair, header))}
-    begun = {text for text in questions if text[:1] in _BEGINNINGS}
-    odd = {text for text in begun if _SUMS.match(text) or _SIGNATURES.match(text)}
-    if odd:
-        found |= {
-            at: FOOTER
-            for at, (query, text) in enumerate(zip(queries, questions, strict=True))
-            if text in odd
-            and (not query.strip() or any(one.match(query) for one in (_SUMS, _SIGNATURES, _PAGES, _COUNT)))
-        }
+    found |= dict.fromkeys(_find_footers(queries, questions), FOOTER)
     return {at: BadRow(lines[at], reason, queries[at], questions[at]) for at, reason in found.items()}
+
+
+def _find_footers(queries: list[str], questions: list[str]) -> set[int]:
+    """Return the rows of totals and signatures: the words in one of the two cells, their value or nothing in the other.
+
+    Where the words are the query, the other cell is no standard question: those of the other rows are no such values.
+    """
+    odd = {text for text in {*questions} if text[:1] in _BEGINNINGS and _ends(text)}
+    labelled = [at for at, text in enumerate(questions) if text in odd] if odd else []
+    found = {at for at in labelled if not queries[at].strip() or _ends(queries[at]) or _is_value(queries[at])}
+    asked = [at for at, text in enumerate(queries) if text[:1] in _BEGINNINGS and _ends(text) and at not in found]
+    others = Counter(questions) if asked else Counter()
+    others.subtract(questions[at] for at in asked)
+    numbered = any(count and _is_value(text) for text, count in others.items())
+    for at in asked:
+        text = questions[at]
+        if not text.strip():  # the last of its group, if the cells of this column are merged
+            found |= {at} if at + 1 == len(questions) or questions[at + 1].strip() else set()
+        elif _is_value(text) and not numbered:
+            found.add(at)
+    last = len(questions) - 1
+    while last >= 0 and (last in found or _is_signed(queries[last], questions[last], others)):
+        found.add(last)
+        last -= 1
+    return found
+
+
+def _is_signed(query: str, question: str, others: Mapping[str, int]) -> bool:
+    """Whether the one cell asks for a name and the other gives it, in a row below all others."""
+    if _SIGNED.fullmatch(question):
+        return len(query) <= _LONGEST_SIGNATURE
+    return bool(_SIGNED.fullmatch(query)) and len(question) <= _LONGEST_SIGNATURE and not others.get(question)
+
+
+def _ends(cell: str) -> bool:
+    """Whether a cell holds the words of a total or of a signature."""
+    return bool(_SUMS.match(cell) or _SIGNATURES.match(cell))
+
+
+def _is_value(cell: str) -> bool:
+    """Whether a cell holds what stands beside such words: a number, a date or the number of pages."""
+    return any(one.match(cell) for one in (_COUNT, _DATE, _PAGES))
 
 
 def find_other_table(
