@@ -155,12 +155,12 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
 
 def absolute(address: str, base: Path) -> str:
-    """Return a local address as an absolute path from `base`; one with a scheme stays as it is.
+    """Return a local address as an absolute path from `base`; one with a scheme, or an empty one, stays as it is.
 
     Raises:
         SettingsError: it begins with the home of somebody who has none, or is longer than any path.
     """
-    if _ADDRESS.match(address):
+    if not address.strip() or _ADDRESS.match(address):
         return address
     if len(address) > _LONGEST_PATH:
         raise SettingsError(
@@ -282,7 +282,7 @@ def _with_absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
 def _find_encoder(raw: Mapping[str, Any], base: Path) -> None:
     """Make the path of a local encoder absolute; what is no folder is a name at the hub, or refused by train."""
     model = raw.get("model")
-    if isinstance(model, dict) and isinstance(model.get("encoder"), str):
+    if isinstance(model, dict) and isinstance(model.get("encoder"), str) and model["encoder"].strip():
         folder = Path(absolute(model["encoder"], base))
         if folder.is_dir():
             model["encoder"] = str(folder)

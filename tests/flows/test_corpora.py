@@ -118,3 +118,22 @@ def test_the_overrides_of_a_form_change_what_they_name(tmp_path):
     ):
         with pytest.raises(SettingsError, match=re.compile(message, re.DOTALL)):
             change_settings(corpus, text)
+
+
+@pytest.mark.parametrize("empty", ["", " \t"])
+def test_an_empty_address_is_no_folder(empty, home):
+    """As a path it would be the folder of the TOML, whose tables would become a test set unasked."""
+    optional = (
+        "source.test_path", "source.questions_path", "source.unlabelled", "decisions.foreign_path",
+        "publish.golden_path", "publish.changes_log", "text.user_dictionary", "model.encoder", "doctor.query_log",
+    )  # fmt: skip
+    folder = home / "corpora"
+    folder.mkdir(parents=True)
+    lines = ["source.path = 'rows.csv'", *(f'{key} = "{empty}"' for key in optional)]
+    (folder / "odd.toml").write_text("\n".join(lines), encoding="utf-8")
+    corpus = load_corpus("odd").model_dump()
+    assert [corpus[section][key] for section, key in (one.split(".") for one in optional)] == [None] * len(optional)
+    for key, value in (("path", empty), ("path", ["rows.csv", empty]), ("test_path", [empty])):
+        given = {"name": "odd", "source": {"path": "rows.csv", key: value}}
+        with pytest.raises(SettingsError, match=rf"1 setting.*\n  source\.{key}(\.\d)?: an empty text is no address"):
+            build_settings(given, "odd.toml")
