@@ -1,5 +1,6 @@
 """From data/corpora/*.toml and the command line to the settings of a corpus."""
 
+import codecs
 import itertools
 import json
 import logging
@@ -232,7 +233,11 @@ def _read_toml(file: Path) -> dict[str, Any]:
             content = stream.read(_LONGEST_TOML + 1)
         if len(content) > _LONGEST_TOML:
             raise SettingsError(f"{file} has more than {_LONGEST_TOML:,} bytes: that is no TOML of a corpus")
-        text = content.decode("utf-8")
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+            raise SettingsError(
+                f"{file} is text in UTF-16, or none at all; save it as UTF-8 (in Notepad: Save as, Encoding: UTF-8)"
+            )
+        text = content.decode("utf-8-sig")  # Notepad marks UTF-8
         if any(line.partition("=")[0].count(".") > _MOST_PARTS for line in text.splitlines() if "=" in line):
             raise SettingsError(f"{file} has a key of more than {_MOST_PARTS:,} parts")  # it takes the square of that
         raw = tomllib.loads(text)

@@ -46,6 +46,8 @@ def test_a_setting_that_has_gone_is_named_and_ignored(caplog):
         (lambda file: file.symlink_to(file), "cannot be read: Too many levels of symbolic links"),
         (lambda file: file.write_text("a = " + "[" * 100_000), "is nested too deep"),
         (lambda file: file.write_bytes(b"\xff"), r"is not UTF-8 \(from byte 0 on\)"),
+        (lambda file: file.write_bytes("seed = 1".encode("utf-16")), "is text in UTF-16.*save it as UTF-8"),
+        (lambda file: file.write_bytes("seed = 1".encode("utf-16-be")), "is text in UTF-16.*save it as UTF-8"),
         (lambda file: file.write_text("seed = " + "9" * 10_000), "is not TOML"),
         (lambda file: file.write_text("[publish]\n[publish]\ngo_live = false"), "each section and each setting stands"),
         (lambda file: file.write_text("seed = 1\nseed = 2"), "each section and each setting stands once"),
@@ -62,6 +64,13 @@ def test_a_toml_that_cannot_be_read_is_one_message(spoil, message, home):
     spoil(folder / "odd.toml")
     with pytest.raises(SettingsError, match=message):
         load_corpus("odd")
+
+
+def test_a_toml_of_notepad_is_read(home):
+    """It begins with a mark of UTF-8, and its lines end as those of Windows."""
+    (home / "corpora").mkdir(parents=True)
+    (home / "corpora" / "odd.toml").write_bytes(b"\xef\xbb\xbfseed = 7\r\nsource.path = 'rows.csv'\r\n")
+    assert load_corpus("odd").seed == 7
 
 
 @pytest.mark.parametrize(
