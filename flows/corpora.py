@@ -1,5 +1,6 @@
 """From data/corpora/*.toml and the command line to the settings of a corpus."""
 
+import codecs
 import itertools
 import json
 import logging
@@ -155,12 +156,12 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
 
 def absolute(address: str, base: Path) -> str:
-    """Return a local address as an absolute path from `base`; one with a scheme stays as it is.
+    """Return a local address as an absolute path from `base`; one with a scheme, or an empty one, stays as it is.
 
     Raises:
         SettingsError: it begins with the home of somebody who has none, or is longer than any path.
     """
-    if _ADDRESS.match(address):
+    if not address.strip() or _ADDRESS.match(address):
         return address
     if len(address) > _LONGEST_PATH:
         raise SettingsError(
@@ -232,7 +233,11 @@ def _read_toml(file: Path) -> dict[str, Any]:
             content = stream.read(_LONGEST_TOML + 1)
         if len(content) > _LONGEST_TOML:
             raise SettingsError(f"{file} has more than {_LONGEST_TOML:,} bytes: that is no TOML of a corpus")
-        text = content.decode("utf-8")
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+            raise SettingsError(
+                f"{file} is text in UTF-16, or none at all; save it as UTF-8 (in Notepad: Save as, Encoding: UTF-8)"
+            )
+        text = content.decode("utf-8-sig")  # Notepad marks UTF-8
         if any(line.partition("=")[0].count(".") > _MOST_PARTS for line in text.splitlines() if "=" in line):
             raise SettingsError(f"{file} has a key of more than {_MOST_PARTS:,} parts")  # it takes the square of that
         raw = tomllib.loads(text)
@@ -282,7 +287,7 @@ def _with_absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
 def _find_encoder(raw: Mapping[str, Any], base: Path) -> None:
     """Make the path of a local encoder absolute; what is no folder is a name at the hub, or refused by train."""
     model = raw.get("model")
-    if isinstance(model, dict) and isinstance(model.get("encoder"), str):
+    if isinstance(model, dict) and isinstance(model.get("encoder"), str) and model["encoder"].strip():
         folder = Path(absolute(model["encoder"], base))
         if folder.is_dir():
             model["encoder"] = str(folder)

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from schemas.addresses import Address
+from schemas.addresses import Address, OptionalAddress, OptionalAddresses, OptionalPath
 from schemas.expectations import check_expectation
 from schemas.language import Language
 from schemas.section import (
@@ -81,15 +81,15 @@ class Source(Section):
         "A relative path counts from the folder of the TOML file. A secret in an address is written ${NAME}, of the "
         "environment."
     )
-    test_path: Address | list[Address] | None = Field(
+    test_path: OptionalAddresses = Field(
         default=None,
         description="Official held-out rows, never altered and never trained on; empty: the split is ours.",
     )
-    questions_path: Address | None = Field(
+    questions_path: OptionalAddress = Field(
         default=None,
         description="Optional list of standard questions (columns id, text): stable ids, and classes without rows.",
     )
-    unlabelled: Address | list[Address] | None = Field(
+    unlabelled: OptionalAddresses = Field(
         default=None,
         description="Queries without a standard question, such as a log, that of the service included: tables with a "
         "column query, or .txt with one a line. model.serve = 'bag' learns from them what the encoder makes of them.",
@@ -159,7 +159,7 @@ class Source(Section):
 class Text(Section):
     """How a text becomes features. Training and serving share these; they are part of the model."""
 
-    user_dictionary: str | None = Field(default=None, description="jieba user dictionary: a word a line.")
+    user_dictionary: OptionalPath = Field(default=None, description="jieba user dictionary: a word a line.")
     words: bool = Field(default=True, description="Use words (jieba for Chinese) as features.")
     bigrams: bool = Field(default=True, description="Use pairs of neighbouring words as features.")
     char_ngrams_cjk: tuple[int, int] | None = Field(
@@ -341,9 +341,8 @@ class Model(Section):
     tower: TowerName = Field(
         default="bag", description="; ".join(f"{name}: {kind.description}" for name, kind in TOWERS.items()) + "."
     )
-    encoder: str | None = Field(
+    encoder: OptionalPath = Field(
         default=None,
-        min_length=1,
         description="A pretrained encoder, which stands beside the towers (docs/encoders.md) or is one "
         "(tower = 'pretrained'): local folder, or name at the Hugging Face hub (name@commit: no newer one).",
     )
@@ -605,7 +604,7 @@ class DecisionBounds(Section):
         description="In how many of all trainings both promises hold, each; empty: on average over trainings, which "
         "answers more where few rows are held out, and is wrong more often there.",
     )
-    foreign_path: Address | list[Address] | None = Field(
+    foreign_path: OptionalAddresses = Field(
         default=None,
         description="Queries that are not of this corpus, such as the source of another: tables with a column query, "
         "or .txt with one a line. They tune what tells foreign queries, and measure it. Empty: none.",
@@ -659,9 +658,8 @@ class Publishing(Section):
         description="Causes of a failed training that hold a candidate back; any other failure is a warning: where no "
         "cause was found, recall decides.",
     )
-    changes_log: str | None = Field(
+    changes_log: OptionalPath = Field(
         default=None,
-        min_length=1,
         description="File of what customers asked, a query a line, or the query log of the service: the live version "
         "and the candidate are asked the same, and the report tells what changes. Empty: none.",
     )
@@ -672,7 +670,7 @@ class Publishing(Section):
         description="Share of the queries of changes_log whose answer or decision may change; a candidate that changes "
         "more waits for approval.",
     )
-    golden_path: Address | None = Field(
+    golden_path: OptionalAddress = Field(
         default=None,
         description="Table of queries that must always find their standard question, columns as in the source; "
         "one miss holds a candidate back. Empty: none.",
@@ -747,7 +745,7 @@ class Limits(Section):
 class Doctor(Section):
     """What the health report looks at beside the corpus."""
 
-    query_log: str | None = Field(
+    query_log: OptionalPath = Field(
         default=None,
         description="File of what customers asked, one query a line or the log of dssm api: the health report then "
         "tells what nobody answers and how customers change. Empty: none.",

@@ -46,6 +46,8 @@ def test_a_setting_that_has_gone_is_named_and_ignored(caplog):
         (lambda file: file.symlink_to(file), "cannot be read: Too many levels of symbolic links"),
         (lambda file: file.write_text("a = " + "[" * 100_000), "is nested too deep"),
         (lambda file: file.write_bytes(b"\xff"), r"is not UTF-8 \(from byte 0 on\)"),
+        (lambda file: file.write_bytes("seed = 1".encode("utf-16")), "is text in UTF-16.*save it as UTF-8"),
+        (lambda file: file.write_bytes("seed = 1".encode("utf-16-be")), "is text in UTF-16.*save it as UTF-8"),
         (lambda file: file.write_text("seed = " + "9" * 10_000), "is not TOML"),
         (lambda file: file.write_text("[publish]\n[publish]\ngo_live = false"), "each section and each setting stands"),
         (lambda file: file.write_text("seed = 1\nseed = 2"), "each section and each setting stands once"),
@@ -62,6 +64,13 @@ def test_a_toml_that_cannot_be_read_is_one_message(spoil, message, home):
     spoil(folder / "odd.toml")
     with pytest.raises(SettingsError, match=message):
         load_corpus("odd")
+
+
+def test_a_toml_of_notepad_is_read(home):
+    """It begins with a mark of UTF-8, and its lines end as those of Windows."""
+    (home / "corpora").mkdir(parents=True)
+    (home / "corpora" / "odd.toml").write_bytes(b"\xef\xbb\xbfseed = 7\r\nsource.path = 'rows.csv'\r\n")
+    assert load_corpus("odd").seed == 7
 
 
 @pytest.mark.parametrize(
@@ -118,3 +127,22 @@ def test_the_overrides_of_a_form_change_what_they_name(tmp_path):
     ):
         with pytest.raises(SettingsError, match=re.compile(message, re.DOTALL)):
             change_settings(corpus, text)
+
+
+@pytest.mark.parametrize("empty", ["", " \t"])
+def test_an_empty_address_is_no_folder(empty, home):
+    """As a path it would be the folder of the TOML, whose tables would become a test set unasked."""
+    optional = (
+        "source.test_path", "source.questions_path", "source.unlabelled", "decisions.foreign_path",
+        "publish.golden_path", "publish.changes_log", "text.user_dictionary", "model.encoder", "doctor.query_log",
+    )  # fmt: skip
+    folder = home / "corpora"
+    folder.mkdir(parents=True)
+    lines = ["source.path = 'rows.csv'", *(f'{key} = "{empty}"' for key in optional)]
+    (folder / "odd.toml").write_text("\n".join(lines), encoding="utf-8")
+    corpus = load_corpus("odd").model_dump()
+    assert [corpus[section][key] for section, key in (one.split(".") for one in optional)] == [None] * len(optional)
+    for key, value in (("path", empty), ("path", ["rows.csv", empty]), ("test_path", [empty])):
+        given = {"name": "odd", "source": {"path": "rows.csv", key: value}}
+        with pytest.raises(SettingsError, match=rf"1 setting.*\n  source\.{key}(\.\d)?: an empty text is no address"):
+            build_settings(given, "odd.toml")

@@ -103,7 +103,7 @@ def pretrained(**model):
     ("model", "message"),
     [
         ({"encoder": None}, "tower 'pretrained' needs model.encoder: a local folder, or a name"),
-        ({"encoder": ""}, "at least 1 character"),
+        ({"encoder": ""}, "needs model.encoder"),
         ({"ensemble": 2}, r"set model.ensemble = 1 \(it is 2\)"),
         ({"pooling": "max"}, "'mean' or 'cls'"),
         ({"max_tokens": 3}, "greater than or equal to 4"),

@@ -22,7 +22,7 @@ class Look:
 
     def __init__(self, file: InputFile, source: Source | None = None) -> None:
         self.file = file
-        self.source = source or Source(path=file.path)  # the settings, where they are known
+        self.source = source or Source(path=file.name)  # the settings, where they are known
         self.damage: SourceError | None = None  # of a document, once its outline is known
 
     @cached_property

@@ -155,6 +155,23 @@ def test_files_folders_and_globs_are_read_in_order(write, ingest):
     assert both.rows("questions", "row_id", "query", "line") == [(0, "b,c", 2), (1, "a", 2)]
 
 
+def test_a_glob_leaves_out_what_a_folder_does(write, ingest):
+    """The lock of a workbook that somebody has open fails no night; a pattern that names such files means them."""
+    write("query,label\na,x\n", "shop/1.csv")
+    write("query,label\nb,x\n", "shop/_2.csv")
+    write("query,label\nb,x\n", "shop/.old/3.csv")
+    for name in ("~$1.csv", ".DS_Store", ".4.csv", "5.csv~", "6.csv.tmp", "Thumbs.db"):
+        write(b"\x00\x01lock", f"shop/{name}")
+    for pattern in ("shop/*", "shop/**/*", "sh*/?*.csv"):
+        assert ingest(pattern).rows("questions", "source") == [("shop/1.csv",)]
+    assert ingest("shop/_*.csv").pairs == ingest("shop/.old/*.csv").pairs == [("b", "x")]
+    assert ingest("shop/.*/*").pairs == [("b", "x")]
+    with pytest.raises(
+        SourceError, match=r"shop/\?\$\*\.csv matches only 1 hidden or temporary file\(s\) \(~\$1\.csv\)"
+    ):
+        ingest("shop/?$*.csv")
+
+
 def test_an_fsspec_address_is_a_file_like_any_other(ingest):
     """memory:// stands for s3:// and its like."""
     with fsspec.open("memory://shop/t.csv", "wb") as stream:
