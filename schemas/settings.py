@@ -20,7 +20,6 @@ from schemas.section import (
     Section,
     Share,
     ShareBound,
-    Tolerance,
     at_least,
     at_most,
     find_missing,
@@ -622,22 +621,22 @@ class Publishing(Section):
         "hold_verdicts": "hold_causes",
     }
 
-    max_drop_vs_baseline: Tolerance = tolerance(
+    max_drop_vs_baseline: Share = tolerance(
         "without a live version, how far recall@10 lies below the best baseline; and recall@1 and MRR, where it is no "
         "chance",
         warn=0.0,
         stop=0.02,
     )
-    max_drop_vs_live: Tolerance = tolerance(
+    max_drop_vs_live: Share = tolerance(
         "with a live version, how far recall@10, recall@1 or MRR lies below it, on the same rows; counts only where it "
         "is no chance",
         warn=0.0,
         stop=0.01,
     )
-    max_drop_vs_live_by_size: Tolerance = tolerance(
+    max_drop_vs_live_by_size: Share = tolerance(
         "the same among the test rows of each size of class (1-3 training rows, 4-10, 11-50, more)", warn=0.0, stop=0.03
     )
-    max_drop_vs_live_decisions: Tolerance = tolerance(
+    max_drop_vs_live_decisions: Share = tolerance(
         "with a live version, how far right direct answers lie below it, or wrong ones above it, on the same rows; "
         "counts only where it is no chance, and both promise the same ([decisions])",
         warn=0.05,
