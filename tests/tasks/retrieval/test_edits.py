@@ -69,13 +69,14 @@ def test_a_rollback_takes_an_edit_back(live):
 
 
 def test_an_edited_one_is_found_by_its_new_text_and_queries(live):
-    """Its old queries still find it, its old text is gone."""
+    """Its old queries still find it, and its old text, a similar query now."""
     old, new = "宠物可以托运吗", "带宠物上飞机有什么规定"
     edit_live(live, Edit(action="edit", standard_question=old, text=new, similar_queries=["宠物猫可以坐飞机吗"]))
 
     model = Retriever(live.folder).model
     assert old not in model.standard_questions
-    assert [first(live, one) for one in (new, "能带狗坐飞机吗", "宠物猫可以坐飞机吗")] == [new] * 3
+    assert [first(live, one) for one in (new, old, "能带狗坐飞机吗", "宠物猫可以坐飞机吗")] == [new] * 4
+    assert live_overlay(live).edits[0].similar_queries == ["宠物猫可以坐飞机吗", old]
     assert model.ids[model.standard_questions.index(new)] == new
 
 
@@ -210,6 +211,14 @@ def test_an_edit_may_be_dropped_and_the_live_version_answers_on(live):
     drop_edit(live, NEW)
     assert live_overlay(live) == Overlay()
     assert first(live, NEW) == NEW
+
+
+def test_one_that_has_its_first_text_again_keeps_the_others(live):
+    """Its own text is no similar query of it."""
+    old = "宠物可以托运吗"
+    edit_live(live, Edit(action="edit", standard_question=old, text="带宠物"))
+    edit_live(live, Edit(action="edit", standard_question="带宠物", text=old))
+    assert live_overlay(live).edits[0].similar_queries == ["带宠物"]
 
 
 @pytest.mark.parametrize(
