@@ -159,6 +159,14 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(live, edit, message)
     assert not [*live.folder.glob(".edit-*")]
 
 
+def test_an_edited_version_is_read_by_whoever_reads_a_published_one(live):
+    """Another user's service, say; what it was made in was private."""
+    published = live.folder / live.live().version
+    made = live.folder / edit_live(live, add()).version
+    assert made.stat().st_mode == published.stat().st_mode
+    assert {one.stat().st_mode for one in made.iterdir()} == {one.stat().st_mode for one in published.iterdir()}
+
+
 def test_the_last_two_stay(live):
     """A model of one would always answer the same."""
     for name in [*TOY][2:]:
