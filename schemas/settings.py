@@ -247,6 +247,17 @@ class DriftBounds(Section):
     max_new_words: ShareBound = at_most(
         "share of words in the queries that the live version's had not", warn=0.1, stop=0.5
     )
+    max_fields_gone: Bound = at_most(
+        "fields beside a standard question, such as its answer, that the live version's had and none has now", warn=0
+    )
+    max_field_share_lost: ShareBound = at_most(
+        "share of the standard questions by which fewer have a field, such as an answer, than in the live version's; "
+        "of the field that lost most and is not gone",
+        warn=0.1,
+    )
+    max_ids_changed: ShareBound = at_most(
+        "share of the standard questions that have their text and another id than in the live version's", warn=0
+    )
 
 
 class Validation(Section):
