@@ -20,7 +20,6 @@ from schemas.section import (
     Section,
     Share,
     ShareBound,
-    Tolerance,
     at_least,
     at_most,
     find_missing,
@@ -247,6 +246,17 @@ class DriftBounds(Section):
     )
     max_new_words: ShareBound = at_most(
         "share of words in the queries that the live version's had not", warn=0.1, stop=0.5
+    )
+    max_fields_gone: Bound = at_most(
+        "fields beside a standard question, such as its answer, that the live version's had and none has now", warn=0
+    )
+    max_field_share_lost: ShareBound = at_most(
+        "share of the standard questions by which fewer have a field, such as an answer, than in the live version's; "
+        "of the field that lost most and is not gone",
+        warn=0.1,
+    )
+    max_ids_changed: ShareBound = at_most(
+        "share of the standard questions that have their text and another id than in the live version's", warn=0
     )
 
 
@@ -621,22 +631,22 @@ class Publishing(Section):
         "hold_verdicts": "hold_causes",
     }
 
-    max_drop_vs_baseline: Tolerance = tolerance(
+    max_drop_vs_baseline: Share = tolerance(
         "without a live version, how far recall@10 lies below the best baseline; and recall@1 and MRR, where it is no "
         "chance",
         warn=0.0,
         stop=0.02,
     )
-    max_drop_vs_live: Tolerance = tolerance(
+    max_drop_vs_live: Share = tolerance(
         "with a live version, how far recall@10, recall@1 or MRR lies below it, on the same rows; counts only where it "
         "is no chance",
         warn=0.0,
         stop=0.01,
     )
-    max_drop_vs_live_by_size: Tolerance = tolerance(
+    max_drop_vs_live_by_size: Share = tolerance(
         "the same among the test rows of each size of class (1-3 training rows, 4-10, 11-50, more)", warn=0.0, stop=0.03
     )
-    max_drop_vs_live_decisions: Tolerance = tolerance(
+    max_drop_vs_live_decisions: Share = tolerance(
         "with a live version, how far right direct answers lie below it, or wrong ones above it, on the same rows; "
         "counts only where it is no chance, and both promise the same ([decisions])",
         warn=0.05,

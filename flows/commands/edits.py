@@ -47,7 +47,12 @@ def add(corpus: str, text: str, identity: str | None, **given: Any) -> int:  # n
 @click.command()
 @click.argument("corpus", shell_complete=complete_corpus)
 @click.argument("text")
-@click.option("--text", "new", metavar="TEXT", help="What it is called from now on.")
+@click.option(
+    "--text",
+    "new",
+    metavar="TEXT",
+    help="What it is called from now on; the text of before is kept as a similar query.",
+)
 @_with_edit_options
 def edit(corpus: str, text: str, new: str | None, **given: Any) -> int:  # noqa: ANN401 - click's values
     """Change a standard question of the live version of CORPUS within seconds: its text, queries, answer, fields.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from schemas.evaluation import Comparison, Difference, Evaluation, Gate, Golden, Interval
 from schemas.language import Language, Words, read_words
-from schemas.section import Bound, Tolerance
+from schemas.section import Bound, Share
 from schemas.settings import Publishing
 from schemas.training import TrainingReport
 from schemas.validation import Verdict
@@ -91,7 +91,7 @@ def _ask_test_rows(evaluation: Evaluation, words: Words) -> Gate:
     )
 
 
-def _ask_baseline(evaluation: Evaluation, comparison: Comparison | None, tolerance: Tolerance, words: Words) -> Gate:
+def _ask_baseline(evaluation: Evaluation, comparison: Comparison | None, tolerance: Share, words: Words) -> Gate:
     """The bar where no live version can be one: none is there, or one of the two learnt most test rows by heart."""
     name, best = max(
         ((name, metrics.recall_at_10.value) for name, metrics in evaluation.baselines.items()),
@@ -262,7 +262,7 @@ def _ask_difference(
     size: str,
     difference: Difference,
     comparison: Comparison,
-    tolerance: Tolerance,
+    tolerance: Share,
     setting: str,
     settings: Publishing,
     words: Words,
@@ -359,7 +359,7 @@ _UNREADABLE = {"measured": "live_unreadable", "reason": "live_unreadable_reason"
 _OUTCOMES = {None: "passed", "warn": "warned", "stop": "held"}
 
 
-def _find_level(loss: float, tolerance: Tolerance) -> str | None:
+def _find_level(loss: float, tolerance: Share) -> str | None:
     """Return the graver level that a loss is beyond."""
     for level in ("stop", "warn"):
         limit = getattr(tolerance, level)
@@ -368,7 +368,7 @@ def _find_level(loss: float, tolerance: Tolerance) -> str | None:
     return None
 
 
-def _limits(setting: str, tolerance: Tolerance, words: Words) -> str:
+def _limits(setting: str, tolerance: Share, words: Words) -> str:
     levels = {"warns": tolerance.warn, "holds": tolerance.stop}
     shown = [words(f"gate.{what}", limit=limit) for what, limit in levels.items() if limit is not None]
     return words("gate.limits", limits=", ".join(shown) or words("gate.none"), setting=setting)

@@ -90,7 +90,8 @@ def edit_live(registry: ModelRegistry, edit: Edit, model: Model | None = None) -
         folder, before = _open_live(update, model)
         named = _by_text(edit, before)
         check_edit(named, before)
-        stamped = named.model_copy(update={"at": now(), "payload": _name_fields(edit.payload, before)})
+        fields = {"payload": _name_fields(edit.payload, before), "similar_queries": _with_old_text(named)}
+        stamped = named.model_copy(update={"at": now(), **fields})
         overlay = read_overlay(folder).followed_by(stamped)
         manifest = _make(update, folder, before, [stamped], overlay, stamped.describe())
         update.go_live(manifest, "edited")
@@ -256,6 +257,12 @@ def _by_text(edit: Edit, model: Model) -> Edit:
     if edit.action == "add" or named in model.standard_questions or named not in model.ids:
         return edit
     return edit.model_copy(update={"standard_question": model.standard_questions[model.ids.index(named)]})
+
+
+def _with_old_text(edit: Edit) -> list[str]:
+    """Return the similar queries of an edit, the text that it replaces among them: customers ask in its words still."""
+    old = [edit.standard_question] if normalise(edit.name) != normalise(edit.standard_question) else []
+    return [*dict.fromkeys([*edit.similar_queries, *old])]
 
 
 def _name_fields(given: Mapping[str, Value], model: Model) -> dict[str, Value]:

@@ -48,7 +48,7 @@ def test_a_first_candidate_as_good_as_the_best_baseline_may_go_live():
 def test_a_first_candidate_may_lie_below_the_best_baseline_by_the_tolerance(recall, outcome):
     """Two levels, warn and stop; a wider tolerance, given as one number, lets the same candidate pass."""
     assert gates(evaluation(recall, bm25=0.5, tfidf=0.7))[1].outcome == outcome
-    assert gates(evaluation(recall, bm25=0.5, tfidf=0.7), max_drop_vs_baseline=0.05)[1].outcome == "passed"
+    assert gates(evaluation(recall, bm25=0.5, tfidf=0.7), max_drop_vs_baseline=0.05)[1].outcome != "held"
 
 
 def test_the_reason_names_the_figures_the_best_baseline_and_the_setting():
@@ -128,7 +128,8 @@ def test_a_model_no_better_than_a_guess_is_held(recall, outcome):
     """Emoji, say: neither the candidate nor a baseline finds a word, and all of them are equally bad."""
     asked = gates(places(evaluation(1.0), first=(recall, recall, recall)))
     assert asked[-1].outcome == outcome
-    assert gates(places(evaluation(1.0), first=(0.0, 0.0, 0.0)), min_gain_over_guess={})[-1].outcome == "passed"
+    off = gates(places(evaluation(1.0), first=(0.0, 0.0, 0.0)), min_gain_over_guess={"warn": None, "stop": None})
+    assert off[-1].outcome == "passed"
 
 
 def test_small_classes_are_not_sold_for_large_ones():

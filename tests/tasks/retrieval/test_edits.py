@@ -69,13 +69,14 @@ def test_a_rollback_takes_an_edit_back(live):
 
 
 def test_an_edited_one_is_found_by_its_new_text_and_queries(live):
-    """Its old queries still find it, its old text is gone."""
+    """Its old queries still find it, and its old text, a similar query now."""
     old, new = "宠物可以托运吗", "带宠物上飞机有什么规定"
     edit_live(live, Edit(action="edit", standard_question=old, text=new, similar_queries=["宠物猫可以坐飞机吗"]))
 
     model = Retriever(live.folder).model
     assert old not in model.standard_questions
-    assert [first(live, one) for one in (new, "能带狗坐飞机吗", "宠物猫可以坐飞机吗")] == [new] * 3
+    assert [first(live, one) for one in (new, old, "能带狗坐飞机吗", "宠物猫可以坐飞机吗")] == [new] * 4
+    assert live_overlay(live).edits[0].similar_queries == ["宠物猫可以坐飞机吗", old]
     assert model.ids[model.standard_questions.index(new)] == new
 
 
@@ -158,6 +159,14 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(live, edit, message)
     assert not [*live.folder.glob(".edit-*")]
 
 
+def test_an_edited_version_is_read_by_whoever_reads_a_published_one(live):
+    """Another user's service, say; what it was made in was private."""
+    published = live.folder / live.live().version
+    made = live.folder / edit_live(live, add()).version
+    assert made.stat().st_mode == published.stat().st_mode
+    assert {one.stat().st_mode for one in made.iterdir()} == {one.stat().st_mode for one in published.iterdir()}
+
+
 def test_the_last_two_stay(live):
     """A model of one would always answer the same."""
     for name in [*TOY][2:]:
@@ -210,6 +219,14 @@ def test_an_edit_may_be_dropped_and_the_live_version_answers_on(live):
     drop_edit(live, NEW)
     assert live_overlay(live) == Overlay()
     assert first(live, NEW) == NEW
+
+
+def test_one_that_has_its_first_text_again_keeps_the_others(live):
+    """Its own text is no similar query of it."""
+    old = "宠物可以托运吗"
+    edit_live(live, Edit(action="edit", standard_question=old, text="带宠物"))
+    edit_live(live, Edit(action="edit", standard_question="带宠物", text=old))
+    assert live_overlay(live).edits[0].similar_queries == ["带宠物"]
 
 
 @pytest.mark.parametrize(
