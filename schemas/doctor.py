@@ -110,6 +110,7 @@ class Diagnosis(_Frozen):
     tested: int  # rows that recall was measured on
     recall_at_1: float
     recall_at_10: float
+    held: bool = False  # a gate held its candidate back
     by_size: dict[str, tuple[int, float, float]]  # class size: standard questions, recall@1, recall@10
     curve: Curve
     trust: float = 1.0  # what forecasts are multiplied by: what came of earlier ones

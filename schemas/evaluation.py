@@ -9,7 +9,7 @@ from schemas.decisions import Decision
 
 
 class Interval(BaseModel):
-    """A measured share with its 95 % bootstrap interval over test rows (macro: over classes)."""
+    """A measured share, or a difference of two, with its 95 % interval over test rows (macro: over classes)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,6 +29,18 @@ class Metrics(BaseModel):
     recall_at_10: Interval
     mrr: Interval
     macro_recall_at_10: Interval
+
+
+class Beside(BaseModel):
+    """A figure of the candidate minus that of a baseline, on the same rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int
+    won: int  # where the candidate is ahead
+    lost: int
+    gain: Interval
+    chance: float  # of so low a gain, were each row as likely to be won as lost
 
 
 class ClassResult(BaseModel):
@@ -136,6 +148,7 @@ class Evaluation(BaseModel):
     by_class_size: dict[str, Metrics]  # "1-3", "4-10", "11-50", ">50" training rows
     baselines: dict[str, Metrics]  # "bm25", "tfidf"
     baselines_by_class_size: dict[str, dict[str, Metrics]]
+    against: dict[str, dict[str, Beside]] = {}  # by baseline; "recall@10", "recall@1" and "MRR"
     classes_worst: list[ClassResult]  # most misses among the first ten, most first
     confused: list[ConfusedPair] = []  # most rows first
     suspects: list[SuspectRow]  # the widest margins first; all stand in suspects.parquet

@@ -14,10 +14,12 @@ from schemas.display import as_markdown
 from schemas.doctor import Action, Diagnosis, Receipt
 from schemas.language import Language, Words, read_words
 from tasks.doctor.plots import plot_confusions, plot_forecast, plot_receipts, plot_sizes, plot_traffic
+from tasks.evaluate.metrics import FEW_ROWS
 from tasks.evaluate.plots import to_data_uri
 from tasks.evaluate.report import report_environment
 
 THINGS = 5
+_GOOD, _FAIR = {1: 0.75, 10: 0.9}, 0.75  # recall by k that is good, and recall@10 that is fair
 _SHOWN = 3  # examples of a thing
 _LISTED = 12  # pairs with their queries
 _FED = (5, 20)  # the neediest standard questions, and the next, are things of their own
@@ -55,9 +57,12 @@ def say_state(said: Diagnosis, words: Words) -> str:
     """Return the state of a corpus in one sentence."""
     if not said.tested:
         return words("health.nothing", corpus=said.corpus)
-    grade = "good" if said.recall_at_10 >= 0.9 else "fair" if said.recall_at_10 >= 0.75 else "poor"
-    facts = {"ten": round(100 * said.recall_at_10), "first": round(100 * said.recall_at_1), "corpus": said.corpus}
-    return words(f"health.state_{grade}", **facts)
+    few = said.tested < FEW_ROWS
+    of, ten, first = said.tested if few else 100, said.recall_at_10, said.recall_at_1
+    grade = "good" if min(ten - _GOOD[10], first - _GOOD[1]) >= 0 else "fair" if ten >= _FAIR else "poor"
+    grade = "held" if said.held else "few" if few else grade
+    found = words("health.found_few" if few else "health.found", of=of, ten=round(of * ten), first=round(of * first))
+    return words("health.state", found=found, grade=words(f"health.grade_{grade}", corpus=said.corpus))
 
 
 def describe_health(said: Diagnosis, language: Language) -> str:

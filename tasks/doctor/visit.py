@@ -10,8 +10,9 @@ from schemas.doctor import Action, Diagnosis, DoctorState, Receipt, Traffic
 from schemas.language import read_words
 from schemas.manifest import write_atomically
 from schemas.outputs import EvaluateOutput, PrepareOutput, TrainOutput
+from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
-from schemas.workspace import DIAGNOSIS_FILE, HEALTH_FILE, Workspace
+from schemas.workspace import DIAGNOSIS_FILE, HEALTH_FILE, RESULT_FILE, Workspace
 from tasks.doctor.advice import sort_actions
 from tasks.doctor.case import MOST_ROWS, Case, read_features
 from tasks.doctor.diagnosis import Evidence, diagnose
@@ -37,6 +38,7 @@ def visit(
     corpus: CorpusSettings,
     workspace: Workspace,
     evidence: Evidence | None = None,
+    status: Status | None = None,
 ) -> Diagnosis:
     """Write health.html, diagnosis.json and the to-do list of an evaluated run, and return the diagnosis.
 
@@ -44,6 +46,7 @@ def visit(
         corpus: its settings.
         workspace: of the run.
         evidence: of models that had not seen the rows; None: a quick look, from what the run has left.
+        status: what became of its candidate; None: as run.json says.
     """
     prepared, evaluated = PrepareOutput.of(workspace), EvaluateOutput.of(workspace)
     case, state = Case.read(prepared, evaluated), _settle(corpus, workspace)
@@ -56,7 +59,8 @@ def visit(
         trust=state.trust,
         more=[*evidence.more, *asked_for],
     )
-    said = diagnose(corpus.name, workspace.run, case, evidence, words)
+    held = (status or _read_status(workspace)) == "held"
+    said = diagnose(corpus.name, workspace.run, case, evidence, words).model_copy(update={"held": held})
     if traffic:
         said = said.model_copy(update={"traffic": traffic, "warnings": find_warnings(traffic, corpus.doctor, words)})
     _write(corpus, workspace, said, state)
@@ -94,6 +98,11 @@ def _write(corpus: CorpusSettings, workspace: Workspace, said: Diagnosis, state:
     finished = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     page = render_health(said, corpus.language, state.receipts, files, finished)
     write_atomically(workspace.root / HEALTH_FILE, page.encode())
+
+
+def _read_status(workspace: Workspace) -> Status | None:
+    file = workspace.root / RESULT_FILE
+    return RunResult.model_validate_json(file.read_bytes()).status if file.exists() else None
 
 
 def _look(corpus: CorpusSettings, workspace: Workspace, case: Case, state: DoctorState) -> Evidence:

@@ -108,7 +108,7 @@ def compare_with_live(
     sizes = prepared.classes["rows"].to_numpy()
     unseen = ~(was_trained_on(live, rows.queries) | rows.in_train)
     overall, by_size = compare_by_class_size(
-        candidate[unseen], ranks[unseen], rows.truth[unseen], sizes, settings.publish.confidence, settings.seed
+        candidate[unseen], ranks[unseen], rows.truth[unseen], sizes, settings.publish.confidence
     )
     return Comparison(
         version=live.name,
@@ -151,5 +151,4 @@ def _compare_decisions(
         (np.array(ours["decision"].to_pylist(), dtype=str), ours["rank"].to_numpy() == 0),
         (theirs.chosen, find_places(theirs.first, truth[used]) == 0),
         (1 - settings.publish.confidence) / 2,
-        settings.seed,
     )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from schemas.decisions import DECISIONS, Decisions
 from schemas.evaluation import ComparedDecisions, Decided, Foreign, Paired, RiskPoint, Zone
-from tasks.evaluate.metrics import BUCKETS, mean_at_most, mean_with_interval
+from tasks.evaluate.metrics import BUCKETS, gain_at_most, gain_with_interval, mean_with_interval
 from tasks.retrieval.decisions import Numbers, Signals, decide, likeness
 from tasks.retrieval.retriever import Model
 from tasks.train.calibration import measure_auroc, probabilities
@@ -99,16 +99,13 @@ def draw_curve(probability: Numbers, right: Mask) -> list[RiskPoint]:
     ]
 
 
-def compare_decisions(
-    candidate: tuple[Chosen, Mask], live: tuple[Chosen, Mask], level: float, seed: int
-) -> ComparedDecisions:
+def compare_decisions(candidate: tuple[Chosen, Mask], live: tuple[Chosen, Mask], level: float) -> ComparedDecisions:
     """Return how direct answers differ from those of the live version on the same rows.
 
     Args:
         candidate: (n,) decisions, and whether the first answer is right.
         live: likewise.
         level: of each one-sided bound.
-        seed: of the intervals.
     """
     (theirs, our_right), (lives, live_right) = candidate, live
     gains = {}
@@ -116,7 +113,7 @@ def compare_decisions(
         ours = (theirs == "answer") & (our_right == wanted)
         of_live = (lives == "answer") & (live_right == wanted)
         gain = (ours.astype(np.float64) - of_live) * (1 if wanted else -1)
-        gains[name] = Paired(gain=mean_with_interval(gain, seed), at_most=mean_at_most(gain, level, seed))
+        gains[name] = Paired(gain=gain_with_interval(gain), at_most=gain_at_most(gain, level))
     answered = lives == "answer"
     return ComparedDecisions(
         rows=len(theirs),

@@ -51,7 +51,7 @@ def compare_runs(runs: Sequence[Path]) -> list[Experiment]:
     for number, (run, (evaluation, _, ranks)) in enumerate(zip(runs, read, strict=True)):
         common = [row for row in first if row in ranks]
         pairs = np.array([(ranks[row], first[row]) for row in common], np.int64).reshape(-1, 2)
-        difference = paired_difference(pairs[:, 0], pairs[:, 1], 10, seed=0) if number and common else None
+        difference = paired_difference(pairs[:, 0], pairs[:, 1], 10) if number and common else None
         settings = {key: flat[number].get(key, "") for key in keys}
         found.append(Experiment(run.parent.name, run.name, evaluation, settings, len(common), difference))
     return found

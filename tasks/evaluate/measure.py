@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.evaluation import ClassResult, ConfusedPair, Evaluation, SuspectRow
-from tasks.evaluate.metrics import by_class_size, measure
+from tasks.evaluate.metrics import by_class_size, compare_ranks, measure
 from tasks.prepare.groups import group_of
 from tasks.retrieval.ranking import rank_of_truth, ranking
 
@@ -129,6 +129,7 @@ def evaluate_candidate(
         by_class_size=sizes.pop("model"),
         baselines={name: measure(ranked[name].ranks, seen[name].truth, seed) for name in baselines},
         baselines_by_class_size=sizes,
+        against={name: compare_ranks(ranks[::every], ranked[name].ranks) for name in baselines},
         classes_worst=find_worst_classes(ranked["model"], test.truth, classes),
         confused=find_confused_pairs(ranked["model"], test.truth, classes),
         suspects=suspects[:LISTED],

@@ -1,18 +1,26 @@
-"""Retrieval metrics with their bootstrap intervals. Pure: scores and labels in, numbers out.
+"""Retrieval metrics with their intervals. Pure: scores and labels in, numbers out.
 
-Every metric is a mean over rows (or over classes), so one function gives them all an interval.
+Every metric is a mean over rows (or over classes), so one function gives them all an interval; another one gives it to
+what two scorers differ by on the same rows.
 """
+
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import bdtr
 
-from schemas.evaluation import Difference, Interval, Metrics, Paired
+from schemas.evaluation import Beside, Difference, Interval, Metrics, Paired
 
 Array = npt.NDArray[np.generic]
 Scores = npt.NDArray[np.floating]  # (n, classes), higher is better
 Ids = npt.NDArray[np.integer]  # (n,)
+Gains = npt.NDArray[np.float64]  # (n,) of one scorer minus another, from -1 to 1
 
+FEW_ROWS = 100  # below, they are counted instead of given as a share
 RESAMPLES = 2000
+_FLIPS = 20_000  # of the signs of differences that are no whole numbers
+_Z = NormalDist().inv_cdf(0.975)  # of all intervals: 95 %
 BUCKETS = {"0": (0, 0), "1-3": (1, 3), "4-10": (4, 10), "11-50": (11, 50), ">50": (51, np.inf)}
 
 
@@ -59,23 +67,34 @@ def by_class_size(ranks: Ids, truth: Ids, train_rows: Ids, seed: int) -> dict[st
     return buckets
 
 
-def paired_difference(ranks_a: Ids, ranks_b: Ids, k: int, seed: int) -> Interval:
-    """Return recall@k of a minus that of b on the same rows, with its paired bootstrap interval.
+def paired_difference(ranks_a: Ids, ranks_b: Ids, k: int) -> Interval:
+    """Return recall@k of a minus that of b on the same rows, with its paired interval.
 
-    Rows are resampled with both outcomes, so what is hard for both cancels and the interval is narrower than
-    that of two separate measurements.
+    What is hard for both cancels, so the interval is narrower than that of two separate measurements.
 
     Raises:
         ValueError: a and b are not ranks of the same rows.
     """
-    if ranks_a.shape != ranks_b.shape:
-        raise ValueError(f"a and b must be ranks of the same rows, got {ranks_a.shape} and {ranks_b.shape}")
-    hits_a, hits_b = ((ranks >= 0) & (ranks < k) for ranks in (ranks_a, ranks_b))
-    return mean_with_interval(hits_a.astype(float) - hits_b, seed)
+    return gain_with_interval(_gains_at(ranks_a, ranks_b, k))
+
+
+def compare_ranks(ranks_a: Ids, ranks_b: Ids) -> dict[str, Beside]:
+    """Return recall@10, recall@1 and MRR of a minus those of b on the same rows, and whether a loss may be chance."""
+    gains = {"recall@10": _gains_at(ranks_a, ranks_b, 10), **_gain_places(ranks_a, ranks_b)}
+    return {
+        name: Beside(
+            rows=len(gain),
+            won=int((gain > 0).sum()),
+            lost=int((gain < 0).sum()),
+            gain=gain_with_interval(gain),
+            chance=chance_of_loss(gain),
+        )
+        for name, gain in gains.items()
+    }
 
 
 def compare_by_class_size(
-    ranks_a: Ids, ranks_b: Ids, truth: Ids, train_rows: Ids, confidence: float, seed: int
+    ranks_a: Ids, ranks_b: Ids, truth: Ids, train_rows: Ids, confidence: float
 ) -> tuple[Difference, dict[str, Difference]]:
     """Return recall@10 (and recall@1 and MRR) of a minus that of b on all rows, and in each bucket of class size.
 
@@ -88,60 +107,86 @@ def compare_by_class_size(
         truth: Class id per test row, -1 for unknown, shape (n,).
         train_rows: Training rows per class, shape (classes,).
         confidence: Of all bounds together, one-sided.
-        seed: Seeds the resamples.
     """
     sizes = np.where(truth < 0, -1, train_rows[truth]) if len(train_rows) else np.full(len(truth), -1)
     masks = {name: (low <= sizes) & (sizes <= high) for name, (low, high) in BUCKETS.items()}
     masks = {name: mask for name, mask in masks.items() if mask.any()}
     level = (1 - confidence) / (3 + len(masks))
-    gains = {
-        "recall@1": (ranks_a == 0).astype(np.float64) - (ranks_b == 0),
-        "MRR": _reciprocal(ranks_a) - _reciprocal(ranks_b),
-    }
     places = {
-        name: Paired(gain=mean_with_interval(gain, seed), at_most=mean_at_most(gain, level, seed))
-        for name, gain in gains.items()
+        name: Paired(gain=gain_with_interval(gain), at_most=gain_at_most(gain, level))
+        for name, gain in _gain_places(ranks_a, ranks_b).items()
     }
-    overall = _difference(ranks_a, ranks_b, level, seed).model_copy(update={"places": places})
-    return overall, {name: _difference(ranks_a[m], ranks_b[m], level, seed) for name, m in masks.items()}
+    overall = _difference(ranks_a, ranks_b, level).model_copy(update={"places": places})
+    return overall, {name: _difference(ranks_a[m], ranks_b[m], level) for name, m in masks.items()}
 
 
-def upper_bound(won: int, lost: int, rows: int, level: float, seed: int) -> float:
-    """Return the one-sided upper bound of (won - lost) / rows that a resample exceeds with chance `level`.
-
-    The paired bootstrap over rows, of which each was won, lost or neither. Between equals it lies below zero in about
-    `level` of all cases, of a few dozen rows in up to three times as many.
-    """
-    if not rows:
-        return 0.0
-    shares = np.array([won, lost, rows - won - lost]) / rows
-    draws = np.random.default_rng(seed).multinomial(rows, shares, size=10 * RESAMPLES)  # (resamples, 3)
-    return float(np.quantile((draws[:, 0] - draws[:, 1]) / rows, 1 - level))
+def _gain_places(ranks_a: Ids, ranks_b: Ids) -> dict[str, Gains]:
+    return {"recall@1": _gains_at(ranks_a, ranks_b, 1), "MRR": _reciprocal(ranks_a) - _reciprocal(ranks_b)}
 
 
-def _difference(ranks_a: Ids, ranks_b: Ids, level: float, seed: int) -> Difference:
-    a, b = ((ranks >= 0) & (ranks < 10) for ranks in (ranks_a, ranks_b))
-    won, lost = int(np.count_nonzero(a & ~b)), int(np.count_nonzero(b & ~a))
+def _gains_at(ranks_a: Ids, ranks_b: Ids, k: int) -> Gains:
+    """Return (n,) 1 where only a is among the first k, -1 where only b is."""
+    if ranks_a.shape != ranks_b.shape:
+        raise ValueError(f"a and b must be ranks of the same rows, got {ranks_a.shape} and {ranks_b.shape}")
+    hits_a, hits_b = ((ranks >= 0) & (ranks < k) for ranks in (ranks_a, ranks_b))
+    return hits_a.astype(np.float64) - hits_b
+
+
+def _difference(ranks_a: Ids, ranks_b: Ids, level: float) -> Difference:
+    gains = _gains_at(ranks_a, ranks_b, 10)
     return Difference(
-        rows=len(a),
-        won=won,
-        lost=lost,
-        recall_at_10=paired_difference(ranks_a, ranks_b, 10, seed),
-        at_most=upper_bound(won, lost, len(a), level, seed),
+        rows=len(gains),
+        won=int((gains > 0).sum()),
+        lost=int((gains < 0).sum()),
+        recall_at_10=gain_with_interval(gains),
+        at_most=gain_at_most(gains, level),
     )
 
 
-def mean_at_most(values: Array, level: float, seed: int) -> float:
-    """Return the upper bound of a mean that a resample exceeds with chance `level`; the general form of `upper_bound`.
+def chance_of_loss(gains: Gains) -> float:
+    """Return with what chance a mean is as low as this where each row could as well have gone the other way.
 
-    Values are taken to three digits, so that memory does not grow with the rows.
+    The sign test, of rows won or lost the exact one of McNemar (1947); of other differences signs are drawn (Fisher
+    1935). It holds of any number of rows: five rows lost and none won have a chance of 1/32.
     """
-    if not len(values):
+    sizes, counts = np.unique(np.abs(gains[gains != 0]).round(3), return_counts=True)
+    if len(sizes) < 2:
+        return float(bdtr(int((gains > 0).sum()), int(counts.sum()), 0.5)) if len(sizes) else 1.0
+    random, total = np.random.default_rng(0), np.zeros(_FLIPS)
+    for size, count in zip(sizes, counts, strict=True):
+        total += size * (2 * random.binomial(count, 0.5, _FLIPS) - count)
+    return float((1 + (total <= gains.sum() + 1e-9).sum()) / (1 + _FLIPS))
+
+
+def gain_at_most(gains: Gains, level: float) -> float:
+    """Return the one-sided upper bound of a mean of paired differences, that is passed with chance `level`.
+
+    Below zero only where `chance_of_loss` is below `level`, too.
+    """
+    if not len(gains):
         return 0.0
-    distinct, counts = np.unique(values.astype(np.float64).round(3), return_counts=True)
-    random, shares = np.random.default_rng(seed), counts / len(values)
-    means = [random.multinomial(len(values), shares, size=RESAMPLES) @ distinct for _ in range(10)]
-    return float(np.quantile(np.concatenate(means) / len(values), 1 - level))
+    mean, error = _adjusted(gains)
+    bound = min(1.0, mean + NormalDist().inv_cdf(1 - level) * error)
+    return bound if bound >= 0 or chance_of_loss(gains) < level else 0.0
+
+
+def gain_with_interval(gains: Gains) -> Interval:
+    """Return the mean of paired differences between -1 and 1, with its 95 % interval (Bonett and Price 2012).
+
+    Where no row differs it has a width all the same: a few rows cannot say that two scorers are equal.
+    """
+    if not len(gains):
+        return Interval(value=0.0, low=0.0, high=0.0)
+    value, (mean, error) = float(gains.mean()), _adjusted(gains)
+    low, high = mean - _Z * error, mean + _Z * error
+    return Interval(value=value, low=max(-1.0, min(low, value)), high=min(1.0, max(high, value)))
+
+
+def _adjusted(gains: Gains) -> tuple[float, float]:
+    """Return mean and standard error with a row more won and one more lost."""
+    rows = len(gains) + 2
+    mean = float(gains.sum()) / rows
+    return mean, ((float(gains @ gains) + 2) / rows - mean**2) ** 0.5 / rows**0.5
 
 
 def _reciprocal(ranks: Ids) -> npt.NDArray[np.float64]:
@@ -150,20 +195,24 @@ def _reciprocal(ranks: Ids) -> npt.NDArray[np.float64]:
 
 
 def mean_with_interval(values: Array, seed: int) -> Interval:
-    """Return the mean of `values` with its 95 % percentile bootstrap interval (Efron 1979), 2,000 resamples.
+    """Return the mean of `values` between 0 and 1 with its 95 % interval.
 
-    Equal values are exchangeable, so a resample draws how often each distinct value comes (one multinomial)
-    instead of n rows: the same distribution at a fraction of the cost. Where all values are equal the interval
-    has no width, since a bootstrap cannot see what the sample has not.
+    Of a share that of Wilson (1927); of other means the percentile bootstrap (Efron 1979), 2,000 resamples, each drawn
+    as how often each distinct value comes (one multinomial). Where all values are equal a resample cannot see what the
+    sample has not: Wilson's is then wide enough, since no values between 0 and 1 vary more than a share.
     """
     n = len(values)
     if n == 0:
         return Interval(value=0.0, low=0.0, high=0.0)
     distinct, counts = np.unique(values.astype(np.float64), return_counts=True)
-    draws = np.random.default_rng(seed).multinomial(n, counts / n, size=RESAMPLES)  # (resamples, distinct)
-    low, high = np.percentile(draws @ distinct / n, [2.5, 97.5])
     value = float(counts @ distinct / n)
-    return Interval(value=value, low=min(float(low), value), high=max(float(high), value))
+    if len(distinct) == 1 or set(distinct) == {0.0, 1.0}:
+        middle, half = value + _Z**2 / (2 * n), _Z * (value * (1 - value) / n + _Z**2 / (4 * n**2)) ** 0.5
+        low, high = ((middle + side) / (1 + _Z**2 / n) for side in (-half, half))
+    else:
+        draws = np.random.default_rng(seed).multinomial(n, counts / n, size=RESAMPLES)  # (resamples, distinct)
+        low, high = np.percentile(draws @ distinct / n, [2.5, 97.5])
+    return Interval(value=value, low=max(0.0, min(float(low), value)), high=max(float(high), value))
 
 
 def _mean_per_class(values: Array, truth: Ids) -> npt.NDArray[np.float64]:

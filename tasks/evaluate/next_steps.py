@@ -74,6 +74,7 @@ class Counts(NamedTuple):
     suspects: int = 0
     quarantine: int = 0
     edits: Sequence[str] = ()  # that the export does not have, in words
+    rows_a_class: float | None = None  # training rows, where no encoder stands beside the towers and one would help
     draws: Sequence[tuple[str, int]] = ()  # standard questions that come first for rows of others, and for how many
 
 
@@ -86,6 +87,8 @@ def _improve(evaluation: Evaluation, counts: Counts, words: Words) -> Iterator[S
         yield Step("bad", words("next.nothing"), "recall")
         return
     tested = evaluation.test_rows
+    if counts.rows_a_class:
+        yield Step("info", words("next.encoder"), "training", words("next.encoder_why", rows=counts.rows_a_class))
     if counts.failing:
         facts: dict[str, Any] = {"failing": counts.failing, "rows": tested, "missed": counts.missed}
         yield Step("info", words("next.failing"), "failing", words("next.failing_why", **facts))

@@ -23,6 +23,7 @@ from schemas.settings import CorpusSettings
 from schemas.training import TrainingReport
 from schemas.validation import Drift, Verdict
 from schemas.workspace import HEALTH_FILE
+from tasks.evaluate.metrics import FEW_ROWS
 from tasks.evaluate.next_steps import Step
 from tasks.evaluate.plots import (
     Night,
@@ -190,14 +191,18 @@ def summarise(evaluation: Evaluation, language: Language = "en") -> str:
     if not evaluation.measured:
         key = "report.nothing_known" if evaluation.test_rows else "report.nothing_measured"
         return words(key, rows=evaluation.test_rows)
-    text = words("report.lead", at_10=100 * model.recall_at_10.value, at_1=100 * model.recall_at_1.value)
+    few, first, ten = evaluation.test_rows < FEW_ROWS, model.recall_at_1, model.recall_at_10
+    of, ending = (evaluation.test_rows, "_few") if few else (100, "")
+    sentences = [words(f"report.lead{ending}", of=of, at_10=of * ten.value, at_1=of * first.value)]
     if best := find_best_baseline(evaluation):
-        name, metrics = best
-        points = 100 * (model.recall_at_10.value - metrics.recall_at_10.value)
-        rival = words("report.rival", name=words.name("baseline", name), recall=metrics.recall_at_10.value)
-        key = "level" if abs(points) < 0.05 else "above" if points > 0 else "below"
-        text += words("report.space") + words(f"report.{key}", points=abs(points), rival=rival)
-    return text
+        name, recall = words.name("baseline", best[0]), best[1].recall_at_10.value
+        points = of * (ten.value - recall)
+        rival = words(f"report.rival{ending}", name=name, recall=recall, found=of * recall, of=of)
+        key = "level" if abs(points) < 0.05 else f"above{ending}" if points > 0 else f"below{ending}"
+        sentences.append(words(f"report.{key}", points=abs(points), rival=rival))
+    if few:
+        sentences.append(words("report.so_few", low=ten.low, high=ten.high))
+    return words("report.space").join(sentences)
 
 
 def find_best_baseline(evaluation: Evaluation) -> tuple[str, Metrics] | None:

@@ -15,7 +15,7 @@ from schemas.language import Words, read_words
 from schemas.manifest import write_atomically
 from schemas.outputs import DriftOutput
 from schemas.run import Status
-from schemas.settings import CorpusSettings
+from schemas.settings import TUNED_ROWS, CorpusSettings
 from schemas.training import TrainingReport
 from schemas.validation import Drift, Verdict
 from schemas.workspace import COMPARISON_FILE, REPORT_FILE, Workspace
@@ -86,6 +86,7 @@ def write_report(
         suspects=len(suspects),
         quarantine=len(quarantine),
         edits=[edit.describe() for edit in ingested.read_taken().left],
+        rows_a_class=_few_rows_a_class(corpus, found.training),
         draws=drawn,
     )
     facts = RunFacts(
@@ -111,6 +112,12 @@ def write_report(
         drift=found.drift,
     )
     write_atomically(workspace.root / REPORT_FILE, page.encode())
+
+
+def _few_rows_a_class(corpus: CorpusSettings, training: TrainingReport) -> float | None:
+    """Return the training rows to a standard question; None: enough, or an encoder stands beside already."""
+    rows = training.rows / max(1, training.classes)
+    return rows if rows < TUNED_ROWS and not corpus.model.encoder else None
 
 
 def _write_lists(

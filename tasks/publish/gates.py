@@ -7,16 +7,18 @@ among them.
 
 from collections.abc import Iterator
 
-from schemas.evaluation import Comparison, Difference, Evaluation, Gate, Golden, Interval
+from schemas.evaluation import Comparison, Difference, Evaluation, Gate, Golden
 from schemas.language import Language, Words, read_words
 from schemas.section import Bound, Share
 from schemas.settings import Publishing
 from schemas.training import TrainingReport
 from schemas.validation import Verdict
 from tasks.evaluate.golden import LOOKED_AT
+from tasks.evaluate.metrics import FEW_ROWS
 from tasks.train.verdict import describe_convergence
 
 _EXAMPLES = 3
+_FIGURES = {"recall@10": "recall_at_10", "recall@1": "recall_at_1", "MRR": "mrr"}
 
 
 def ask_gates(
@@ -42,7 +44,7 @@ def ask_gates(
         language: of what the gates say.
     """
     words = read_words(language)
-    baseline = _ask_baseline(evaluation, comparison, settings.max_drop_vs_baseline, words)
+    baseline, *places = _ask_baselines(evaluation, comparison, settings, words)
     live_gates = list(_ask_live(comparison, live, settings, words))
     return [
         _ask_test_rows(evaluation, words),
@@ -51,7 +53,7 @@ def ask_gates(
         _ask_training(training, settings, words),
         _ask_data(verdict, words),
         ask_golden_gate(golden, words),
-        *(_ask_baseline_places(evaluation, comparison, settings, words) if baseline.outcome != "held" else ()),
+        *(places if baseline.outcome != "held" else ()),
         *(_ask_live_places(comparison, settings, words) if live_gates[0].outcome != "held" else ()),
         *_ask_promise(evaluation, words),
         *_ask_live_decisions(comparison, settings, words),
@@ -91,53 +93,43 @@ def _ask_test_rows(evaluation: Evaluation, words: Words) -> Gate:
     )
 
 
-def _ask_baseline(evaluation: Evaluation, comparison: Comparison | None, tolerance: Share, words: Words) -> Gate:
-    """The bar where no live version can be one: none is there, or one of the two learnt most test rows by heart."""
-    name, best = max(
-        ((name, metrics.recall_at_10.value) for name, metrics in evaluation.baselines.items()),
-        key=lambda pair: pair[1],
-    )
-    recall = evaluation.model.recall_at_10.value
-    asked = _is_baseline_the_bar(evaluation, comparison)
-    level = _find_level(best - recall, tolerance) if asked else None
-    setting = "publish.max_drop_vs_baseline"
-    facts = {"recall": recall, "name": words.name("baseline", name), "best": best, "setting": setting}
-    gate = Gate(
-        name=words("gate.baseline_name"),
-        outcome=_OUTCOMES[level] if asked else "not asked",
-        measured=words("gate.baseline", **facts) if evaluation.measured else "–",
-        bound=_limits(setting, tolerance, words) if asked else words("gate.baseline_not_asked"),
-    )
-    if level is None:
-        return gate
-    reason = words("gate.baseline_reason", **facts, level=level, limit=getattr(tolerance, level))
-    return gate.model_copy(update={"reason": reason})
-
-
-def _is_baseline_the_bar(evaluation: Evaluation, comparison: Comparison | None) -> bool:
-    return evaluation.measured and (comparison is None or comparison.difference.rows < evaluation.test_rows / 2)
-
-
-def _ask_baseline_places(
+def _ask_baselines(
     evaluation: Evaluation, comparison: Comparison | None, settings: Publishing, words: Words
 ) -> Iterator[Gate]:
-    """Where there are at most ten standard questions, all are among the first ten: the place among them counts."""
-    if not _is_baseline_the_bar(evaluation, comparison):
-        return
+    """The bar where no live version can be one: none is there, or one of the two learnt most test rows by heart.
+
+    recall@1 and MRR count, too: where there are at most ten standard questions, all are among the first ten.
+    """
+    asked = evaluation.measured and (comparison is None or comparison.difference.rows < evaluation.test_rows / 2)
     tolerance, setting = settings.max_drop_vs_baseline, "publish.max_drop_vs_baseline"
-    for figure, field in {"recall@1": "recall_at_1", "MRR": "mrr"}.items():
-        own: Interval = getattr(evaluation.model, field)
+    for figure, field in _FIGURES.items() if asked else ():
         found = {name: getattr(metrics, field).value for name, metrics in evaluation.baselines.items()}
-        name = max(found, key=lambda baseline: found[baseline])
-        level = _find_level(found[name] - own.value, tolerance) if own.high < found[name] else None
-        facts = {**own.model_dump(), "figure": figure, "name": words.name("baseline", name), "best": found[name]}
+        best = max(found, key=lambda name: found[name])
+        beside = evaluation.against[best][figure]
+        level = _find_level(-beside.gain.value, tolerance)
+        sure = beside.chance < (1 - settings.confidence) / len(_FIGURES)
+        outcome = "warned" if level and not sure and figure == "recall@10" else _OUTCOMES[level if sure else None]
+        facts = {"figure": figure, "value": getattr(evaluation.model, field).value, "best": found[best]}
+        facts |= {"name": words.name("baseline", best), **beside.model_dump(include={"rows", "won", "lost"})}
         limit = {"setting": setting, "level": level, "limit": getattr(tolerance, level)} if level else {}
+        reason = ""
+        if outcome != "passed":
+            certainty = words("gate.baseline_sure" if sure else "gate.baseline_chance", **facts)
+            few = words("gate.baseline_few", **facts) if not sure and beside.rows < FEW_ROWS else ""
+            reason = words("gate.baseline_reason", **facts, **limit, certainty=certainty, few=few)
         yield Gate(
-            name=words("gate.baseline_place_name", figure=figure),
-            outcome=_OUTCOMES[level],
-            measured=words("gate.baseline_place", **facts),
+            name=words("gate.baseline_place_name" if figure != "recall@10" else "gate.baseline_name", figure=figure),
+            outcome=outcome,
+            measured=words("gate.baseline", **facts),
             bound=words("gate.place_bound", limits=_limits(setting, tolerance, words)),
-            reason=words("gate.baseline_place_reason", **facts, **limit) if level else "",
+            reason=reason,
+        )
+    if not asked:
+        yield Gate(
+            name=words("gate.baseline_name"),
+            outcome="not asked",
+            measured="–",
+            bound=words("gate.baseline_not_asked" if evaluation.measured else "gate.none"),
         )
 
 

@@ -89,7 +89,7 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunRe
     reasons = list_reasons(asked, "held") if status == "held" else []
     warnings = (found.drift.warnings() if found.drift else []) + list_reasons(asked, "warned") + damaged
     warnings += _doubt(found, status, version, asked, read_words(corpus.language))
-    warnings += _see_doctor(corpus, workspace)
+    warnings += _see_doctor(corpus, workspace, status)
     seconds = {name: step.seconds for name, step in steps.named().items()} | {"publish": time.monotonic() - began}
     result = summarise_run(corpus, workspace, steps, found.evaluation, status, version, reasons, warnings, seconds)
     result = _leave(corpus, workspace, registry, result)
@@ -112,10 +112,10 @@ def _doubt(found: Findings, status: Status, version: str | None, gates: list[Gat
     return [words(key, version=version, why=why) for why in reasons]
 
 
-def _see_doctor(corpus: CorpusSettings, workspace: Workspace) -> list[str]:
+def _see_doctor(corpus: CorpusSettings, workspace: Workspace, status: Status) -> list[str]:
     """Write the health report; a failure is a warning, since advice must not hold a night back."""
     try:
-        said = visit(corpus, workspace)
+        said = visit(corpus, workspace, status=status)
     except Exception as error:
         get_run_logger().info("%s: why there is no health report", corpus.name, exc_info=True)
         why = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {error}"

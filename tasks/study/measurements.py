@@ -88,7 +88,7 @@ def compare(of: Measured, against: Measured, folder: Path, other_folder: Path, s
     other_rows, other_ranks = _read_ranks(other_folder)
     paired = of.experiment.corpus == against.experiment.corpus and np.array_equal(rows, other_rows)
     if paired:
-        gap = paired_difference(ranks, other_ranks, 10, seed)
+        gap = paired_difference(ranks, other_ranks, 10)
     else:
         a, b = of.recall_at_10, against.recall_at_10
         value = a.value - b.value

@@ -174,7 +174,7 @@ def _change(ones: list[dict[str, Any]], base: list[dict[str, Any]], k: int, tail
         np.concatenate([one["ranks"][mask] for one, mask in zip(all_ones, chosen, strict=True)])
         for all_ones in (ones, base)
     )
-    difference = paired_difference(mine, theirs, k, seed=0)
+    difference = paired_difference(mine, theirs, k)
     return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
 
 

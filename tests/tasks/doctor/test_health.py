@@ -8,7 +8,7 @@ import pytest
 from schemas.doctor import Action, Diagnosis, Kept, Outcome, Promise, Receipt
 from schemas.language import read_words
 from tasks.doctor.diagnosis import Evidence, diagnose
-from tasks.doctor.health import describe_health, list_things, render_health
+from tasks.doctor.health import describe_health, list_things, render_health, say_state
 from tests.tasks.doctor.test_advice import make_case
 
 BAD = "<script>alert(1)</script>{{7*7}}"
@@ -39,17 +39,14 @@ RECEIPT = Receipt(
 @pytest.mark.parametrize(
     ("language", "told"),
     [
-        ("en", ["Of 100 customers, 83 find", "Five things to do first", "won +1.00"]),
-        ("zh", ["每 100 位客户中", "先做这五件事", "标准问", "相似问"]),
+        ("en", ["Of 6 queries that were held back for a test, 5 find", "Five things to do first", "won +1.00"]),
+        ("zh", ["留出测试的 6 条问法中", "先做这五件事", "标准问", "相似问"]),
     ],
 )
 def test_the_page_says_state_things_and_receipts_in_both_languages(said, language, told):
     """In sentences, with plots, and without a request to anywhere."""
     page = render_health(said, language, [RECEIPT], ["todo.csv", "todo.xlsx"], "2026-11-26")
 
-    told = [text for text in told if not text.startswith("Of 100")] + (
-        [] if language == "zh" else ["Of 100 customers, "]
-    )
     assert [text for text in told if text not in page] == []
     assert page.count("<svg") == 8  # four plots, for wide and narrow pages
     assert "default-src 'none'" in page
@@ -69,11 +66,27 @@ def test_decisions_of_one_kind_are_one_thing_and_what_wins_most_per_query_stands
     assert len(things) <= 5
 
 
+@pytest.mark.parametrize(
+    ("tested", "at_10", "at_1", "held", "grade"),
+    [
+        (500, 0.95, 0.8, False, "is in good health"),
+        (500, 0.95, 0.54, False, "does well"),
+        (500, 0.7, 0.5, False, "needs your help"),
+        (500, 0.95, 0.8, True, "was held back, the report says why"),
+        (13, 1.0, 1.0, False, "they are too few to say how bank is"),
+    ],
+)
+def test_the_first_sentence_follows_the_verdict(said, tested, at_10, at_1, held, grade):
+    """A corpus whose candidate was held back does not do well, few rows are no health, half at first is no good one."""
+    found = {"tested": tested, "recall_at_10": at_10, "recall_at_1": at_1, "held": held}
+    assert grade in say_state(said.model_copy(update=found), read_words("en"))
+
+
 def test_the_ui_gets_the_same_in_markdown(said):
     """State, list, plot; what comes from the corpus is no markup."""
     told = describe_health(said, "en")
 
-    assert told.startswith("# Of 100 customers")
+    assert told.startswith("# Of 6 queries")
     assert "data:image/svg+xml" in told
     assert "<script>" not in told
 

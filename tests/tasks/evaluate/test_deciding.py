@@ -110,7 +110,7 @@ def test_direct_answers_are_compared_row_by_row():
     """Ours answers two more, one of them wrongly."""
     ours = np.array(["answer", "answer", "answer", "clarify"]), np.array([True, True, False, True])
     live = np.array(["answer", "clarify", "clarify", "handover"]), np.array([True, True, False, False])
-    found = compare_decisions(ours, live, 0.01, 1)
+    found = compare_decisions(ours, live, 0.01)
 
     assert (found.more_right.gain.value, found.fewer_wrong.gain.value) == (0.25, -0.25)
     assert (found.live_answered, found.live_wrong) == (0.25, 0)

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from tasks.evaluate.metrics import by_class_size, mean_with_interval, measure, paired_difference
+from tasks.evaluate.metrics import (
+    by_class_size,
+    chance_of_loss,
+    gain_at_most,
+    mean_with_interval,
+    measure,
+    paired_difference,
+)
 from tasks.retrieval.ranking import rank_of_truth, ranking
 
 SEED = 13
@@ -159,27 +166,44 @@ def test_the_same_seed_gives_the_same_interval():
 
 
 def test_a_paired_difference_is_narrower_than_its_parts():
-    """What is hard for both cancels: here b misses what a misses, and five rows more."""
+    """What is hard for both cancels: here b misses what a misses, and ten rows more."""
     ranks_a = np.where(np.arange(200) % 2, 0, 99)
     ranks_b = ranks_a.copy()
-    ranks_b[1:11:2] = 99
+    ranks_b[1:21:2] = 99
 
-    difference = paired_difference(ranks_a, ranks_b, 10, SEED)
+    difference = paired_difference(ranks_a, ranks_b, 10)
     alone = mean_with_interval(ranks_a < 10, SEED)
 
-    assert difference.value == pytest.approx(5 / 200)
+    assert difference.value == pytest.approx(10 / 200)
     assert 0 < difference.low
     assert difference.high - difference.low < (alone.high - alone.low) / 2
 
 
-def test_a_difference_to_itself_is_exactly_nothing():
-    """No resample can tell a scorer from itself."""
-    ranks = np.arange(30)
+def test_a_few_rows_that_agree_are_no_certainty():
+    """Of 13 rows found all, Wilson's interval begins at 13 / (13 + 1.96^2); two scorers may differ by as much."""
+    ranks = np.zeros(13, int)
+    found, nothing = measure(ranks, ranks, SEED), measure(ranks + 50, ranks, SEED)
+    same = paired_difference(ranks, ranks, 10)
 
-    assert paired_difference(ranks, ranks, 10, SEED).model_dump() == {"value": 0.0, "low": 0.0, "high": 0.0}
+    for interval in (found.recall_at_10, found.mrr, found.macro_recall_at_10):
+        assert interval.value == interval.high == 1
+        assert interval.low < 0.8
+    assert found.recall_at_10.low == pytest.approx(13 / (13 + 1.96**2), abs=1e-3)
+    assert (nothing.recall_at_10.low, nothing.recall_at_10.high) == (0, pytest.approx(1 - found.recall_at_10.low))
+    assert (same.value, same.low, same.high) == (0, pytest.approx(-0.185, abs=1e-3), pytest.approx(0.185, abs=1e-3))
+
+
+def test_a_loss_is_as_sure_as_the_rows_allow():
+    """The sign test is exact: two rows of two are a quarter; of reciprocal ranks it is one of all drawn signs."""
+    assert chance_of_loss(np.array([-1.0, -1.0])) == pytest.approx(1 / 4)
+    assert chance_of_loss(np.array([-1.0] * 9 + [1.0] + [0.0] * 90)) == pytest.approx(11 / 1024)
+    assert chance_of_loss(np.zeros(5)) == 1
+    assert chance_of_loss(-np.array([0.5, 0.25, 0.8, 0.1])) == pytest.approx(1 / 16, abs=0.01)
+    assert gain_at_most(-np.ones(5), 0.01) == 0, "1/32 is more than 0.01"
+    assert gain_at_most(-np.ones(8), 0.01) < 0
 
 
 def test_a_difference_of_other_rows_is_refused():
     """Pairing needs pairs."""
     with pytest.raises(ValueError, match="same rows"):
-        paired_difference(np.zeros(3, int), np.zeros(4, int), 10, SEED)
+        paired_difference(np.zeros(3, int), np.zeros(4, int), 10)

@@ -3,6 +3,7 @@
 import base64
 import re
 
+import numpy as np
 import pytest
 
 from schemas.evaluation import (
@@ -24,6 +25,7 @@ from schemas.language import read_words
 from schemas.settings import CorpusSettings
 from schemas.training import Convergence, Epoch, Reachability, ShareScore, TrainingReport
 from schemas.validation import Finding, Verdict
+from tasks.evaluate.metrics import measure
 from tasks.evaluate.next_steps import Step
 from tasks.evaluate.plots import Night, plot_loss, to_data_uri
 from tasks.evaluate.report import RowList, RunFacts, list_settings, render_report, summarise
@@ -380,3 +382,16 @@ def make_corpus(language):
     """Settings in a language."""
     raw = {"name": "bank_zh", "source": {"path": "train.csv"}, "language": language}
     return CorpusSettings.model_validate(raw, context={"fill_defaults": True})
+
+
+def test_few_test_rows_are_counted_and_not_made_a_hundred(evaluation):
+    """11 of 13, and what that says of all queries; never "of 100"."""
+    few = measure(np.array([0] * 7 + [3] * 4 + [50] * 2), np.arange(13), 1)
+    rival = measure(np.array([0] * 12 + [50]), np.arange(13), 1)
+    counted = evaluation.model_copy(update={"test_rows": 13, "model": few, "baselines": {"tfidf": rival}})
+
+    assert summarise(counted) == (
+        "11 of 13 test queries find their standard question among the first ten answers, 7 of 13 in the first place. "
+        "That is 1 fewer than the best baseline, tf-idf neighbour (12 of 13 among the first ten). "
+        "So few say little: of all queries, 58% to 96% may find theirs among the first ten."
+    )

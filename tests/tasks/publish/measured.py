@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from schemas.evaluation import Comparison, Difference, Evaluation, Interval, Metrics
+from schemas.evaluation import Beside, Comparison, Difference, Evaluation, Interval, Metrics
 from schemas.training import Cause, Convergence, Reachability, TrainingReport
 from schemas.validation import Finding, Verdict
-from tasks.evaluate.metrics import mean_with_interval, upper_bound
+from tasks.evaluate.metrics import chance_of_loss, gain_at_most, gain_with_interval
 
 
 def metrics(recall: float, rows: int = 100) -> Metrics:
@@ -14,6 +14,20 @@ def metrics(recall: float, rows: int = 100) -> Metrics:
     return Metrics(
         rows=rows, recall_at_1=value, recall_at_5=value, recall_at_10=value, mrr=value, macro_recall_at_10=value
     )
+
+
+def beside(recall: float, other: float, rows: int = 100) -> dict[str, Beside]:
+    """Return a candidate beside a baseline that finds the same rows, and some more or fewer."""
+    apart = round((recall - other) * rows)
+    gains = np.repeat([np.sign(apart), 0.0], [abs(apart), rows - abs(apart)])
+    one = Beside(
+        rows=rows,
+        won=max(0, apart),
+        lost=max(0, -apart),
+        gain=gain_with_interval(gains),
+        chance=chance_of_loss(gains),
+    )
+    return dict.fromkeys(("recall@10", "recall@1", "MRR"), one)
 
 
 def evaluation(recall: float, bm25: float = 0.0, tfidf: float = 0.0, rows: int = 100, unknown: int = 0) -> Evaluation:
@@ -30,6 +44,7 @@ def evaluation(recall: float, bm25: float = 0.0, tfidf: float = 0.0, rows: int =
         by_class_size={"1-3": metrics(recall / 2, rows)},
         baselines={"bm25": metrics(bm25, rows), "tfidf": metrics(tfidf, rows)},
         baselines_by_class_size={},
+        against={name: beside(recall, other, rows) for name, other in (("bm25", bm25), ("tfidf", tfidf))},
         classes_worst=[],
         suspects=[],
     )
@@ -37,9 +52,9 @@ def evaluation(recall: float, bm25: float = 0.0, tfidf: float = 0.0, rows: int =
 
 def difference(won: int, lost: int, rows: int = 1000, comparisons: int = 1, confidence: float = 0.99) -> Difference:
     """Return what is measured where the candidate finds `won` rows that the live version misses, and misses `lost`."""
-    gain = mean_with_interval(np.repeat([1, -1, 0], [won, lost, rows - won - lost]), seed=1)
-    at_most = upper_bound(won, lost, rows, (1 - confidence) / comparisons, seed=1)
-    return Difference(rows=rows, won=won, lost=lost, recall_at_10=gain, at_most=at_most)
+    gains = np.repeat([1.0, -1.0, 0.0], [won, lost, rows - won - lost])
+    at_most = gain_at_most(gains, (1 - confidence) / comparisons)
+    return Difference(rows=rows, won=won, lost=lost, recall_at_10=gain_with_interval(gains), at_most=at_most)
 
 
 def comparison(won: int, lost: int, rows: int = 1000, seen: int = 0, **by_size: tuple[int, int, int]) -> Comparison:

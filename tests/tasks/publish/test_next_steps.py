@@ -23,3 +23,19 @@ def test_only_standard_questions_below_the_corpus_want_more_queries():
     steps = list_next_steps("published", "v1", measured, verdict, None, [], Counts(), read_words("en"))
 
     assert [step.text for step in steps if "Write more" in step.text] == ["Write more queries for “退票”."]
+
+
+def test_few_rows_to_a_standard_question_call_for_an_encoder():
+    """Beside an encoder, or with many rows, nothing is said of it."""
+    verdict, words = Verdict.model_construct(findings=[]), read_words("en")
+    told = [
+        [
+            step.why
+            for step in list_next_steps("held", None, evaluation(0.9), verdict, None, [], Counts(rows_a_class=n), words)
+            if "model.encoder" in step.text
+        ]
+        for n in (None, 5.5)
+    ]
+
+    assert told[0] == []
+    assert "There are 6 training rows to a standard question" in told[1][0]
