@@ -196,8 +196,8 @@ def ingest_corpus(
         corrections=overlay.count(),
         without_query=len(train.waiting),
         unlisted_rows=sum(unlisted.values()),
-        files=[*train.files, *test.files, *([listed.file] if listed else [])],
-        warnings=[*warnings, *train.warnings, *test.warnings],
+        files=[*train.files, *test.files, *(listed.files if listed else [])],
+        warnings=[*warnings, *train.warnings, *test.warnings, *(listed.warnings if listed else [])],
     )
 
 

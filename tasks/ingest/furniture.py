@@ -11,6 +11,7 @@ REPEATED_HEADER = "repeated header"
 NOTE = "note below the header"
 FOOTER = "total or signature"
 OTHER_TABLE = "row of another table below"
+FURNITURE = frozenset((REPEATED_HEADER, NOTE, FOOTER, OTHER_TABLE))
 
 _LONGEST_NAME = 30
 _FIRST_ROWS = 2  # below the header, where notes stand
@@ -24,6 +25,7 @@ _COUNT = re.compile(r"\s*\d[\d,]*\s*$")
 _SUMS = re.compile(
     r"\s*(?:合计|总计|小计|共计|总数|grand total|subtotal|total)\s*[:：]?\s*[\d,]*\s*(?:条|行)?\s*$", re.I
 )
+_DIGIT = re.compile(r"\d")
 _SIGNED = re.compile(  # by whom, or when
     r"\s*(?:数据来源|来源系统|(?:导出|制表|填表|填报|编制|制单|审核|审批|复核|校对|统计|打印|生成|更新|经办|联系|负责)"
     r"(?:人员?|时间|日期|部门|单位)|(?:exported|generated|prepared|printed|reviewed|approved) (?:by|at|on))\s*[:：]\s*",
@@ -49,16 +51,18 @@ def find_furniture(
     *,
     named: bool,
     first: bool,
+    listed: bool = False,
 ) -> dict[int, BadRow]:
     """Return the rows that are no data, by their place in the batch.
 
     Args:
         lines: of the rows.
-        queries: cells of the first column of queries.
+        queries: cells of the first column of queries; of a list, its ids, or what else stands beside the texts.
         questions: cells of the column of standard questions.
         header: names of the two columns; None: the table has none.
         named: a name of the header stands among the standard questions.
         first: these rows follow the header.
+        listed: these are a list of texts, of which each counts: a blank, a number or a note in one cell says nothing.
     """
     found: dict[int, str] = {}
     if header and named:
@@ -71,19 +75,23 @@ def find_furniture(
         found |= {at: NOTE for at in below if _RULE.match(queries[at]) and _RULE.match(questions[at])}
     if header and first:
         noted = enumerate(zip(queries[:_FIRST_ROWS], questions[:_FIRST_ROWS], strict=True))
-        found |= {at: reason for at, pair in noted if (reason := _explains(pair, header))}
-    found |= dict.fromkeys(_find_footers(queries, questions), FOOTER)
+        found |= {at: reason for at, pair in noted if (reason := _explains(pair, header, listed=listed))}
+    found |= dict.fromkeys(_find_footers(queries, questions, listed=listed), FOOTER)
     return {at: BadRow(lines[at], reason, queries[at], questions[at]) for at, reason in found.items()}
 
 
-def _find_footers(queries: list[str], questions: list[str]) -> set[int]:
+def _find_footers(queries: list[str], questions: list[str], *, listed: bool) -> set[int]:
     """Return the rows of totals and signatures: the words in one of the two cells, their value or nothing in the other.
 
     Where the words are the query, the other cell is no standard question: those of the other rows are no such values.
     """
     odd = {text for text in {*questions} if text[:1] in _BEGINNINGS and _ends(text)}
-    labelled = [at for at, text in enumerate(questions) if text in odd] if odd else []
-    found = {at for at in labelled if not queries[at].strip() or _ends(queries[at]) or _is_value(queries[at])}
+    labelled = {at for at, text in enumerate(questions) if text in odd} if odd else set()
+    found = {
+        at for at in labelled if _ends(queries[at]) or (_is_value(queries[at]) if queries[at].strip() else not listed)
+    }
+    if listed and found and any(_is_value(text) for at, text in enumerate(queries) if at not in labelled):
+        found = {at for at in found if _ends(queries[at])}  # ids and counts of the other rows are numbers as well
     asked = [at for at, text in enumerate(queries) if text[:1] in _BEGINNINGS and _ends(text) and at not in found]
     others = Counter(questions) if asked else Counter()
     others.subtract(questions[at] for at in asked)
@@ -102,7 +110,9 @@ def _find_footers(queries: list[str], questions: list[str]) -> set[int]:
 
 
 def _is_signed(query: str, question: str, others: Mapping[str, int]) -> bool:
-    """Whether the one cell asks for a name and the other gives it, in a row below all others."""
+    """Whether a row below all others is a total with its number, or names a person or a time beside what it is."""
+    if not query.strip():
+        return bool((_SUMS.match(question) and _DIGIT.search(question)) or _SIGNED.match(question))
     if _SIGNED.fullmatch(question):
         return len(query) <= _LONGEST_SIGNATURE
     return bool(_SIGNED.fullmatch(query)) and len(question) <= _LONGEST_SIGNATURE and not others.get(question)
@@ -146,11 +156,13 @@ def has_names(questions: list[str], header: tuple[str, str]) -> bool:
     return not forms.isdisjoint(questions)
 
 
-def _explains(pair: tuple[str, str], header: tuple[str, str]) -> str | None:
+def _explains(pair: tuple[str, str], header: tuple[str, str], *, listed: bool) -> str | None:
     """Return why a row below the header is no data: it explains the columns, or is a second header."""
-    if any(map(_NOTES.match, pair)) or any(all(map(one.match, pair)) for one in (_WORDS, _TYPES, _RULE)):
+    if (all if listed else any)(map(_NOTES.match, pair)) or any(
+        all(map(one.match, pair)) for one in (_WORDS, _TYPES, _RULE)
+    ):
         return NOTE
-    numbers_columns = pair[1].strip() in ("", header[1]) and _COUNT.match(pair[0])
+    numbers_columns = not listed and pair[1].strip() in ("", header[1]) and _COUNT.match(pair[0])
     return REPEATED_HEADER if numbers_columns or all(map(_is_header, pair)) else None
 
 

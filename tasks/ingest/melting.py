@@ -148,13 +148,16 @@ class Melting:
         return Pairs(lines, queries, repeated, batch.bad, kept)
 
     def _set_furniture_aside(self, batch: Batch, count: int, first: bool) -> Batch:
-        questions = batch.columns[count]
-        queries = batch.columns[0] if count else [""] * len(questions)
-        names, header = self.layout.names, None
-        if self.layout.header and count and self.layout.columns.why_question != BY_COLUMN:
-            header = (names[self.layout.columns.queries[0]], names[self.layout.columns.question])
+        questions, names, layout = batch.columns[count], self.layout.names, self.layout
+        beside = [*layout.columns.queries, *layout.payload][:1]  # of a list of texts alone, its first other column
+        queries = batch.columns[0 if count else 1] if beside else [""] * len(questions)
+        header = None
+        if layout.header and layout.columns.why_question != BY_COLUMN:
+            header = (names[beside[0]] if beside else "", names[layout.columns.question])
         named = header is not None and has_names(questions, header)
-        odd = find_furniture(batch.lines, queries, questions, header, named=named, first=first) if count else {}
+        odd = find_furniture(
+            batch.lines, queries, questions, header, named=named, first=first, listed=layout.columns.listed
+        )
         if header and (self._below or named):
             begin = 0 if self._below else find_other_table(batch.lines, queries, questions, header)
             self._below = begin is not None
