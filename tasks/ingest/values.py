@@ -61,7 +61,7 @@ class Outline:
             if item.listed:
                 self._add_element(item)
                 elements += not item.path
-            else:
+            elif not is_void(item.value):
                 self.values[item.path] = self._cut(item.value)
             if elements >= _ELEMENTS or len(self.lists) + len(self.values) > _PATHS:
                 break
@@ -88,6 +88,11 @@ class Outline:
         if isinstance(value, dict):
             return {key: self._cut(one) for key, one in value.items() if self._nodes > 0}
         return value
+
+
+def is_void(value: object) -> bool:
+    """Whether a value is a list or an object that holds nothing."""
+    return isinstance(value, (list, dict)) and not value
 
 
 def objects(value: object) -> list[dict[str, Any]]:
