@@ -32,6 +32,7 @@ _TEXT_KEYS = (
     "相似问",
     "内容",
 )
+_RUNS = ("text", "mention", "url", "link", "equation")  # types of the runs of rich text
 _LONGEST = 100_000  # characters of a list in a cell
 _NUMPY = re.compile(r"(?<=['\"])\s+(?=['\"])")  # between the texts of an array
 
@@ -131,10 +132,20 @@ def _parse_literal(text: str) -> Any:  # noqa: ANN401
 
 
 def parse_texts(text: str) -> list[str] | None:
-    """Return the texts of a list that a cell holds, of objects their own texts; None: it holds no such list."""
+    """Return the texts of a list that a cell holds, of objects their own texts; None: it holds no such list.
+
+    Rich text is one text: Feishu, Notion and editors cut it into a run for every link, mention and change of style.
+    """
     values = parse_value(text)
+    if isinstance(values, list) and values and all(map(_is_run, values)):
+        whole = "".join(str(_text_of(run)) for run in values)
+        return [whole] if whole.strip() else []
     found = [_text_of(one) for one in values] if isinstance(values, list) else [None]
     return None if None in found else [one for one in found if one]
+
+
+def _is_run(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, dict) and value.get("type") in _RUNS and _text_of(value) is not None
 
 
 def _text_of(value: Any) -> str | None:  # noqa: ANN401
