@@ -98,7 +98,8 @@ def build_settings(
         by = f" (by {who})"
         lines = [_explain(one) + by * (ours and not all(typed)) for one, ours in zip(problems, typed, strict=True)]
         blamed = who if all(typed) else where
-        raise SettingsError(f"{blamed}: {len(lines)} setting(s) are not valid\n  " + "\n  ".join(lines)) from error
+        settings = {_setting_of(problem["loc"]) for problem in problems}
+        raise SettingsError(f"{blamed}: {len(settings)} setting(s) are not valid\n  " + "\n  ".join(lines)) from error
 
 
 def _is_set_by(overrides: Mapping[str, Any], path: Sequence[int | str]) -> bool:
@@ -334,7 +335,24 @@ def _of_one_branch(problems: Sequence[Any]) -> list[Any]:
         found.setdefault(key, []).append(
             problem | {"loc": (*key, *(one for one in loc[len(key) :] if isinstance(one, int)))}
         )
-    return [problem for group in found.values() for problem in group if _says(problem) == max(map(_says, group))]
+    return [
+        one for group in found.values() for one in _merged([p for p in group if _says(p) == max(map(_says, group))])
+    ]
+
+
+def _merged(problems: Sequence[Any]) -> list[Any]:
+    """Return one problem for each value: "a valid string or a valid list" where no type takes it."""
+    merged: dict[Any, Any] = {}
+    for problem in problems:
+        if first := merged.get(problem["loc"]):
+            problem = first | {"msg": f"{first['msg']} or {problem['msg'].removeprefix('Input should be ')}"}
+        merged[problem["loc"]] = problem
+    return [*merged.values()]
+
+
+def _setting_of(path: Sequence[int | str]) -> tuple[int | str, ...]:
+    """Return the name of a setting without the places in its list."""
+    return tuple(reversed([*itertools.dropwhile(lambda part: isinstance(part, int), reversed(path))]))
 
 
 def _says(problem: Any) -> tuple[bool, int]:  # noqa: ANN401 - pydantic's dict of an error
@@ -353,6 +371,8 @@ def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's dict of an error
         return f"{path}: no such setting{hint}"
     if problem["type"] == "model_type":  # one value for what has several
         return f"{path} has several values: {_name_parts(path)} (got {_show(problem['input'])})"
+    if problem["input"] is None and problem["type"].endswith("_type"):
+        return f"{path} cannot be empty; give it a value, or leave it out"
     given = "" if isinstance(problem["input"], dict) else f" (got {_show(problem['input'])})"
     message = problem["msg"].removeprefix("Value error, ")
     if path == "name" and problem["type"] == "string_pattern_mismatch":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from schemas.addresses import Address, OptionalAddress, OptionalAddresses, OptionalPath
 from schemas.expectations import check_expectation
@@ -70,6 +70,8 @@ def _check_zone(timezone: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_check_zone)]
+# A column without a name is called by its place, and a sheet may be called 2026: a number is its text.
+ColumnName = Annotated[str, BeforeValidator(lambda given: str(given) if isinstance(given, int) else given)]
 
 
 class Source(Section):
@@ -93,15 +95,15 @@ class Source(Section):
         description="Queries without a standard question, such as a log, that of the service included: tables with a "
         "column query, or .txt with one a line. model.serve = 'bag' learns from them what the encoder makes of them.",
     )
-    query_column: str | list[str] | None = Field(
+    query_column: ColumnName | list[ColumnName] | None = Field(
         default=None,
         description="Column of the queries, or several, or a pattern such as 相似问*; a number is the place of a "
         "column in a table without a header; empty: found by common names.",
     )
-    question_column: str | None = Field(
+    question_column: ColumnName | None = Field(
         default=None, description="Column of the standard questions; empty: found by common names."
     )
-    payload_columns: str | list[str] = Field(
+    payload_columns: ColumnName | list[ColumnName] = Field(
         default=[],
         description="Columns, or patterns, whose first value is kept with a standard question, beside those known by "
         "common names (answer, category, channel, valid from and until). Of a list of standard questions all are kept.",
@@ -114,7 +116,7 @@ class Source(Section):
     delimiter: str | None = Field(
         default=None, min_length=1, max_length=8, description="Delimiter of text files; empty: detected."
     )
-    sheet: str | list[str] | None = Field(
+    sheet: ColumnName | list[ColumnName] | None = Field(
         default=None,
         description="Sheet of a workbook, or several, or '*'; empty: all visible sheets that have the columns.",
     )

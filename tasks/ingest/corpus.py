@@ -45,6 +45,7 @@ _NUMBER, _FEWEST_NUMBERS = re.compile(r"[+-]?\d+(?:\.\d+)?"), 2
 _CODE = re.compile(  # of a row elsewhere, as Airtable, MongoDB and others have it
     rf"{_NUMBER.pattern}|rec[0-9A-Za-z]{{14}}|(?=.*\d)[0-9a-f]{{24,64}}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}"
 )
+_NO_LINE = 0  # of a standard question that a file names without a row
 _SAMPLED = 100  # standard questions, of which one is a code where half of them are
 
 
@@ -75,7 +76,8 @@ class _Tally:
         examples = self.examples.setdefault(row.reason, [])
         if len(examples) < _EXAMPLES:
             text = " | ".join(cell.strip() for cell in (row.query, row.question) if cell and cell.strip())
-            examples.append(f"{name} line {row.line}" + (f" {shorten(text)!r}" if text else ""))
+            where = name if row.line == _NO_LINE else f"{name} line {row.line}"
+            examples.append(where + (f" {shorten(text)!r}" if text else ""))
 
     def describe_reasons(self) -> str:
         """Return each reason with its count, examples and remedy, the most frequent first."""
@@ -236,6 +238,7 @@ def _read_role(
             for pairs in join_ids(opened.pairs, listed, opened.notes):
                 _take(tally, opened.name, pairs, known_classes, questions, quarantine, overlay)
                 report.add(len(pairs.lines) + len(pairs.bad))
+            _take_unasked(tally, opened, listed)
             rows, reasons = tally.rows - before[0], tally.reasons - before[1]
             if rows + reasons.total() + len(tally.waiting) == 0:
                 empty.append(f"{opened.name} {'has a header and no rows' if opened.layout else 'is empty'}")
@@ -304,10 +307,19 @@ def _may_wait(tally: _Tally, name: str, row: BadRow) -> bool:
     return tally.waiting.setdefault(text, (name, row))[1] is row
 
 
+def _take_unasked(tally: _Tally, opened: OpenedSource, listed: QuestionList | None) -> None:
+    """Let the standard questions wait that a file names and that may have no row; ids of a list are none."""
+    ids = {*listed.ids.values()} if listed else set()
+    for text in map(str.strip, opened.unasked):
+        if text not in ids:
+            _may_wait(tally, opened.name, BadRow(_NO_LINE, EMPTY_QUERY, "", text))
+
+
 def _settle_waiting(tally: _Tally, quarantine: ParquetSink) -> None:
     """Set rows without a query aside whose standard question has rows, or all of them if nothing has."""
     late = {text: row for text, row in tally.waiting.items() if text in tally.class_rows or not tally.rows}
-    _set_aside(tally, list(late.values()), quarantine)
+    rows = [(name, row) for name, row in late.values() if row.line != _NO_LINE or not (tally.rows or tally.quarantined)]
+    _set_aside(tally, rows, quarantine)
     tally.waiting = {text: row for text, row in tally.waiting.items() if text not in late}
 
 

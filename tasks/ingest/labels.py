@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from tasks.ingest.tables import SIGN, BadRow, Pairs, as_text
 from tasks.ingest.values import parse_texts, parse_value, texts
@@ -26,6 +27,13 @@ LABEL_REMEDIES = {
 # Line (or number of the item, from 1), query, standard question; a row that cannot be used, with its reason.
 # An empty query stands for a standard question without any: it stays retrievable by its text.
 Imported = tuple[int, str, str] | BadRow
+
+
+class Unasked(NamedTuple):
+    """A standard question that a file names without a row: it stays retrievable by its text."""
+
+    question: str
+
 
 _JOINTS = "#|;；\n"  # between labels in one cell, each of which is one of its own elsewhere; and, as often
 _DOUBTFUL = ",，、+&"  # part of a name: told, and taken apart only if that is asked for

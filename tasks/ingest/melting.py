@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from operator import ne
 
 from schemas.settings import Source
-from tasks.ingest.columns import BY_ANSWER, BY_COLUMN, MARKED, is_state, says_no, says_yes, tells_part
+from tasks.ingest.columns import BY_ANSWER, BY_COLUMN, MARKED, is_name, is_state, says_no, says_yes, tells_part
 from tasks.ingest.furniture import OTHER_TABLE, find_furniture, find_other_table, has_names
 from tasks.ingest.layout import Layout
 from tasks.ingest.oddities import DITTO, HTML, NULL_WORDS, ODDITIES, describe_garbled, strip_markup
@@ -49,6 +49,7 @@ class Melting:
     source: Source
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    unasked: list[str] = field(default_factory=list)  # standard questions that a column names and no row
 
     def __post_init__(self) -> None:
         self._lists: Lists | None = None
@@ -62,8 +63,9 @@ class Melting:
 
     def pairs(self) -> Iterator[Pairs]:
         """Yield the rows in bounded memory."""
-        first = True
-        for batch in self.table.read(self.layout.selection):
+        first, layout = True, self.layout
+        self.unasked += [layout.name(at) for at in layout.columns.marks if not is_name(layout.name(at))]
+        for batch in self.table.read(layout.selection):
             yield self._melt(self._fold_marks(batch), first)
             first = first and not batch.lines
         self._report()

@@ -32,6 +32,7 @@ _TEXT_KEYS = (
     "相似问",
     "内容",
 )
+_RUNS = ("text", "mention", "url", "link", "equation")  # types of the runs of rich text
 _LONGEST = 100_000  # characters of a list in a cell
 _NUMPY = re.compile(r"(?<=['\"])\s+(?=['\"])")  # between the texts of an array
 
@@ -61,7 +62,7 @@ class Outline:
             if item.listed:
                 self._add_element(item)
                 elements += not item.path
-            else:
+            elif not is_void(item.value):
                 self.values[item.path] = self._cut(item.value)
             if elements >= _ELEMENTS or len(self.lists) + len(self.values) > _PATHS:
                 break
@@ -88,6 +89,11 @@ class Outline:
         if isinstance(value, dict):
             return {key: self._cut(one) for key, one in value.items() if self._nodes > 0}
         return value
+
+
+def is_void(value: object) -> bool:
+    """Whether a value is a list or an object that holds nothing."""
+    return isinstance(value, (list, dict)) and not value
 
 
 def objects(value: object) -> list[dict[str, Any]]:
@@ -126,10 +132,20 @@ def _parse_literal(text: str) -> Any:  # noqa: ANN401
 
 
 def parse_texts(text: str) -> list[str] | None:
-    """Return the texts of a list that a cell holds, of objects their own texts; None: it holds no such list."""
+    """Return the texts of a list that a cell holds, of objects their own texts; None: it holds no such list.
+
+    Rich text is one text: Feishu, Notion and editors cut it into a run for every link, mention and change of style.
+    """
     values = parse_value(text)
+    if isinstance(values, list) and values and all(map(_is_run, values)):
+        whole = "".join(str(_text_of(run)) for run in values)
+        return [whole] if whole.strip() else []
     found = [_text_of(one) for one in values] if isinstance(values, list) else [None]
     return None if None in found else [one for one in found if one]
+
+
+def _is_run(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, dict) and value.get("type") in _RUNS and _text_of(value) is not None
 
 
 def _text_of(value: Any) -> str | None:  # noqa: ANN401

@@ -89,6 +89,10 @@ def test_a_path_that_no_system_has_is_refused(given, message):
         ({"path": "zip://a::b"}, ["source.path: no address of this kind is read"]),
         ({"path": ["t.csv", 3]}, ["source.path.1: input should be a valid string (got 3)"]),
         ({"path": "t.csv", "sheet": [["a"]]}, ["source.sheet.0: input should be a valid string"]),
+        ({"path": "t.csv", "sheet": 1.5}, ["source.sheet: input should be a valid string or a valid list (got 1.5)"]),
+        ({"path": "t.csv", "query_column": [1.5, {}]}, ["query_column.0: input should be", "query_column.1: input"]),
+        ({"path": "t.csv", "query_column": True}, ["query_column is not true or false"]),
+        ({"path": "t.csv", "split": None}, ["source.split cannot be empty; give it a value, or leave it out"]),
         (
             {"path": "t.csv", "delimiter": "x" * 5000},
             ["source.delimiter: string should have at most", "5002 characters)"],
@@ -104,6 +108,15 @@ def test_a_setting_of_several_types_is_told_once_and_in_short(change, said):
     assert len(message) < 600
     assert all(one in message for one in said)
     assert "function-after" not in message
+
+
+def test_a_column_may_be_named_by_its_number():
+    """As the place of a column stands in a TOML, and in --set."""
+    source = parse_overrides(
+        ["source.path=t.csv", "source.query_column=2", "source.question_column=1", "source.payload_columns=[3, 'x']"]
+    )["source"]
+    read = build_settings({"name": "bank", "source": source}, "bank.toml").source
+    assert (read.query_column, read.question_column, read.payload_columns) == ("2", "1", ["3", "x"])
 
 
 def test_overrides_that_no_corpus_can_have_are_refused_before_anything_starts():

@@ -8,7 +8,7 @@ from typing import Any
 from schemas.settings import Source
 from tasks.ingest.importers.look import DocumentImporter, LineImporter, Look
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.labels import Imported, plain_row
+from tasks.ingest.labels import Imported, Unasked, plain_row
 from tasks.ingest.tables import TORN, BadRow, as_text
 from tasks.ingest.values import Item, Outline, texts
 
@@ -36,9 +36,10 @@ def _fits_yaml(outline: Outline) -> bool:
 _NLU_KEYS = {"intent", "lookup", "synonym", "regex"}
 
 
-def _convert_yaml(item: Item, _: Source) -> Iterator[Imported]:
+def _convert_yaml(item: Item, _: Source) -> Iterator[Imported | Unasked]:
     if item.path != ("nlu",) or not isinstance(item.value, dict) or "intent" not in item.value:
         return  # synonyms, lookup tables, regular expressions; stories and rules
+    yield Unasked(as_text(item.value["intent"]))  # it may have no examples
     for example in _examples(item.value.get("examples")):
         found = re.fullmatch(r"\s*-\s+(.*)", example)
         if found:
@@ -69,13 +70,15 @@ def _fits_markdown(lines: list[str]) -> bool:
     return sections and sum(line.lstrip().startswith(_MARKS) for line in lines) >= 0.9 * len(lines)
 
 
-def _convert_markdown(lines: Iterator[tuple[int, str]], _: Source) -> Iterator[Imported]:
+def _convert_markdown(lines: Iterator[tuple[int, str]], _: Source) -> Iterator[Imported | Unasked]:
     intent = None
     for number, line in lines:
         line = _COMMENT.sub("", line)
         if line.lstrip().startswith("#"):
             found = _SECTION.match(line)
             intent = found[2] if found and found[1] == "intent" else None
+            if intent:
+                yield Unasked(intent)
         elif intent and (bullet := _BULLET.fullmatch(line)):
             yield number, strip_entities(bullet[1]), intent
 
@@ -90,7 +93,7 @@ class _RasaProject:
         inside = [part for part in look.file.parts if PurePosixPath(part.path).parent == folder]
         return not any(part.suffix in _TABLES for part in inside) and any(_examples_of(look.file))
 
-    def rows(self, file: InputFile, source: Source) -> Iterator[Imported]:
+    def rows(self, file: InputFile, source: Source) -> Iterator[Imported | Unasked]:
         for part, importer in _examples_of(file):
             yield from importer.rows(part, source)
 

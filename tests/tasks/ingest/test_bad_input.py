@@ -70,6 +70,20 @@ def test_what_is_no_table_is_refused_in_one_sentence(name, content, message, wri
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "written", "given"),
+    [(GOOD, "utf-8", "utf-16"), (GOOD, "utf-8", "utf-16-le"), (GOOD, "utf-8", "utf-32"), (GOOD, "utf-16-le", "utf-16")],
+)
+def test_a_wrong_encoding_is_a_fault_of_the_setting(text, written, given, write, ingest):
+    """The file is not damaged; without the setting it is read."""
+    write(text.encode(written))
+    with pytest.raises(SourceError, match=rf"t\.csv is not {given}, as source.encoding says.*Leave the setting out"):
+        ingest(encoding=given)
+    assert ingest().pairs
+    write(text.encode(given))
+    assert ingest(encoding=given).pairs == ingest().pairs
+
+
 def test_a_missing_file_is_told_with_the_nearest_names(write, tmp_path, ingest):
     """A folder without tables and a glob without matches likewise."""
     write(GOOD, "data/train.csv")

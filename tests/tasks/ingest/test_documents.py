@@ -41,6 +41,8 @@ def test_elements_of_lists_and_single_values_come_with_their_places():
         (2, ("b", "c"), True, {"x": [1]}),
         (3, ("b", "c"), True, [2]),
         (3, ("b", "c"), True, 12345678901),
+        (3, ("b", "d"), False, {}),
+        (4, ("e",), False, []),
     ]
 
 

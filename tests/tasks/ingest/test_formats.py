@@ -139,6 +139,24 @@ def test_bytes_decide_what_a_file_is(tmp_path, write, ingest):
     assert ingest("t.txt").facts.files[0].format == "jsonl"
 
 
+def test_parquet_columns_called_alike_are_read_as_those_of_a_csv_are(write, ingest, tmp_path):
+    """As a join leaves them: each is a column of queries."""
+    rows = {"names": ["query", "n", "label", "query"], "cells": [["a", "b"], [1, 2], ["x", "y"], ["c", "d"]]}
+    pq.write_table(pa.table([*map(pa.array, rows["cells"])], names=rows["names"]), tmp_path / "t.parquet")
+    write("query,n,label,query\na,1,x,c\nb,2,y,d\n")
+    assert ingest("t.parquet").pairs == ingest("t.csv").pairs == [("a", "x"), ("c", "x"), ("b", "y"), ("d", "y")]
+    pq.write_table(
+        pa.table([*map(pa.array, rows["cells"])], names=["query", "n", "label", "label"]), tmp_path / "2.parquet"
+    )
+    write("query,n,label,label\na,1,x,c\nb,2,y,d\n")
+    told = []
+    for name in ("2.parquet", "t.csv"):
+        with pytest.raises(SourceError) as refused:
+            ingest(name)
+        told.append(str(refused.value).partition(": ")[2])
+    assert told[0] == told[1] == "the column 'label' is there 2 times; rename all but one"
+
+
 def test_files_folders_and_globs_are_read_in_order(write, ingest):
     """A list in its own order, a folder and a glob by name; what is no table in a folder is left alone."""
     first = write("query,label\na,x\n", "shop/1.csv")
