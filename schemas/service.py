@@ -170,7 +170,8 @@ class EditAnswer(BaseModel):
     corpus: str
     version: str = Field(description="The version made.")
     standard_questions: int
-    expected: Expected | None = Field(description="How often it may be found; null: nothing was measured.")
+    expected: Expected | None = Field(description="How often it may be found; null: not measured for as many queries.")
+    warnings: list[str] = Field(description="What may be a mistake, such as a field that no other one has.")
     edits: list[Edit] = Field(description="All edits that the export does not have.")
 
 

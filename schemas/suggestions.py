@@ -16,6 +16,8 @@ def nearest(given: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6
 def did_you_mean(given: str, near: Iterable[str]) -> str:
     """Return the question; empty where nothing is near."""
     names = [tell_apart(given, name) for name in near if name != given]
+    if any(name.endswith(("?", "？")) for name in names):  # a standard question is one, and asks for itself
+        return f"; did you mean {' or '.join(f'“{name}”' for name in names)}"
     return f"; did you mean {' or '.join(names)}?" if names else ""
 
 

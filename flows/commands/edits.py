@@ -9,6 +9,7 @@ import click
 from flows.commands.models import find_registry, local_time, require_published
 from flows.commands.options import complete_corpus
 from flows.commands.output import print_table, print_text
+from flows.environment import say
 from schemas.errors import SourceError
 
 _MOST_LINES = 100_000  # of a file of similar queries
@@ -138,10 +139,13 @@ def _edit(corpus: str, action: str, name: str, given: dict[str, Any], **more: An
         payload["answer"] = given["answer"] or None
     wanted = {"standard_question": name.strip(), "similar_queries": queries, "payload": payload, **more}
     made = edit_live(registry, Edit.model_validate({"action": action, **wanted}))
+    for warning in made.warnings:
+        say(f"warning: {corpus}: {warning}")
     if given["as_json"]:
         facts: dict[str, Any] = {"corpus": corpus, "version": made.version, "edit": made.edit.model_dump(mode="json")}
         facts["standard_questions"] = made.standard_questions
         facts["expected"] = made.expected and made.expected.model_dump()
+        facts["warnings"] = made.warnings
         print_text(json.dumps(facts, ensure_ascii=False))
         return 0
     print_text(
@@ -150,5 +154,11 @@ def _edit(corpus: str, action: str, name: str, given: dict[str, Any], **more: An
     )
     if made.expected:
         print_text(made.expected.describe())
+    elif action == "add" and not queries:
+        print_text(
+            "it is found by its text alone, which no test row measures; give it what customers type: --similar-queries"
+        )
+    elif action != "remove":
+        print_text("how often it is found was not measured: no test row is of a standard question with as many rows")
     print_text(f"the next runs do the same to the export until it says so itself: dssm edits {corpus}")
     return 0

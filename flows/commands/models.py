@@ -329,9 +329,10 @@ def _announce_approved(folder: Path, manifest: Any) -> None:  # noqa: ANN401 - V
     figures = {name: getattr(manifest, name) for name in ("version", "run", "recall_at_1", "recall_at_10", "test_rows")}
     if answers(server_address()):
         with use_server(start=False):
+            if answer_elsewhere(manifest, go_live=True):  # that run announces it, as one that is answered in the UI
+                return
             result = RunResult(status="published", corpus=manifest.corpus, **figures)
             announce(result, settings.get("publish", {}).get("on_published"))
-            answer_elsewhere(manifest, go_live=True)
     send_message(f"{manifest.corpus}: Published", f"version {manifest.version}, approved")
 
 

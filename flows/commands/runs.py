@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from flows.commands.options import (
     AS_JSON,
@@ -157,6 +158,28 @@ def _show_results(results: Sequence[RunResult]) -> None:
             print_text(words("terminal.report", corpus=r.corpus, file=r.report))
     if live := [r for r in results if r.status in ("published", "unchanged")]:
         say_next(f"query {live[0].corpus} {shlex.quote(_some_query(live[0]))}", _words_of(live[0]))
+    for r in results:
+        if r.status == "awaiting_approval":
+            say_next(f"approve {r.corpus}", _words_of(r))
+        elif r.status == "held" and r.report:
+            print_text(_words_of(r)("terminal.held_override" if r.overrides else "terminal.held"))
+            if r.overrides:
+                say_next(_run_again(r.corpus, r.overrides), _words_of(r))
+
+
+def _run_again(corpus: str, overrides: Sequence[str]) -> str:
+    """Return the command that was typed, for one corpus and with more settings."""
+    context = click.get_current_context()
+    typed = ["run", corpus]
+    for option in context.command.params:
+        name = option.name or ""
+        typed_so = context.get_parameter_source(name) == ParameterSource.COMMANDLINE and name in context.params
+        if not isinstance(option, click.Option) or not typed_so or name in ("every", "processes"):
+            continue
+        value = context.params[name]
+        for one in value if isinstance(value, tuple | list) else [value]:
+            typed += [option.opts[-1]] if option.is_flag else [option.opts[-1], str(one)]
+    return shlex.join([*typed, *(word for setting in overrides for word in ("--set", setting))])
 
 
 def _words_of(result: RunResult) -> Words:

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -57,6 +58,7 @@ class Edited:
     standard_questions: int
     overlay: Overlay
     expected: Expected | None
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -96,9 +98,13 @@ def edit_live(registry: ModelRegistry, edit: Edit, model: Model | None = None) -
         manifest = _make(update, folder, before, [stamped], overlay, stamped.describe())
         update.go_live(manifest, "edited")
         _prune(update, folder)
-        expected = None if edit.action == "remove" else expect(folder, len(edit.similar_queries))
+        rows = (
+            int(before.rows[before.standard_questions.index(named.standard_question)]) if edit.action == "edit" else 0
+        )
+        expected = None if edit.action == "remove" else expect(folder, rows + len(stamped.similar_queries))
         count = len(before.ids) + {"add": 1, "edit": 0, "remove": -1}[edit.action]
-        return Edited(manifest.version, stamped, count, overlay, expected)
+        unknown = _find_unknown_fields(stamped, before, registry.corpus)
+        return Edited(manifest.version, stamped, count, overlay, expected, unknown)
 
     return registry.change(act)
 
@@ -275,6 +281,18 @@ def _name_fields(given: Mapping[str, Value], model: Model) -> dict[str, Value]:
     return {known.get(normalise(name), name): value for name, value in given.items()}
 
 
+def _find_unknown_fields(edit: Edit, model: Model, corpus: str) -> list[str]:
+    """Return a warning of each field that no standard question had before: it may be mistyped."""
+    known = [*model.payload.fields] if model.payload else []
+    return [
+        f"no other standard question has the field {name!r}; there are: {', '.join(known) or 'none'}"
+        f"{did_you_mean(name, nearest(name, known)) or '.'} If it was mistyped: dssm edit {corpus} {quote(edit.name)} "
+        f"--field {quote(name)}="
+        for name, value in edit.payload.items()
+        if value is not None and name not in known and name != "answer"
+    ]
+
+
 def _check_value(name: str, value: Value) -> None:
     if isinstance(value, str) and value.strip():
         _check_text(f"value of {name!r}", value, _VALUE)
@@ -339,16 +357,13 @@ def _prune(update: Update, version: Path) -> None:
 
 def expect(version: Path, queries: int) -> Expected | None:
     """Return what the version's own measurement says of standard questions with so many queries; None: nothing."""
+    bucket = next((name for name, most in _BUCKETS if queries <= most), ">50")
     try:
-        sizes = json.loads((version / _EVALUATION).read_bytes())["by_class_size"]
-        bucket = next((name for name, most in _BUCKETS if queries <= most), ">50")
-        found = (
-            sizes[bucket] if sizes.get(bucket, {}).get("rows") else next(one for one in sizes.values() if one["rows"])
-        )
-        name = next(name for name, one in sizes.items() if one is found)
-        return Expected(recall_at_10=found["recall_at_10"]["value"], rows=name, test_rows=found["rows"])
-    except (OSError, ValueError, KeyError, TypeError, StopIteration):  # nothing was measured
+        found = json.loads((version / _EVALUATION).read_bytes())["by_class_size"][bucket]
+        measured = Expected(recall_at_10=found["recall_at_10"]["value"], rows=bucket, test_rows=found["rows"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+    return measured if queries and measured.test_rows else None  # of one without queries no test row tells
 
 
 def build(base: Path, out: Path, model: Model, edits: Sequence[Edit]) -> None:

@@ -1,6 +1,7 @@
 """Standard questions added, edited and removed without training: a version like any other, whole at every moment."""
 
 import json
+import shlex
 import threading
 import time
 
@@ -11,7 +12,7 @@ import pytest
 from schemas.edits import Edit, Overlay
 from schemas.errors import EditError, NothingLive
 from tasks.registry import ModelRegistry
-from tasks.retrieval.edits import build, carry_edits, check_edit, drop_edit, edit_live, live_overlay
+from tasks.retrieval.edits import build, carry_edits, check_edit, drop_edit, edit_live, expect, live_overlay
 from tasks.retrieval.retriever import Model, Retriever
 from tests.conftest import TOY
 from tests.tasks.conftest import dress, publish
@@ -165,6 +166,43 @@ def test_an_edited_version_is_read_by_whoever_reads_a_published_one(live):
     made = live.folder / edit_live(live, add()).version
     assert made.stat().st_mode == published.stat().st_mode
     assert {one.stat().st_mode for one in made.iterdir()} == {one.stat().st_mode for one in published.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("queries", "rows"),
+    [(0, None), (1, "1-3"), (3, "1-3"), (4, None), (11, "11-50"), (51, ">50")],
+)
+def test_what_is_expected_was_measured_of_as_many_rows(queries, rows, tmp_path):
+    """Of one that is found by its text alone no test row tells, and other sizes tell nothing of this one."""
+    sizes = {"1-3": 2, "4-10": 0, "11-50": 5, ">50": 7}
+    measured = {name: {"rows": rows, "recall_at_10": {"value": 0.5}} for name, rows in sizes.items()}
+    (tmp_path / "evaluation.json").write_text(json.dumps({"by_class_size": measured}), "utf-8")
+
+    found = expect(tmp_path, queries)
+    assert (found and found.rows) == rows
+
+
+def test_rows_that_one_has_already_count(live, monkeypatch):
+    """An edit adds to them."""
+    asked = []
+    monkeypatch.setattr("tasks.retrieval.edits.expect", lambda version, rows: asked.append(rows))
+    model = Retriever(live.folder).model
+    edit_live(live, Edit(action="edit", standard_question=model.standard_questions[0], similar_queries=["甲", "乙"]))
+    assert asked == [int(model.rows[0]) + 2]
+
+
+def test_a_field_that_no_other_one_has_is_warned_about(registry, candidate, tmp_path):
+    """It may be mistyped; answers have a name of their own."""
+    publish(registry, dress(candidate, tmp_path / "dressed", {text: {"category": "旧"} for text in TOY}))
+    assert edit_live(registry, add(payload={"Category": "新", "answer": "有"})).warnings == []
+    (warning,) = edit_live(registry, add("如何选座", payload={"categori": "新"})).warnings
+    assert "the field 'categori'; there are: category, answer; did you mean category? If it was mistyped: " in warning
+    typed = shlex.split(warning.partition(": dssm ")[2])
+    assert typed == ["edit", registry.corpus, "如何选座", "--field", "categori="]
+    assert (
+        edit_live(registry, Edit(action="edit", standard_question="如何选座", payload={"categori": None})).warnings
+        == []
+    )
 
 
 def test_the_last_two_stay(live):
