@@ -171,7 +171,7 @@ def find_confusions(case: Case, found: HeldOut | None) -> list[tuple[int, int, l
         pairs.setdefault((pair[0], pair[1]), []).append(case.asked[row])
     if found:
         for row in np.flatnonzero(found.ranks > 0).tolist():
-            pair = sorted((int(case.labels[row]), int(found.best[row, 0])))
+            pair = sorted((int(case.labels[row]), int(found.best[row])))
             pairs.setdefault((pair[0], pair[1]), []).append(case.queries[row])
     order = sorted(pairs, key=lambda pair: (-len(pairs[pair]), pair))
     shown = [pair for pair in order if len(pairs[pair]) >= _SHARED or _alike(case, pair)]
@@ -198,6 +198,8 @@ def list_merges(
 ) -> list[Action]:
     """Return pairs that are probably one standard question: alike in wording, or in the queries they attract.
 
+    Only those without which a held-out query would have missed the first ten: others win nothing by a merge.
+
     Args:
         case: the corpus.
         pairs: of `find_confusions`.
@@ -212,9 +214,10 @@ def list_merges(
         all_rows = case.sizes[[one, other]].sum() + tests[[one, other]].sum()
         if not alike and rows < _BOTH_WAYS * all_rows:
             continue
+        if not (at_10 := _missed_but_for(case, one, other)):
+            continue
         keep, gone = (one, other) if case.sizes[one] >= case.sizes[other] else (other, one)
         key = "doctor.merge_alike" if alike else "doctor.merge_why"
-        at_10 = _missed_but_for(case, one, other)
         actions.append(
             Action(
                 kind="merge",

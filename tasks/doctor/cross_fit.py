@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from schemas.settings import CorpusSettings
 from tasks.doctor.held_out import HeldOut
+from tasks.evaluate.mislabelled import SHARPNESSES, own_probabilities
 from tasks.prepare.split import spread
 from tasks.retrieval.ranking import rank_of_truth
 from tasks.train.data import Prepared
 from tasks.train.ensemble import Ensemble, with_members
 
 _BLOCK = 2048  # rows scored at once
-_BEST = 5  # standard questions kept per row
 
 
 def cross_fit(prepared: Prepared, settings: CorpusSettings, queries: NDArray[np.uint64], folds: int) -> HeldOut:
@@ -29,10 +29,7 @@ def cross_fit(prepared: Prepared, settings: CorpusSettings, queries: NDArray[np.
     labels, classes = prepared.labels, len(prepared.classes)
     fold = spread(queries, labels, folds, settings.seed, "cross-fit")
     ranks, seen = np.zeros(len(labels), np.int64), np.zeros(len(labels), np.int64)
-    own, foil = np.zeros(len(labels), np.float32), np.zeros(len(labels), np.float32)
-    foils = np.random.default_rng(settings.seed).permutation(labels)  # as often right as chance has it
-    best = np.zeros((len(labels), min(_BEST, classes)), np.int64)
-    probability = np.zeros(best.shape, np.float32)
+    own, best = np.zeros((len(labels), SHARPNESSES), np.float32), np.zeros(len(labels), np.int64)
     alone = with_members(settings, 1)
     for number in range(folds):
         rows, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
@@ -46,15 +43,6 @@ def cross_fit(prepared: Prepared, settings: CorpusSettings, queries: NDArray[np.
                 scores = ensemble.encode(prepared.queries.take(block))[0] @ vectors.T
                 ranks[block] = rank_of_truth(scores, labels[block])
                 seen[block] = counts[labels[block]]
-                shares = _softmax(scores * np.float32(settings.loss.gamma))
-                own[block] = shares[np.arange(len(block)), labels[block]]
-                foil[block] = shares[np.arange(len(block)), foils[block]]
-                best[block] = np.argsort(-scores, axis=1, kind="stable")[:, : best.shape[1]]
-                probability[block] = np.take_along_axis(shares, best[block], axis=1)
-    return HeldOut(ranks, seen, own, foil, best, probability)
-
-
-def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
-    return shares
+                own[block] = own_probabilities(scores, labels[block])
+                best[block] = scores.argmax(axis=1)
+    return HeldOut(ranks, seen, own, best)

@@ -94,7 +94,7 @@ def diagnose(corpus: str, run: str, case: Case, evidence: Evidence, words: Words
 
 
 def _doubt(case: Case, found: HeldOut) -> list[tuple[str, str, str, float]]:
-    doubted = find_mislabelled(case.labels, found)
+    doubted = find_mislabelled(found, len(case.texts))
     return [
         (case.queries[row], case.texts[case.labels[row]], case.texts[other], chance)
         for row, other, chance in zip(doubted.rows.tolist(), doubted.suggested.tolist(), doubted.chance, strict=True)

@@ -20,6 +20,7 @@ from tasks.evaluate.report import report_environment
 
 THINGS = 5
 _GOOD, _FAIR = {1: 0.75, 10: 0.9}, 0.75  # recall by k that is good, and recall@10 that is fair
+_LEAST = 0.05  # of 10,000 customers: less is shown as nothing
 _SHOWN = 3  # examples of a thing
 _LISTED = 12  # pairs with their queries
 _FED = (5, 20)  # the neediest standard questions, and the next, are things of their own
@@ -37,7 +38,7 @@ class Thing(NamedTuple):
 
 
 def list_things(said: Diagnosis, words: Words, most: int = THINGS) -> list[Thing]:
-    """Return the first things to do, those that win most per query first; decisions of one kind are one thing."""
+    """Return the first things to do that win anything, most per query first; decisions of one kind are one thing."""
     groups: dict[tuple[str, int], list[Action]] = {}
     fed = 0
     for action in said.actions:
@@ -50,6 +51,7 @@ def list_things(said: Diagnosis, words: Words, most: int = THINGS) -> list[Thing
         facts = {"question": actions[0].standard_question, "effort": effort, "count": len(actions)}
         title = words(f"health.{kind}_one" if len(actions) == 1 and kind in _ALONE else f"health.{kind}", **facts)
         things.append(Thing(kind, title, gain, effort, actions[:_SHOWN]))
+    things = [thing for thing in things if 100 * thing.gain >= _LEAST]
     return sorted(things, key=lambda thing: -thing.gain / max(1, thing.effort))[:most]
 
 

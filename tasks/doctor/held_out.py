@@ -12,7 +12,5 @@ class HeldOut:
 
     ranks: NDArray[np.int64]  # (n,) of its own class, from 0
     seen: NDArray[np.int64]  # (n,) rows of its class that the model was trained on
-    own: NDArray[np.float32]  # (n,) probability of its own class
-    foil: NDArray[np.float32]  # (n,) of a class drawn by chance: as if the row were labelled by chance
-    best: NDArray[np.int64]  # (n, up to 5) classes, best first
-    probability: NDArray[np.float32]  # (n, up to 5) of these
+    own: NDArray[np.float32]  # (n, sharpnesses) probability of its own class, of `own_probabilities`
+    best: NDArray[np.int64]  # (n,) class ranked first

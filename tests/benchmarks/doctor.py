@@ -121,7 +121,7 @@ def measure_errors(folder: Path, scratch: Path, threads: int) -> dict[str, dict[
     case = read_case(run, evaluated=False)
     prepared = read_prepared(PrepareOutput.of(run).folder, settings.model)
     found = cross_fit(prepared, settings, text_keys(case.queries), MOST)
-    listed = find_mislabelled(case.labels, found).rows.tolist()
+    listed = find_mislabelled(found, len(case.texts)).rows.tolist()
     hits = sum((case.queries[row], case.texts[case.labels[row]]) in planted for row in listed)
     figures: dict[str, object] = {
         "planted": len(planted),

@@ -14,6 +14,7 @@ from tasks.doctor.diagnosis import Evidence, diagnose
 from tasks.doctor.held_out import HeldOut
 from tasks.doctor.mislabelled import find_mislabelled
 from tasks.doctor.wording import find_splits, find_unfound
+from tasks.evaluate.mislabelled import SHARPNESSES, own_probabilities
 
 WORDS = read_words("en")
 
@@ -39,10 +40,8 @@ def held_out(ranks, seen, **more):
     """Return what models made of the rows."""
     n = len(ranks)
     usual = {
-        "own": np.full(n, 0.5, np.float32),
-        "foil": np.full(n, 1e-6, np.float32),
-        "best": np.zeros((n, 2), np.int64),
-        "probability": np.full((n, 2), 0.4, np.float32),
+        "own": np.full((n, SHARPNESSES), 0.5, np.float32),
+        "best": np.zeros(n, np.int64),
     }
     return HeldOut(ranks=np.array(ranks), seen=np.array(seen), **usual | more)
 
@@ -114,7 +113,7 @@ def test_trust_scales_forecasts():
 
 def test_twins_are_merged_into_the_larger_and_shown_with_queries():
     """Alike in wording, or answered for each other by a quarter of their rows; a third class stays out of it."""
-    truth, ranks = [0, 0, 1, 1, 2], [1, 1, 1, 1, 0]
+    truth, ranks = [0, 0, 1, 1, 2], [1, 10, 1, 1, 0]
     top = [[1, 0, 2], [1, 0, 2], [0, 1, 2], [0, 1, 2], [2, 0, 1]]
     case = make_case([5, 3, 9], truth, ranks, top)
 
@@ -125,6 +124,8 @@ def test_twins_are_merged_into_the_larger_and_shown_with_queries():
     assert [(one.one, one.other, one.rows) for one in said.confusions] == [("question 0", "question 1", 4)]
     assert said.confusions[0].examples == ["asked 0", "asked 1", "asked 2", "asked 3"]
     assert not [one for one in said.actions if one.kind == "group"]
+    found = replace(case, ranks=np.array([1, 1, 1, 1, 0]))  # all among the first ten: a merge wins nothing
+    assert [one.kind for one in diagnose("bank", "run", found, Evidence(), WORDS).actions if one.to] == ["group"]
 
 
 def test_the_owner_is_asked_once_whether_two_have_the_same_answer():
@@ -143,42 +144,38 @@ def test_the_owner_is_asked_once_whether_two_have_the_same_answer():
     assert not [one for one in after.actions if one.kind in ("group", "merge")]
 
 
-def planted(rng, rows=2000, share=0.05, classes=20):
-    """Return labels of which some are wrong, what models make of the rows, and which are wrong."""
+def planted(rng, rows=2000, share=0.05, classes=20, clear=0.4):
+    """Return what models make of rows of which some are labelled wrongly, and which are; cosines, `clear` apart."""
     right = rng.integers(0, classes, rows)
     wrong = rng.random(rows) < share
     labels = np.where(wrong, (right + rng.integers(1, classes, rows)) % classes, right)
-    scores = rng.normal(0, 1, (rows, classes))
-    scores[np.arange(rows), right] += 4
-    shares = np.exp(2 * scores) / np.exp(2 * scores).sum(axis=1, keepdims=True)
-    at = np.arange(rows)
-    best = np.argsort(-shares, axis=1)[:, :5]
-    found = held_out(
-        (shares > shares[at, labels][:, None]).sum(axis=1),
-        np.full(rows, 90),
-        own=shares[at, labels].astype(np.float32),
-        foil=shares[at, rng.permutation(labels)].astype(np.float32),
-        best=best,
-        probability=np.take_along_axis(shares, best, axis=1).astype(np.float32),
-    )
-    return labels, found, wrong
+    scores = rng.normal(0, 0.1, (rows, classes)).astype(np.float32)
+    scores[np.arange(rows), right] += clear
+    ranks = (scores > scores[np.arange(rows), labels][:, None]).sum(axis=1)
+    own = own_probabilities(scores, labels)
+    return held_out(ranks, np.full(rows, 90), own=own, best=scores.argmax(axis=1)), wrong
 
 
-def test_planted_errors_are_found_and_few_others():
-    """Five of a hundred labels are wrong: at least seven tenths of them, at a precision of at least one half."""
-    labels, found, wrong = planted(np.random.default_rng(1))
-    doubted = find_mislabelled(labels, found)
+@pytest.mark.parametrize(("rows", "share", "clear"), [(2000, 0.05, 0.4), (150, 0.1, 0.4), (150, 0.1, 0.3)])
+def test_planted_errors_are_found_and_few_others(rows, share, clear):
+    """At least six tenths of them, at a precision of at least one half, of few rows, too."""
+    found, wrong = planted(np.random.default_rng(1), rows, share, clear=clear)
+    doubted = find_mislabelled(found, 20)
 
     assert wrong[doubted.rows].mean() >= 0.5
-    assert wrong[doubted.rows].sum() >= 0.7 * wrong.sum()
+    assert wrong[doubted.rows].sum() >= 0.6 * wrong.sum()
     assert np.all(np.diff(doubted.chance) <= 0)
+    assert doubted.chance[0] < 1
 
 
-def test_clean_labels_are_hardly_doubted():
-    """The list ends where errors end, not at a number of rows."""
-    labels, found, _ = planted(np.random.default_rng(2), share=0.0)
+@pytest.mark.parametrize("clear", [0.1, 0.15, 0.25, 0.4])
+@pytest.mark.parametrize("rows", [137, 2000])
+def test_clean_labels_are_not_doubted(rows, clear):
+    """Of no corpus, however weak its models: their misses look like wrong labels, and are none."""
+    for seed in range(10):
+        found, _ = planted(np.random.default_rng(seed), rows, share=0.0, clear=clear)
 
-    assert len(find_mislabelled(labels, found).rows) <= 4
+        assert not len(find_mislabelled(found, 20).rows)
 
 
 def bags(texts):
