@@ -23,14 +23,17 @@ _TYPES = re.compile(r"\s*(?:string|str|text|n?(?:var)?char|object|utf8|longtext)
 _RULE = re.compile(r"\s*[:+|]*[-=_+]{2,}[-=_+:|\s]*$")  # below the header of a table that is drawn with signs
 _COUNT = re.compile(r"\s*\d[\d,]*\s*$")
 _SUMS = re.compile(
-    r"\s*(?:合计|总计|小计|共计|总数|grand total|subtotal|total)\s*[:：]?\s*[\d,]*\s*(?:条|行)?\s*$", re.I
-)
-_DIGIT = re.compile(r"\d")
-_SIGNED = re.compile(  # by whom, or when
-    r"\s*(?:数据来源|来源系统|(?:导出|制表|填表|填报|编制|制单|审核|审批|复核|校对|统计|打印|生成|更新|经办|联系|负责)"
-    r"(?:人员?|时间|日期|部门|单位)|(?:exported|generated|prepared|printed|reviewed|approved) (?:by|at|on))\s*[:：]\s*",
+    r"\s*(?:(?:合计|总计|小计|共计|总数|汇总)(?:条数|行数|数量|数)?|(?:grand |sub-?)?total(?: (?:rows|count|queries))?)"
+    r"\s*[:：]?\s*[\d,]*\s*(?:条|行)?(?:记录|数据)?\s*$|\s*共\s*\d+\s*[条行个](?:记录|数据)?\s*$",
     re.I,
 )
+_DIGIT = re.compile(r"\d")
+_SIGN = (  # by whom, or when
+    r"\s*(?:数据来源|来源系统|(?:导出|制表|填表|填报|编制|制单|审核|审批|复核|校对|统计|打印|生成|更新|经办|联系|负责)"
+    r"(?:人员?|时间|日期|部门|单位)|(?:exported|generated|prepared|printed|reviewed|approved) (?:by|at|on))\s*"
+)
+_SIGNED = re.compile(rf"{_SIGN}[:：]\s*", re.I)
+_UNSIGNED = re.compile(rf"{_SIGN}$", re.I)
 _SIGNATURES = re.compile(rf"{_SIGNED.pattern}|\s*第\s*\d+\s*页|\s*page\s+\d+\b", re.I)
 _PAGES = re.compile(r"\s*(?:共\s*\d+\s*页|of\s+\d+)\s*$", re.I)
 _DATE = re.compile(
@@ -102,14 +105,19 @@ def _find_footers(queries: list[str], questions: list[str], *, listed: bool) -> 
     }
     if listed and found and any(_is_value(text) for at, text in enumerate(queries) if at not in labelled):
         found = {at for at in found if _ends(queries[at])}  # ids and counts of the other rows are numbers as well
-    asked = [at for at, text in enumerate(queries) if text[:1] in _BEGINNINGS and _ends(text) and at not in found]
+    asked = [
+        at
+        for at, text in enumerate(queries)
+        if text[:1] in _BEGINNINGS and (_ends(text) or _UNSIGNED.match(text)) and at not in found
+    ]
     others = Counter(questions) if asked else Counter()
     others.subtract(questions[at] for at in asked)
     numbered = any(count and _is_value(text) for text, count in others.items())
     for at in asked:
         text = questions[at]
         if not text.strip():  # the last of its group, if the cells of this column are merged
-            found |= {at} if at + 1 == len(questions) or questions[at + 1].strip() else set()
+            is_last = at + 1 == len(questions) or questions[at + 1].strip()
+            found |= {at} if is_last and _ends(queries[at]) else set()
         elif _is_value(text) and not numbered:
             found.add(at)
     last = len(questions) - 1
@@ -123,8 +131,8 @@ def _is_signed(query: str, question: str, others: Mapping[str, int]) -> bool:
     """Whether a row below all others is a total with its number, or names a person or a time beside what it is."""
     if not query.strip():
         return bool((_SUMS.match(question) and _DIGIT.search(question)) or _SIGNED.match(question))
-    if _SIGNED.fullmatch(question):
-        return len(query) <= _LONGEST_SIGNATURE
+    if _SIGNED.fullmatch(question) or (_UNSIGNED.match(question) and _DATE.match(query)):
+        return len(query) <= _LONGEST_SIGNATURE or _DATE.match(query) is not None
     return bool(_SIGNED.fullmatch(query)) and len(question) <= _LONGEST_SIGNATURE and not others.get(question)
 
 
@@ -135,7 +143,7 @@ def _ends(cell: str) -> bool:
 
 def _is_value(cell: str) -> bool:
     """Whether a cell holds what stands beside such words: a number, a date or the number of pages."""
-    return any(one.match(cell) for one in (_COUNT, _DATE, _PAGES))
+    return any(one.match(cell) for one in (_FIGURE, _PAGES))
 
 
 def find_other_table(
