@@ -146,6 +146,12 @@ class Source(Section):
         "a row for each, or keep labels such as 'a;b' as they are though 'a' and 'b' are labels too.",
     )
 
+    @field_validator("delimiter")
+    @classmethod
+    def _reads_tab(cls, delimiter: str | None) -> str | None:
+        """Return a TAB where somebody typed a backslash and a t, of which no shell makes one."""
+        return delimiter and delimiter.replace("\\t", "\t")
+
     @model_validator(mode="after")
     def _fits_source(self) -> Self:
         if isinstance(self.path, str) and self.path.startswith("bundled:"):

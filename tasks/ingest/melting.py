@@ -6,13 +6,20 @@ What was noticed is complete once all rows have been read. Pure.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import ne
 
 from schemas.settings import Source
 from tasks.ingest.columns import BY_ANSWER, BY_COLUMN, MARKED, is_name, is_state, says_no, says_yes, tells_part
-from tasks.ingest.furniture import OTHER_TABLE, find_furniture, find_other_table, has_names
+from tasks.ingest.furniture import (
+    OTHER_TABLE,
+    find_doubtful_rows,
+    find_furniture,
+    find_other_table,
+    find_table_of_another_kind,
+    has_names,
+)
 from tasks.ingest.layout import Layout
 from tasks.ingest.oddities import DITTO, HTML, NULL_WORDS, ODDITIES, describe_garbled, strip_markup
 from tasks.ingest.parts import is_test
@@ -160,10 +167,10 @@ class Melting:
         odd = find_furniture(
             batch.lines, queries, questions, header, named=named, first=first, listed=layout.columns.listed
         )
-        if header and (self._below or named):
-            begin = 0 if self._below else find_other_table(batch.lines, queries, questions, header)
-            self._below = begin is not None
-            places = range(len(questions) if begin is None else begin, len(questions))
+        begin = self._find_below(batch.lines, queries, questions, odd, header if named else None)
+        if begin is not None:
+            self._below = True
+            places = range(begin, len(questions))
             odd |= {at: BadRow(batch.lines[at], OTHER_TABLE, queries[at], questions[at]) for at in places}
         if not odd:
             return batch
@@ -174,6 +181,38 @@ class Melting:
             [*batch.bad, *odd.values()],
             None if batch.tails is None else [batch.tails[at] for at in keep],
         )
+
+    def _find_below(
+        self,
+        lines: Sequence[int],
+        queries: list[str],
+        questions: list[str],
+        aside: Mapping[int, BadRow],
+        header: tuple[str, str] | None,
+    ) -> int | None:
+        """Return the place where another table begins below the first; `header` is given where it comes again."""
+        if self._below:
+            return 0
+        begin = find_other_table(lines, queries, questions, header) if header else None
+        if begin is not None or not (self.layout.header and self.layout.header.line):
+            return begin
+        rows = [at for at in range(len(lines)) if at not in aside]
+        if aside:
+            lines, queries, questions = (
+                [lines[at] for at in rows],
+                [queries[at] for at in rows],
+                [questions[at] for at in rows],
+            )
+        found = find_table_of_another_kind(lines, queries, questions, listed=self.layout.columns.listed)
+        if found is None and (at := find_doubtful_rows(lines, questions)) is not None:
+            shown = zip(queries[at : at + _EXAMPLES], questions[at : at + _EXAMPLES], strict=True)
+            examples = ", ".join(f"{shorten(query)} | {shorten(text)}" for query, text in shown)
+            self.warnings.append(
+                f"{self.name}: each of the {len(lines) - at} rows from line {lines[at]} on, below a blank line, has a "
+                f"standard question that no other has ({examples}). They were read; if they are another table, give it "
+                "a file or a sheet of its own"
+            )
+        return None if found is None else rows[found]
 
     def _look(self, columns: list[list[str]], questions: list[str]) -> None:
         """Decide by the first batch whether cells hold lists, and whether blanks stand for the cell above."""

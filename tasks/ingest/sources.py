@@ -235,7 +235,7 @@ def _describe_sheets(
     notes = [f"{name}: the sheet {table.sheet!r} that was read is hidden" for table, _ in read if table.hidden]
     if left := [str(one[0].sheet) for one in found if one not in read]:
         notes.append(
-            f"{name}: hidden sheets with the same columns were not read: {quoted(left)}; name them in source.sheet"
+            f"{name}: hidden sheets with the same columns were not read: {quoted(left)}; unhide those that count"
         )
     if errors:
         names = quoted([str(sheet.sheet) for sheet, _ in errors])

@@ -268,6 +268,7 @@ ENDS += [
     "审核人：,李四",
     "第1页,共3页",
 ]
+ENDS += ["总计：36条记录,", "合计,100%", "导出时间,2026-01-01 10:00:00", "共36条,", "Total rows,36", '合计,"1,234.5"']
 ENDS += ["制表人：,张三\n审核人：,李四\n更新时间：,2026/1/1", "Printed on: 2026-01-01,Page 1 of 3"]
 
 
@@ -293,6 +294,7 @@ def test_totals_and_signatures_are_no_rows_whichever_column_is_first(end, turned
             ("谁制表", "其他问题"),
         ],
         [("多少钱", "合计"), ("一共多少", "合计"), ("total cost", "total"), ("审核人：是谁", "审核")],
+        [("联系人", "客服"), ("更新时间", "何时更新"), ("负责人", "3号窗口"), ("统计日期", "查询日期")],
         [("总数", "2026-01-01"), ("昨天", "2026-01-02"), ("今天", "2026-01-03"), ("明天", "2026-01-04")],
     ],
 )
@@ -334,6 +336,41 @@ def test_the_advice_for_a_file_without_header_works(delimiter, query_first, writ
     ingested = ingest(query_column=words[1], question_column=words[3])
     assert ingested.pairs == rows
     assert (one_file(ingested).header_line, one_file(ingested).why_query) == (None, "by its number")
+
+
+BELOW = "".join(f"怎么{at},退票\n" for at in range(12))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('query,"label\n' + BELOW, "A quotation mark in line 1 is not closed"),
+        ('"query,label"\n' + BELOW, "Line 1 stands in quotation marks as a whole"),
+        ("queries\n" + BELOW.replace(",退票", ""), "No comma, TAB, ';' or '|' splits it"),
+    ],
+)
+def test_what_is_wrong_with_a_header_of_one_cell_is_said(text, said, write, ingest):
+    """A delimiter that is there is not asked for."""
+    write(text.replace("queries", "甲乙"))
+    with pytest.raises(SourceError, match=re.escape(said)):
+        ingest()
+
+
+def test_no_delimiter_is_asked_for_in_a_workbook(tmp_path, ingest):
+    """The advice of a title works."""
+    save(tmp_path / "t.xlsx", 表=[["怎么退"], ["怎么改"]])
+    with pytest.raises(SourceError, match=r"Its rows have one cell each.*beside it$"):
+        ingest("t.xlsx")
+    save(tmp_path / "t.xlsx", 表=[["知识库"], ["甲", "乙"], ["怎么退", "退票"]])
+    with pytest.raises(SourceError, match=r"if the columns are those of line 2, they are '甲', '乙'$"):
+        ingest("t.xlsx")
+    assert ingest("t.xlsx", query_column="甲", question_column="乙").pairs == [("怎么退", "退票")]
+
+
+def test_a_tab_may_be_named_as_it_is_typed(write, ingest):
+    r"""No shell makes a TAB of \t."""
+    write(as_csv(LONG, "\t"))
+    assert ingest(delimiter="\\t").pairs == ASKED
 
 
 def test_a_number_tells_a_column_also_below_a_header(write, ingest):
