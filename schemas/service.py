@@ -171,6 +171,7 @@ class EditAnswer(BaseModel):
     version: str = Field(description="The version made.")
     standard_questions: int
     expected: Expected | None = Field(description="How often it may be found; null: nothing was measured.")
+    elsewhere: list[str] = Field(description="Its similar queries that another standard question has, and where.")
     edits: list[Edit] = Field(description="All edits that the export does not have.")
 
 
