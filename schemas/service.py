@@ -172,6 +172,7 @@ class EditAnswer(BaseModel):
     standard_questions: int
     expected: Expected | None = Field(description="How often it may be found; null: not measured for as many queries.")
     warnings: list[str] = Field(description="What may be a mistake, such as a field that no other one has.")
+    elsewhere: list[str] = Field(description="Its similar queries that another standard question has, and where.")
     edits: list[Edit] = Field(description="All edits that the export does not have.")
 
 

@@ -129,7 +129,7 @@ def _read_queries(file: str) -> list[str]:
 def _edit(corpus: str, action: str, name: str, given: dict[str, Any], **more: Any) -> int:  # noqa: ANN401 - click's
     """Make an edit, and say what came of it."""
     from schemas.edits import Edit, read_fields
-    from tasks.retrieval.edits import edit_live
+    from tasks.retrieval.edits import describe_elsewhere, edit_live
 
     registry = find_registry(corpus)
     require_published(registry)
@@ -146,6 +146,7 @@ def _edit(corpus: str, action: str, name: str, given: dict[str, Any], **more: An
         facts["standard_questions"] = made.standard_questions
         facts["expected"] = made.expected and made.expected.model_dump()
         facts["warnings"] = made.warnings
+        facts["elsewhere"] = made.elsewhere
         print_text(json.dumps(facts, ensure_ascii=False))
         return 0
     print_text(
@@ -160,5 +161,7 @@ def _edit(corpus: str, action: str, name: str, given: dict[str, Any], **more: An
         )
     elif action != "remove":
         print_text("how often it is found was not measured: no test row is of a standard question with as many rows")
+    if made.elsewhere:
+        print_text(describe_elsewhere(made.elsewhere))
     print_text(f"the next runs do the same to the export until it says so itself: dssm edits {corpus}")
     return 0

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,8 +21,10 @@ from schemas.errors import CorpusRejected, SourceError
 from schemas.ingest import IngestFacts, SourceFile
 from schemas.outputs import IngestOutput
 from schemas.settings import Source
+from schemas.suggestions import did_you_mean, nearest
 from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.ingest.addresses import find_files, find_training_files, fingerprint
+from tasks.ingest.columns import quoted
 from tasks.ingest.corrections import DRAFTED, Overlay
 from tasks.ingest.groups import write_groups
 from tasks.ingest.input_file import InputFile
@@ -65,6 +68,7 @@ class _Tally:
         default_factory=dict
     )  # rows without a query, of classes without rows
     samples: list[tuple[str, str]] = field(default_factory=list)  # of the file that is read now
+    columns: dict[str, None] = field(default_factory=dict)  # names in all tables, in their order
     rows: int = 0
 
     @property
@@ -179,7 +183,13 @@ def ingest_corpus(
     payload = _merge(train.payload, _rename(listed.payload, overlay) if listed else {}, {*class_rows, *ids})
     write_payload(IngestOutput(folder).payload, payload, payload)
     joined = [] if source.multiple_labels == "keep" else describe_joined(train.class_rows)
-    warnings += [*find_doubts(payload, source), *_describe_null_words(train.class_rows), *joined]
+    names = [*train.columns, *{name: None for row in (listed.payload if listed else {}).values() for name in row}]
+    warnings += [
+        *_describe_unmatched(source, names),
+        *find_doubts(payload, source),
+        *_describe_null_words(train.class_rows),
+        *joined,
+    ]
     warnings += [*_describe_odd(train.class_rows), *_describe_numbers(train.class_rows)]
     warnings += [*_describe_without_query(train.waiting), *overlay.warnings()]
     for tally in (train, test):
@@ -242,6 +252,7 @@ def _read_role(
             rows, reasons = tally.rows - before[0], tally.reasons - before[1]
             if rows + reasons.total() + len(tally.waiting) == 0:
                 empty.append(f"{opened.name} {'has a header and no rows' if opened.layout else 'is empty'}")
+            tally.columns |= dict.fromkeys(filter(None, opened.layout.names if opened.layout else ()))
             tally.files.append(describe_source(opened, tally.role, rows, reasons, tally.samples))
             tally.warnings += [*opened.warnings, *_describe_rivals(opened)]
     _settle_waiting(tally, quarantine)
@@ -344,6 +355,18 @@ def _describe_rivals(opened: OpenedSource) -> list[str]:
         f"{opened.name}: read the columns {' and '.join(repr(layout.names[at]) for at in read)}, though "
         f"{', '.join(repr(layout.names[at]) for at in layout.columns.passed_over)} would do as well; "
         "name them with --query-column and --question-column"
+    ]
+
+
+def _describe_unmatched(source: Source, names: Sequence[str]) -> list[str]:
+    """Return a warning of each name or pattern of columns to keep that no table has: a typo loses what they hold."""
+    given = [source.payload_columns] if isinstance(source.payload_columns, str) else source.payload_columns
+    return [
+        f"no column of the rows is called {one!r}, so that nothing of it is kept (source.payload_columns)"
+        f"{did_you_mean(one, nearest(one, names)) or '.'} Columns found: {quoted(names) or 'none'}. Correct it, "
+        "or take it out"
+        for one in given
+        if not any(fnmatchcase(name, one) for name in names)
     ]
 
 

@@ -30,7 +30,7 @@ from schemas.tables import EXEMPLARS
 from schemas.workspace import SETTINGS_FILE
 from tasks.registry import ModelRegistry
 from tasks.retrieval.model_files import EXEMPLARS_FILE, read_arrays, read_table, reading
-from tasks.retrieval.normalise import normalise
+from tasks.retrieval.normalise import normalise, twin_key
 from tasks.retrieval.payload import PAYLOAD_FILE, Payload
 from tasks.retrieval.retriever import Model
 from tasks.update import Update
@@ -40,6 +40,7 @@ OVERLAY_FILE = "overlay.json"
 SOURCE = "dssm add"  # in place of a file, of queries that stand in none
 
 _TEXT_WEIGHT = 0.5  # of a new standard question's own text in its vector, beside its similar queries
+_SHOWN = 3
 MOST_QUERIES = 1000  # similar queries of an edit
 _CHARACTERS, _NAME, _VALUE = 1000, 100, 32_767  # at most: of a text, of a field's name, of its value as Excel has it
 _LARGEST = 1e15  # of a number; beyond, it is a code
@@ -59,6 +60,7 @@ class Edited:
     overlay: Overlay
     expected: Expected | None
     warnings: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)  # its similar queries that another one has, in few words
 
 
 @dataclass
@@ -104,7 +106,7 @@ def edit_live(registry: ModelRegistry, edit: Edit, model: Model | None = None) -
         expected = None if edit.action == "remove" else expect(folder, rows + len(stamped.similar_queries))
         count = len(before.ids) + {"add": 1, "edit": 0, "remove": -1}[edit.action]
         unknown = _find_unknown_fields(stamped, before, registry.corpus)
-        return Edited(manifest.version, stamped, count, overlay, expected, unknown)
+        return Edited(manifest.version, stamped, count, overlay, expected, unknown, find_elsewhere(stamped, before))
 
     return registry.change(act)
 
@@ -129,7 +131,7 @@ def drop_edit(registry: ModelRegistry, name: str) -> Edited:
         manifest = _make(update, folder, before, [], overlay.without(edit), f"drop: {edit.describe()}")
         update.go_live(manifest, "edited")
         _prune(update, folder)
-        return Edited(manifest.version, edit, len(before.ids), overlay.without(edit), None)
+        return Edited(manifest.version, edit, len(before.ids), overlay.without(edit), None, [])
 
     return registry.change(act)
 
@@ -257,6 +259,32 @@ def check_edit(edit: Edit, model: Model) -> None:
         )
 
 
+def find_elsewhere(edit: Edit, model: Model) -> list[str]:
+    """Return which similar queries of an edit another standard question has, as its text or a kept query, and where."""
+    wanted = {normalise(query): query for query in edit.similar_queries}
+    owned = [(text, text, "its own text") for text in model.standard_questions] if wanted else []
+    for owner, row in zip(model.kept_owners, model.kept_texts, strict=False) if wanted else ():
+        place = f"{row['source']}:{row['line']}" if row["line"] else row["source"] or "its own text"
+        owned.append((row["text"], model.standard_questions[owner], place))
+    found = {
+        (wanted[norm], owner): f"{wanted[norm]!r} is one of {owner!r} ({place})"
+        for text, owner, place in reversed(owned)
+        if owner not in (edit.name, edit.standard_question) and (norm := normalise(text)) in wanted
+    }
+    return [*reversed(found.values())]
+
+
+def describe_elsewhere(found: Sequence[str]) -> str:
+    """Return a sentence for a person; empty where nothing was found."""
+    if not found:
+        return ""
+    shown = "; ".join(found[:_SHOWN]) + ("; …" if len(found) > _SHOWN else "")
+    return (
+        f"{len(found)} similar queries belong to another standard question, too: {shown}. Who asks so may find either; "
+        "leave each to the one that answers it"
+    )
+
+
 def _by_text(edit: Edit, model: Model) -> Edit:
     """Return an edit that names its standard question by its text, where it was named by its id."""
     named = edit.standard_question
@@ -310,7 +338,8 @@ def _check_text(what: str, text: str, most: int = _CHARACTERS) -> None:
 
 
 def _check_new(text: str, model: Model, but: str | None = None) -> None:
-    alike = [one for one in model.standard_questions if normalise(one) == normalise(text) and one != but]
+    key = twin_key(normalise(text))
+    alike = [one for one in model.standard_questions if twin_key(normalise(one)) == key and one != but]
     if alike:
         how = "is there already" if alike[0] == text else f"is {alike[0]!r} but for case, width or white space"
         raise EditError(f"the standard question {text!r} {how}; change that one: dssm edit")

@@ -479,6 +479,18 @@ def test_checking_trains_and_publishes_nothing(flow, toy_csv):
     assert not flow.models.exists()
 
 
+def test_a_check_warns_of_test_rows_as_a_run_does(tmp_path, toy_csv):
+    """Of those that training has, and of those whose standard question it has not."""
+    (query, label), *_ = PAIRS
+    test = write_table(tmp_path / "test.csv", [(query, label), ("没见过的问法", label), ("另一句", "没有的标准问")])
+
+    warnings = check_corpus(make_settings(toy_csv, source__test_path=str(test))).warnings
+
+    assert "1 test row(s) repeat a training query; recall is given with and without them" in warnings
+    assert "1 test row(s) have a standard question that no training row has: counted as misses" in warnings
+    assert not [one for one in check_corpus(make_settings(toy_csv)).warnings if "test row" in one]
+
+
 @pytest.mark.slow
 def test_two_homes_make_the_same_bytes(flow, toy_csv, tmp_path, monkeypatch):
     """Prepared files, candidate and evaluation.json depend on nothing but corpus, settings and seed."""

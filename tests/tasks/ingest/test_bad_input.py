@@ -84,6 +84,23 @@ def test_a_wrong_encoding_is_a_fault_of_the_setting(text, written, given, write,
     assert ingest(encoding=given).pairs == ingest().pairs
 
 
+def test_a_column_to_keep_that_no_table_has_is_told(write, ingest):
+    """A typo loses what the column holds; a pattern that one of several tables has is none."""
+    write("query,label,answr,渠道1\na,x,1,app\n", "1.csv")
+    write("query,label\nb,y\n", "2.csv")
+    wanted = ["渠道*", "answer1", "nosuch", "lab*"]
+    said = ingest(["1.csv", "2.csv"], payload_columns=wanted).facts.warnings
+    found = "Columns found: 'query', 'label', 'answr', '渠道1'. Correct it, or take it out"
+    lost = "so that nothing of it is kept (source.payload_columns)"
+    assert [one for one in said if "payload_columns" in one] == [
+        f"no column of the rows is called 'answer1', {lost}; did you mean answr? {found}",
+        f"no column of the rows is called 'nosuch', {lost}. {found}",
+    ]
+    write("id,text,area\n1,x,north\n2,y,south\n", "list.csv")
+    listed = ingest(["1.csv", "2.csv"], payload_columns="area", questions_path="list.csv")
+    assert "payload_columns" not in " ".join(listed.facts.warnings)
+
+
 def test_a_missing_file_is_told_with_the_nearest_names(write, tmp_path, ingest):
     """A folder without tables and a glob without matches likewise."""
     write(GOOD, "data/train.csv")

@@ -2,17 +2,31 @@
 
 import json
 import shlex
+import shutil
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from schemas.edits import Edit, Overlay
 from schemas.errors import EditError, NothingLive
+from schemas.tables import EXEMPLARS
 from tasks.registry import ModelRegistry
-from tasks.retrieval.edits import build, carry_edits, check_edit, drop_edit, edit_live, expect, live_overlay
+from tasks.retrieval.edits import (
+    build,
+    carry_edits,
+    check_edit,
+    describe_elsewhere,
+    drop_edit,
+    edit_live,
+    expect,
+    live_overlay,
+)
+from tasks.retrieval.model_files import read_arrays
 from tasks.retrieval.retriever import Model, Retriever
 from tests.conftest import TOY
 from tests.tasks.conftest import dress, publish
@@ -54,6 +68,28 @@ def test_an_added_one_is_live_and_found_by_its_queries(live):
     assert [[h.standard_question for h in hits] for hits in again] == [
         [h.standard_question for h in hits] for hits in old
     ]
+
+
+def test_queries_of_another_standard_question_are_told(registry, candidate, tmp_path):
+    """With the place where they stand; in what is read next they would contradict each other."""
+    folder = Path(shutil.copytree(candidate, tmp_path / "with texts"))
+    starts, asked = read_arrays(folder)["exemplar_starts"].tolist(), Model(folder).standard_questions.index("如何改签")
+    rows = [{"text": f"问法{n}", "source": "bank.csv", "line": n + 2} for n in range(starts[-1])]
+    pq.write_table(pa.Table.from_pylist(rows, EXEMPLARS), folder / "exemplars.parquet")
+    publish(registry, folder)
+    number = starts[asked]
+
+    made = edit_live(registry, add(NEW, f" 问法{number}", "如何改签", *QUERIES))
+
+    assert made.elsewhere == [
+        "'如何改签' is one of '如何改签' (its own text)",
+        f"' 问法{number}' is one of '如何改签' (bank.csv:{number + 2})",
+    ]
+    assert describe_elsewhere(made.elsewhere).startswith("2 similar queries belong to another standard question, too: ")
+    more = [f"问法{number + 1}", QUERIES[0]]
+    again = edit_live(registry, Edit(action="edit", standard_question="如何改签", similar_queries=more))
+    assert again.elsewhere == [f"{QUERIES[0]!r} is one of {NEW!r} (dssm add)"]
+    assert describe_elsewhere([]) == ""
 
 
 def test_a_rollback_takes_an_edit_back(live):
@@ -125,6 +161,7 @@ def test_fields_are_edited_with_their_standard_question(registry, candidate, tmp
     [
         (add("如何改签"), "is there already"),
         (add(" 如何改签　"), "but for case, width or white space"),
+        (add("如何\n改签"), "but for case, width or white space"),
         (add("  "), "standard question is empty"),
         (add("\u200b"), "standard question is empty"),
         (add(NEW, "好", " "), "similar query is empty"),
