@@ -154,7 +154,10 @@ class EditRequest(_Asked):
     standard_question: Text = Field(
         description="Its text, as the live version has it, or its id.", examples=["如何提前还款"]
     )
-    text: Text | None = Field(default=None, description="edit: what it is called from now on.")
+    text: Text | None = Field(
+        default=None,
+        description="edit: what it is called from now on; the text of before is kept as a similar query.",
+    )
     id: Text | None = Field(default=None, description="add: its id; its text otherwise.")
     similar_queries: list[Text] = Field(default=[], description="What customers type; added to those it has.")
     payload: dict[str, Value] = Field(

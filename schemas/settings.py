@@ -725,7 +725,10 @@ class Schedule(Section):
         description="Cron of the run, five fields; 'nightly': a time between 2 and 6 o'clock that no other corpus has "
         "(dssm plan shows it); 'never': a person starts it.",
     )
-    timezone: TimeZone = Field(default="Asia/Shanghai", description="IANA time zone of the cron.")
+    timezone: TimeZone = Field(
+        default="Asia/Shanghai",
+        description="IANA time zone of the cron, and of the day in a run's name; the UI shows times in the browser's.",
+    )
 
     @field_validator("cron")
     @classmethod

@@ -49,6 +49,8 @@ def query(
 
     wanted = top, *read_filters(filters, valid_at)
     retriever = load_retriever(corpus)
+    for said in retriever.model.payload.find_unmatched(wanted[1]) if retriever.model.payload else ():
+        say(said)
     for queries in [[text]] if text is not None else read_lines(file or "-"):
         for asked, answer in zip(queries, retriever.answer(queries, *wanted), strict=True):
             if as_json:
@@ -100,9 +102,11 @@ def _say_decision(answer: Any) -> list[str]:  # noqa: ANN401 - as above
     """Return what to do with a query as a line; none where the version stores nothing to decide by."""
     if answer.decision is None:
         return []
+    offered = len(answer.offers)
+    hidden = offered > len(answer.hits)
     what = {
         "answer": "answer with the first",
-        "clarify": f"clarify: offer the first {len(answer.offers)}",
+        "clarify": f"clarify: offer the first {offered}" + (f" (--top {offered} shows them)" if hidden else ""),
         "handover": "hand over to a person",
     }
     right = f" (the first is right with a probability of {answer.probability:.2f})" if answer.hits else ""

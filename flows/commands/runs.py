@@ -285,13 +285,20 @@ def compare(runs: Sequence[str], as_json: bool) -> int:
         return 0
     rows = []
     for one in found:
-        model, d = one.evaluation.model, one.difference
+        model = one.evaluation.model
         figures = [f"{figure.value:.3f}" for figure in (model.recall_at_1, model.recall_at_10, model.mrr)]
-        ahead = f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f}) on {one.rows} rows" if d else ""
         changed = "\n".join(f"{key} = {value}" for key, value in one.settings.items())
-        rows.append([one.run, *figures, ahead, changed])
+        rows.append([one.run, *figures, _say_ahead(one), changed])
     print_table(["run", "recall@1", "recall@10", "MRR", "recall@10 against the first", "settings that differ"], rows)
     return 0
+
+
+def _say_ahead(one: Any) -> str:  # noqa: ANN401 - Experiment, imported late
+    """Return how far a run is ahead of the first; empty of the first itself."""
+    if not one.rows:
+        return "no test row in common"
+    d = one.difference
+    return f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f}) on {one.rows} rows" if d else ""
 
 
 def _find_run(name: str) -> Path:

@@ -172,8 +172,8 @@ def _describe(edits: Sequence[Edit], left: Sequence[Edit]) -> list[str]:
     if left:
         them = "it" if len(left) == 1 else "them"
         lines.append(
-            f"{_count(left)} not in the export ({_list(left)}): put {them} there; until then every run applies {them} "
-            "to it (dssm edits lists what waits, and drops one)"
+            f"{_count(left)} not in the export ({_list(left)}): put {them} there; until then every run does "
+            "so by itself (dssm edits lists what waits, and drops one)"
         )
     if settled:
         lines.append(f"{_count(settled)} in the export by now ({_list(settled)}), and no longer kept beside it")

@@ -9,7 +9,7 @@ from schemas.settings import Publishing
 from schemas.validation import Finding
 from tasks.evaluate.deciding import compare_decisions
 from tasks.evaluate.metrics import compare_by_class_size, mean_with_interval
-from tasks.publish.gates import ask_gates, changes_much, list_reasons
+from tasks.publish.gates import ask_gates, changes_much, list_overrides, list_reasons
 from tests.tasks.publish.measured import beside, comparison, evaluation, training, verdict
 
 GATES = Publishing()
@@ -327,3 +327,12 @@ def test_a_candidate_that_changes_much_waits_for_a_person(changed, outcome):
     assert changes_much(compared, GATES) == (outcome == "warned")
     assert ("“退票” (21 such): answer: 如何退票 → answer: 如何改签" in gate.reason) == (outcome == "warned")
     assert not changes_much(comparison(0, 0), GATES)
+
+
+def test_what_lets_a_candidate_pass_is_named_where_every_gate_has_it():
+    """A golden query that misses is not to be set aside: with the others alone the candidate would be held again."""
+    worse = gates(evaluation(0.6, bm25=0.7))
+    assert list_overrides(worse) == ["publish.max_drop_vs_baseline=1"]
+    assert not held(evaluation(0.6, bm25=0.7), max_drop_vs_baseline=1)
+    miss = GoldenMiss(query="问", standard_question="甲", instead="乙", place=2, where="g.csv:2")
+    assert list_overrides(gates(evaluation(0.6, bm25=0.7), golden=Golden(queries=1, top=1, misses=[miss]))) == []
