@@ -34,6 +34,8 @@ class Condition:
 
     weights: Floats  # (K,) share of the queries
     recall: dict[int, Floats]  # by k, (K,)
+    asked: Ints  # (K,) rows that a model was asked which had not seen them
+    found: Ints  # (K,) those of them whose standard question is among the first ten
 
 
 def assess(case: Case, found: HeldOut | None) -> Condition:
@@ -62,7 +64,11 @@ def assess(case: Case, found: HeldOut | None) -> Condition:
             surplus = np.bincount(case.labels, (found.ranks < k) - usual[case.labels], minlength=classes)
             hits = hits + surplus + level * np.bincount(case.labels, minlength=classes)
         recall[k] = np.clip((hits + _PRIOR * level) / (rows + _PRIOR), 0.0, 1.0)
-    return Condition(weights, recall)
+    labels, places = truth, ranks
+    if found:
+        labels, places = np.concatenate([truth, case.labels]), np.concatenate([ranks, found.ranks])
+    asked, among = (np.bincount(rows, minlength=classes) for rows in (labels, labels[places < 10]))
+    return Condition(weights, recall, asked, among)
 
 
 def list_plans(case: Case, curve: Curve, condition: Condition, measured: dict[int, float], trust: float) -> list[Plan]:
@@ -105,7 +111,10 @@ def list_feeding(
     for c in best[won[10][best] > 0].tolist():
         lacking = ", ".join(missed.get(c, [])[:_WORDS])
         facts = {"rows": int(case.sizes[c]), "recall": f"{condition.recall[10][c]:.0%}", "more": int(more[c])}
-        why = words("doctor.feed_why", **facts) + (words("doctor.feed_words", words=lacking) if lacking else "")
+        facts |= {"asked": int(condition.asked[c]), "found": int(condition.found[c])}
+        why = words("doctor.feed_why" if condition.asked[c] else "doctor.feed_guess", **facts) + (
+            words("doctor.feed_words", words=lacking) if lacking else ""
+        )
         actions.append(
             Action(
                 kind="feed",

@@ -5,9 +5,12 @@ import os
 
 import pytest
 
+from flows.commands.models import _say_decision
 from flows.commands.output import say_next
 from flows.terminal import Terminal
+from schemas.decisions import Decisions
 from schemas.workspace import CHECKOUT
+from tasks.retrieval.retriever import Answer, Hit
 
 
 @pytest.mark.parametrize(
@@ -49,3 +52,15 @@ def test_what_to_type_next_can_be_typed(called, path, typed, tmp_path, monkeypat
     say_next("query c 怎么")
 
     assert capsys.readouterr().out == f"next: {typed} query c 怎么\n"
+
+
+@pytest.mark.parametrize(("answer_from", "told"), [(None, True), (0.98, False)])
+def test_a_choice_says_why_a_sure_answer_is_not_given(answer_from, told):
+    """0.96, and yet a choice: no probability keeps the promise on so few held-out queries."""
+    decisions = Decisions.model_construct(answer_from=answer_from, held_out=11, max_wrong=0.05)
+    hits = [Hit("Where do I park?", 0.529), Hit("What are your opening hours?", 0.103)]
+
+    (line,) = _say_decision(Answer(hits, "clarify", 0.96, hits), decisions)
+
+    assert "probability of 0.96" in line
+    assert ("answers nothing directly: no probability keeps at most 5% wrong on 11 held-out queries" in line) is told

@@ -102,6 +102,16 @@ def test_the_neediest_standard_question_stands_first_and_says_what_it_lacks():
     assert plan.recall_at_10_after > plan.recall_at_10
 
 
+def test_what_is_expected_is_not_told_as_found():
+    """Of a standard question with held-out rows these are counted; of one without, others of its size speak."""
+    case = make_case([2, 3, 2], [0, 0, 1], [50, 0, 50], [[1, 0]] * 3)
+    said = {one.standard_question: one.why for one in diagnose("bank", "run", case, Evidence(), WORDS).actions}
+
+    assert "of 2 that a model had not seen, 1 find it" in said["question 0"]
+    assert "none was held back" in said["question 2"]
+    assert "are expected to find it" in said["question 2"]
+
+
 def test_trust_scales_forecasts():
     """What came of earlier ones: half of what was said."""
     case = make_case([2, 40], [0] * 10 + [1] * 10, [50] * 8 + [0] * 12, [[1, 0]] * 20)
