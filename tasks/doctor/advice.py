@@ -26,6 +26,7 @@ _GROUPS = 20  # pairs of the list
 _BOTH_WAYS = 0.25  # of the rows of the two, to be worth a merge
 _EXAMPLES = 5
 _WORDS = 6
+_FEW_CLASSES, _SPREAD = 2, 0.05  # a word under more standard questions than both, as a share of all, has no content
 
 
 @dataclass(frozen=True)
@@ -266,7 +267,10 @@ def list_groups(
 
 
 def find_lacking_words(case: Case, found: HeldOut | None, cut: Cut = str.split) -> dict[int, list[str]]:
-    """Return, by class, words of its missed queries that none of its rows seen in training has, most frequent first.
+    """Return, by class, words of its missed queries that no other of its training queries has, most frequent first.
+
+    Left out are numbers, which are a customer's, and words that stand under many standard questions: they tell none
+    from another.
 
     Args:
         case: the corpus.
@@ -276,14 +280,21 @@ def find_lacking_words(case: Case, found: HeldOut | None, cut: Cut = str.split) 
     missed = [(case.asked[row], int(case.truth[row]), 0) for row in np.flatnonzero(case.ranks > 0).tolist()]
     if found:  # the row itself has its words
         missed += [(case.queries[row], int(case.labels[row]), 1) for row in np.flatnonzero(found.ranks > 0).tolist()]
-    wanted = {label for _, label, _ in missed}
-    own: dict[int, Counter[str]] = {label: Counter() for label in wanted}
+    own: dict[str, Counter[int]] = {}  # by word: rows of each class that have it
     for query, label in zip(case.queries, case.labels.tolist(), strict=True):
-        if label in wanted:
-            own[label].update(set(cut(query)))
-    lacking: dict[int, Counter[str]] = {label: Counter() for label in wanted}
+        for word in set(cut(query)):
+            own.setdefault(word, Counter())[label] += 1
+    most, none = max(_FEW_CLASSES, _SPREAD * len(case.texts)), Counter[int]()
+    lacking: dict[int, Counter[str]] = {}
     for query, label, itself in missed:
-        lacking[label].update(word for word in sorted(set(cut(query))) if own[label][word] <= itself and len(word) > 1)
+        lacking.setdefault(label, Counter()).update(
+            word
+            for word in sorted(set(cut(query)))
+            if (rows := own.get(word, none))[label] <= itself
+            and len(rows) <= most
+            and len(word) > 1
+            and not any(letter.isdigit() for letter in word)
+        )
     return {label: [word for word, _ in counts.most_common()] for label, counts in lacking.items()}
 
 

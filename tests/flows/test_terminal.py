@@ -58,7 +58,7 @@ def test_what_to_type_next_can_be_typed(called, path, typed, tmp_path, monkeypat
 def test_a_choice_says_why_a_sure_answer_is_not_given(answer_from, told):
     """0.96, and yet a choice: no probability keeps the promise on so few held-out queries."""
     decisions = Decisions.model_construct(answer_from=answer_from, held_out=11, max_wrong=0.05)
-    hits = [Hit("Where do I park?", 0.529), Hit("What are your opening hours?", 0.103)]
+    hits = [Hit("Where do I park?", 0.529, "1"), Hit("What are your opening hours?", 0.103, "2")]
 
     (line,) = _say_decision(Answer(hits, "clarify", 0.96, hits), decisions)
 
