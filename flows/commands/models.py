@@ -11,6 +11,7 @@ import click
 from flows.commands.options import FILTER, VALID_AT, complete_corpus, read_filters
 from flows.commands.output import print_table, print_text
 from flows.environment import say
+from schemas.decisions import Decisions
 from schemas.errors import SettingsError, StaleFile
 from schemas.run import RunResult
 from schemas.suggestions import did_you_mean, nearest
@@ -57,7 +58,9 @@ def query(
                 print_text(json.dumps({"query": asked} | _as_json(answer), ensure_ascii=False))
             else:
                 lines = [f"  {h.score:6.3f}  {h.standard_question}{show_payload(h.payload)}" for h in answer.hits]
-                print_text("\n".join([asked] * (file is not None) + lines + _say_decision(answer)))
+                print_text(
+                    "\n".join([asked] * (file is not None) + lines + _say_decision(answer, retriever.model.decisions))
+                )
     return 0
 
 
@@ -98,7 +101,7 @@ def _as_json(answer: Any) -> dict[str, Any]:  # noqa: ANN401 - Answer, imported 
     return {"results": results, "decision": answer.decision, "probability": probability, "offers": offers}
 
 
-def _say_decision(answer: Any) -> list[str]:  # noqa: ANN401 - as above
+def _say_decision(answer: Any, decisions: Decisions | None) -> list[str]:  # noqa: ANN401 - as above
     """Return what to do with a query as a line; none where the version stores nothing to decide by."""
     if answer.decision is None:
         return []
@@ -110,7 +113,11 @@ def _say_decision(answer: Any) -> list[str]:  # noqa: ANN401 - as above
         "handover": "hand over to a person",
     }
     right = f" (the first is right with a probability of {answer.probability:.2f})" if answer.hits else ""
-    return [f"  {what[answer.decision]}{right}"]
+    why = ""
+    if decisions and decisions.answer_from is None and answer.decision == "clarify":
+        few = f"no probability keeps at most {decisions.max_wrong:.0%} wrong on {decisions.held_out:,} held-out queries"
+        why = f"; this version answers nothing directly: {few}"
+    return [f"  {what[answer.decision]}{right}{why}"]
 
 
 @click.command()

@@ -26,6 +26,7 @@ _GROUPS = 20  # pairs of the list
 _BOTH_WAYS = 0.25  # of the rows of the two, to be worth a merge
 _EXAMPLES = 5
 _WORDS = 6
+_FEW_CLASSES, _SPREAD = 2, 0.05  # a word under more standard questions than both, as a share of all, has no content
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Condition:
 
     weights: Floats  # (K,) share of the queries
     recall: dict[int, Floats]  # by k, (K,)
+    asked: Ints  # (K,) rows that a model was asked which had not seen them
+    found: Ints  # (K,) those of them whose standard question is among the first ten
 
 
 def assess(case: Case, found: HeldOut | None) -> Condition:
@@ -62,7 +65,11 @@ def assess(case: Case, found: HeldOut | None) -> Condition:
             surplus = np.bincount(case.labels, (found.ranks < k) - usual[case.labels], minlength=classes)
             hits = hits + surplus + level * np.bincount(case.labels, minlength=classes)
         recall[k] = np.clip((hits + _PRIOR * level) / (rows + _PRIOR), 0.0, 1.0)
-    return Condition(weights, recall)
+    labels, places = truth, ranks
+    if found:
+        labels, places = np.concatenate([truth, case.labels]), np.concatenate([ranks, found.ranks])
+    asked, among = (np.bincount(rows, minlength=classes) for rows in (labels, labels[places < 10]))
+    return Condition(weights, recall, asked, among)
 
 
 def list_plans(case: Case, curve: Curve, condition: Condition, measured: dict[int, float], trust: float) -> list[Plan]:
@@ -105,7 +112,10 @@ def list_feeding(
     for c in best[won[10][best] > 0].tolist():
         lacking = ", ".join(missed.get(c, [])[:_WORDS])
         facts = {"rows": int(case.sizes[c]), "recall": f"{condition.recall[10][c]:.0%}", "more": int(more[c])}
-        why = words("doctor.feed_why", **facts) + (words("doctor.feed_words", words=lacking) if lacking else "")
+        facts |= {"asked": int(condition.asked[c]), "found": int(condition.found[c])}
+        why = words("doctor.feed_why" if condition.asked[c] else "doctor.feed_guess", **facts) + (
+            words("doctor.feed_words", words=lacking) if lacking else ""
+        )
         actions.append(
             Action(
                 kind="feed",
@@ -257,7 +267,10 @@ def list_groups(
 
 
 def find_lacking_words(case: Case, found: HeldOut | None, cut: Cut = str.split) -> dict[int, list[str]]:
-    """Return, by class, words of its missed queries that none of its rows seen in training has, most frequent first.
+    """Return, by class, words of its missed queries that no other of its training queries has, most frequent first.
+
+    Left out are numbers, which are a customer's, and words that stand under many standard questions: they tell none
+    from another.
 
     Args:
         case: the corpus.
@@ -267,14 +280,21 @@ def find_lacking_words(case: Case, found: HeldOut | None, cut: Cut = str.split) 
     missed = [(case.asked[row], int(case.truth[row]), 0) for row in np.flatnonzero(case.ranks > 0).tolist()]
     if found:  # the row itself has its words
         missed += [(case.queries[row], int(case.labels[row]), 1) for row in np.flatnonzero(found.ranks > 0).tolist()]
-    wanted = {label for _, label, _ in missed}
-    own: dict[int, Counter[str]] = {label: Counter() for label in wanted}
+    own: dict[str, Counter[int]] = {}  # by word: rows of each class that have it
     for query, label in zip(case.queries, case.labels.tolist(), strict=True):
-        if label in wanted:
-            own[label].update(set(cut(query)))
-    lacking: dict[int, Counter[str]] = {label: Counter() for label in wanted}
+        for word in set(cut(query)):
+            own.setdefault(word, Counter())[label] += 1
+    most, none = max(_FEW_CLASSES, _SPREAD * len(case.texts)), Counter[int]()
+    lacking: dict[int, Counter[str]] = {}
     for query, label, itself in missed:
-        lacking[label].update(word for word in sorted(set(cut(query))) if own[label][word] <= itself and len(word) > 1)
+        lacking.setdefault(label, Counter()).update(
+            word
+            for word in sorted(set(cut(query)))
+            if (rows := own.get(word, none))[label] <= itself
+            and len(rows) <= most
+            and len(word) > 1
+            and not any(letter.isdigit() for letter in word)
+        )
     return {label: [word for word, _ in counts.most_common()] for label, counts in lacking.items()}
 
 

@@ -30,7 +30,6 @@ from tasks.retrieval.retriever import Model
 
 LOG_QUERIES = 50_000  # the newest of the log
 _UNSURE = 0.5  # chance that a row which the candidate still doubts after its training is wrong
-_SUSPECTS = 30
 _WORDING_ROWS = 100_000  # above, splits and rewrites are looked for by dssm doctor alone
 
 
@@ -107,7 +106,7 @@ def _read_status(workspace: Workspace) -> Status | None:
 
 def _look(corpus: CorpusSettings, workspace: Workspace, case: Case, state: DoctorState) -> Evidence:
     """Return what is known without a model of its own."""
-    suspects = pq.read_table(EvaluateOutput.of(workspace).suspects).slice(0, _SUSPECTS).to_pylist()
+    suspects = pq.read_table(EvaluateOutput.of(workspace).suspects).to_pylist()
     known = set(case.texts)
     return Evidence(
         curve=state.curve,

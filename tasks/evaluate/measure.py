@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from schemas.evaluation import ClassResult, ConfusedPair, Evaluation, SuspectRow
 from tasks.evaluate.metrics import by_class_size, compare_ranks, measure
+from tasks.evaluate.mislabelled import estimate_share, own_probabilities
 from tasks.prepare.groups import group_of
 from tasks.retrieval.ranking import rank_of_truth, ranking
 
@@ -22,6 +23,7 @@ BLOCK_ROWS = 2048  # and queries: a scorer has features of its own to hold
 LISTED = 20  # rows of each list in the report
 SUSPECTS_KEPT = 50_000  # in the files beside it
 TOP = 10
+_JUDGED = 5000  # held-out rows that say how many labels are wrong
 
 Ids = npt.NDArray[np.integer]
 
@@ -113,7 +115,9 @@ def evaluate_candidate(
     ranks = ranked["model"].ranks
     tested = np.bincount(test.truth[test.truth >= 0], minlength=n_classes)
     sizes = {name: by_class_size(r.ranks, seen[name].truth, classes.train_rows, seed) for name, r in ranked.items()}
-    alone, suspects = ~test.in_train, find_suspects(model, train, classes, SUSPECTS_KEPT)
+    alone = ~test.in_train
+    expected = round(expect_wrong(model, test, n_classes) * len(train.row_ids))
+    suspects = find_suspects(model, train, classes, min(SUSPECTS_KEPT, expected)) if expected else []
     evaluation = Evaluation(
         corpus=corpus,
         test_rows=len(test.queries),
@@ -218,6 +222,8 @@ def find_suspects(model: Scorer, train: TrainRows, classes: Classes, most: int =
 
     suspects: dict[tuple[str, int], SuspectRow] = {}
     for i in np.lexsort((train.row_ids[row], -margin)):
+        if len(suspects) == most:
+            break
         query, label, other = train.queries[row[i]], int(train.class_ids[row[i]]), int(suggestion[i])
         if (query, label) in suspects or classes.are_near_duplicates(label, other):
             continue
@@ -228,9 +234,22 @@ def find_suspects(model: Scorer, train: TrainRows, classes: Classes, most: int =
             suggested=classes.texts[other],
             margin=float(margin[i]),
         )
-        if len(suspects) == most:
-            break
     return list(suspects.values())
+
+
+def expect_wrong(model: Scorer, test: TestRows, n_classes: int) -> float:
+    """Return what share of labels is wrong at least, as the first held-out rows have it; 0 where that is not sure.
+
+    The training rows cannot say: the model has learnt many wrong labels by heart, and what it misreads of the others is
+    mostly unclear.
+    """
+    rows = np.flatnonzero((test.truth >= 0) & ~test.in_train)[:_JUDGED]
+    queries, truth = [test.queries[row] for row in rows], test.truth[rows]
+    own = [
+        own_probabilities(scores, truth[block])
+        for block, scores in _score_blocks(lambda block: model.scores(queries[block]), len(rows), n_classes)
+    ]
+    return estimate_share(np.concatenate(own), n_classes)[0] if own else 0.0
 
 
 def block_rows(n_classes: int) -> int:

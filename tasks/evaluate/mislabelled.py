@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 _FLATTEST, _DOUBLED, _STEPS = 4.0, 4, 4  # what scores are multiplied by: at least, how often doubled, in what steps
 SHARPNESSES = _DOUBLED * _STEPS
 _SHARES = np.concatenate([[0.0], np.geomspace(1e-3, 0.5, 40)])
+_TINY = 1e-300
 _SURE = 10.83  # twice the logarithm of the likelihood ratio that chance exceeds once in 1,000 (chi-squared, 1 degree)
 _WITHIN = 2.71  # the same, once in 10: shares that are as likely as this lie in the interval
 
@@ -38,23 +39,32 @@ def estimate_chances(own: NDArray[np.float32], classes: int) -> NDArray[np.float
     """Return (n,) with what probability each label is wrong: 0 where no share of wrong labels is sure to be above 0.
 
     Args:
-        own: (n, sharpnesses) of `own_probabilities`.
+        own: (n, sharpnesses) of `own_probabilities`, of a model that has not seen the rows.
         classes: standard questions.
     """
-    by_chance = 1 / max(1, classes)
-    likely = np.array([[_fit(one, share, by_chance) for one in own.T] for share in _SHARES])  # (shares, sharpnesses)
-    best = np.array([_peak(one) for one in likely])
-    if 2 * (best.max() - best[0]) < _SURE:
-        return np.zeros(len(own))
-    least = int(np.flatnonzero(2 * (best.max() - best) < _WITHIN)[0])  # the lower end of the interval of 95 %
-    share, sharpest = _SHARES[least], own[:, likely[least].argmax()].astype(np.float64)
-    chances: NDArray[np.float64] = share * by_chance / ((1 - share) * sharpest + share * by_chance)
+    share, sharpness = estimate_share(own, classes)
+    by_chance = share / max(1, classes)
+    chances: NDArray[np.float64] = by_chance / ((1 - share) * own[:, sharpness].astype(np.float64) + by_chance + _TINY)
     return chances
+
+
+def estimate_share(own: NDArray[np.float32], classes: int) -> tuple[float, int]:
+    """Return what share of labels is wrong at least, 0 where that is not sure, and the sharpness that goes with it.
+
+    Args:
+        own: as above.
+        classes: standard questions.
+    """
+    likely = np.array([[_fit(one, share, 1 / max(1, classes)) for one in own.T] for share in _SHARES])
+    best = np.array([_peak(one) for one in likely])  # by share
+    sure = 2 * (best.max() - best[0]) >= _SURE
+    least = int(np.flatnonzero(2 * (best.max() - best) < _WITHIN)[0]) if sure else 0  # lower end of 95 %
+    return float(_SHARES[least]), int(likely[least].argmax())
 
 
 def _fit(own: NDArray[np.float32], share: float, by_chance: float) -> float:
     """Return the logarithm of the likelihood of all labels."""
-    return float(np.log((1 - share) * own.astype(np.float64) + share * by_chance + 1e-300).sum())
+    return float(np.log((1 - share) * own.astype(np.float64) + share * by_chance + _TINY).sum())
 
 
 def _peak(likely: NDArray[np.float64]) -> float:

@@ -8,7 +8,7 @@ from schemas.language import Words
 from schemas.run import Status
 from schemas.validation import Drift, Finding, Verdict
 
-_CLASSES = 3  # standard questions that are named
+_EDITS = 3  # that are named
 _DRAWS = 0.05  # of the test rows: a standard question that comes first, wrongly, so often is worth a word
 _STATES = ("published", "unchanged", "awaiting_approval", "held", "measured")
 
@@ -82,7 +82,7 @@ _LISTED_ELSEWHERE = {"ordering", "quarantined"}  # nothing to do about the one; 
 
 
 def _improve(evaluation: Evaluation, counts: Counts, words: Words) -> Iterator[Step]:
-    """Yield what would make the next version better."""
+    """Yield what would make the next version better; what each standard question wants, health.html says alone."""
     if not evaluation.measured:
         yield Step("bad", words("next.nothing"), "recall")
         return
@@ -92,23 +92,14 @@ def _improve(evaluation: Evaluation, counts: Counts, words: Words) -> Iterator[S
     if counts.failing:
         facts: dict[str, Any] = {"failing": counts.failing, "rows": tested, "missed": counts.missed}
         yield Step("info", words("next.failing"), "failing", words("next.failing_why", **facts))
-    for one in evaluation.classes_worst[:_CLASSES]:
-        missed = round((1 - one.recall_at_10) * one.test_rows)
-        if missed > 1 and one.recall_at_10 < evaluation.model.recall_at_10.value:  # not only for having many rows
-            facts = {"missed": missed, "rows": one.test_rows, "train": one.train_rows}
-            text = words("next.classes", question=one.standard_question)
-            yield Step("info", text, "failing", words("next.classes_why", **facts))
     for question, rows in counts.draws:
         if rows > max(2, _DRAWS * tested):
             text = words("next.draws", question=question)
             yield Step("warn", text, "failing", words("next.draws_why", rows=rows))
-    for pair in [pair for pair in evaluation.confused if pair.near_duplicate][:_CLASSES]:
-        text = words("next.twins", one=pair.standard_question, other=pair.ranked_first)
-        yield Step("info", text, "failing", words("next.twins_why", rows=pair.rows))
     if counts.suspects:
         yield Step("info", words("next.suspects", count=counts.suspects), "suspects", words("next.suspects_why"))
     if counts.edits:
-        listed = "; ".join(counts.edits[:_CLASSES]) + ("; …" if len(counts.edits) > _CLASSES else "")
+        listed = "; ".join(counts.edits[:_EDITS]) + ("; …" if len(counts.edits) > _EDITS else "")
         facts = {"count": len(counts.edits), "corpus": evaluation.corpus}
         yield Step("info", words("next.edits", **facts), "data", words("next.edits_why", edits=listed, **facts))
     if counts.quarantine:

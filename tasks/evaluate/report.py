@@ -51,6 +51,7 @@ GRADES: dict[str, str] = {
     "measured": "info",
     "held": "bad",
 }
+_FOUND = ("model.encoder_prefix", "model.pooling")
 _OUTCOMES = {"pass": "good", "warn": "warn", "fail": "bad"}
 
 
@@ -90,6 +91,7 @@ class Setting:
     default: str  # empty: it has none
     changed: bool
     description: str
+    found: bool = False  # where the corpus leaves it empty, in the files of its encoder
 
 
 def render_report(
@@ -241,6 +243,7 @@ def _walk(section: BaseModel, defaults: BaseModel | None, prefix: str, about: st
                 value=_show(value),
                 default="" if required else _show(default),
                 changed=not required and value != default,
+                found=key in _FOUND and value != default,
                 description=f"{about} {field.description or ''}".strip(),
             )
 
@@ -249,7 +252,7 @@ def _show(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, str):
-        return value
+        return value or '""'
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return _show(json.dumps(value, ensure_ascii=False, default=lambda part: part.model_dump()))

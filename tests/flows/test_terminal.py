@@ -9,6 +9,7 @@ from flows.commands.models import _say_decision
 from flows.commands.output import say_next
 from flows.commands.runs import _say_ahead, _show_results, run
 from flows.terminal import Terminal
+from schemas.decisions import Decisions
 from schemas.evaluation import Interval
 from schemas.run import RunResult
 from schemas.workspace import CHECKOUT
@@ -62,7 +63,7 @@ def test_what_is_to_be_offered_can_be_seen(shown, line):
     """With --top 3 the fourth is not there."""
     hit = Hit("如何改签", 0.5, "Q1")
     answer = Answer(hits=[hit] * shown, decision="clarify", probability=0.5, offers=[hit] * 4)
-    assert _say_decision(answer) == [f"  clarify: {line} (the first is right with a probability of 0.50)"]
+    assert _say_decision(answer, None) == [f"  clarify: {line} (the first is right with a probability of 0.50)"]
 
 
 def test_runs_without_a_common_row_are_not_just_left_empty():
@@ -90,3 +91,15 @@ def test_a_run_that_waits_or_is_held_ends_with_what_to_type(home, capsys):
 def test_workers_of_prefect_do_not_tell_of_their_queues():
     """A command that ends waits for them; that is nothing to be warned of."""
     assert not logging.getLogger("EventsWorker").isEnabledFor(logging.WARNING)
+
+
+@pytest.mark.parametrize(("answer_from", "told"), [(None, True), (0.98, False)])
+def test_a_choice_says_why_a_sure_answer_is_not_given(answer_from, told):
+    """0.96, and yet a choice: no probability keeps the promise on so few held-out queries."""
+    decisions = Decisions.model_construct(answer_from=answer_from, held_out=11, max_wrong=0.05)
+    hits = [Hit("Where do I park?", 0.529, "1"), Hit("What are your opening hours?", 0.103, "2")]
+
+    (line,) = _say_decision(Answer(hits, "clarify", 0.96, hits), decisions)
+
+    assert "probability of 0.96" in line
+    assert ("answers nothing directly: no probability keeps at most 5% wrong on 11 held-out queries" in line) is told

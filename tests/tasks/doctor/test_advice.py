@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from schemas.language import read_words
-from tasks.doctor.advice import assess
+from tasks.doctor.advice import assess, find_lacking_words
 from tasks.doctor.case import Case
 from tasks.doctor.curves import fit_curve, forecast, grow, usual_curve
 from tasks.doctor.diagnosis import Evidence, diagnose
@@ -100,6 +100,27 @@ def test_the_neediest_standard_question_stands_first_and_says_what_it_lacks():
     assert 0 < first.gain <= 100 * (1 - said.recall_at_10)
     plan = said.plans[0].gain
     assert plan.recall_at_10_after > plan.recall_at_10
+
+
+def test_words_that_are_lacking_have_content_and_stand_in_no_other_training_query():
+    """No number of a customer, no word under many standard questions, none that a row of its own has."""
+    texts = [f"question {n}" for n in range(6)]
+    asked = ["please refund my voucher 60093217", "please deliver"]
+    case = make_case([2] * 6, [0, 1], [50, 0], [[1, 0]] * 2, asked=asked, texts=texts)
+    rows = [f"please do my {word}" for word in "refund x1 x2 x3 x4 x5 x6 x7 x8 x9 x10 x11".split()]
+    lacking = find_lacking_words(replace(case, queries=rows), None)
+
+    assert lacking == {0: ["voucher"]}
+
+
+def test_what_is_expected_is_not_told_as_found():
+    """Of a standard question with held-out rows these are counted; of one without, others of its size speak."""
+    case = make_case([2, 3, 2], [0, 0, 1], [50, 0, 50], [[1, 0]] * 3)
+    said = {one.standard_question: one.why for one in diagnose("bank", "run", case, Evidence(), WORDS).actions}
+
+    assert "of 2 that a model had not seen, 1 find it" in said["question 0"]
+    assert "none was held back" in said["question 2"]
+    assert "are expected to find it" in said["question 2"]
 
 
 def test_trust_scales_forecasts():

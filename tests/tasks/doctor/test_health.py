@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from schemas.doctor import Action, Diagnosis, Kept, Outcome, Promise, Receipt
+from schemas.doctor import Action, Diagnosis, Gain, Kept, Outcome, Promise, Receipt
 from schemas.language import read_words
 from tasks.doctor.diagnosis import Evidence, diagnose
 from tasks.doctor.health import describe_health, list_things, render_health, say_state
@@ -98,3 +98,12 @@ def test_a_corpus_that_cannot_be_tested_has_a_page_too():
     page = render_health(said, "en")
     assert "No row of bank could be tested yet" in page
     assert all(np.isfinite(one.gain) for one in said.actions)
+
+
+def test_a_forecast_that_wins_nothing_does_not_promise_the_same_figure(said):
+    """Never "from 93.0% to 93.0%"."""
+    gain = Gain(recall_at_1=0.6, recall_at_10=0.93, recall_at_1_after=0.6, recall_at_10_after=0.9303)
+    little = said.model_copy(update={"plans": [one.model_copy(update={"gain": gain}) for one in said.plans]})
+
+    assert "would win hardly anything: recall@10 stays 93.0%" in render_health(little, "en")
+    assert "hardly anything" not in render_health(said, "en")

@@ -129,6 +129,25 @@ def test_planted_labels_are_suspected_widest_margin_first():
     assert [s.margin for s in suspects] == pytest.approx([0.8, 0.7, 0.6])
 
 
+@pytest.mark.parametrize(("wrong", "least"), [(0, 0), (200, 150)])
+def test_as_many_labels_are_doubted_as_held_out_rows_say_are_wrong(wrong, least):
+    """A tenth of 2,000 rows stand under another standard question; what the model misreads of the others is unclear."""
+    random = np.random.default_rng(1)
+    right = random.integers(0, 20, 2000)
+    scores = random.normal(0, 0.1, (2000, 20)) + 0.3 * np.eye(20)[right]
+    labels = np.where(np.arange(2000) < wrong, (right + 7) % 20, right)
+    queries = [f"query {n}" for n in range(2000)]
+    model = Table(dict(zip(queries, scores.tolist(), strict=True)))
+    test, train = TestRows(queries, labels, np.zeros(2000, bool)), TrainRows(np.arange(2000), queries, labels)
+    classes = Classes([f"question {n}" for n in range(20)], np.full(20, 100))
+
+    *_, suspects = evaluate_candidate("toy", model, {}, test, train, classes, 1)
+
+    planted = sum(one.row_id < wrong for one in suspects)
+    assert least <= len(suspects) <= 1.1 * wrong
+    assert planted >= 0.75 * len(suspects)
+
+
 def test_at_most_twenty_rows_are_suspected():
     """A person reads twenty rows; the widest margins are kept."""
     scores = {f"q{i}": [i / 100, 0.0] for i in range(1, 60)}

@@ -182,7 +182,24 @@ def test_the_report_tells_what_each_part_contributes(evaluation, training, verdi
     assert "without the encoder 0 0.5 51.0% 81.0%" in text
     assert "the encoder without the towers 1 0.25 63.0% 93.0%" in text
     assert "without training queries 0.6 0 62.0% 92.0%" in text
+    assert "of the towers alone, while choosing" in text
+    assert "towers that this model does not use" not in text
+    alone = beside.model_copy(update={"chosen": chosen | {"encoder_share": 1.0, "exemplar_weight": 0.25}})
+    page = render_report(evaluation, alone, verdict, settings, None, FACTS, [], "published")
+    assert "towers that this model does not use" in page
     assert "as chosen" not in render_report(evaluation, training, verdict, settings, None, FACTS, [], "published")
+
+
+def test_what_the_run_found_in_the_encoder_is_not_told_as_set(evaluation, training, verdict, settings):
+    """Its pooling and its prefix; a prefix of no letters is shown as such, and no empty cell."""
+    model = settings.model.model_copy(update={"encoder": "e5", "pooling": "mean", "encoder_prefix": ""})
+    settled = settings.model_copy(update={"model": model})
+
+    page, before = (render_report(evaluation, training, verdict, one, None, FACTS) for one in (settled, settings))
+
+    assert "Set by this corpus, or, of its encoder, found in its files." in page
+    assert "found in its files" not in before
+    assert "<code>&#34;&#34;</code>" in page
 
 
 def test_the_report_says_what_an_operator_asks_for(page):

@@ -175,6 +175,7 @@ def test_a_training_query_is_not_its_own_witness(prepared, small, tmp_path, monk
     """Rows that look mislabelled are found by the towers alone: each kept query would vouch for its own label."""
     settings = small(model={"exemplar_weight": 1.0}, training={"epochs": 1, "choose": False})
     trained(prepared, tmp_path / "a", settings)
+    monkeypatch.setattr("tasks.evaluate.measure.expect_wrong", lambda *_: 1.0)
 
     evaluation = evaluate_files(prepared, tmp_path / "a" / "candidate", tmp_path, settings)
 
