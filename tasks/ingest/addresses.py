@@ -17,6 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.zip import ZipFileSystem
 
 from schemas.addresses import expand, is_remote
+from schemas.display import in_one_line
 from schemas.errors import SourceError
 from schemas.paths import find_closed_folder
 from schemas.settings import Source
@@ -127,9 +128,11 @@ def _resolve(address: str, base: Path, setting: str) -> list[InputFile]:
         if filesystem.isdir(path):
             return _in_folder(address, filesystem, path)
     except PermissionError as error:
-        raise SourceError(f"{address} may not be read by this user; change its permissions") from error
+        raise SourceError(f"{in_one_line(address)} may not be read by this user; change its permissions") from error
     if isinstance(filesystem, LocalFileSystem) and (closed := find_closed_folder(path)):
-        raise SourceError(f"{address}: this user may not enter the folder {closed}; change its permissions")
+        raise SourceError(
+            f"{in_one_line(address)}: this user may not enter the folder {closed}; change its permissions"
+        )
     if any(magic in address for magic in "*?["):
         found = sorted(match for match in filesystem.glob(path) if filesystem.isfile(match))
         asked = path[len(_fixed(path)) :].split("/")  # `_*.csv` means what a folder leaves out
@@ -141,13 +144,15 @@ def _resolve(address: str, base: Path, setting: str) -> list[InputFile]:
                 InputFile(name, match, filesystem, direct=False) for name, match in zip(names, matches, strict=True)
             ]
         if found:
-            names = [PurePosixPath(match).name for match in found]
+            shown = ", ".join(in_one_line(PurePosixPath(match).name) for match in found[:5])
             raise SourceError(
-                f"{address} matches only {len(found)} hidden or temporary file(s) ({', '.join(names[:5])}); to read "
-                "one of them, name it"
+                f"{in_one_line(address)} matches only {len(found)} hidden or temporary file(s) ({shown}); to read one "
+                "of them, name it"
             )
-        raise SourceError(f"{address} matches no file{_neighbours(filesystem, path, setting)}")
-    raise SourceError(f"{address} does not exist{_where(address, path)}{_neighbours(filesystem, path, setting)}")
+        raise SourceError(f"{in_one_line(address)} matches no file{_neighbours(filesystem, path, setting)}")
+    raise SourceError(
+        f"{in_one_line(address)} does not exist{_where(address, path)}{_neighbours(filesystem, path, setting)}"
+    )
 
 
 def _bundled(address: str) -> InputFile:
@@ -273,7 +278,7 @@ def _fixed(pattern: str) -> str:
 
 
 def _where(address: str, path: str) -> str:
-    return f" (looked for {path})" if address != path and "://" not in address else ""
+    return f" (looked for {in_one_line(path)})" if address != path and "://" not in address else ""
 
 
 def _neighbours(filesystem: fsspec.AbstractFileSystem, path: str, setting: str) -> str:
@@ -289,4 +294,4 @@ def _neighbours(filesystem: fsspec.AbstractFileSystem, path: str, setting: str) 
         return f"; it is there, but no file that can be read: a broken link, or a folder's link. {correct}"
     if near := nearest(wanted.name, names, most=3):
         return did_you_mean(wanted.name, near)
-    return f"; its folder holds {', '.join(sorted(names)[:5]) or 'nothing'}. {correct}"
+    return f"; its folder holds {', '.join(map(in_one_line, sorted(names)[:5])) or 'nothing'}. {correct}"

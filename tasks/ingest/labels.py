@@ -13,6 +13,7 @@ REJECTED = "rejected by its annotator"
 HELD_OUT = "row of a test part"
 OUT_OF_SCOPE = "out of scope"
 TEMPLATE = "template, no query"
+NO_DASH = "example without a dash"
 
 LABEL_REMEDIES = {
     MULTIPLE_LABELS: "a query has one standard question; --set source.multiple_labels=explode makes a row for each, "
@@ -21,6 +22,7 @@ LABEL_REMEDIES = {
     REJECTED: "nothing: only what was accepted is trained on",
     HELD_OUT: "nothing: tests are never trained on; to measure by them, write them to a file for --test-source",
     TEMPLATE: "write out what it stands for: the tool it is of generates its sentences",
+    NO_DASH: "begin every line of examples with '- ', as Rasa reads them",
     OUT_OF_SCOPE: "nothing: they belong to no standard question",
 }
 

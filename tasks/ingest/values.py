@@ -11,7 +11,7 @@ from tasks.ingest.tables import BadRow, as_text
 
 Path = tuple[str, ...]  # the keys that lead to a value; of an element, those of its list
 
-_SAMPLES = 100  # elements of a list that are kept in an outline
+SAMPLES = 100  # elements of a list that are kept in an outline
 _ELEMENTS = 1_000  # of a document that is one list: so many show its keys
 _PATHS = 20_000
 _NODES = 200_000  # values kept in an outline, all together
@@ -75,7 +75,7 @@ class Outline:
 
     def _add_element(self, item: Item) -> None:
         samples = self.lists.setdefault(item.path, [])
-        if len(samples) < _SAMPLES and self._nodes > 0:
+        if len(samples) < SAMPLES and self._nodes > 0:
             samples.append(self._cut(item.value))
         if isinstance(item.value, dict):
             self.keys.setdefault(item.path, {}).update(dict.fromkeys(item.value))
@@ -85,7 +85,7 @@ class Outline:
         if isinstance(value, str):
             return value[:_CHARACTERS]
         if isinstance(value, list):
-            return [self._cut(one) for one in value[:_SAMPLES] if self._nodes > 0]
+            return [self._cut(one) for one in value[:SAMPLES] if self._nodes > 0]
         if isinstance(value, dict):
             return {key: self._cut(one) for key, one in value.items() if self._nodes > 0}
         return value

@@ -28,6 +28,13 @@ class _List(list[Any]):
         self.lines: list[int] = []
 
 
+class Block(str):
+    """A text of several lines as they stand in the document, from `line` on."""
+
+    __slots__ = ("line",)
+    line: int
+
+
 class _Builder:
     """Takes events, and has the values of the finished documents in `documents`."""
 
@@ -42,7 +49,11 @@ class _Builder:
         line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.ScalarEvent):
             plain = event.implicit[0]  # in no quotation marks
-            self._add("" if plain and event.value in _NULL else event.value, line)
+            value = "" if plain and event.value in _NULL else event.value
+            if event.style == "|":
+                value = Block(value)
+                value.line = line + 1
+            self._add(value, line)
         elif isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
             container = _List() if isinstance(event, yaml.SequenceStartEvent) else dict[str, Any]()
             self._add(container, line)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from schemas.display import in_one_line
 from schemas.errors import SourceError
 
 _CHUNK, _LONGEST_LINE = 1 << 16, 1 << 20  # bytes
@@ -33,7 +34,7 @@ def read_lines(file: Path | str) -> Iterator[list[str]]:
     Raises:
         SourceError: it cannot be read, is no text in UTF-8, or has a line that is longer than any query.
     """
-    number, rest, path = 0, b"", str(file)
+    number, rest, path, file = 0, b"", str(file), in_one_line(file)
     begun = after_cr = False
     try:
         with open(0 if path == "-" else path, "rb", closefd=path != "-") as stream:

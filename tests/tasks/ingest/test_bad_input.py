@@ -123,6 +123,31 @@ def test_a_missing_file_is_told_with_the_nearest_names(write, tmp_path, ingest):
         ingest("data/*.tsv")
 
 
+def test_a_path_of_several_lines_is_told_in_one(write, ingest):
+    """A name may hold line ends, and what steers a terminal."""
+    write(GOOD, "a\tb.csv")
+    for path, shown in (("a\nb.csv", r"'a\\nb\.csv' does not exist"), ("a\x1b*", r"'a\\x1b\*' matches no file")):
+        with pytest.raises(SourceError, match=shown) as refused:
+            ingest(path)
+        assert str(refused.value).isprintable()
+
+
+def test_examples_of_rasa_without_dashes_are_told_with_their_lines(write, ingest):
+    """Rasa reads none of them either."""
+    one, two = "- intent: a\n  examples: |\n    - 好\n\n    怎么退票\n", "- intent: b\n  examples: |\n    改签\n"
+    write(f'version: "3.1"\nnlu:\n{one}{two}', "n.yml")
+    (warning,) = [one for one in ingest("n.yml").facts.warnings if "set aside" in one]
+    assert "2 × example without a dash (n.yml line 7 '怎么退票 | a', n.yml line 10 '改签 | b')" in warning
+    assert "begin every line of examples with '- '" in warning
+
+
+def test_columns_of_different_lengths_are_told(write, ingest):
+    """Of a table by column, with how many cells each has."""
+    write('{"query": ["a", "b", "c"], "standard_question": ["x", "y"]}', "t.json")
+    with pytest.raises(SourceError, match="differ in length: 'query' has 3, 'standard_question' has 2"):
+        ingest("t.json")
+
+
 KOREAN = "카드 비밀번호를 잊어버렸어요,비밀번호 변경\n결제가 안 돼요,결제 오류\n배송이 언제 오나요,배송 조회\n"
 JAPANESE = "カードをなくしました,紛失\nログインできません,ログイン\n領収書はどこですか,領収書\n"
 TAIWANESE = "我想查信用卡帳單,信用卡帳單怎麼查詢\n如何更改密碼,密碼\n訂單在哪裡可以查詢呢,查詢\n"

@@ -140,7 +140,7 @@ def test_what_of_a_document_was_not_read_is_told(write, ingest):
     [
         ('{"code": 0,\n"data": []}', "holds no table: it holds no list"),
         ('{"data": [1, 2]}', "it holds the lists data, none of objects"),
-        ('{"query": ["a", "b"], "standard_question": ["x"]}', "no table"),
+        ('{"query": ["a", "b"], "standard_question": ["x"]}', "its columns differ in length"),
         ("query,label\na,b\n", "t.json is not JSONL: line 1 is 'query,label'"),
         ("[]", "t.json is empty"),
     ],
