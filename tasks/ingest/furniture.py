@@ -35,6 +35,11 @@ _SIGN = (  # by whom, or when
 _SIGNED = re.compile(rf"{_SIGN}[:：]\s*", re.I)
 _UNSIGNED = re.compile(rf"{_SIGN}$", re.I)
 _SIGNATURES = re.compile(rf"{_SIGNED.pattern}|\s*第\s*\d+\s*页|\s*page\s+\d+\b", re.I)
+_ANY_END = re.compile(  # by its beginning first, which nearly every text has not
+    rf"(?=[\s合总小共汇数来导制填编审复校统打生更经联负第]|to|grand|sub|exp|gen|pre|pri|rev|app|page)"
+    rf"(?:{_SUMS.pattern}|{_SIGN}(?:[:：]|$)|{_SIGNATURES.pattern})",
+    re.I,
+)
 _PAGES = re.compile(r"\s*(?:共\s*\d+\s*页|of\s+\d+)\s*$", re.I)
 _DATE = re.compile(
     r"\s*\d{4}\s*[-/.年]\s*\d{1,2}\s*[-/.月]\s*\d{1,2}\s*日?(?:[T\s]*\d{1,2}[:：时点][\d:：分秒.]*)?\s*$"
@@ -52,7 +57,7 @@ _LONGEST_COLUMN = 12  # characters of such a name
 _LONGEST_SIGNATURE = 10  # characters
 _BLANKS = "\ufeff \t\xa0"  # files that were joined have marks of their encoding inside
 _BEGINNINGS = frozenset(
-    " \t合总小共数来导制填编审复校统打生更经联负第gGsStTeEpPrRaA"
+    " \t合总小共汇数来导制填编审复校统打生更经联负第gGsStTeEpPrRaA"
 )  # of these two; nearly every text begins otherwise
 
 
@@ -106,9 +111,7 @@ def _find_footers(queries: list[str], questions: list[str], *, listed: bool) -> 
     if listed and found and any(_is_value(text) for at, text in enumerate(queries) if at not in labelled):
         found = {at for at in found if _ends(queries[at])}  # ids and counts of the other rows are numbers as well
     asked = [
-        at
-        for at, text in enumerate(queries)
-        if text[:1] in _BEGINNINGS and (_ends(text) or _UNSIGNED.match(text)) and at not in found
+        at for at, text in enumerate(queries) if text[:1] in _BEGINNINGS and _ANY_END.match(text) and at not in found
     ]
     others = Counter(questions) if asked else Counter()
     others.subtract(questions[at] for at in asked)
