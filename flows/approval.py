@@ -23,13 +23,12 @@ from flows.reports import link_report
 from schemas.display import as_markdown
 from schemas.evaluation import Comparison
 from schemas.live import VersionManifest
-from schemas.manifest import write_atomically
 from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
 from schemas.workspace import COMPARISON_FILE, RESULT_FILE, Workspace
+from tasks.publish.task import leave_answered
 from tasks.registry import ModelRegistry
 from tasks.retrieval.edits import approve
-from tasks.step_store import keep_files
 from tasks.update import Update
 
 _LOGGER = logging.getLogger("dssm.approval")
@@ -74,14 +73,11 @@ def ask(corpus: CorpusSettings, workspace: Workspace, result: RunResult, asked: 
     report = describe_candidate(workspace, result)
     answer = suspend_flow_run(wait_for_input=Approval.with_initial_data(description=report))
     status, reasons = carry_out(answer, workspace, result.version or "")
-    result = result.model_copy(update={"status": status, "reasons": reasons})
-    write_atomically(workspace.root / RESULT_FILE, result.model_dump_json(indent=1).encode())
-    keep_files(workspace, [RESULT_FILE])
-    return result
+    return leave_answered(workspace, result.model_copy(update={"status": status, "reasons": reasons}))
 
 
-def answer_runs(corpus: str, concerned: Callable[[str], bool], answer: Approval) -> None:
-    """Let runs that wait in the UI go on: their version was approved, declined or replaced elsewhere.
+def answer_runs(corpus: str, concerned: Callable[[str], bool], answer: Approval) -> int:
+    """Let runs that wait in the UI go on, and return how many: their version was approved, declined or replaced.
 
     Args:
         corpus: whose runs.
@@ -92,19 +88,22 @@ def answer_runs(corpus: str, concerned: Callable[[str], bool], answer: Approval)
         tags=FlowRunFilterTags(all_=[TAG, corpus]),
         state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Suspended"])),
     )
+    resumed = 0
     try:
         with get_client(sync_client=True) as client:
             for run in client.read_flow_runs(flow_run_filter=suspended):
                 if concerned(str(run.id)[-_SUFFIX:]):
                     client.resume_flow_run(run.id, run_input=answer.model_dump())
+                    resumed += 1
     except httpx.HTTPError as error:  # what counts stands in the registry
         _LOGGER.warning("%s: a run that waits in the UI was not told of it: %s; answer it there", corpus, error)
+    return resumed
 
 
-def answer_elsewhere(manifest: VersionManifest, go_live: bool) -> None:
-    """Let the run that asks about a version know what was answered on the command line."""
+def answer_elsewhere(manifest: VersionManifest, go_live: bool) -> bool:
+    """Let the run that asks about a version know what was answered on the command line; say whether there is one."""
     answer = Approval(answer="go live" if go_live else "decline", remark="on the command line")
-    answer_runs(manifest.corpus, lambda run: run == manifest.run[-_SUFFIX:], answer)
+    return answer_runs(manifest.corpus, lambda run: run == manifest.run[-_SUFFIX:], answer) > 0
 
 
 def carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[Status, list[str]]:
@@ -116,8 +115,8 @@ def carry_out(answer: Approval, workspace: Workspace, version: str) -> tuple[Sta
         live, yes = update.live, answer.answer == "go live"
         withdrawn = version in {one.version for one in live.withdrawn}
         went_live = not withdrawn and version in {entry.version for entry in live.history}
-        if went_live and yes:
-            return "unchanged", []  # approved on the command line meanwhile
+        if went_live and yes:  # approved on the command line, which leaves it to this run to say so
+            return "published", []
         if went_live:
             return "held", [f"{declined}, but live since; take it back with dssm rollback {workspace.corpus}"]
         if withdrawn:  # on the command line meanwhile

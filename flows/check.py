@@ -12,6 +12,7 @@ from schemas.run import RunResult, Status
 from schemas.settings import CorpusSettings
 from schemas.workspace import RESULT_FILE, Workspace
 from tasks.ingest.task import ingest, read_foreign, read_golden
+from tasks.prepare.corpus import describe_test
 from tasks.retention import CHECK, prune_runs
 from tasks.retrieval.features import Tokeniser
 from tasks.validate.task import validate
@@ -52,6 +53,7 @@ def _check(corpus: CorpusSettings, run: Workspace) -> RunResult:
         if corpus.decisions.foreign_path:
             read_foreign.fn(corpus, run, ingested)
         validated = validate.fn(corpus, run, ingested)
+    tested = describe_test(ingested.output.folder)
     facts, drift = ingested.output.read_facts(), DriftOutput.of(run).read_drift()
     return RunResult(
         status="checked",
@@ -62,6 +64,9 @@ def _check(corpus: CorpusSettings, run: Workspace) -> RunResult:
         classes=facts.classes,
         quarantined=facts.quarantined,
         files=facts.files,
-        warnings=ingested.manifest.warnings + validated.manifest.warnings + (drift.warnings() if drift else []),
+        warnings=ingested.manifest.warnings
+        + validated.manifest.warnings
+        + (drift.warnings() if drift else [])
+        + tested,
         seconds={"ingest": round(ingested.seconds, 3), "validate": round(validated.seconds, 3)},
     )

@@ -146,7 +146,10 @@ def _require_text(words: Sequence[str]) -> None:
         try:
             word.encode()
         except UnicodeEncodeError as error:
-            raise SettingsError(f"{os.fsencode(word)!r} is not UTF-8; rename it, or name its folder") from error
+            raise SettingsError(
+                f"the word {os.fsencode(word)!r} is not UTF-8: type a text again on a terminal in UTF-8; rename a "
+                "file, or name its folder"
+            ) from error
 
 
 def _require_folder() -> None:

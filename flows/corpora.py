@@ -1,5 +1,6 @@
 """From data/corpora/*.toml and the command line to the settings of a corpus."""
 
+import codecs
 import itertools
 import json
 import logging
@@ -97,7 +98,8 @@ def build_settings(
         by = f" (by {who})"
         lines = [_explain(one) + by * (ours and not all(typed)) for one, ours in zip(problems, typed, strict=True)]
         blamed = who if all(typed) else where
-        raise SettingsError(f"{blamed}: {len(lines)} setting(s) are not valid\n  " + "\n  ".join(lines)) from error
+        settings = {_setting_of(problem["loc"]) for problem in problems}
+        raise SettingsError(f"{blamed}: {len(settings)} setting(s) are not valid\n  " + "\n  ".join(lines)) from error
 
 
 def _is_set_by(overrides: Mapping[str, Any], path: Sequence[int | str]) -> bool:
@@ -155,12 +157,12 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
 
 def absolute(address: str, base: Path) -> str:
-    """Return a local address as an absolute path from `base`; one with a scheme stays as it is.
+    """Return a local address as an absolute path from `base`; one with a scheme, or an empty one, stays as it is.
 
     Raises:
         SettingsError: it begins with the home of somebody who has none, or is longer than any path.
     """
-    if _ADDRESS.match(address):
+    if not address.strip() or _ADDRESS.match(address):
         return address
     if len(address) > _LONGEST_PATH:
         raise SettingsError(
@@ -232,7 +234,11 @@ def _read_toml(file: Path) -> dict[str, Any]:
             content = stream.read(_LONGEST_TOML + 1)
         if len(content) > _LONGEST_TOML:
             raise SettingsError(f"{file} has more than {_LONGEST_TOML:,} bytes: that is no TOML of a corpus")
-        text = content.decode("utf-8")
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+            raise SettingsError(
+                f"{file} is text in UTF-16, or none at all; save it as UTF-8 (in Notepad: Save as, Encoding: UTF-8)"
+            )
+        text = content.decode("utf-8-sig")  # Notepad marks UTF-8
         if any(line.partition("=")[0].count(".") > _MOST_PARTS for line in text.splitlines() if "=" in line):
             raise SettingsError(f"{file} has a key of more than {_MOST_PARTS:,} parts")  # it takes the square of that
         raw = tomllib.loads(text)
@@ -282,7 +288,7 @@ def _with_absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
 def _find_encoder(raw: Mapping[str, Any], base: Path) -> None:
     """Make the path of a local encoder absolute; what is no folder is a name at the hub, or refused by train."""
     model = raw.get("model")
-    if isinstance(model, dict) and isinstance(model.get("encoder"), str):
+    if isinstance(model, dict) and isinstance(model.get("encoder"), str) and model["encoder"].strip():
         folder = Path(absolute(model["encoder"], base))
         if folder.is_dir():
             model["encoder"] = str(folder)
@@ -329,7 +335,24 @@ def _of_one_branch(problems: Sequence[Any]) -> list[Any]:
         found.setdefault(key, []).append(
             problem | {"loc": (*key, *(one for one in loc[len(key) :] if isinstance(one, int)))}
         )
-    return [problem for group in found.values() for problem in group if _says(problem) == max(map(_says, group))]
+    return [
+        one for group in found.values() for one in _merged([p for p in group if _says(p) == max(map(_says, group))])
+    ]
+
+
+def _merged(problems: Sequence[Any]) -> list[Any]:
+    """Return one problem for each value: "a valid string or a valid list" where no type takes it."""
+    merged: dict[Any, Any] = {}
+    for problem in problems:
+        if first := merged.get(problem["loc"]):
+            problem = first | {"msg": f"{first['msg']} or {problem['msg'].removeprefix('Input should be ')}"}
+        merged[problem["loc"]] = problem
+    return [*merged.values()]
+
+
+def _setting_of(path: Sequence[int | str]) -> tuple[int | str, ...]:
+    """Return the name of a setting without the places in its list."""
+    return tuple(reversed([*itertools.dropwhile(lambda part: isinstance(part, int), reversed(path))]))
 
 
 def _says(problem: Any) -> tuple[bool, int]:  # noqa: ANN401 - pydantic's dict of an error
@@ -348,6 +371,8 @@ def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's dict of an error
         return f"{path}: no such setting{hint}"
     if problem["type"] == "model_type":  # one value for what has several
         return f"{path} has several values: {_name_parts(path)} (got {_show(problem['input'])})"
+    if problem["input"] is None and problem["type"].endswith("_type"):
+        return f"{path} cannot be empty; give it a value, or leave it out"
     given = "" if isinstance(problem["input"], dict) else f" (got {_show(problem['input'])})"
     message = problem["msg"].removeprefix("Value error, ")
     if path == "name" and problem["type"] == "string_pattern_mismatch":

@@ -63,6 +63,8 @@ def set_environment() -> None:
     logging.setLogRecordFactory(_SafeRecord)
     logging.getLogger("dssm").setLevel(logging.INFO)  # else that of the root holds: warnings
     logging.getLogger("great_expectations").setLevel(logging.WARNING)  # logs every temporary folder
+    for worker in ("EventsWorker", "APILogWorker"):  # of Prefect; they warn that a command's end waits for them
+        logging.getLogger(worker).setLevel(logging.ERROR)
 
 
 def let_warnings_be_warnings() -> None:

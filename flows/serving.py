@@ -5,7 +5,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -240,7 +240,16 @@ def serve(deployments: Sequence[Deployment], api: str) -> None:
     with get_client(sync_client=True) as client:
         ids = {client.read_deployment_by_name(one.key).id: one.name for one in deployments}
     skip_late_runs(list(ids))
-    threading.Thread(target=_watch, args=(list(ids), api), daemon=True).start()
+    ended = threading.Event()
+    threading.Thread(target=_watch, args=(list(ids), api, ended), daemon=True).start()
+    try:
+        _serve(ids, api)
+    finally:
+        ended.set()  # before the server ends, of which nobody is to hear that it does not answer
+        say("stopped; what is due starts when dssm serve is started again")
+
+
+def _serve(ids: Mapping[UUID, str], api: str) -> None:
     while True:
         runner = Runner(name="dssm", pause_on_shutdown=False)
         for deployment, name in ids.items():
@@ -267,11 +276,14 @@ def _quiet_output() -> Iterator[None]:
         yield
 
 
-def _watch(deployments: Sequence[UUID], api: str) -> None:
-    """Report an outage of the server and runs that died, and give signs of life, until the process ends."""
+def _watch(deployments: Sequence[UUID], api: str, ended: threading.Event) -> None:
+    """Report an outage of the server and runs that died, and give signs of life, until the service has ended."""
     looks, there, reported, failed = 0, True, datetime.now(UTC), ""
     while True:
-        if answers(api) != there:
+        now_there = answers(api)
+        if ended.is_set():
+            return
+        if now_there != there:
             there = not there
             say(f"the Prefect server at {api} answers again" if there else _OUTAGE.format(api=api))
         if there and looks % (_SWEEP_SECONDS // _LOOK_SECONDS) == 0:
@@ -287,4 +299,4 @@ def _watch(deployments: Sequence[UUID], api: str) -> None:
                     say(f"runs that died were not looked for ({why}); they are at the next look")
         beat(default_home() / HEARTBEAT_FILE, api=api, server=there)
         looks += 1
-        time.sleep(_LOOK_SECONDS)
+        ended.wait(_LOOK_SECONDS)

@@ -9,7 +9,7 @@ import re
 from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 SCHEMES = frozenset(
     "file http https s3 s3a gs gcs az abfs abfss adl oss sftp ssh ftp hdfs webhdfs smb memory".split(),
@@ -32,8 +32,10 @@ def check_address(address: str) -> str:
     """Return an address as it is, if it may stand in settings.
 
     Raises:
-        ValueError: it is of a kind that is not read, leads through another one, or holds a secret.
+        ValueError: it is empty, of a kind that is not read, leads through another one, or holds a secret.
     """
+    if not address.strip():  # as a path it would be the folder that paths count from
+        raise ValueError("an empty text is no address; name a file, folder or address, or take it out")
     if scheme := _SCHEME.match(address):
         if scheme[2] == "::" or "::" in address or scheme[1].lower() not in SCHEMES:
             raise ValueError(
@@ -58,7 +60,15 @@ def names_bucket(address: str) -> bool:
     return bool(_VARIABLE.search(bucket) or re.fullmatch(r"[\w.-]{1,255}|arn:aws[\w:-]*", bucket, re.ASCII))
 
 
+def _empty_is_none(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
 Address = Annotated[str, AfterValidator(check_address)]
+_EMPTY_IS_NONE = BeforeValidator(_empty_is_none)  # a TOML has no other way to write that there is none
+OptionalAddress = Annotated[Address | None, _EMPTY_IS_NONE]
+OptionalAddresses = Annotated[Address | list[Address] | None, _EMPTY_IS_NONE]
+OptionalPath = Annotated[str | None, _EMPTY_IS_NONE]  # of a file or folder on this machine
 
 
 def is_remote(address: str) -> bool:

@@ -31,6 +31,11 @@ def printable(text: str) -> str:
     return _STEERING.sub(lambda found: _escape(found[0]), text)
 
 
+def in_one_line(path: object) -> str:
+    """Return a path for a message: as a literal where it holds line ends or other signs that are not seen."""
+    return str(path) if str(path).isprintable() else repr(str(path))
+
+
 def as_markdown(text: str) -> str:
     """Return a text that Markdown shows as it is, in one line: no link, picture, HTML or table of its own."""
     return _MARKUP.sub(r"\\\g<0>", " ".join(printable(text).split()))

@@ -1,6 +1,6 @@
 """What a person changed of a corpus's standard questions since its last export: kept until an export says so, too."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -88,6 +88,19 @@ class Taken(BaseModel):
     edits: list[Edit] = []  # that there were
     left: list[Edit] = []  # of them, those that the export does not have
 
+    def renamed(self, known: Container[str]) -> dict[str, str]:
+        """Return what standard questions are called now, by their earlier texts, which are kept as similar queries.
+
+        Args:
+            known: the standard questions that there are; no text of theirs is an earlier one.
+        """
+        return {
+            old: edit.name
+            for edit in self.edits
+            for old in (edit.standard_question, *edit.similar_queries)
+            if edit.name in known and old not in known
+        }
+
 
 def read_fields(pairs: Sequence[str]) -> dict[str, Value]:
     """Return the values that words such as `category=loans` mean; `category=`: none; one name twice: a list.
@@ -116,6 +129,7 @@ def _join(before: Edit, edit: Edit) -> Edit | None:
     if before.action == "remove":  # it is wanted again
         return edit.model_copy(update={"action": "edit", "standard_question": before.standard_question})
     queries = [*dict.fromkeys([*before.similar_queries, *edit.similar_queries])]
+    queries = [query for query in queries if query != edit.name]  # it has its first text again
     joined = {"similar_queries": queries, "payload": before.payload | edit.payload, "at": edit.at}
     if before.action == "add":
         return before.model_copy(update=joined | {"standard_question": edit.name})

@@ -245,3 +245,4 @@ class Gate(BaseModel):
     measured: str
     bound: str  # with the setting that changes it
     reason: str = ""  # of a warning or a hold-back: one finished sentence, with what to do
+    override: str = ""  # as --set takes it: what lets the same candidate pass; empty: nothing should

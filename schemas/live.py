@@ -3,7 +3,7 @@
 import json
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from schemas.paths import FolderName, RelativePath
 
@@ -105,7 +105,7 @@ class VersionManifest(BaseModel):
     run: str
     made: str  # ISO 8601, UTC
     candidate: str  # sha256 over the candidate's files: equal candidates have equal ones
-    files: dict[RelativePath, str]  # path -> sha256
+    files: dict[RelativePath, str] = Field(min_length=1)  # path -> sha256; of none nothing would be verified
     recall_at_1: FiniteFloat
     recall_at_10: FiniteFloat
     test_rows: int

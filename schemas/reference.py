@@ -15,6 +15,9 @@ A corpus is one TOML, `data/corpora/<name>.toml`; only what differs from the def
 `--set section.key=value` changes a value for one run; `null` empties one. An unknown key is refused, and the nearest
 known one named.
 
+A bound has two levels, `warn` and `stop`. One that is not given keeps its default: `--set validate.min_rows.warn=500`
+leaves the stop as it is. `""` switches a level off: `--set validate.min_rows.stop=""`.
+
 Made by `dssm settings > docs/settings.md`; a test compares it with `schemas/settings.py`.
 """
 

@@ -31,6 +31,7 @@ class RunResult(BaseModel):
     run: str | None = None
     version: str | None = None
     reasons: list[Shown] = []  # of a hold-back
+    overrides: list[str] = []  # with which the same candidate would not be held back, as --set takes them
     error: Shown | None = None  # of a rejection or failure
     rows: int | None = None  # training rows
     test_rows: int | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 _BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 
@@ -36,6 +36,21 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
+    def _complete_bounds(cls, data: Any) -> Any:  # noqa: ANN401 - raw input of any shape
+        """A level that is not given is that of the default; a warning of the default never lies beyond a given stop."""
+        completed = dict(data) if isinstance(data, dict) else {}
+        for name, given in completed.items():
+            field = cls.model_fields.get(name)
+            default = field.get_default(call_default_factory=True, validated_data={}) if field else None
+            if isinstance(default, Bound) and isinstance(given, dict):
+                levels = default.model_dump() | given
+                if "warn" not in given and levels["warn"] is not None and isinstance(levels["stop"], int | float):
+                    levels["warn"] = (max if name.startswith("min_") else min)(levels["warn"], levels["stop"])
+                completed[name] = levels
+        return completed or data
+
+    @model_validator(mode="before")
+    @classmethod
     def _refuse_bools(cls, data: Any) -> Any:  # noqa: ANN401 - raw input of any shape
         """`true` would count as 1."""
         fields = {field.alias or name: field for name, field in cls.model_fields.items()}
@@ -58,7 +73,7 @@ class Section(BaseModel):
                 if sign * bound.warn > sign * bound.stop:
                     raise ValueError(
                         f"{name}.warn = {bound.warn:g} lies beyond {name}.stop = {bound.stop:g}: it could never warn; "
-                        "exchange them, or leave one out"
+                        'give both, the milder as warn, or "" for the one that is not wanted'
                     )
         return self
 
@@ -90,15 +105,23 @@ class Section(BaseModel):
                         f"{prefix}{key} is the old name of {prefix}{name}, and both are given: remove the old"
                     )
                 notes.append(f"{prefix}{key} is now called {prefix}{name}; the old name works for this version only")
+            field = cls.model_fields.get(name)
+            if field and field.annotation is Share and isinstance(value, int | float) and not isinstance(value, bool):
+                value = {"stop": value}  # max_drop_vs_live = 0.05 is short for {stop = 0.05}
             values[name] = value
         return values, notes
 
 
 class Bound(Section):
-    """A limit on one statistic at two levels; an empty level never fires."""
+    """A limit on one statistic at two levels; an empty level never fires, one that is not given is the default's."""
 
     warn: float | None = Field(default=None, ge=0, description="Beyond this the run goes on with a warning.")
     stop: float | None = Field(default=None, ge=0, description="Beyond this the run ends and nothing is published.")
+
+    @field_validator("warn", "stop", mode="before")
+    @classmethod
+    def _empty_is_off(cls, level: Any) -> Any:  # noqa: ANN401 - raw input of any shape
+        return None if level == "" else level  # a TOML has no null
 
 
 def _check_share(bound: Bound) -> Bound:
@@ -111,18 +134,11 @@ def _check_share(bound: Bound) -> Bound:
 ShareBound = Annotated[Bound, AfterValidator(_check_share)]
 
 
-def _number_is_stop(value: Any) -> Any:  # noqa: ANN401 - raw input of any shape
-    return {"stop": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
 class Share(Bound):
-    """A bound on a share of rows."""
+    """A bound on a share of rows; a number is short for its stop."""
 
     warn: float | None = Field(default=None, ge=0, le=1, description="Beyond this the run goes on with a warning.")
     stop: float | None = Field(default=None, ge=0, le=1, description="Beyond this the candidate is held back.")
-
-
-Tolerance = Annotated[Share, BeforeValidator(_number_is_stop)]  # max_drop_vs_live = 0.05 is short for {stop = 0.05}
 
 
 def tolerance(name: str, **levels: float) -> Any:  # noqa: ANN401 - pydantic's Field is typed Any

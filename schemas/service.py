@@ -154,7 +154,10 @@ class EditRequest(_Asked):
     standard_question: Text = Field(
         description="Its text, as the live version has it, or its id.", examples=["如何提前还款"]
     )
-    text: Text | None = Field(default=None, description="edit: what it is called from now on.")
+    text: Text | None = Field(
+        default=None,
+        description="edit: what it is called from now on; the text of before is kept as a similar query.",
+    )
     id: Text | None = Field(default=None, description="add: its id; its text otherwise.")
     similar_queries: list[Text] = Field(default=[], description="What customers type; added to those it has.")
     payload: dict[str, Value] = Field(
@@ -170,7 +173,9 @@ class EditAnswer(BaseModel):
     corpus: str
     version: str = Field(description="The version made.")
     standard_questions: int
-    expected: Expected | None = Field(description="How often it may be found; null: nothing was measured.")
+    expected: Expected | None = Field(description="How often it may be found; null: not measured for as many queries.")
+    warnings: list[str] = Field(description="What may be a mistake, such as a field that no other one has.")
+    elsewhere: list[str] = Field(description="Its similar queries that another standard question has, and where.")
     edits: list[Edit] = Field(description="All edits that the export does not have.")
 
 

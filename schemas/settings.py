@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from schemas.addresses import Address
+from schemas.addresses import Address, OptionalAddress, OptionalAddresses, OptionalPath
 from schemas.expectations import check_expectation
 from schemas.language import Language
 from schemas.section import (
@@ -20,7 +20,6 @@ from schemas.section import (
     Section,
     Share,
     ShareBound,
-    Tolerance,
     at_least,
     at_most,
     find_missing,
@@ -71,6 +70,8 @@ def _check_zone(timezone: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_check_zone)]
+# A column without a name is called by its place, and a sheet may be called 2026: a number is its text.
+ColumnName = Annotated[str, BeforeValidator(lambda given: str(given) if isinstance(given, int) else given)]
 
 
 class Source(Section):
@@ -81,28 +82,28 @@ class Source(Section):
         "A relative path counts from the folder of the TOML file. A secret in an address is written ${NAME}, of the "
         "environment."
     )
-    test_path: Address | list[Address] | None = Field(
+    test_path: OptionalAddresses = Field(
         default=None,
         description="Official held-out rows, never altered and never trained on; empty: the split is ours.",
     )
-    questions_path: Address | None = Field(
+    questions_path: OptionalAddress = Field(
         default=None,
         description="Optional list of standard questions (columns id, text): stable ids, and classes without rows.",
     )
-    unlabelled: Address | list[Address] | None = Field(
+    unlabelled: OptionalAddresses = Field(
         default=None,
         description="Queries without a standard question, such as a log, that of the service included: tables with a "
         "column query, or .txt with one a line. model.serve = 'bag' learns from them what the encoder makes of them.",
     )
-    query_column: str | list[str] | None = Field(
+    query_column: ColumnName | list[ColumnName] | None = Field(
         default=None,
         description="Column of the queries, or several, or a pattern such as 相似问*; a number is the place of a "
         "column in a table without a header; empty: found by common names.",
     )
-    question_column: str | None = Field(
+    question_column: ColumnName | None = Field(
         default=None, description="Column of the standard questions; empty: found by common names."
     )
-    payload_columns: str | list[str] = Field(
+    payload_columns: ColumnName | list[ColumnName] = Field(
         default=[],
         description="Columns, or patterns, whose first value is kept with a standard question, beside those known by "
         "common names (answer, category, channel, valid from and until). Of a list of standard questions all are kept.",
@@ -115,7 +116,7 @@ class Source(Section):
     delimiter: str | None = Field(
         default=None, min_length=1, max_length=8, description="Delimiter of text files; empty: detected."
     )
-    sheet: str | list[str] | None = Field(
+    sheet: ColumnName | list[ColumnName] | None = Field(
         default=None,
         description="Sheet of a workbook, or several, or '*'; empty: all visible sheets that have the columns.",
     )
@@ -145,6 +146,12 @@ class Source(Section):
         "a row for each, or keep labels such as 'a;b' as they are though 'a' and 'b' are labels too.",
     )
 
+    @field_validator("delimiter")
+    @classmethod
+    def _reads_tab(cls, delimiter: str | None) -> str | None:
+        """Return a TAB where somebody typed a backslash and a t, of which no shell makes one."""
+        return delimiter and delimiter.replace("\\t", "\t")
+
     @model_validator(mode="after")
     def _fits_source(self) -> Self:
         if isinstance(self.path, str) and self.path.startswith("bundled:"):
@@ -159,7 +166,7 @@ class Source(Section):
 class Text(Section):
     """How a text becomes features. Training and serving share these; they are part of the model."""
 
-    user_dictionary: str | None = Field(default=None, description="jieba user dictionary: a word a line.")
+    user_dictionary: OptionalPath = Field(default=None, description="jieba user dictionary: a word a line.")
     words: bool = Field(default=True, description="Use words (jieba for Chinese) as features.")
     bigrams: bool = Field(default=True, description="Use pairs of neighbouring words as features.")
     char_ngrams_cjk: tuple[int, int] | None = Field(
@@ -247,6 +254,17 @@ class DriftBounds(Section):
     )
     max_new_words: ShareBound = at_most(
         "share of words in the queries that the live version's had not", warn=0.1, stop=0.5
+    )
+    max_fields_gone: Bound = at_most(
+        "fields beside a standard question, such as its answer, that the live version's had and none has now", warn=0
+    )
+    max_field_share_lost: ShareBound = at_most(
+        "share of the standard questions by which fewer have a field, such as an answer, than in the live version's; "
+        "of the field that lost most and is not gone",
+        warn=0.1,
+    )
+    max_ids_changed: ShareBound = at_most(
+        "share of the standard questions that have their text and another id than in the live version's", warn=0
     )
 
 
@@ -341,9 +359,8 @@ class Model(Section):
     tower: TowerName = Field(
         default="bag", description="; ".join(f"{name}: {kind.description}" for name, kind in TOWERS.items()) + "."
     )
-    encoder: str | None = Field(
+    encoder: OptionalPath = Field(
         default=None,
-        min_length=1,
         description="A pretrained encoder, which stands beside the towers (docs/encoders.md) or is one "
         "(tower = 'pretrained'): local folder, or name at the Hugging Face hub (name@commit: no newer one).",
     )
@@ -605,7 +622,7 @@ class DecisionBounds(Section):
         description="In how many of all trainings both promises hold, each; empty: on average over trainings, which "
         "answers more where few rows are held out, and is wrong more often there.",
     )
-    foreign_path: Address | list[Address] | None = Field(
+    foreign_path: OptionalAddresses = Field(
         default=None,
         description="Queries that are not of this corpus, such as the source of another: tables with a column query, "
         "or .txt with one a line. They tune what tells foreign queries, and measure it. Empty: none.",
@@ -622,22 +639,22 @@ class Publishing(Section):
         "hold_verdicts": "hold_causes",
     }
 
-    max_drop_vs_baseline: Tolerance = tolerance(
+    max_drop_vs_baseline: Share = tolerance(
         "without a live version, how far recall@10 lies below the best baseline; and recall@1 and MRR, where it is no "
         "chance",
         warn=0.0,
         stop=0.02,
     )
-    max_drop_vs_live: Tolerance = tolerance(
+    max_drop_vs_live: Share = tolerance(
         "with a live version, how far recall@10, recall@1 or MRR lies below it, on the same rows; counts only where it "
         "is no chance",
         warn=0.0,
         stop=0.01,
     )
-    max_drop_vs_live_by_size: Tolerance = tolerance(
+    max_drop_vs_live_by_size: Share = tolerance(
         "the same among the test rows of each size of class (1-3 training rows, 4-10, 11-50, more)", warn=0.0, stop=0.03
     )
-    max_drop_vs_live_decisions: Tolerance = tolerance(
+    max_drop_vs_live_decisions: Share = tolerance(
         "with a live version, how far right direct answers lie below it, or wrong ones above it, on the same rows; "
         "counts only where it is no chance, and both promise the same ([decisions])",
         warn=0.05,
@@ -659,9 +676,8 @@ class Publishing(Section):
         description="Causes of a failed training that hold a candidate back; any other failure is a warning: where no "
         "cause was found, recall decides.",
     )
-    changes_log: str | None = Field(
+    changes_log: OptionalPath = Field(
         default=None,
-        min_length=1,
         description="File of what customers asked, a query a line, or the query log of the service: the live version "
         "and the candidate are asked the same, and the report tells what changes. Empty: none.",
     )
@@ -672,7 +688,7 @@ class Publishing(Section):
         description="Share of the queries of changes_log whose answer or decision may change; a candidate that changes "
         "more waits for approval.",
     )
-    golden_path: Address | None = Field(
+    golden_path: OptionalAddress = Field(
         default=None,
         description="Table of queries that must always find their standard question, columns as in the source; "
         "one miss holds a candidate back. Empty: none.",
@@ -709,7 +725,10 @@ class Schedule(Section):
         description="Cron of the run, five fields; 'nightly': a time between 2 and 6 o'clock that no other corpus has "
         "(dssm plan shows it); 'never': a person starts it.",
     )
-    timezone: TimeZone = Field(default="Asia/Shanghai", description="IANA time zone of the cron.")
+    timezone: TimeZone = Field(
+        default="Asia/Shanghai",
+        description="IANA time zone of the cron, and of the day in a run's name; the UI shows times in the browser's.",
+    )
 
     @field_validator("cron")
     @classmethod
@@ -747,7 +766,7 @@ class Limits(Section):
 class Doctor(Section):
     """What the health report looks at beside the corpus."""
 
-    query_log: str | None = Field(
+    query_log: OptionalPath = Field(
         default=None,
         description="File of what customers asked, one query a line or the log of dssm api: the health report then "
         "tells what nobody answers and how customers change. Empty: none.",

@@ -69,13 +69,15 @@ QUARANTINE = pa.schema(
 
 CORPUS_PROFILE = pa.schema(
     [
-        pa.field("kind", pa.dictionary(pa.int8(), pa.string()), nullable=False),  # "class" or "word"
+        pa.field("kind", pa.dictionary(pa.int8(), pa.string()), nullable=False),  # "class", "word" or "field"
         pa.field("id", pa.string()),  # of a class
         pa.field("text", pa.string(), nullable=False),
-        pa.field("count", pa.int64(), nullable=False),  # rows of the class; occurrences of the word in the queries
+        pa.field(
+            "count", pa.int64(), nullable=False
+        ),  # rows of the class; occurrences of the word; classes that have the field
         pa.field("queries", pa.list_(pa.int64())),  # of a class: the smallest hashes of its queries, increasing
     ],
-    metadata={"grain": "one standard question, then one word, each sorted by text"},
+    metadata={"grain": "one standard question, then one word, then one field of the payload, each sorted by text"},
 )
 
 SUSPECTS = pa.schema(

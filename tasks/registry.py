@@ -376,6 +376,8 @@ class ModelRegistry:
             manifest = parse_model(VersionManifest, read_file(file))
             if manifest.version != folder.name:
                 raise ValueError(f"it is that of version {manifest.version}")
+            if manifest.corpus != self.corpus:
+                raise ValueError(f"it is that of corpus {manifest.corpus!r}, whose versions never answer for another")
         except OSError as error:
             raise StaleFile(f"{file} cannot be read ({error.strerror}); {self._way_out()}") from error
         except ValueError as error:

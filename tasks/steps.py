@@ -67,6 +67,14 @@ class Steps:
     train: StepRun[TrainOutput]
     evaluate: StepRun[EvaluateOutput]
 
+    @classmethod
+    def of(cls, workspace: Workspace, seconds: Mapping[str, float]) -> "Steps":
+        """Return the steps of a run that has taken them all, from its folder."""
+        kinds = (IngestOutput, ValidateOutput, PrepareOutput, TrainOutput, EvaluateOutput)
+        outputs = [kind.of(workspace) for kind in kinds]
+        runs: list[Any] = [StepRun(o, StepManifest.read(o.folder), seconds.get(o.step, 0)) for o in outputs]
+        return cls(*runs)
+
     def named(self) -> dict[str, StepRun[StepOutput]]:
         """Return each by its name."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}

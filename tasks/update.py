@@ -6,6 +6,7 @@ A friend of `tasks.registry`, whose pointer it alone replaces.
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,7 +61,10 @@ class Update:
         partial = folder / f".{version}.partial"
         clear(partial)
         try:
-            shutil.copytree(candidate, partial)
+            partial.mkdir()
+            mode = partial.stat().st_mode  # as this user makes folders; a candidate may lie in a private one
+            shutil.copytree(candidate, partial, dirs_exist_ok=True)
+            partial.chmod(stat.S_IMODE(mode))
             for name, content in extra.items():
                 (partial / name).write_bytes(content)
             manifest = VersionManifest(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.workspace import CHECKOUT, STEPS
+from schemas.workspace import CHECKOUT, HEARTBEAT_FILE, STEPS
 
 OURS = ("schemas", "tasks", "flows")
 ROOMS = ("retrieval", *STEPS[:-1], "doctor", STEPS[-1], "study")  # each knows itself and those before it
@@ -213,3 +213,14 @@ def run_python(code: str, folder: Path, home: Path) -> None:
     }
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_git_ignores_what_runs_write_and_nothing_that_the_project_ships():
+    """`git add .` must not commit models, corrections or customers' words: whatever is new below data/ is a run's."""
+    ours = subprocess.run(["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    written = ["cache/x", "corrections/bank.jsonl", ".serve.lock", HEARTBEAT_FILE, "models/bank/live.json", "mirror/x"]
+
+    asked = "\n".join([*(f"data/{name}" for name in written), *ours.splitlines(), "data/corpora/new.toml"])
+    ignored = ["git", "-c", "core.quotePath=false", "check-ignore", "--no-index", "--stdin"]
+    found = subprocess.run(ignored, cwd=CHECKOUT, input=asked, capture_output=True, text=True, check=False).stdout
+    assert found.split("\n")[:-1] == [f"data/{name}" for name in written]

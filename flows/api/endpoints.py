@@ -132,6 +132,8 @@ class Service:
             raise Refusal(409, "nothing_live", str(error)) from None
         facts = {"corpus": corpus, "version": made.version, "standard_questions": made.standard_questions}
         facts["expected"] = made.expected and made.expected.model_dump()
+        facts["warnings"] = made.warnings
+        facts["elsewhere"] = made.elsewhere
         return Json(facts | made.overlay.model_dump(mode="json", include={"edits"}))
 
     def _check_may_edit(self, request: Request) -> None:

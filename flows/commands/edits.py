@@ -9,6 +9,7 @@ import click
 from flows.commands.models import find_registry, local_time, require_published
 from flows.commands.options import complete_corpus
 from flows.commands.output import print_table, print_text
+from flows.environment import say
 from schemas.errors import SourceError
 
 _MOST_LINES = 100_000  # of a file of similar queries
@@ -47,7 +48,12 @@ def add(corpus: str, text: str, identity: str | None, **given: Any) -> int:  # n
 @click.command()
 @click.argument("corpus", shell_complete=complete_corpus)
 @click.argument("text")
-@click.option("--text", "new", metavar="TEXT", help="What it is called from now on.")
+@click.option(
+    "--text",
+    "new",
+    metavar="TEXT",
+    help="What it is called from now on; the text of before is kept as a similar query.",
+)
 @_with_edit_options
 def edit(corpus: str, text: str, new: str | None, **given: Any) -> int:  # noqa: ANN401 - click's values
     """Change a standard question of the live version of CORPUS within seconds: its text, queries, answer, fields.
@@ -123,7 +129,7 @@ def _read_queries(file: str) -> list[str]:
 def _edit(corpus: str, action: str, name: str, given: dict[str, Any], **more: Any) -> int:  # noqa: ANN401 - click's
     """Make an edit, and say what came of it."""
     from schemas.edits import Edit, read_fields
-    from tasks.retrieval.edits import edit_live
+    from tasks.retrieval.edits import describe_elsewhere, edit_live
 
     registry = find_registry(corpus)
     require_published(registry)
@@ -133,10 +139,14 @@ def _edit(corpus: str, action: str, name: str, given: dict[str, Any], **more: An
         payload["answer"] = given["answer"] or None
     wanted = {"standard_question": name.strip(), "similar_queries": queries, "payload": payload, **more}
     made = edit_live(registry, Edit.model_validate({"action": action, **wanted}))
+    for warning in made.warnings:
+        say(f"warning: {corpus}: {warning}")
     if given["as_json"]:
         facts: dict[str, Any] = {"corpus": corpus, "version": made.version, "edit": made.edit.model_dump(mode="json")}
         facts["standard_questions"] = made.standard_questions
         facts["expected"] = made.expected and made.expected.model_dump()
+        facts["warnings"] = made.warnings
+        facts["elsewhere"] = made.elsewhere
         print_text(json.dumps(facts, ensure_ascii=False))
         return 0
     print_text(
@@ -145,5 +155,13 @@ def _edit(corpus: str, action: str, name: str, given: dict[str, Any], **more: An
     )
     if made.expected:
         print_text(made.expected.describe())
+    elif action == "add" and not queries:
+        print_text(
+            "it is found by its text alone, which no test row measures; give it what customers type: --similar-queries"
+        )
+    elif action != "remove":
+        print_text("how often it is found was not measured: no test row is of a standard question with as many rows")
+    if made.elsewhere:
+        print_text(describe_elsewhere(made.elsewhere))
     print_text(f"the next runs do the same to the export until it says so itself: dssm edits {corpus}")
     return 0

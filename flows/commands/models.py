@@ -50,6 +50,8 @@ def query(
 
     wanted = top, *read_filters(filters, valid_at)
     retriever = load_retriever(corpus)
+    for said in retriever.model.payload.find_unmatched(wanted[1]) if retriever.model.payload else ():
+        say(said)
     for queries in [[text]] if text is not None else read_lines(file or "-"):
         for asked, answer in zip(queries, retriever.answer(queries, *wanted), strict=True):
             if as_json:
@@ -103,9 +105,11 @@ def _say_decision(answer: Any, decisions: Decisions | None) -> list[str]:  # noq
     """Return what to do with a query as a line; none where the version stores nothing to decide by."""
     if answer.decision is None:
         return []
+    offered = len(answer.offers)
+    hidden = offered > len(answer.hits)
     what = {
         "answer": "answer with the first",
-        "clarify": f"clarify: offer the first {len(answer.offers)}",
+        "clarify": f"clarify: offer the first {offered}" + (f" (--top {offered} shows them)" if hidden else ""),
         "handover": "hand over to a person",
     }
     right = f" (the first is right with a probability of {answer.probability:.2f})" if answer.hits else ""
@@ -336,9 +340,10 @@ def _announce_approved(folder: Path, manifest: Any) -> None:  # noqa: ANN401 - V
     figures = {name: getattr(manifest, name) for name in ("version", "run", "recall_at_1", "recall_at_10", "test_rows")}
     if answers(server_address()):
         with use_server(start=False):
+            if answer_elsewhere(manifest, go_live=True):  # that run announces it, as one that is answered in the UI
+                return
             result = RunResult(status="published", corpus=manifest.corpus, **figures)
             announce(result, settings.get("publish", {}).get("on_published"))
-            answer_elsewhere(manifest, go_live=True)
     send_message(f"{manifest.corpus}: Published", f"version {manifest.version}, approved")
 
 

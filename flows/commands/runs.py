@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from flows.commands.options import (
     AS_JSON,
@@ -157,6 +158,28 @@ def _show_results(results: Sequence[RunResult]) -> None:
             print_text(words("terminal.report", corpus=r.corpus, file=r.report))
     if live := [r for r in results if r.status in ("published", "unchanged")]:
         say_next(f"query {live[0].corpus} {shlex.quote(_some_query(live[0]))}", _words_of(live[0]))
+    for r in results:
+        if r.status == "awaiting_approval":
+            say_next(f"approve {r.corpus}", _words_of(r))
+        elif r.status == "held" and r.report:
+            print_text(_words_of(r)("terminal.held_override" if r.overrides else "terminal.held"))
+            if r.overrides:
+                say_next(_run_again(r.corpus, r.overrides), _words_of(r))
+
+
+def _run_again(corpus: str, overrides: Sequence[str]) -> str:
+    """Return the command that was typed, for one corpus and with more settings."""
+    context = click.get_current_context()
+    typed = ["run", corpus]
+    for option in context.command.params:
+        name = option.name or ""
+        typed_so = context.get_parameter_source(name) == ParameterSource.COMMANDLINE and name in context.params
+        if not isinstance(option, click.Option) or not typed_so or name in ("every", "processes"):
+            continue
+        value = context.params[name]
+        for one in value if isinstance(value, tuple | list) else [value]:
+            typed += [option.opts[-1]] if option.is_flag else [option.opts[-1], str(one)]
+    return shlex.join([*typed, *(word for setting in overrides for word in ("--set", setting))])
 
 
 def _words_of(result: RunResult) -> Words:
@@ -262,13 +285,20 @@ def compare(runs: Sequence[str], as_json: bool) -> int:
         return 0
     rows = []
     for one in found:
-        model, d = one.evaluation.model, one.difference
+        model = one.evaluation.model
         figures = [f"{figure.value:.3f}" for figure in (model.recall_at_1, model.recall_at_10, model.mrr)]
-        ahead = f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f}) on {one.rows} rows" if d else ""
         changed = "\n".join(f"{key} = {value}" for key, value in one.settings.items())
-        rows.append([one.run, *figures, ahead, changed])
+        rows.append([one.run, *figures, _say_ahead(one), changed])
     print_table(["run", "recall@1", "recall@10", "MRR", "recall@10 against the first", "settings that differ"], rows)
     return 0
+
+
+def _say_ahead(one: Any) -> str:  # noqa: ANN401 - Experiment, imported late
+    """Return how far a run is ahead of the first; empty of the first itself."""
+    if not one.rows:
+        return "no test row in common"
+    d = one.difference
+    return f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f}) on {one.rows} rows" if d else ""
 
 
 def _find_run(name: str) -> Path:

@@ -17,11 +17,12 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.zip import ZipFileSystem
 
 from schemas.addresses import expand, is_remote
+from schemas.display import in_one_line
 from schemas.errors import SourceError
 from schemas.paths import find_closed_folder
 from schemas.settings import Source
 from schemas.suggestions import did_you_mean, nearest
-from tasks.ingest.archives import is_beside
+from tasks.ingest.archives import LITTER, is_beside
 from tasks.ingest.guard import first_line, guarded
 from tasks.ingest.importers import Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
@@ -35,6 +36,8 @@ _TABLES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parqu
 _PART = re.compile(
     r"(?:part-[\w-]+|\d{6}_\d+(?:_copy_\d+)?)(?:\.(?:gz|bz2|xz))?"
 )  # as Spark and Hive call files of a table
+_ASIDE = (".", "_", "~$")  # names begin so
+_TEMPORARY = ("~", ".tmp", ".part", ".crdownload")  # and end so
 _OTHER_TABLES = (".xls", ".xlsb", ".ods")  # of a folder, only beside no table of that name
 
 
@@ -125,19 +128,31 @@ def _resolve(address: str, base: Path, setting: str) -> list[InputFile]:
         if filesystem.isdir(path):
             return _in_folder(address, filesystem, path)
     except PermissionError as error:
-        raise SourceError(f"{address} may not be read by this user; change its permissions") from error
+        raise SourceError(f"{in_one_line(address)} may not be read by this user; change its permissions") from error
     if isinstance(filesystem, LocalFileSystem) and (closed := find_closed_folder(path)):
-        raise SourceError(f"{address}: this user may not enter the folder {closed}; change its permissions")
+        raise SourceError(
+            f"{in_one_line(address)}: this user may not enter the folder {closed}; change its permissions"
+        )
     if any(magic in address for magic in "*?["):
-        matches = sorted(match for match in filesystem.glob(path) if filesystem.isfile(match))
+        found = sorted(match for match in filesystem.glob(path) if filesystem.isfile(match))
+        asked = path[len(_fixed(path)) :].split("/")  # `_*.csv` means what a folder leaves out
+        matches = [match for match in found if not _is_aside(match[len(_fixed(path)) :], asked)]
         if matches:
             fixed, tails = _fixed(address), [match[len(_fixed(path)) :] for match in matches]
             names = [fixed + tail if fixed else tail.lstrip("/") for tail in tails]
             return [
                 InputFile(name, match, filesystem, direct=False) for name, match in zip(names, matches, strict=True)
             ]
-        raise SourceError(f"{address} matches no file{_neighbours(filesystem, path, setting)}")
-    raise SourceError(f"{address} does not exist{_where(address, path)}{_neighbours(filesystem, path, setting)}")
+        if found:
+            shown = ", ".join(in_one_line(PurePosixPath(match).name) for match in found[:5])
+            raise SourceError(
+                f"{in_one_line(address)} matches only {len(found)} hidden or temporary file(s) ({shown}); to read one "
+                "of them, name it"
+            )
+        raise SourceError(f"{in_one_line(address)} matches no file{_neighbours(filesystem, path, setting)}")
+    raise SourceError(
+        f"{in_one_line(address)} does not exist{_where(address, path)}{_neighbours(filesystem, path, setting)}"
+    )
 
 
 def _bundled(address: str) -> InputFile:
@@ -194,8 +209,7 @@ def _split_credentials(url: str) -> tuple[str, dict[str, str]]:
 def _in_folder(address: str, filesystem: fsspec.AbstractFileSystem, folder: str) -> list[InputFile]:
     listed = [entry["name"] for entry in filesystem.ls(folder, detail=True) if entry["type"] == "file"]
     names = _no_folders(filesystem, listed)
-    # Hidden files, markers such as _SUCCESS, and the lock files of an open workbook are no tables.
-    visible = [name for name in names if not PurePosixPath(name).name.startswith((".", "_", "~$"))]
+    visible = [name for name in names if not _is_aside(PurePosixPath(name).name)]
     prefix = address.rstrip("/")
     files = [InputFile(f"{prefix}/{PurePosixPath(name).name}", name, filesystem, direct=False) for name in visible]
     whole = InputFile(address, folder, filesystem, parts=_below(prefix, filesystem, folder))
@@ -236,8 +250,20 @@ def _below(prefix: str, filesystem: fsspec.AbstractFileSystem, folder: str) -> t
     return tuple(
         InputFile(f"{prefix}/{relative}", name, filesystem, direct=False)
         for name, relative in zip(names, inside, strict=True)
-        if not any(part.startswith((".", "_", "~$")) for part in relative.split("/"))
+        if not _is_aside(relative)
     )
+
+
+def _is_aside(relative: str, asked: Sequence[str] = ()) -> bool:
+    """Whether a file is no table: it, or its folder, is hidden, a marker such as _SUCCESS, a lock of an open workbook.
+
+    Args:
+        relative: its path below what was named.
+        asked: parts of a pattern; what one of them begins with is meant.
+    """
+    signs = tuple(sign for sign in _ASIDE if not any(part.startswith(sign) for part in asked))
+    parts = relative.split("/")
+    return any(part.startswith(signs) for part in parts) or parts[-1].endswith(_TEMPORARY) or parts[-1] in LITTER
 
 
 def _no_folders(filesystem: fsspec.AbstractFileSystem, names: Iterable[str]) -> list[str]:
@@ -252,7 +278,7 @@ def _fixed(pattern: str) -> str:
 
 
 def _where(address: str, path: str) -> str:
-    return f" (looked for {path})" if address != path and "://" not in address else ""
+    return f" (looked for {in_one_line(path)})" if address != path and "://" not in address else ""
 
 
 def _neighbours(filesystem: fsspec.AbstractFileSystem, path: str, setting: str) -> str:
@@ -268,4 +294,4 @@ def _neighbours(filesystem: fsspec.AbstractFileSystem, path: str, setting: str) 
         return f"; it is there, but no file that can be read: a broken link, or a folder's link. {correct}"
     if near := nearest(wanted.name, names, most=3):
         return did_you_mean(wanted.name, near)
-    return f"; its folder holds {', '.join(sorted(names)[:5]) or 'nothing'}. {correct}"
+    return f"; its folder holds {', '.join(map(in_one_line, sorted(names)[:5])) or 'nothing'}. {correct}"

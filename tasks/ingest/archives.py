@@ -13,6 +13,7 @@ _LARGE = 1 << 24  # bytes of a part of a workbook, beyond which it may not be pa
 _TIGHTEST = 100  # to one; texts pack to a tenth or so
 _LARGEST = 1 << 30
 _SHOWN = 5
+LITTER = ("Thumbs.db", "desktop.ini")  # of Windows
 _BESIDE = (".md", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".pdf", ".docx", ".sha256", ".md5", ".html", ".py", ".sql")
 
 
@@ -66,4 +67,4 @@ def is_beside(name: str) -> bool:
 
 def _is_litter(name: str) -> bool:
     parts = PurePosixPath(name).parts
-    return "__MACOSX" in parts or parts[-1].startswith(".") or parts[-1] in ("Thumbs.db", "desktop.ini")
+    return "__MACOSX" in parts or parts[-1].startswith(".") or parts[-1] in LITTER

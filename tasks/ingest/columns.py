@@ -68,6 +68,7 @@ class Columns:
     why_question: str = NAMED
     open_ended: bool = False  # the queries may go on beyond the header
     line_by_line: bool = False  # a cell holds a query a line, as its format says
+    listed: bool = False  # the table is a list of texts, with their ids or without
     marks: tuple[int, ...] = ()  # columns that are standard questions each, and mark the queries that belong to it
 
     @property
@@ -195,7 +196,7 @@ def find_queries_alone(header: Sequence[str], name: str) -> Columns:
             f"{name}: none of its columns is called like queries: {quoted(header)}. Call that of the queries 'query', "
             "or give a .txt with a query a line"
         )
-    return Columns([], found[0], found[1:], BY_NAME, BY_NAME)
+    return Columns([], found[0], found[1:], BY_NAME, BY_NAME, listed=True)
 
 
 def find_list_columns(header: Sequence[str], question_column: str | None, name: str) -> Columns:
@@ -220,7 +221,7 @@ def find_list_columns(header: Sequence[str], question_column: str | None, name: 
             f"{name}: no column of standard questions. Columns found: {quoted(header)}. "
             "A list of standard questions has the columns id and text"
         )
-    return Columns([] if identity is None else [identity], text, [], BY_NAME, BY_NAME)
+    return Columns([] if identity is None else [identity], text, [], BY_NAME, BY_NAME, listed=True)
 
 
 def find_id_column(header: Sequence[str]) -> str | None:

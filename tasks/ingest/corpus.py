@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,8 +21,10 @@ from schemas.errors import CorpusRejected, SourceError
 from schemas.ingest import IngestFacts, SourceFile
 from schemas.outputs import IngestOutput
 from schemas.settings import Source
+from schemas.suggestions import did_you_mean, nearest
 from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
 from tasks.ingest.addresses import find_files, find_training_files, fingerprint
+from tasks.ingest.columns import quoted
 from tasks.ingest.corrections import DRAFTED, Overlay
 from tasks.ingest.groups import write_groups
 from tasks.ingest.input_file import InputFile
@@ -45,6 +48,7 @@ _NUMBER, _FEWEST_NUMBERS = re.compile(r"[+-]?\d+(?:\.\d+)?"), 2
 _CODE = re.compile(  # of a row elsewhere, as Airtable, MongoDB and others have it
     rf"{_NUMBER.pattern}|rec[0-9A-Za-z]{{14}}|(?=.*\d)[0-9a-f]{{24,64}}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}"
 )
+_NO_LINE = 0  # of a standard question that a file names without a row
 _SAMPLED = 100  # standard questions, of which one is a code where half of them are
 
 
@@ -64,6 +68,7 @@ class _Tally:
         default_factory=dict
     )  # rows without a query, of classes without rows
     samples: list[tuple[str, str]] = field(default_factory=list)  # of the file that is read now
+    columns: dict[str, None] = field(default_factory=dict)  # names in all tables, in their order
     rows: int = 0
 
     @property
@@ -75,7 +80,8 @@ class _Tally:
         examples = self.examples.setdefault(row.reason, [])
         if len(examples) < _EXAMPLES:
             text = " | ".join(cell.strip() for cell in (row.query, row.question) if cell and cell.strip())
-            examples.append(f"{name} line {row.line}" + (f" {shorten(text)!r}" if text else ""))
+            where = name if row.line == _NO_LINE else f"{name} line {row.line}"
+            examples.append(where + (f" {shorten(text)!r}" if text else ""))
 
     def describe_reasons(self) -> str:
         """Return each reason with its count, examples and remedy, the most frequent first."""
@@ -177,7 +183,13 @@ def ingest_corpus(
     payload = _merge(train.payload, _rename(listed.payload, overlay) if listed else {}, {*class_rows, *ids})
     write_payload(IngestOutput(folder).payload, payload, payload)
     joined = [] if source.multiple_labels == "keep" else describe_joined(train.class_rows)
-    warnings += [*find_doubts(payload, source), *_describe_null_words(train.class_rows), *joined]
+    names = [*train.columns, *{name: None for row in (listed.payload if listed else {}).values() for name in row}]
+    warnings += [
+        *_describe_unmatched(source, names),
+        *find_doubts(payload, source),
+        *_describe_null_words(train.class_rows),
+        *joined,
+    ]
     warnings += [*_describe_odd(train.class_rows), *_describe_numbers(train.class_rows)]
     warnings += [*_describe_without_query(train.waiting), *overlay.warnings()]
     for tally in (train, test):
@@ -196,8 +208,8 @@ def ingest_corpus(
         corrections=overlay.count(),
         without_query=len(train.waiting),
         unlisted_rows=sum(unlisted.values()),
-        files=[*train.files, *test.files, *([listed.file] if listed else [])],
-        warnings=[*warnings, *train.warnings, *test.warnings],
+        files=[*train.files, *test.files, *(listed.files if listed else [])],
+        warnings=[*warnings, *train.warnings, *test.warnings, *(listed.warnings if listed else [])],
     )
 
 
@@ -236,9 +248,11 @@ def _read_role(
             for pairs in join_ids(opened.pairs, listed, opened.notes):
                 _take(tally, opened.name, pairs, known_classes, questions, quarantine, overlay)
                 report.add(len(pairs.lines) + len(pairs.bad))
+            _take_unasked(tally, opened, listed)
             rows, reasons = tally.rows - before[0], tally.reasons - before[1]
             if rows + reasons.total() + len(tally.waiting) == 0:
                 empty.append(f"{opened.name} {'has a header and no rows' if opened.layout else 'is empty'}")
+            tally.columns |= dict.fromkeys(filter(None, opened.layout.names if opened.layout else ()))
             tally.files.append(describe_source(opened, tally.role, rows, reasons, tally.samples))
             tally.warnings += [*opened.warnings, *_describe_rivals(opened)]
     _settle_waiting(tally, quarantine)
@@ -304,10 +318,19 @@ def _may_wait(tally: _Tally, name: str, row: BadRow) -> bool:
     return tally.waiting.setdefault(text, (name, row))[1] is row
 
 
+def _take_unasked(tally: _Tally, opened: OpenedSource, listed: QuestionList | None) -> None:
+    """Let the standard questions wait that a file names and that may have no row; ids of a list are none."""
+    ids = {*listed.ids.values()} if listed else set()
+    for text in map(str.strip, opened.unasked):
+        if text not in ids:
+            _may_wait(tally, opened.name, BadRow(_NO_LINE, EMPTY_QUERY, "", text))
+
+
 def _settle_waiting(tally: _Tally, quarantine: ParquetSink) -> None:
     """Set rows without a query aside whose standard question has rows, or all of them if nothing has."""
     late = {text: row for text, row in tally.waiting.items() if text in tally.class_rows or not tally.rows}
-    _set_aside(tally, list(late.values()), quarantine)
+    rows = [(name, row) for name, row in late.values() if row.line != _NO_LINE or not (tally.rows or tally.quarantined)]
+    _set_aside(tally, rows, quarantine)
     tally.waiting = {text: row for text, row in tally.waiting.items() if text not in late}
 
 
@@ -332,6 +355,18 @@ def _describe_rivals(opened: OpenedSource) -> list[str]:
         f"{opened.name}: read the columns {' and '.join(repr(layout.names[at]) for at in read)}, though "
         f"{', '.join(repr(layout.names[at]) for at in layout.columns.passed_over)} would do as well; "
         "name them with --query-column and --question-column"
+    ]
+
+
+def _describe_unmatched(source: Source, names: Sequence[str]) -> list[str]:
+    """Return a warning of each name or pattern of columns to keep that no table has: a typo loses what they hold."""
+    given = [source.payload_columns] if isinstance(source.payload_columns, str) else source.payload_columns
+    return [
+        f"no column of the rows is called {one!r}, so that nothing of it is kept (source.payload_columns)"
+        f"{did_you_mean(one, nearest(one, names)) or '.'} Columns found: {quoted(names) or 'none'}. Correct it, "
+        "or take it out"
+        for one in given
+        if not any(fnmatchcase(name, one) for name in names)
     ]
 
 

@@ -39,6 +39,7 @@ _BINARY = 0.001  # share of NUL bytes beyond which a file is no text
 
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -189,13 +190,15 @@ def find_encoding(file: InputFile, given: str | None) -> str:
             codecs.register_error(_HANDLER, _mark)
             with io.TextIOWrapper(io.BytesIO(_PROBE.encode(given)), given, newline="") as text:
                 b"\xff\n".decode(given, _HANDLER)
-                if text.read() == _PROBE:  # base64, idna and undefined are codecs, too
-                    return codecs.lookup(given).name
-            raise LookupError
+                if text.read() != _PROBE:  # base64, idna and undefined are codecs, too
+                    raise LookupError
+            name = codecs.lookup(given).name
         except (LookupError, UnicodeError):
             raise SourceError(
                 f"there is no encoding {given!r} (source.encoding); try utf-8, gb18030, utf-16, big5 or cp1252"
             ) from None
+        _refuse_wide(file, name)
+        return name
     with reading(file), file.open() as stream:
         head = stream.read(_HEAD_BYTES)
         for bom, encoding in _BOMS:
@@ -226,6 +229,21 @@ def find_encoding(file: InputFile, given: str | None) -> str:
         f"One line of it reads as {shown}. Name the right one, e.g. --set source.encoding={likeliest}, "
         "or export it as UTF-8"
     )
+
+
+def _refuse_wide(file: InputFile, encoding: str) -> None:
+    """Refuse a file that is to be read in two or four bytes a character, and is not; the setting is wrong."""
+    if not encoding.startswith(("utf-16", "utf-32")):
+        return
+    with reading(file), file.open() as stream:
+        head = stream.read(_HEAD_BYTES)
+    marked = head.startswith(tuple(bom for bom, name in _BOMS if name == encoding[:6]))
+    if head and not marked and (b"\0" not in head or len(encoding) == 6):  # utf-16-le needs no mark
+        why = "not even its line ends have a NUL byte" if b"\0" not in head else "it does not begin with its mark"
+        raise SourceError(
+            f"{file.name} is not {encoding}, as source.encoding says: {why}. Leave the setting out, and the "
+            "encoding is detected"
+        )
 
 
 def _find_readings(file: InputFile, offset: int) -> dict[str, str]:

@@ -31,7 +31,7 @@ from tasks.ingest.tables import (
     in_batches,
     select,
 )
-from tasks.ingest.values import Item, Outline, Path
+from tasks.ingest.values import SAMPLES, Item, Outline, Path
 
 _MOST_NAMES = 30  # of the columns of an object of objects
 _MAX_DEPTH = 6  # objects within objects of which the keys are columns
@@ -265,7 +265,18 @@ def _without_tests(found: dict[Path, Table]) -> list[Table]:
     ]
 
 
+def _size(samples: list[Any]) -> str:
+    return f"{len(samples)}{' or more' if len(samples) >= SAMPLES else ''}"
+
+
 def _describe_none(file: InputFile, outline: Outline) -> str:
+    columns = {path[0]: samples for path, samples in outline.lists.items() if len(path) == 1}
+    if len(columns) > 1 and are_columns([*columns]):
+        sizes = ", ".join(f"{name!r} has {_size(samples)}" for name, samples in columns.items())
+        return (
+            f"{file.name} is a table by column, and its columns differ in length: {sizes}. Every row has a cell in "
+            "each: export it again, or write it by row, one JSON object a line"
+        )
     lists = [".".join(path) or "the whole" for path in outline.lists]
     inside = f"it holds the lists {', '.join(lists[:5])}, none of objects" if lists else "it holds no list"
     return (

@@ -10,7 +10,7 @@ from tasks.ingest import json_values, yaml_values
 from tasks.ingest.decoding import LONGEST_LINE, find_encoding, open_text
 from tasks.ingest.input_file import InputFile, reading
 from tasks.ingest.tables import BadRow
-from tasks.ingest.values import Item
+from tasks.ingest.values import Item, is_void
 
 DocumentFormat = Literal["jsonl", "json", "yaml"]
 
@@ -57,8 +57,13 @@ def read_json_lines(file: InputFile, source: Source) -> Iterator[tuple[list[int]
         yield from json_values.read_lines(text)
 
 
-def read_document(file: InputFile, source: Source) -> Iterator[Item | BadRow]:
+def read_document(file: InputFile, source: Source, *, empty: bool = False) -> Iterator[Item | BadRow]:
     """Yield the values of a JSON or YAML file; a damaged line of JSON Lines is set aside.
+
+    Args:
+        file: the document.
+        source: names the encoding, where the settings name it.
+        empty: yield empty lists and objects, too, as values outside of lists.
 
     Raises:
         SourceError: the document is damaged, or too deep, or a value of it is too long.
@@ -69,7 +74,8 @@ def read_document(file: InputFile, source: Source) -> Iterator[Item | BadRow]:
     with reading(file), open_text(file, encoding, longest_line) as text:
         if kind == "jsonl":
             yield from json_values.stream_lines(text)
-        elif kind == "yaml":
-            yield from yaml_values.stream_values(text, file.name)
-        else:
-            yield from json_values.stream_values(text, file.name)
+            return
+        stream_values = yaml_values.stream_values if kind == "yaml" else json_values.stream_values
+        for item in stream_values(text, file.name):
+            if empty or item.listed or not is_void(item.value):
+                yield item

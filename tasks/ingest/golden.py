@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.corrections import Correction
+from schemas.edits import Taken
 from schemas.errors import SourceError
 from schemas.outputs import GoldenOutput, IngestOutput
 from schemas.settings import Source
@@ -40,7 +41,11 @@ def find_golden_files(address: str, base: Path) -> list[InputFile]:
 
 
 def read_golden(
-    files: list[InputFile], source: Source, standard_questions: list[str], corrections: Sequence[Correction] = ()
+    files: list[InputFile],
+    source: Source,
+    standard_questions: list[str],
+    corrections: Sequence[Correction] = (),
+    edited: Taken | None = None,
 ) -> pa.Table:
     """Read golden queries as GOLDEN, each query once.
 
@@ -49,6 +54,7 @@ def read_golden(
         source: names the columns, where the settings name them.
         standard_questions: of the corpus.
         corrections: the owner's, which may have renamed some.
+        edited: what was edited since the export, which may have renamed some, too.
 
     Raises:
         SourceError: a file is no table or has no rows; rows are unusable, name a standard question that the corpus
@@ -58,12 +64,14 @@ def read_golden(
     asked: dict[str, dict[str, str]] = {}
     unusable, unknown, torn_between = list[str](), list[dict[str, str]](), list[str]()
     known, usable_classes, overlay = set(standard_questions), set[str](), Overlay(corrections, "")
+    renamed = (edited or Taken()).renamed(known)
     for file in files:
         # The delimiter in the settings is that of the rows; this table may come from elsewhere.
         opened = open_sources(file, source.model_copy(update={"delimiter": None}), 0)
         for separated in (separate(pairs, usable_classes) for one in opened for pairs in one.pairs):
             unusable += [f"{file.name}:{row.line} {row.reason}" for row in separated.bad]
-            called = map(overlay.rename, separated.classes)
+            corrected = map(overlay.rename, separated.classes)
+            called = [renamed.get(text, text) for text in corrected]
             columns = zip(separated.lines, separated.queries, separated.normalised, called, strict=True)
             for line, query, norm, standard in columns:
                 row = {"query": query, "standard_question": standard, "where": f"{file.name}:{line}"}
@@ -104,8 +112,9 @@ def write_golden(
         folder: where to.
         corrections: as `read_golden` takes them.
     """
-    known = pq.read_table(IngestOutput(ingested).standard_questions, columns=["standard_question"])
-    table = read_golden(files, source, known["standard_question"].to_pylist(), corrections)
+    output = IngestOutput(ingested)
+    known = pq.read_table(output.standard_questions, columns=["standard_question"])["standard_question"].to_pylist()
+    table = read_golden(files, source, known, corrections, output.read_taken())
     pq.write_table(table, GoldenOutput(folder).queries, compression="zstd")
     return len(table)
 

@@ -27,7 +27,7 @@ def find_groups(table: Table) -> Columns | None:
     if by_column == by_row:  # a full table of alike texts may be either
         return None
     if columns and by_column:
-        return Columns([0], 1, [], BY_COLUMN, BY_COLUMN, marks=tuple(range(len(columns))))
+        return Columns([0], 1, [], BY_COLUMN, BY_COLUMN, marks=tuple(range(len(table.head[0].cells))))
     return Columns([1], 0, [], BY_FIRST, BY_FIRST, open_ended=True)
 
 
@@ -42,7 +42,7 @@ def _take_rows(table: Table) -> Groups | None:
 
 
 def take_columns(table: Table) -> Groups | None:
-    """Return the different texts below each name of the first row; None: some name is known, or blanks lie between."""
+    """Return the different texts below most names of the first row; None: one is known, or blanks lie between."""
     names, *below = [[cell.strip() for cell in row.cells] for row in table.head]
     if (
         len({*names}) < max(_FEWEST, len(names))
@@ -53,9 +53,10 @@ def take_columns(table: Table) -> Groups | None:
         return None
     if max(map(len, below), default=0) > len(names):
         return None
-    columns = [_filled([row[at] if at < len(row) else "" for row in below]) for at in range(len(names))]
-    groups = {name: texts for name, texts in zip(names, columns, strict=True) if texts}
-    return groups if len(groups) == len(names) and _differ(groups) else None
+    columns = [[row[at] if at < len(row) else "" for row in below] for at in range(len(names))]
+    groups = {name: _filled(cells) for name, cells in zip(names, columns, strict=True) if any(cells)}
+    most = len(groups) >= _FEWEST and 2 * len(groups) > len(names)
+    return groups if most and all(groups.values()) and _differ(groups) else None
 
 
 def _filled(cells: Sequence[str]) -> list[str]:

@@ -33,7 +33,8 @@ _DECODER = json.JSONDecoder(strict=False)  # exporters leave line ends and tabs 
 def stream_values(stream: TextIO, name: str) -> Iterator[Item]:
     """Yield the elements of every list, and the values outside of lists, in the order of the document.
 
-    Several objects one after the other count as elements of a list without a path.
+    What is empty is a value, be it a list. Several objects one after the other count as elements of a list without a
+    path.
 
     Raises:
         SourceError: it is no JSON, or torn; the message names the line.
@@ -99,6 +100,8 @@ def parse_object(line: str) -> dict[str, Any] | None:
 
 def _stream_object(text: "_Text", path: Path) -> Iterator[Item]:
     text.take("{")
+    if path and text.peek() == "}":
+        yield Item(text.line, path, False, {})
     while text.peek() != "}":
         key = text.take_value() if text.peek() == '"' else text.refuse("a key in double quotes")
         text.take(":")
@@ -120,6 +123,8 @@ def _stream_member(text: "_Text", path: Path) -> Iterator[Item]:
 
 def _stream_list(text: "_Text", path: Path) -> Iterator[Item]:
     text.take("[")
+    if path and text.peek() == "]":
+        yield Item(text.line, path, False, [])
     while text.peek() != "]":
         for line, value in text.take_elements():
             yield Item(line, path, True, value)

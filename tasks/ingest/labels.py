@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from tasks.ingest.tables import SIGN, BadRow, Pairs, as_text
 from tasks.ingest.values import parse_texts, parse_value, texts
@@ -12,6 +13,7 @@ REJECTED = "rejected by its annotator"
 HELD_OUT = "row of a test part"
 OUT_OF_SCOPE = "out of scope"
 TEMPLATE = "template, no query"
+NO_DASH = "example without a dash"
 
 LABEL_REMEDIES = {
     MULTIPLE_LABELS: "a query has one standard question; --set source.multiple_labels=explode makes a row for each, "
@@ -20,12 +22,20 @@ LABEL_REMEDIES = {
     REJECTED: "nothing: only what was accepted is trained on",
     HELD_OUT: "nothing: tests are never trained on; to measure by them, write them to a file for --test-source",
     TEMPLATE: "write out what it stands for: the tool it is of generates its sentences",
+    NO_DASH: "begin every line of examples with '- ', as Rasa reads them",
     OUT_OF_SCOPE: "nothing: they belong to no standard question",
 }
 
 # Line (or number of the item, from 1), query, standard question; a row that cannot be used, with its reason.
 # An empty query stands for a standard question without any: it stays retrievable by its text.
 Imported = tuple[int, str, str] | BadRow
+
+
+class Unasked(NamedTuple):
+    """A standard question that a file names without a row: it stays retrievable by its text."""
+
+    question: str
+
 
 _JOINTS = "#|;；\n"  # between labels in one cell, each of which is one of its own elsewhere; and, as often
 _DOUBTFUL = ",，、+&"  # part of a name: told, and taken apart only if that is asked for

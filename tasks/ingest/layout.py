@@ -333,11 +333,7 @@ def _explain(error: SourceError, table: Table, readings: list[Table]) -> str:
         return message
     widest = max(readings, key=lambda one: _width_agreed(one, one.head[0]) if one.head else 0.0)
     if not table.named and all(len(one.head[0].cells) < _FEW_CELLS for one in readings):
-        return (
-            message
-            if _NONE_FOUND not in message
-            else f"{message}. No comma, TAB, ';' or '|' splits it; name another delimiter in source.delimiter"
-        )
+        return message + (_explain_one_cell(readings) if _NONE_FOUND in message else "")
     if _NONE_FOUND in message and take_columns(table if table.named else widest):
         message += (
             ". If each column is a standard question with its queries below it, write a row for each query; pandas: "
@@ -360,6 +356,25 @@ def _explain(error: SourceError, table: Table, readings: list[Table]) -> str:
         f"{message}; if {quoted(widest.head[0].cells)} is already a row of data{split}, the file has no header: "
         f"--query-column {query} --question-column {question}"
     )
+
+
+def _explain_one_cell(readings: list[Table]) -> str:
+    """Return why the first row has a single cell, and what to do."""
+    table, first = readings[0], readings[0].head[0]
+    if table.delimiter is None:
+        wide = next((row for row in table.head if sum(map(bool, row.cells)) >= _FEW_CELLS), None)
+        if wide:
+            return (
+                f". That is its first row; if the columns are those of line {wide.line}, they are {quoted(wide.cells)}"
+            )
+        return ". Its rows have one cell each: write the standard question of each query beside it"
+    if any(one.delimiter and one.delimiter in first.cells[0] for one in readings):
+        if first.cells[0].count('"') % 2:
+            return f". A quotation mark in line {first.line} is not closed: close it, or take it away"
+        return f". Line {first.line} stands in quotation marks as a whole, and counts as one cell: take them away"
+    if len(readings) == 1:
+        return f". It holds no {table.delimiter!r}"
+    return ". No comma, TAB, ';' or '|' splits it; name another delimiter in source.delimiter"
 
 
 def _guess(table: Table) -> str:

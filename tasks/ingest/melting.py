@@ -6,13 +6,20 @@ What was noticed is complete once all rows have been read. Pure.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import ne
 
 from schemas.settings import Source
-from tasks.ingest.columns import BY_ANSWER, BY_COLUMN, MARKED, is_state, says_no, says_yes, tells_part
-from tasks.ingest.furniture import OTHER_TABLE, find_furniture, find_other_table, has_names
+from tasks.ingest.columns import BY_ANSWER, BY_COLUMN, MARKED, is_name, is_state, says_no, says_yes, tells_part
+from tasks.ingest.furniture import (
+    OTHER_TABLE,
+    find_doubtful_rows,
+    find_furniture,
+    find_other_table,
+    find_table_of_another_kind,
+    has_names,
+)
 from tasks.ingest.layout import Layout
 from tasks.ingest.oddities import DITTO, HTML, NULL_WORDS, ODDITIES, describe_garbled, strip_markup
 from tasks.ingest.parts import is_test
@@ -49,6 +56,7 @@ class Melting:
     source: Source
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    unasked: list[str] = field(default_factory=list)  # standard questions that a column names and no row
 
     def __post_init__(self) -> None:
         self._lists: Lists | None = None
@@ -62,8 +70,9 @@ class Melting:
 
     def pairs(self) -> Iterator[Pairs]:
         """Yield the rows in bounded memory."""
-        first = True
-        for batch in self.table.read(self.layout.selection):
+        first, layout = True, self.layout
+        self.unasked += [layout.name(at) for at in layout.columns.marks if not is_name(layout.name(at))]
+        for batch in self.table.read(layout.selection):
             yield self._melt(self._fold_marks(batch), first)
             first = first and not batch.lines
         self._report()
@@ -148,17 +157,20 @@ class Melting:
         return Pairs(lines, queries, repeated, batch.bad, kept)
 
     def _set_furniture_aside(self, batch: Batch, count: int, first: bool) -> Batch:
-        questions = batch.columns[count]
-        queries = batch.columns[0] if count else [""] * len(questions)
-        names, header = self.layout.names, None
-        if self.layout.header and count and self.layout.columns.why_question != BY_COLUMN:
-            header = (names[self.layout.columns.queries[0]], names[self.layout.columns.question])
+        questions, names, layout = batch.columns[count], self.layout.names, self.layout
+        beside = [*layout.columns.queries, *layout.payload][:1]  # of a list of texts alone, its first other column
+        queries = batch.columns[0 if count else 1] if beside else [""] * len(questions)
+        header = None
+        if layout.header and layout.columns.why_question != BY_COLUMN:
+            header = (names[beside[0]] if beside else "", names[layout.columns.question])
         named = header is not None and has_names(questions, header)
-        odd = find_furniture(batch.lines, queries, questions, header, named=named, first=first) if count else {}
-        if header and (self._below or named):
-            begin = 0 if self._below else find_other_table(batch.lines, queries, questions, header)
-            self._below = begin is not None
-            places = range(len(questions) if begin is None else begin, len(questions))
+        odd = find_furniture(
+            batch.lines, queries, questions, header, named=named, first=first, listed=layout.columns.listed
+        )
+        begin = self._find_below(batch.lines, queries, questions, odd, header if named else None)
+        if begin is not None:
+            self._below = True
+            places = range(begin, len(questions))
             odd |= {at: BadRow(batch.lines[at], OTHER_TABLE, queries[at], questions[at]) for at in places}
         if not odd:
             return batch
@@ -169,6 +181,38 @@ class Melting:
             [*batch.bad, *odd.values()],
             None if batch.tails is None else [batch.tails[at] for at in keep],
         )
+
+    def _find_below(
+        self,
+        lines: Sequence[int],
+        queries: list[str],
+        questions: list[str],
+        aside: Mapping[int, BadRow],
+        header: tuple[str, str] | None,
+    ) -> int | None:
+        """Return the place where another table begins below the first; `header` is given where it comes again."""
+        if self._below:
+            return 0
+        begin = find_other_table(lines, queries, questions, header) if header else None
+        if begin is not None or not (self.layout.header and self.layout.header.line):
+            return begin
+        rows = [at for at in range(len(lines)) if at not in aside]
+        if aside:
+            lines, queries, questions = (
+                [lines[at] for at in rows],
+                [queries[at] for at in rows],
+                [questions[at] for at in rows],
+            )
+        found = find_table_of_another_kind(lines, queries, questions, listed=self.layout.columns.listed)
+        if found is None and (at := find_doubtful_rows(lines, questions)) is not None:
+            shown = zip(queries[at : at + _EXAMPLES], questions[at : at + _EXAMPLES], strict=True)
+            examples = ", ".join(f"{shorten(query)} | {shorten(text)}" for query, text in shown)
+            self.warnings.append(
+                f"{self.name}: each of the {len(lines) - at} rows from line {lines[at]} on, below a blank line, has a "
+                f"standard question that no other has ({examples}). They were read; if they are another table, give it "
+                "a file or a sheet of its own"
+            )
+        return None if found is None else rows[found]
 
     def _look(self, columns: list[list[str]], questions: list[str]) -> None:
         """Decide by the first batch whether cells hold lists, and whether blanks stand for the cell above."""

@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,6 +38,8 @@ class _Plan:
 def take_edits(output: IngestOutput, facts: IngestFacts, edits: Sequence[Edit]) -> IngestFacts:
     """Rewrite what ingest wrote as if the export had the edits, and write edits.json; return the new counts.
 
+    Official test rows stay, each under what its standard question is called now.
+
     Args:
         output: of ingest, complete.
         facts: its counts.
@@ -46,12 +49,17 @@ def take_edits(output: IngestOutput, facts: IngestFacts, edits: Sequence[Edit]) 
     plan = _Plan(dict(zip(table["standard_question"].to_pylist(), table["id"].to_pylist(), strict=True)), {})
     plan.payload = read_payload(output.payload)
     queries = _queries_of(output, {name for edit in edits for name in (edit.name, edit.standard_question)})
-    left = [edit for edit in edits if not _is_settled(edit, plan, queries)]
-    for edit in left:
-        _plan(edit, plan, queries)
+    left = list[Edit]()
+    for edit in edits:  # in their order: one that is added may have the text that another had before
+        if not _is_settled(edit, plan, queries):
+            left.append(edit)
+            _plan(edit, plan, queries)
     if left:
         facts = _rewrite(output, facts, plan)
-    write_atomically(output.edits, Taken(edits=list(edits), left=left).model_dump_json(indent=1).encode())
+    taken = Taken(edits=list(edits), left=left)
+    if output.test.exists() and (renamed := taken.renamed(plan.ids)):
+        _replace(output.test, (_rename(batch, renamed) for batch in _read(output.test)))
+    write_atomically(output.edits, taken.model_dump_json(indent=1).encode())
     return facts.model_copy(update={"warnings": [*facts.warnings, *_describe(edits, left)]})
 
 
@@ -106,13 +114,7 @@ def _spell(value: Value) -> str:
 
 
 def _rewrite(output: IngestOutput, facts: IngestFacts, plan: _Plan) -> IngestFacts:
-    counts = Counter[str]()
-    partial = output.questions.with_suffix(".partial")
-    with ParquetSink(partial, QUESTIONS) as sink:
-        for batch in _edited_rows(output, plan):
-            sink.add((range(counts.total(), counts.total() + len(batch)), *batch.columns[1:]))
-            counts.update(batch["standard_question"].to_pylist())
-    partial.replace(output.questions)
+    counts = _replace(output.questions, _edited_rows(output, plan))
     texts = sorted(plan.ids)
     with ParquetSink(output.standard_questions, STANDARD_QUESTIONS) as sink:
         sink.add(
@@ -125,14 +127,33 @@ def _rewrite(output: IngestOutput, facts: IngestFacts, plan: _Plan) -> IngestFac
     return facts.model_copy(update={"rows": counts.total(), "classes": len(texts)})
 
 
+def _replace(file: Path, batches: Iterable[pa.RecordBatch]) -> Counter[str]:
+    """Write other rows in place of a file's, numbered anew; return how many there are of each standard question."""
+    counts = Counter[str]()
+    partial = file.with_suffix(".partial")
+    with ParquetSink(partial, QUESTIONS) as sink:
+        for batch in batches:
+            sink.add((range(counts.total(), counts.total() + len(batch)), *batch.columns[1:]))
+            counts.update(batch["standard_question"].to_pylist())
+    partial.replace(file)
+    return counts
+
+
+def _read(file: Path) -> Iterator[pa.RecordBatch]:
+    yield from pq.ParquetFile(file).iter_batches(BATCH_ROWS)
+
+
+def _rename(batch: pa.RecordBatch, renamed: Mapping[str, str]) -> pa.RecordBatch:
+    names = pa.array([renamed.get(name, name) for name in batch["standard_question"].to_pylist()])
+    at = batch.schema.get_field_index("standard_question")
+    return batch.set_column(at, QUESTIONS.field("standard_question"), names)
+
+
 def _edited_rows(output: IngestOutput, plan: _Plan) -> Iterator[pa.RecordBatch]:
     """Yield the rows of the export as they are now, then those that were added."""
-    for batch in pq.ParquetFile(output.questions).iter_batches(BATCH_ROWS):
-        names = batch["standard_question"].to_pylist()
-        keep = pa.array([name not in plan.removed for name in names])
-        column = pa.array([plan.renamed.get(name, name) for name in names])
-        at = batch.schema.get_field_index("standard_question")
-        yield batch.set_column(at, QUESTIONS.field("standard_question"), column).filter(keep)
+    for batch in _read(output.questions):
+        keep = pa.array([name not in plan.removed for name in batch["standard_question"].to_pylist()])
+        yield _rename(batch, plan.renamed).filter(keep)
     if plan.rows:
         queries, names, lines = (list(column) for column in zip(*plan.rows, strict=True))
         source = pa.DictionaryArray.from_arrays(pa.array([0] * len(names), pa.int32()), pa.array([SOURCE]))
@@ -149,15 +170,18 @@ def _describe(edits: Sequence[Edit], left: Sequence[Edit]) -> list[str]:
     settled = [edit for edit in edits if edit not in left]
     lines = []
     if left:
+        them = "it" if len(left) == 1 else "them"
         lines.append(
-            f"{len(left)} edits are not in the export, and were applied to it ({_list(left)}): put them in; until then "
-            "they are applied to every export (dssm edits lists them, and drops one)"
+            f"{_count(left)} not in the export ({_list(left)}): put {them} there; until then every run does "
+            "so by itself (dssm edits lists what waits, and drops one)"
         )
     if settled:
-        lines.append(
-            f"the export has {len(settled)} edits by now ({_list(settled)}); they are no longer kept beside it"
-        )
+        lines.append(f"{_count(settled)} in the export by now ({_list(settled)}), and no longer kept beside it")
     return lines
+
+
+def _count(edits: Sequence[Edit]) -> str:
+    return f"{len(edits)} {'edit is' if len(edits) == 1 else 'edits are'}"
 
 
 def _list(edits: Sequence[Edit]) -> str:

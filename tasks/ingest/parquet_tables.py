@@ -46,29 +46,41 @@ def _first_rows(table: pq.ParquetFile, schema: pa.Schema) -> list[list[str]]:
     """Return the first rows, blank where a column holds anything but short texts and whole numbers."""
     if not table.num_row_groups:
         return []
-    group, plain = table.metadata.row_group(0), dict[str, list[str]]()
+    group, plain = table.metadata.row_group(0), dict[int, list[str]]()
     small = {
         column.path_in_schema
         for column in map(group.column, range(group.num_columns))
         if column.total_uncompressed_size <= min(_VERY_LARGE, _LONGEST * column.num_values)
     }
-    wanted = [one.name for one in schema if one.name in small and (_is_text(one.type) or pa.types.is_integer(one.type))]
-    batch = next(table.iter_batches(_HEAD_ROWS, row_groups=[0], columns=wanted, use_threads=False), None)
+    wanted = [
+        at
+        for at, one in enumerate(schema)
+        if one.name in small and (_is_text(one.type) or pa.types.is_integer(one.type))
+    ]
+    names = list(dict.fromkeys(schema.names[at] for at in wanted))
+    batch = next(table.iter_batches(_HEAD_ROWS, row_groups=[0], columns=names, use_threads=False), None)
     if batch is not None and wanted:
         labels = _find_class_labels(schema)
         flat = _flat(pa.Table.from_batches([batch]))
-        plain = {name: _texts(flat.column(name).combine_chunks(), labels.get(name)) for name in wanted}
+        plain = {at: _texts(_column(flat, schema, at).combine_chunks(), labels.get(schema.names[at])) for at in wanted}
     blank = [""] * (batch.num_rows if batch is not None else 0)
-    return [list(row) for row in zip(*(plain.get(name, blank) for name in schema.names), strict=True)]
+    return [list(row) for row in zip(*(plain.get(at, blank) for at in range(len(schema))), strict=True)]
+
+
+def _column(found: Any, schema: pa.Schema, at: int) -> Any:  # noqa: ANN401 - of a batch or a table
+    """Return the column at a place of the schema from what was read by names: several columns may be called alike."""
+    name = schema.names[at]
+    places = [place for place, one in enumerate(found.schema.names) if one == name]
+    return found.column(places[schema.names[:at].count(name)])
 
 
 def _read(file: InputFile, schema: pa.Schema, wanted: Selection) -> Iterator[Batch]:
-    names = [schema.names[position] for position in wanted.positions]
-    for name in names:
-        kind = schema.field(name).type
+    kinds = {schema.names[at]: schema.types[at] for at in wanted.positions}
+    names = [*kinds]
+    for name, kind in kinds.items():
         if pa.types.is_nested(kind) and not _is_list(kind):
             raise SourceError(f"{file.name}: the column {name!r} holds {kind}, not one text a row")
-    texts = [name for name in names if _is_text(schema.field(name).type)]
+    texts = [name for name, kind in kinds.items() if _is_text(kind)]
     labels = _find_class_labels(schema)
     nested = any("." in name for name in names)
     line = 1
@@ -80,7 +92,7 @@ def _read(file: InputFile, schema: pa.Schema, wanted: Selection) -> Iterator[Bat
             for part in _slices(_flat(pa.Table.from_batches([batch])).to_batches()[0] if nested else batch):
                 yield Batch(
                     range(line, line + part.num_rows),
-                    [_texts(part.column(name), labels.get(name)) for name in names],
+                    [_texts(_column(part, schema, at), labels.get(schema.names[at])) for at in wanted.positions],
                     [],
                 )
                 line += part.num_rows

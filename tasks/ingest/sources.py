@@ -29,7 +29,7 @@ from tasks.ingest.decoding import find_encoding, find_kind
 from tasks.ingest.faq import find_faq_columns, find_role_columns, name_by_first_question, name_by_role
 from tasks.ingest.importers import Imported, Importer, Look, find_importer
 from tasks.ingest.input_file import InputFile, reading
-from tasks.ingest.labels import take_joined_apart, take_lists_apart, take_query_lists_apart
+from tasks.ingest.labels import Unasked, take_joined_apart, take_lists_apart, take_query_lists_apart
 from tasks.ingest.layout import ColumnFinder, Layout, PayloadFinder, RowFinder, find_doubts, find_layout
 from tasks.ingest.melting import Melting
 from tasks.ingest.opening import open_tables
@@ -49,6 +49,9 @@ class OpenedSource:
     kind: str | None = None  # of an export of another platform
     notes: list[str] = field(default_factory=list)  # these two are complete once all rows have been read
     warnings: list[str] = field(default_factory=list)
+    unasked: list[str] = field(
+        default_factory=list
+    )  # standard questions that it names, perhaps without a row; likewise
 
 
 def open_sources(file: InputFile, source: Source, seed: int, *, queries_alone: bool = False) -> list[OpenedSource]:
@@ -76,8 +79,9 @@ def open_sources(file: InputFile, source: Source, seed: int, *, queries_alone: b
         look = Look(file, source)
         importer = find_importer(look) if is_text or file.parts else None
     if importer:
-        pairs = take_lists_apart(_import(importer, file, source), explode=source.multiple_labels == "explode")
-        return [OpenedSource(file.name, "imported", pairs, kind=importer.name)]
+        unasked = list[str]()
+        pairs = take_lists_apart(_import(importer, file, source, unasked), explode=source.multiple_labels == "explode")
+        return [OpenedSource(file.name, "imported", pairs, kind=importer.name, unasked=unasked)]
     find = partial(_find_columns, source, file.name, queries_alone)
     keep = partial(
         find_payload,
@@ -122,7 +126,7 @@ def open_columns(
 def _melt(name: str, table: Table, layout: Layout, source: Source) -> OpenedSource:
     melting = Melting(name, table, layout, source, table.notes, find_doubts(name, table, layout))
     return OpenedSource(
-        name, table.format, melting.pairs(), table, layout, notes=melting.notes, warnings=melting.warnings
+        name, table.format, melting.pairs(), table, layout, None, melting.notes, melting.warnings, melting.unasked
     )
 
 
@@ -231,7 +235,7 @@ def _describe_sheets(
     notes = [f"{name}: the sheet {table.sheet!r} that was read is hidden" for table, _ in read if table.hidden]
     if left := [str(one[0].sheet) for one in found if one not in read]:
         notes.append(
-            f"{name}: hidden sheets with the same columns were not read: {quoted(left)}; name them in source.sheet"
+            f"{name}: hidden sheets with the same columns were not read: {quoted(left)}; unhide those that count"
         )
     if errors:
         names = quoted([str(sheet.sheet) for sheet, _ in errors])
@@ -260,14 +264,15 @@ def _refusal(errors: list[tuple[Table, SourceError]], sheets: int, word: str) ->
     return error if sheets == 1 else SourceError(f"{error}. That is the {word} {sheet.sheet!r}, of {sheets}")
 
 
-def _import(importer: Importer, file: InputFile, source: Source) -> Iterator[Pairs]:
+def _import(importer: Importer, file: InputFile, source: Source, unasked: list[str]) -> Iterator[Pairs]:
     with reading(file, importer.name):
         for rows in in_batches(importer.rows(file, source), _measure):
-            yield _as_pairs(rows)
+            unasked += [row.question for row in rows if isinstance(row, Unasked)]
+            yield _as_pairs([row for row in rows if not isinstance(row, Unasked)])
 
 
-def _measure(row: Imported) -> int:
-    return 0 if isinstance(row, BadRow) else len(row[1]) + len(row[2])
+def _measure(row: Imported | Unasked) -> int:
+    return 0 if isinstance(row, (BadRow, Unasked)) else len(row[1]) + len(row[2])
 
 
 def _as_pairs(rows: list[Imported]) -> Pairs:

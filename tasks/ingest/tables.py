@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import compress
 from operator import itemgetter
 from typing import Literal, TypeVar
 
@@ -138,9 +139,15 @@ def torn_reason(cells: Sequence[str]) -> str:
 
 
 def select(rows: list[list[str]], lines: Sequence[int], wanted: Selection) -> Batch:
-    """Return the wanted cells of rows; those of the wrong width are set aside as torn."""
+    """Return the wanted cells of rows; those of the wrong width are set aside as torn, and those without text left out.
+
+    Spreadsheets write a line of delimiters for an empty row that has a format.
+    """
     bad: list[BadRow] = []
     tails = None
+    filled = [any(map(str.strip, row)) for row in rows]
+    if not all(filled):
+        rows, lines = list(compress(rows, filled)), list(compress(lines, filled))
     if set(map(len, rows)) != {wanted.width}:
         rows, lines, bad = _set_torn_aside(rows, lines, wanted)
         tails = [row[wanted.width :] for row in rows] if wanted.ragged else None
@@ -164,7 +171,7 @@ def _set_torn_aside(
         ):
             good.append(row + [""] * (width - len(row)))
             good_lines.append(line)
-        elif len(row) > 1 or "".join(row).strip():  # a blank line is no row
+        else:
             query, question = (_cell(row, position) for position in wanted.shown)
             bad.append(BadRow(line, torn_reason(row), query, question))
     return good, good_lines, bad

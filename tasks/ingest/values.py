@@ -11,7 +11,7 @@ from tasks.ingest.tables import BadRow, as_text
 
 Path = tuple[str, ...]  # the keys that lead to a value; of an element, those of its list
 
-_SAMPLES = 100  # elements of a list that are kept in an outline
+SAMPLES = 100  # elements of a list that are kept in an outline
 _ELEMENTS = 1_000  # of a document that is one list: so many show its keys
 _PATHS = 20_000
 _NODES = 200_000  # values kept in an outline, all together
@@ -32,6 +32,7 @@ _TEXT_KEYS = (
     "相似问",
     "内容",
 )
+_RUNS = ("text", "mention", "url", "link", "equation")  # types of the runs of rich text
 _LONGEST = 100_000  # characters of a list in a cell
 _NUMPY = re.compile(r"(?<=['\"])\s+(?=['\"])")  # between the texts of an array
 
@@ -61,7 +62,7 @@ class Outline:
             if item.listed:
                 self._add_element(item)
                 elements += not item.path
-            else:
+            elif not is_void(item.value):
                 self.values[item.path] = self._cut(item.value)
             if elements >= _ELEMENTS or len(self.lists) + len(self.values) > _PATHS:
                 break
@@ -74,7 +75,7 @@ class Outline:
 
     def _add_element(self, item: Item) -> None:
         samples = self.lists.setdefault(item.path, [])
-        if len(samples) < _SAMPLES and self._nodes > 0:
+        if len(samples) < SAMPLES and self._nodes > 0:
             samples.append(self._cut(item.value))
         if isinstance(item.value, dict):
             self.keys.setdefault(item.path, {}).update(dict.fromkeys(item.value))
@@ -84,10 +85,15 @@ class Outline:
         if isinstance(value, str):
             return value[:_CHARACTERS]
         if isinstance(value, list):
-            return [self._cut(one) for one in value[:_SAMPLES] if self._nodes > 0]
+            return [self._cut(one) for one in value[:SAMPLES] if self._nodes > 0]
         if isinstance(value, dict):
             return {key: self._cut(one) for key, one in value.items() if self._nodes > 0}
         return value
+
+
+def is_void(value: object) -> bool:
+    """Whether a value is a list or an object that holds nothing."""
+    return isinstance(value, (list, dict)) and not value
 
 
 def objects(value: object) -> list[dict[str, Any]]:
@@ -126,10 +132,20 @@ def _parse_literal(text: str) -> Any:  # noqa: ANN401
 
 
 def parse_texts(text: str) -> list[str] | None:
-    """Return the texts of a list that a cell holds, of objects their own texts; None: it holds no such list."""
+    """Return the texts of a list that a cell holds, of objects their own texts; None: it holds no such list.
+
+    Rich text is one text: Feishu, Notion and editors cut it into a run for every link, mention and change of style.
+    """
     values = parse_value(text)
+    if isinstance(values, list) and values and all(map(_is_run, values)):
+        whole = "".join(str(_text_of(run)) for run in values)
+        return [whole] if whole.strip() else []
     found = [_text_of(one) for one in values] if isinstance(values, list) else [None]
     return None if None in found else [one for one in found if one]
+
+
+def _is_run(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, dict) and value.get("type") in _RUNS and _text_of(value) is not None
 
 
 def _text_of(value: Any) -> str | None:  # noqa: ANN401

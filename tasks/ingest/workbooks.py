@@ -9,14 +9,14 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from functools import partial
 from typing import Any
 
 from schemas.errors import SourceError
 from tasks.ingest.archives import refuse_bombs
 from tasks.ingest.input_file import InputFile, reading
-from tasks.ingest.number_formats import show_date, show_number
+from tasks.ingest.number_formats import find_unwritten, show_date, show_number, shows_date
 from tasks.ingest.tables import ERROR_CELL, NO_VALUE, Batch, HeadRow, Selection, Table, as_text, cut, in_batches, select
 
 _KIND = "Excel workbook"
@@ -33,6 +33,7 @@ _LONGEST_TEXT = 1 << 19  # bytes between two tags of a sheet; Excel itself stops
 _MERGED = re.compile(rb'<mergeCell ref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
 _ROW = re.compile(rb'<row [^>]*?hidden="(?:1|true)"')
 _UNCOMPUTED = re.compile(rb'<c r="[A-Z]+(\d+)"[^>]*><f[^>]*(?:/>|>[^<]*</f>)(?:<v\s*/>|<v></v>)?</c>')
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 _STRICT = b"purl.oclc.org/ooxml"
 
 Rows = Iterator[tuple[int, list[str]]]
@@ -151,12 +152,35 @@ def _show(cell: Any) -> str:  # noqa: ANN401 - openpyxl's cells
     if value is None:
         return ""
     if isinstance(value, str):
-        return ERROR_CELL + value if cell.data_type == "e" else cut(value)
+        return ERROR_CELL + value if cell.data_type == "e" else cut(_unescape(value))
     if isinstance(value, bool):
         return as_text(value)
-    if isinstance(value, (date, datetime, time)):
+    if isinstance(value, (date, time, timedelta)):
         return show_date(value, cell.number_format)
-    return show_number(value, cell.number_format) if isinstance(value, (int, float)) else as_text(value)
+    if not isinstance(value, (int, float)):
+        return as_text(value)
+    shown = cell.number_format
+    if shown == "General":
+        shown = find_unwritten(cell.style_array.numFmtId) or shown
+    return _show_serial(value, shown, cell.parent.parent.epoch) if shows_date(shown) else show_number(value, shown)
+
+
+def _show_serial(value: float, number_format: str, epoch: datetime) -> str:
+    """Return the date of a cell that openpyxl takes for a number: of a weekday alone, or in a format without text."""
+    from openpyxl.utils.datetime import from_excel
+
+    try:
+        return show_date(from_excel(value, epoch), number_format)
+    except (OverflowError, ValueError):  # no date of the calendar
+        return as_text(value)
+
+
+def _unescape(text: str) -> str:
+    """Return a text with the characters that Excel writes as _xHHHH_ in its files; calamine does so itself."""
+    if "_x" not in text:
+        return text
+    units = _ESCAPED.sub(lambda one: chr(int(one[1], 16)), text).encode("utf-16-le", "surrogatepass")
+    return units.decode("utf-16-le", "replace").replace("\r\n", "\n")
 
 
 def _survey(file: InputFile, path: str) -> _Survey:
@@ -230,4 +254,6 @@ def _calamine_rows(workbook: Any, title: str, notes: list[str]) -> Rows:  # noqa
 
 
 def _stored(value: object) -> str:
-    return show_date(value, "General") if isinstance(value, (date, datetime, time)) else cut(as_text(value))
+    if isinstance(value, (date, time, timedelta)):
+        return show_date(value, "[h]:mm:ss" if isinstance(value, timedelta) else "General")
+    return cut(as_text(value).replace("\r\n", "\n"))

@@ -1,4 +1,4 @@
-"""A YAML document as the same stream of values as JSON, every scalar as the text that stands there.
+"""A YAML document as the same stream of values as JSON, every scalar as the text that stands there, null as none.
 
 Built from the events of libyaml, not with a loader: `yes`, `007` and dates stay what was typed, nothing of a tag is
 made, depth and size are bounded, and an alias, of which bombs are built, is refused.
@@ -10,11 +10,12 @@ from typing import Any, TextIO
 import yaml
 
 from schemas.errors import SourceError
-from tasks.ingest.values import Item, Path
+from tasks.ingest.values import Item, Path, is_void
 
 MAX_CHARACTERS = 32_000_000
 _MAX_NODES = 500_000
 _MAX_DEPTH = 64
+_NULL = ("~", "null", "Null", "NULL")
 
 
 class _List(list[Any]):
@@ -25,6 +26,13 @@ class _List(list[Any]):
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[int] = []
+
+
+class Block(str):
+    """A text of several lines as they stand in the document, from `line` on."""
+
+    __slots__ = ("line",)
+    line: int
 
 
 class _Builder:
@@ -40,7 +48,12 @@ class _Builder:
     def take(self, event: yaml.Event) -> None:
         line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.ScalarEvent):
-            self._add(event.value, line)
+            plain = event.implicit[0]  # in no quotation marks
+            value = "" if plain and event.value in _NULL else event.value
+            if event.style == "|":
+                value = Block(value)
+                value.line = line + 1
+            self._add(value, line)
         elif isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
             container = _List() if isinstance(event, yaml.SequenceStartEvent) else dict[str, Any]()
             self._add(container, line)
@@ -109,7 +122,9 @@ def stream_values(stream: TextIO, name: str) -> Iterator[Item]:
 
 
 def _walk(value: Any, path: Path, line: int) -> Iterator[Item]:  # noqa: ANN401  # a document holds anything
-    if isinstance(value, dict):
+    if path and is_void(value):
+        yield Item(line, path, False, value)
+    elif isinstance(value, dict):
         for key, member in value.items():
             yield from _walk(member, (*path, key), line)
     elif isinstance(value, _List):

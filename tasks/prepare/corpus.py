@@ -41,6 +41,7 @@ from tasks.validate.near_duplicates import near_duplicates
 BLOCK_ROWS = 32_768
 _SMALL_BLOCK_ROWS = 4_096
 _READ_ROWS = 131_072
+_NORM = ["query_norm"]
 _MANY_ROWS = 20_000  # below, starting processes costs more than it saves
 
 
@@ -167,6 +168,31 @@ def _write_test(ingested: IngestOutput, file: Path, standard: pa.Table, index: _
             columns = [batch["row_id"], labels, batch["query"], batch["standard_question"], in_train, batch["line"]]
             writer.write_batch(pa.record_batch(columns, schema=TEST))
     return tested
+
+
+def describe_test(ingested: Path) -> list[str]:
+    """Return what a run would warn of the official test rows that ingest wrote into a folder; nothing without any."""
+    files = IngestOutput(ingested)
+    if not files.test.exists():
+        return []
+    read = partial(pq.ParquetFile, pre_buffer=False)
+    standard = pq.read_table(files.standard_questions)
+    norms = (batch["query_norm"].to_pylist() for batch in read(files.questions).iter_batches(_READ_ROWS, columns=_NORM))
+    known = np.sort(np.concatenate([np.empty(0, np.uint64), *map(text_keys, norms)]))
+    unknown = overlap = 0
+    for batch in read(files.test).iter_batches(_READ_ROWS, columns=[*_NORM, "standard_question"]):
+        unknown += int((_labels(batch, standard) < 0).sum())
+        overlap += int(_is_among(text_keys(batch["query_norm"].to_pylist()), known).sum())
+    return _describe_test(unknown, overlap)
+
+
+def _describe_test(unknown: int, overlap: int) -> list[str]:
+    warnings = []
+    if unknown:
+        warnings.append(f"{unknown} test row(s) have a standard question that no training row has: counted as misses")
+    if overlap:
+        warnings.append(f"{overlap} test row(s) repeat a training query; recall is given with and without them")
+    return warnings
 
 
 def _is_among(wanted: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -301,13 +327,6 @@ def _write_parts(
 
 
 def _facts(settings: CorpusSettings, index: _Index, tested: _Tested, features: int, words: int) -> PreparedFacts:
-    warnings = []
-    if tested.unknown:
-        warnings.append(
-            f"{tested.unknown} test row(s) have a standard question that no training row has: counted as misses"
-        )
-    if tested.overlap:
-        warnings.append(f"{tested.overlap} test row(s) repeat a training query; recall is given with and without them")
     return PreparedFacts(
         rows=int((~index.test).sum()),
         validation_rows=int(index.validation.sum()),
@@ -322,5 +341,5 @@ def _facts(settings: CorpusSettings, index: _Index, tested: _Tested, features: i
         negatives_per_row=settings.negatives.per_row,
         epochs_drawn=settings.negatives.epochs_drawn,
         tokeniser=TOKENISER,
-        warnings=warnings,
+        warnings=_describe_test(tested.unknown, tested.overlap),
     )

@@ -5,11 +5,13 @@ loss counts only where it is surer than chance allows over all comparisons toget
 among them.
 """
 
+import json
 from collections.abc import Iterator
 
 from schemas.evaluation import Comparison, Difference, Evaluation, Gate, Golden
 from schemas.language import Language, Words, read_words
-from schemas.section import Bound, Tolerance
+from schemas.run import Status
+from schemas.section import Bound, Share
 from schemas.settings import Publishing
 from schemas.training import TrainingReport
 from schemas.validation import Verdict
@@ -67,6 +69,12 @@ def list_reasons(gates: list[Gate], outcome: str) -> list[str]:
     return [gate.reason for gate in gates if gate.outcome == outcome]
 
 
+def list_overrides(gates: list[Gate]) -> list[str]:
+    """Return the settings with which a candidate that is held would pass; none where a gate has no such setting."""
+    held = [gate.override for gate in gates if gate.outcome == "held"]
+    return [*dict.fromkeys(held)] if all(held) else []
+
+
 def refuse_again(version: str, language: Language = "en") -> Gate:
     """Return the gate of a candidate that a person took back when it was `version`."""
     words = read_words(language)
@@ -76,6 +84,18 @@ def refuse_again(version: str, language: Language = "en") -> Gate:
         measured=words("gate.taken_back", version=version),
         bound=words("gate.none"),
         reason=words("gate.taken_back_reason", version=version),
+    )
+
+
+def tell_answer(status: Status, reasons: list[str], language: Language = "en") -> Gate:
+    """Return the gate of a candidate that a person was asked about, answered."""
+    words, passed = read_words(language), status == "published"
+    return Gate(
+        name=words("gate.approval_name"),
+        outcome="passed" if passed else "held",
+        measured=words("gate.approved" if passed else "gate.declined"),
+        bound=words("gate.none"),
+        reason="; ".join(reasons),
     )
 
 
@@ -123,6 +143,7 @@ def _ask_baselines(
             measured=words("gate.baseline", **facts),
             bound=words("gate.place_bound", limits=_limits(setting, tolerance, words)),
             reason=reason,
+            override=f"{setting}=1",
         )
     if not asked:
         yield Gate(
@@ -149,6 +170,7 @@ def _ask_live_places(comparison: Comparison | None, settings: Publishing, words:
             measured=words("gate.live_place", figure=figure, gain=gain, at_most=paired.at_most),
             bound=words("gate.live_bound", limits=limits, confidence=settings.confidence),
             reason=words("gate.live_place_reason", **facts, loss=-gain, **limit) if level else "",
+            override=f"{setting}=1",
         )
 
 
@@ -202,6 +224,7 @@ def _ask_live_decisions(comparison: Comparison | None, settings: Publishing, wor
             measured=words(f"gate.decided_{kind}", gain=loss if kind == "wrong" else -loss, **facts),
             bound=words("gate.place_bound", limits=_limits(setting, tolerance, words)),
             reason=words(f"gate.decided_{kind}_reason", **facts, **limit) if level else "",
+            override=f"{setting}=1",
         )
 
 
@@ -254,7 +277,7 @@ def _ask_difference(
     size: str,
     difference: Difference,
     comparison: Comparison,
-    tolerance: Tolerance,
+    tolerance: Share,
     setting: str,
     settings: Publishing,
     words: Words,
@@ -284,7 +307,7 @@ def _ask_difference(
     )
     if level == "stop":
         reason = words("gate.live_reason_stop", reason=reason, setting=setting)
-    return gate.model_copy(update={"reason": reason})
+    return gate.model_copy(update={"reason": reason, "override": f"{setting}=1"})
 
 
 def _ask_training(training: TrainingReport, settings: Publishing, words: Words) -> Gate:
@@ -300,6 +323,7 @@ def _ask_training(training: TrainingReport, settings: Publishing, words: Words) 
         measured=words("report.converged") if found.converged else words.name("cause", found.cause),
         bound=words("gate.training_bound", causes=causes or words("gate.none")),
         reason="" if found.converged else reason,
+        override=f"publish.hold_causes={json.dumps([one for one in settings.hold_causes if one != found.cause])}",
     )
 
 
@@ -351,7 +375,7 @@ _UNREADABLE = {"measured": "live_unreadable", "reason": "live_unreadable_reason"
 _OUTCOMES = {None: "passed", "warn": "warned", "stop": "held"}
 
 
-def _find_level(loss: float, tolerance: Tolerance) -> str | None:
+def _find_level(loss: float, tolerance: Share) -> str | None:
     """Return the graver level that a loss is beyond."""
     for level in ("stop", "warn"):
         limit = getattr(tolerance, level)
@@ -360,7 +384,7 @@ def _find_level(loss: float, tolerance: Tolerance) -> str | None:
     return None
 
 
-def _limits(setting: str, tolerance: Tolerance, words: Words) -> str:
+def _limits(setting: str, tolerance: Share, words: Words) -> str:
     levels = {"warns": tolerance.warn, "holds": tolerance.stop}
     shown = [words(f"gate.{what}", limit=limit) for what, limit in levels.items() if limit is not None]
     return words("gate.limits", limits=", ".join(shown) or words("gate.none"), setting=setting)

@@ -36,7 +36,15 @@ from tasks.evaluate.training_queries import TRAINED_ON, hash_test_rows, list_tra
 from tasks.limits import time_limit
 from tasks.publish.card import write_card
 from tasks.publish.findings import LISTS, Findings, read_findings, write_report
-from tasks.publish.gates import ask_gates, ask_golden_gate, changes_much, list_reasons, refuse_again
+from tasks.publish.gates import (
+    ask_gates,
+    ask_golden_gate,
+    changes_much,
+    list_overrides,
+    list_reasons,
+    refuse_again,
+    tell_answer,
+)
 from tasks.publish.result import summarise_run
 from tasks.registry import ModelRegistry
 from tasks.retention import prune_runs
@@ -60,16 +68,7 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunRe
     def decide_and_publish(update: Update) -> tuple[Status, str | None, list[Gate]]:
         nonlocal found
         found = _beside_live(corpus, workspace, update, steps, found)
-        gates = ask_gates(
-            found.evaluation,
-            found.training,
-            found.verdict,
-            found.comparison,
-            update.live.version,
-            found.golden,
-            corpus.publish,
-            corpus.language,
-        )
+        gates = _ask(found, update.live.version, corpus)
         approval = corpus.publish.approval or changes_much(found.comparison, corpus.publish)
         status, version, asked = _decide(corpus, update, steps.train.output.candidate, gates, approval)
         made = None
@@ -92,9 +91,46 @@ def publish(corpus: CorpusSettings, workspace: Workspace, steps: Steps) -> RunRe
     warnings += _see_doctor(corpus, workspace, status)
     seconds = {name: step.seconds for name, step in steps.named().items()} | {"publish": time.monotonic() - began}
     result = summarise_run(corpus, workspace, steps, found.evaluation, status, version, reasons, warnings, seconds)
+    if status == "held":
+        result = result.model_copy(update={"overrides": list_overrides(asked)})
     result = _leave(corpus, workspace, registry, result)
     _show(corpus.name, result, asked, warnings)
     return result
+
+
+def leave_answered(workspace: Workspace, result: RunResult) -> RunResult:
+    """Write report, run.json and the gates of the UI anew once a person has answered; return the result.
+
+    Args:
+        workspace: of a run that waited for approval.
+        result: of it, with what came of the answer.
+    """
+    written = (workspace.root / SETTINGS_FILE).read_bytes()
+    corpus = CorpusSettings.model_validate_json(written, context={"fill_defaults": True, "stored": True})
+    try:
+        steps, registry = Steps.of(workspace, result.seconds), ModelRegistry.of(corpus.name, workspace.home)
+        found = read_findings(workspace, steps)
+        live = found.comparison.version if found.comparison else None
+        asked = _ask(found, live, corpus)
+        gates = [tell_answer(result.status, result.reasons, corpus.language), *asked]
+        write_report(corpus, workspace, registry, steps, found, gates, result.status, result.version)
+        _show(corpus.name, result, gates, [])
+    except (OSError, ValueError, PipelineError) as error:  # what was answered is done
+        get_run_logger().warning("%s: the report does not tell what was answered: %s", corpus.name, error)
+    return _leave(corpus, workspace, ModelRegistry.of(corpus.name, workspace.home), result)
+
+
+def _ask(found: Findings, live: str | None, corpus: CorpusSettings) -> list[Gate]:
+    return ask_gates(
+        found.evaluation,
+        found.training,
+        found.verdict,
+        found.comparison,
+        live,
+        found.golden,
+        corpus.publish,
+        corpus.language,
+    )
 
 
 def _doubt(found: Findings, status: Status, version: str | None, gates: list[Gate], words: Words) -> list[str]:

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -29,7 +30,7 @@ from schemas.tables import EXEMPLARS
 from schemas.workspace import SETTINGS_FILE
 from tasks.registry import ModelRegistry
 from tasks.retrieval.model_files import EXEMPLARS_FILE, read_arrays, read_table, reading
-from tasks.retrieval.normalise import normalise
+from tasks.retrieval.normalise import normalise, twin_key
 from tasks.retrieval.payload import PAYLOAD_FILE, Payload
 from tasks.retrieval.retriever import Model
 from tasks.update import Update
@@ -39,6 +40,7 @@ OVERLAY_FILE = "overlay.json"
 SOURCE = "dssm add"  # in place of a file, of queries that stand in none
 
 _TEXT_WEIGHT = 0.5  # of a new standard question's own text in its vector, beside its similar queries
+_SHOWN = 3
 MOST_QUERIES = 1000  # similar queries of an edit
 _CHARACTERS, _NAME, _VALUE = 1000, 100, 32_767  # at most: of a text, of a field's name, of its value as Excel has it
 _LARGEST = 1e15  # of a number; beyond, it is a code
@@ -57,6 +59,8 @@ class Edited:
     standard_questions: int
     overlay: Overlay
     expected: Expected | None
+    warnings: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)  # its similar queries that another one has, in few words
 
 
 @dataclass
@@ -90,14 +94,19 @@ def edit_live(registry: ModelRegistry, edit: Edit, model: Model | None = None) -
         folder, before = _open_live(update, model)
         named = _by_text(edit, before)
         check_edit(named, before)
-        stamped = named.model_copy(update={"at": now(), "payload": _name_fields(edit.payload, before)})
+        fields = {"payload": _name_fields(edit.payload, before), "similar_queries": _with_old_text(named)}
+        stamped = named.model_copy(update={"at": now(), **fields})
         overlay = read_overlay(folder).followed_by(stamped)
         manifest = _make(update, folder, before, [stamped], overlay, stamped.describe())
         update.go_live(manifest, "edited")
         _prune(update, folder)
-        expected = None if edit.action == "remove" else expect(folder, len(edit.similar_queries))
+        rows = (
+            int(before.rows[before.standard_questions.index(named.standard_question)]) if edit.action == "edit" else 0
+        )
+        expected = None if edit.action == "remove" else expect(folder, rows + len(stamped.similar_queries))
         count = len(before.ids) + {"add": 1, "edit": 0, "remove": -1}[edit.action]
-        return Edited(manifest.version, stamped, count, overlay, expected)
+        unknown = _find_unknown_fields(stamped, before, registry.corpus)
+        return Edited(manifest.version, stamped, count, overlay, expected, unknown, find_elsewhere(stamped, before))
 
     return registry.change(act)
 
@@ -122,7 +131,7 @@ def drop_edit(registry: ModelRegistry, name: str) -> Edited:
         manifest = _make(update, folder, before, [], overlay.without(edit), f"drop: {edit.describe()}")
         update.go_live(manifest, "edited")
         _prune(update, folder)
-        return Edited(manifest.version, edit, len(before.ids), overlay.without(edit), None)
+        return Edited(manifest.version, edit, len(before.ids), overlay.without(edit), None, [])
 
     return registry.change(act)
 
@@ -250,12 +259,44 @@ def check_edit(edit: Edit, model: Model) -> None:
         )
 
 
+def find_elsewhere(edit: Edit, model: Model) -> list[str]:
+    """Return which similar queries of an edit another standard question has, as its text or a kept query, and where."""
+    wanted = {normalise(query): query for query in edit.similar_queries}
+    owned = [(text, text, "its own text") for text in model.standard_questions] if wanted else []
+    for owner, row in zip(model.kept_owners, model.kept_texts, strict=False) if wanted else ():
+        place = f"{row['source']}:{row['line']}" if row["line"] else row["source"] or "its own text"
+        owned.append((row["text"], model.standard_questions[owner], place))
+    found = {
+        (wanted[norm], owner): f"{wanted[norm]!r} is one of {owner!r} ({place})"
+        for text, owner, place in reversed(owned)
+        if owner not in (edit.name, edit.standard_question) and (norm := normalise(text)) in wanted
+    }
+    return [*reversed(found.values())]
+
+
+def describe_elsewhere(found: Sequence[str]) -> str:
+    """Return a sentence for a person; empty where nothing was found."""
+    if not found:
+        return ""
+    shown = "; ".join(found[:_SHOWN]) + ("; …" if len(found) > _SHOWN else "")
+    return (
+        f"{len(found)} similar queries belong to another standard question, too: {shown}. Who asks so may find either; "
+        "leave each to the one that answers it"
+    )
+
+
 def _by_text(edit: Edit, model: Model) -> Edit:
     """Return an edit that names its standard question by its text, where it was named by its id."""
     named = edit.standard_question
     if edit.action == "add" or named in model.standard_questions or named not in model.ids:
         return edit
     return edit.model_copy(update={"standard_question": model.standard_questions[model.ids.index(named)]})
+
+
+def _with_old_text(edit: Edit) -> list[str]:
+    """Return the similar queries of an edit, the text that it replaces among them: customers ask in its words still."""
+    old = [edit.standard_question] if normalise(edit.name) != normalise(edit.standard_question) else []
+    return [*dict.fromkeys([*edit.similar_queries, *old])]
 
 
 def _name_fields(given: Mapping[str, Value], model: Model) -> dict[str, Value]:
@@ -266,6 +307,18 @@ def _name_fields(given: Mapping[str, Value], model: Model) -> dict[str, Value]:
     if answers := model.payload.notes.answers:
         known.setdefault("answer", answers[0])
     return {known.get(normalise(name), name): value for name, value in given.items()}
+
+
+def _find_unknown_fields(edit: Edit, model: Model, corpus: str) -> list[str]:
+    """Return a warning of each field that no standard question had before: it may be mistyped."""
+    known = [*model.payload.fields] if model.payload else []
+    return [
+        f"no other standard question has the field {name!r}; there are: {', '.join(known) or 'none'}"
+        f"{did_you_mean(name, nearest(name, known)) or '.'} If it was mistyped: dssm edit {corpus} {quote(edit.name)} "
+        f"--field {quote(name)}="
+        for name, value in edit.payload.items()
+        if value is not None and name not in known and name != "answer"
+    ]
 
 
 def _check_value(name: str, value: Value) -> None:
@@ -285,7 +338,8 @@ def _check_text(what: str, text: str, most: int = _CHARACTERS) -> None:
 
 
 def _check_new(text: str, model: Model, but: str | None = None) -> None:
-    alike = [one for one in model.standard_questions if normalise(one) == normalise(text) and one != but]
+    key = twin_key(normalise(text))
+    alike = [one for one in model.standard_questions if twin_key(normalise(one)) == key and one != but]
     if alike:
         how = "is there already" if alike[0] == text else f"is {alike[0]!r} but for case, width or white space"
         raise EditError(f"the standard question {text!r} {how}; change that one: dssm edit")
@@ -332,16 +386,13 @@ def _prune(update: Update, version: Path) -> None:
 
 def expect(version: Path, queries: int) -> Expected | None:
     """Return what the version's own measurement says of standard questions with so many queries; None: nothing."""
+    bucket = next((name for name, most in _BUCKETS if queries <= most), ">50")
     try:
-        sizes = json.loads((version / _EVALUATION).read_bytes())["by_class_size"]
-        bucket = next((name for name, most in _BUCKETS if queries <= most), ">50")
-        found = (
-            sizes[bucket] if sizes.get(bucket, {}).get("rows") else next(one for one in sizes.values() if one["rows"])
-        )
-        name = next(name for name, one in sizes.items() if one is found)
-        return Expected(recall_at_10=found["recall_at_10"]["value"], rows=name, test_rows=found["rows"])
-    except (OSError, ValueError, KeyError, TypeError, StopIteration):  # nothing was measured
+        found = json.loads((version / _EVALUATION).read_bytes())["by_class_size"][bucket]
+        measured = Expected(recall_at_10=found["recall_at_10"]["value"], rows=bucket, test_rows=found["rows"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+    return measured if queries and measured.test_rows else None  # of one without queries no test row tells
 
 
 def build(base: Path, out: Path, model: Model, edits: Sequence[Edit]) -> None:

@@ -1,5 +1,7 @@
 """Packages that few settings need: what is missing is said once, with the command that brings it."""
 
+import shlex
+import sys
 from importlib.util import find_spec
 
 from schemas.errors import SettingsError
@@ -20,8 +22,9 @@ def require_extra(why: str, extra: str = "encoder", packages: list[str] | None =
     """
     missing = [name for name in packages or _PACKAGES[extra] if find_spec(name) is None]
     if missing:
+        install = f"{shlex.quote(sys.executable)} -m pip install"
         raise SettingsError(
             f"{why} needs {', '.join(missing)}, not installed here; in the checkout of this project run: "
-            f"pip install --constraint constraints.txt --editable '.[{extra}]'"
-            + (" (where queries are only answered: pip install './serving[encoder]')" if packages else "")
+            f"{install} --constraint constraints.txt --editable '.[{extra}]'"
+            + (f" (where queries are only answered: {install} './serving[encoder]')" if packages else "")
         )

@@ -18,6 +18,9 @@ _PRESENTATION = frozenset("\ufe0e\ufe0f")  # text or emoji style of the characte
 _JOINED = "[\u0600-\u08ff\u0900-\u0dff]"
 _STRAY_JOINERS = re.compile(f"(?<!{_JOINED})[\u200c\u200d]|[\u200c\u200d](?!{_JOINED})")
 
+_HAN = "[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+_BLANK = re.compile(f"(?<={_HAN}) (?={_HAN})")
+
 
 def normalise(text: str) -> str:
     """Return the text in NFKC and lower case, invisible characters dropped, white space collapsed and trimmed.
@@ -42,6 +45,11 @@ def normalise(text: str) -> str:
 def normalise_all(texts: Iterable[str]) -> list[str]:
     """Return the normal form of each text."""
     return [normalise(text) for text in texts]
+
+
+def twin_key(norm: str) -> str:
+    """Return what twins share: a normal form without blanks between Chinese characters, as a broken line leaves one."""
+    return _BLANK.sub("", norm) if " " in norm else norm
 
 
 def _drop_invisible(text: str) -> str:

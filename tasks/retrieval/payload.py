@@ -6,9 +6,11 @@ own type. Two more columns hold when it is valid, in seconds since 1970; what th
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
@@ -30,6 +32,7 @@ from tasks.retrieval.normalise import normalise
 PAYLOAD_FILE = "payload.parquet"
 SCHEMA = 1
 _NOTES = b"dssm"
+_VALUES = 10  # of a field, in a message
 _BEGIN, _END = "\x00begin", "\x00end"  # no header holds a NUL
 _TYPES: dict[Kind, pa.DataType] = {
     "text": pa.string(),
@@ -220,6 +223,24 @@ class Payload:
             return None
         return np.flatnonzero(np.logical_and.reduce(masks))
 
+    def find_unmatched(self, filters: Filters | None) -> list[str]:
+        """Return a sentence for each filter that holds of no standard question, with the values that there are.
+
+        Raises:
+            FilterError: there is no such field, or it cannot hold such a value.
+        """
+        said = []
+        for given, condition in (filters or {}).items():
+            if self._matching(given, condition).any():
+                continue
+            name = self._find(given)
+            cells = (one if isinstance(one, list) else [one] for one in self._as_json(name) if one is not None)
+            counts = Counter(chain.from_iterable(cells))
+            values = [str(value) for value in sorted(counts, key=lambda value: (-counts[value], value))]
+            more = f", … ({len(values):,} in all)" if len(values) > _VALUES else ""
+            said.append(f"nothing has {_show(given, condition)}; values: {', '.join(values[:_VALUES]) or 'none'}{more}")
+        return said
+
     def _valid(self, moment: datetime) -> NDArray[np.bool_]:
         at = (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).timestamp()
         return (self._begins <= at) & (at < self._ends)
@@ -299,6 +320,15 @@ class Payload:
                     places.setdefault(key, []).append(number)
             index[name] = {key: np.array(numbers, np.int64) for key, numbers in places.items()}
         return index
+
+
+def _show(name: str, condition: Condition) -> str:
+    """Return a filter as --filter takes it."""
+    if isinstance(condition, Range):
+        ends = ((">=", condition.min), ("<=", condition.max))
+        return " and ".join(f"{name}{sign}{_spell(end)}" for sign, end in ends if end is not None)
+    values = condition if isinstance(condition, Sequence) and not isinstance(condition, str) else [condition]
+    return " or ".join(f"{name}={'' if value is None else _spell(value)}" for value in values)
 
 
 def refuse_field(given: str, fields: Mapping[str, Kind]) -> None:

@@ -141,6 +141,15 @@ class Model:
         with reading(self._folder / EXEMPLARS_FILE) as file:
             return list(read_table(file).to_pylist())
 
+    @property
+    def kept_owners(self) -> list[int]:
+        """Number of the standard question of each of `kept_texts`; none where the model does not go by them."""
+        starts = (
+            self._exemplars.starts if self._exemplars and self.kept_texts else np.zeros(len(self.ids) + 1, np.int64)
+        )
+        owners: list[int] = np.repeat(np.arange(len(self.ids)), np.diff(starts)).tolist()
+        return owners
+
     def scores(self, queries: Sequence[str]) -> NDArray[np.float32]:
         """Return (n, K) scores of all standard questions: what a search goes by."""
         return self._scores(self.vectors_of(self.encoder.read([normalise(query) for query in queries])))

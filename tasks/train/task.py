@@ -30,7 +30,8 @@ from tasks.steps import StepNotes, StepRun, run_step
 from tasks.train.verdict import describe_choice, describe_convergence
 
 _MOST_UNLABELLED = 20_000  # queries of a log that are learned from: the last, of files by name
-_ENCODED, _TUNED = "%d of %d texts encoded", "fine-tuning the encoder, step %d of %d"
+_ENCODED = "%d of %d texts encoded"
+_TUNED = "fine-tuning the encoder (a copy for each validation cut, one for all rows), step %d of %d"
 TRAINING_LIMIT = "dssm-training"  # how many deployments train at a time, in all; dssm serve and dssm deploy make it
 
 

@@ -1,10 +1,12 @@
 """The profile of a corpus that a version keeps, so that a later corpus can be compared with it.
 
-It holds the rows of each standard question and the smallest hashes of its queries, and how often each word stands in
-the queries. A word is a run of letters, or two neighbouring characters of Chinese, Japanese or Korean text; there is no
-dictionary. One pass over the rows makes it; memory holds the distinct words and eight hashes of each standard question.
+It holds the rows of each standard question and the smallest hashes of its queries, how often each word stands in the
+queries, and how many standard questions have each field, such as an answer. A word is a run of letters, or two
+neighbouring characters of Chinese, Japanese or Korean text; there is no dictionary. One pass over the rows makes it;
+memory holds the distinct words and eight hashes of each standard question.
 """
 
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from schemas.outputs import IngestOutput, ValidateOutput
 from schemas.tables import CORPUS_PROFILE
+from tasks.ingest.payload import read_payload
 
 QUERIES_KEPT = 8  # hashes of each standard question: enough to see that two have the same queries
 WORDS_KEPT = 200_000  # the most frequent
@@ -58,7 +61,12 @@ def profile_for_drift(ingested: Path) -> pa.Table:
     names, counts = words.most_frequent()
     nothing = [None] * len(names)
     about_words = {"kind": ["word"] * len(names), "id": nothing, "text": names, "count": counts, "queries": nothing}
-    return pa.concat_tables([pa.table(about, schema=CORPUS_PROFILE) for about in (about_classes, about_words)])
+    filled = Counter(name for cells in read_payload(files.payload).values() for name in cells)
+    nothing = [None] * len(filled)
+    fields = {"text": sorted(filled), "count": [filled[name] for name in sorted(filled)]}
+    about_fields = {"kind": ["field"] * len(filled), "id": nothing, **fields, "queries": nothing}
+    parts = (about_classes, about_words, about_fields)
+    return pa.concat_tables([pa.table(about, schema=CORPUS_PROFILE) for about in parts])
 
 
 class _Words:

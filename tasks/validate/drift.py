@@ -5,9 +5,10 @@ same if they share half of their queries in the profiles, or if their texts are 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import chain, pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -36,14 +37,17 @@ DRIFT_RULES = (
     BoundRule("max_classes_renamed", "classes_renamed", "classes_renamed_share"),
     BoundRule("max_class_shift", "class_shift", "class_shift_share"),
     BoundRule("max_new_words", "new_words", "new_word_share"),
+    BoundRule("max_fields_gone", "fields_gone", "fields_gone"),
+    BoundRule("max_field_share_lost", "fields_emptied", "fields_emptied_share"),
+    BoundRule("max_ids_changed", "ids_changed", "ids_changed_share"),
 )
 _CHANGES = pa.schema(
     [
-        pa.field("change", pa.string(), nullable=False),  # "added", "removed", "renamed", "resized", "new word"
+        pa.field("change", pa.string(), nullable=False),  # "added", "removed", "renamed", "resized", "new word", ...
         pa.field("text", pa.string(), nullable=False),
-        pa.field("was", pa.string()),  # text before it was renamed
+        pa.field("was", pa.string()),  # text before it was renamed; id before it changed
         pa.field("rows_before", pa.int64()),
-        pa.field("rows_now", pa.int64()),  # of a word: how often it stands in the queries
+        pa.field("rows_now", pa.int64()),  # of a word: how often it is in the queries; of a field: how many have it
     ],
     metadata={"grain": "one change since the live version; of each kind the largest first"},
 )
@@ -63,17 +67,21 @@ class Corpus(NamedTuple):
 
     classes: list[Kept]
     words: dict[str, int]
+    fields: Mapping[str, int] = MappingProxyType(
+        {}
+    )  # how many standard questions have each; a profile of before knows of none
 
     @classmethod
     def of(cls, profile: pa.Table) -> "Corpus":
         """Read a CORPUS_PROFILE."""
         rows = profile.to_pylist()
         classes = [Kept(r["id"], r["text"], r["count"], frozenset(r["queries"])) for r in rows if r["kind"] == "class"]
-        return cls(classes, {r["text"]: r["count"] for r in rows if r["kind"] == "word"})
+        words, fields = ({r["text"]: r["count"] for r in rows if r["kind"] == kind} for kind in ("word", "field"))
+        return cls(classes, words, fields)
 
 
 class Changes(NamedTuple):
-    """The standard questions that have changed, and the words that are new, the largest first."""
+    """The standard questions and fields that have changed, and the words that are new, the largest first."""
 
     added: list[Kept]
     removed: list[Kept]
@@ -81,6 +89,8 @@ class Changes(NamedTuple):
     same: list[tuple[Kept, Kept]]  # in both, renamed or not; in no order
     resized: list[tuple[Kept, Kept]]  # those of `same` with another number of rows
     new_words: list[tuple[str, int]]
+    ids: list[tuple[Kept, Kept]]  # those of `same` that have their text and another id
+    fields: list[tuple[str, int, int, float]]  # name, how many have it before and now, the share of them all lost
 
 
 def check_drift(
@@ -144,6 +154,8 @@ def find_changes(old: Corpus, new: Corpus) -> Changes:
         same=pairs,
         resized=sorted((pair for pair in pairs if pair[0].rows != pair[1].rows), key=_by_how_much),
         new_words=sorted(new_words, key=lambda pair: (-pair[1], pair[0])),
+        ids=sorted((pair for pair in pairs if _has_new_id(*pair)), key=lambda pair: (-pair[1].rows, pair[1].text)),
+        fields=_find_emptied(old, new),
     )
 
 
@@ -166,6 +178,11 @@ def measure_drift(old: Corpus, new: Corpus, changes: Changes) -> dict[str, float
         "classes_renamed_share": _share(len(changes.renamed), classes_before),
         "class_shift_share": total_variation([(a.rows, b.rows) for a, b in changes.same]),
         "new_word_share": _share(sum(count for _, count in changes.new_words), sum(new.words.values())),
+        "fields_before": float(len(old.fields)),
+        "fields_gone": float(sum(not now for _, _, now, _ in changes.fields)),
+        "fields_emptied_share": max((lost for _, _, now, lost in changes.fields if now), default=0.0),
+        "ids_changed": float(len(changes.ids)),
+        "ids_changed_share": _share(len(changes.ids), len(changes.same)),
     }
 
 
@@ -227,6 +244,21 @@ def _pairs_of(text: str) -> frozenset[str]:
     return frozenset(a + b for a, b in pairwise(text)) or frozenset(text)
 
 
+def _has_new_id(before: Kept, now: Kept) -> bool:
+    return before.text == now.text and before.id != now.id
+
+
+def _find_emptied(old: Corpus, new: Corpus) -> list[tuple[str, int, int, float]]:
+    """Return the fields that a smaller share of the standard questions has now, the largest loss first."""
+    lost = []
+    for name, count in old.fields.items():
+        now = new.fields.get(name, 0)
+        share = count / len(old.classes) - now / len(new.classes)
+        if share > 0:
+            lost.append((name, count, now, share))
+    return sorted(lost, key=lambda one: (-one[3], one[0]))
+
+
 def _by_how_much(pair: tuple[Kept, Kept]) -> tuple[int, str]:
     return -abs(pair[0].rows - pair[1].rows), pair[1].text
 
@@ -248,6 +280,8 @@ def _list(changes: Changes) -> list[dict[str, Any]]:
     rows += [_row("renamed", new.text, old.text, old.rows, new.rows) for old, new in changes.renamed]
     rows += [_row("resized", new.text, None, old.rows, new.rows) for old, new in changes.resized]
     rows += [_row("new word", word, None, None, count) for word, count in changes.new_words[:OFFENDERS_KEPT]]
+    rows += [_row("field", name, None, before, now) for name, before, now, _ in changes.fields]
+    rows += [_row("new id", new.text, old.id, old.rows, new.rows) for old, new in changes.ids]
     return rows
 
 
@@ -270,6 +304,14 @@ def _offenders(changes: Changes, words: Words) -> dict[str, Offenders]:
             for old, new in changes.resized
         ],
         "new_words": [words("example.new_word", text=shorten(word), count=count) for word, count in changes.new_words],
+        "fields_gone": [
+            words("example.field", name=n, before=b, now=now) for n, b, now, _ in changes.fields if not now
+        ],
+        "fields_emptied": [words("example.field", name=n, before=b, now=now) for n, b, now, _ in changes.fields if now],
+        "ids_changed": [
+            words("example.new_id", text=shorten(new.text), old=shorten(old.id), new=shorten(new.id))
+            for old, new in changes.ids
+        ],
     }
     texts_of["rows_lost"] = texts_of["classes_removed"] + texts_of["class_shift"]
     texts_of["rows_gained"] = texts_of["classes_added"] + texts_of["class_shift"]

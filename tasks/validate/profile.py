@@ -20,7 +20,7 @@ from schemas.language import Language, Words, read_words
 from schemas.outputs import IngestOutput
 from schemas.settings import Validation
 from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
-from tasks.retrieval.normalise import normalise
+from tasks.retrieval.normalise import normalise, twin_key
 from tasks.validate.boilerplate import find_boilerplate
 from tasks.validate.damage import repair, suspects
 from tasks.validate.ordering import order_z
@@ -283,9 +283,10 @@ def find_repeats(hashes: NDArray[np.uint64], codes: NDArray[np.integer]) -> tupl
 
 
 def _twins(norms: list[str]) -> NDArray[np.int64]:
-    counts = Counter(norms)
-    twins = [code for code, norm in enumerate(norms) if counts[norm] > 1]
-    return np.array(sorted(twins, key=lambda code: (norms[code], code)), np.int64)
+    keys = list(map(twin_key, norms))
+    counts = Counter(keys)
+    twins = [code for code, key in enumerate(keys) if counts[key] > 1]
+    return np.array(sorted(twins, key=lambda code: (keys[code], code)), np.int64)
 
 
 def _share(part: float, whole: float) -> float | None:

@@ -112,7 +112,6 @@ TOMLS: dict[str, bytes] = {
     "200,000 keys": b"".join(b"k%d = 1\n" % n for n in range(200_000)),
     "a key of 200,000 parts": b"a." * 200_000 + b"b = 1\n",
     "an inline table nested deep": b"a = " + b"{a=" * 5_000 + b"1" + b"}" * 5_000,
-    "a mark of UTF-8": b'\xef\xbb\xbfsource.path = "nowhere.csv"\n',
     "a text without end": b'source.path = """' + b"x" * (1 << 20),
     "an escape that is none": b'source.path = "C:\\data\\t.csv"\n',
     "half a character": b'source.path = "\\ud800"\n',
@@ -137,6 +136,12 @@ def tomls() -> Iterator[Case]:
         yield Case(
             "TOMLs", name, lay(content), ("check", "bank", "-q"), "refused", secrets=("s3cret-pa55",) * (name == "x")
         )
+
+    def marked(folder: Path) -> None:
+        lay(b'\xef\xbb\xbfsource.path = "t.csv"\n')(folder)
+        (folder.parent / "home" / "corpora" / "t.csv").write_bytes(as_csv())
+
+    yield Case("TOMLs", "a mark of UTF-8", marked, ("check", "bank"), "read")
     shapes = {
         "a folder": lambda file: file.mkdir(),
         "a loop of links": lambda file: file.symlink_to(file.name),

@@ -1,11 +1,15 @@
 """What a person reads before she answers the form; the form itself is filled in among the tests of operation."""
 
+import prefect
 import pytest
+from prefect.client.orchestration import get_client
 
 from flows.approval import Approval, carry_out, describe_candidate
 from schemas.run import RunResult
 from schemas.workspace import Workspace
+from tasks.publish.task import leave_answered
 from tasks.registry import ModelRegistry
+from tests.conftest import make_settings
 from tests.tasks.conftest import add
 from tests.tasks.publish.measured import comparison
 
@@ -66,7 +70,33 @@ def test_a_form_that_is_answered_after_dssm_approve_and_an_edit_holds_nothing_ba
     registry.change(lambda update: update.approve())
     registry.change(lambda update: update.go_live(edited, "edited"))
 
-    assert carry_out(Approval(answer="go live"), workspace, waiting.version) == ("unchanged", [])
+    assert carry_out(Approval(answer="go live"), workspace, waiting.version) == ("published", [])
     status, (reason,) = carry_out(Approval(answer="decline"), workspace, waiting.version)
     assert (status, registry.live().version) == ("held", edited.version)
     assert "live since; take it back with dssm rollback toy" in reason
+
+
+@pytest.mark.parametrize(("status", "said"), [("published", "approved"), ("held", "declined: too early")])
+def test_what_a_run_leaves_follows_the_answer(flow, toy_csv, status, said):
+    """Report, run.json and the gates of the UI: whoever looks the next day is not asked once more."""
+    waiting = flow(make_settings(toy_csv, publish__approval=True))
+    folder = flow.run_folder(waiting)
+    assert "dssm approve toy" in (folder / "report.html").read_text("utf-8")
+
+    @prefect.flow
+    def answered():
+        reasons = [said] if status == "held" else []
+        return leave_answered(
+            Workspace.of("toy", waiting.run), waiting.model_copy(update={"status": status, "reasons": reasons})
+        )
+
+    result = answered()
+    report = (folder / "report.html").read_text("utf-8")
+    with get_client(sync_client=True) as client:
+        gates = max((a for a in client.read_artifacts() if a.key == "toy-gates"), key=lambda a: a.created)
+
+    assert RunResult.model_validate_json((folder / "run.json").read_bytes()) == result
+    assert "dssm approve toy" not in report
+    assert said in report
+    assert gates.description.startswith(f"toy: **{status}**")
+    assert said in gates.data + gates.description

@@ -167,7 +167,9 @@ def test_a_line_is_a_query_and_an_empty_line_has_no_results(how, bank_twice, dss
     [
         (["query", "bank", "--file", "nosuch.txt"], "cannot read nosuch.txt"),
         (["query", "bank", "--file", "."], "Is a directory"),
-        (["query", "bank", "--file", "utf16.txt"], "utf16.txt is not UTF-8 (line 1"),
+        (["query", "bank", "--file", "utf16.txt"], "utf16.txt is text in UTF-16"),
+        (["query", "bank", "a\udcff"], "type a text again on a terminal in UTF-8"),
+        (["query", "bank", "--file", "a\nb"], r"cannot read 'a\nb'"),
         (["query", "bank"], "TEXT, or --file"),
         (["query", "bank", "怎么", "--file", "odd.txt"], "TEXT, or --file"),
         (["query", "bank", "怎么", "--top", "0"], "x>=1"),

@@ -46,6 +46,8 @@ def test_a_setting_that_has_gone_is_named_and_ignored(caplog):
         (lambda file: file.symlink_to(file), "cannot be read: Too many levels of symbolic links"),
         (lambda file: file.write_text("a = " + "[" * 100_000), "is nested too deep"),
         (lambda file: file.write_bytes(b"\xff"), r"is not UTF-8 \(from byte 0 on\)"),
+        (lambda file: file.write_bytes("seed = 1".encode("utf-16")), "is text in UTF-16.*save it as UTF-8"),
+        (lambda file: file.write_bytes("seed = 1".encode("utf-16-be")), "is text in UTF-16.*save it as UTF-8"),
         (lambda file: file.write_text("seed = " + "9" * 10_000), "is not TOML"),
         (lambda file: file.write_text("[publish]\n[publish]\ngo_live = false"), "each section and each setting stands"),
         (lambda file: file.write_text("seed = 1\nseed = 2"), "each section and each setting stands once"),
@@ -64,6 +66,13 @@ def test_a_toml_that_cannot_be_read_is_one_message(spoil, message, home):
         load_corpus("odd")
 
 
+def test_a_toml_of_notepad_is_read(home):
+    """It begins with a mark of UTF-8, and its lines end as those of Windows."""
+    (home / "corpora").mkdir(parents=True)
+    (home / "corpora" / "odd.toml").write_bytes(b"\xef\xbb\xbfseed = 7\r\nsource.path = 'rows.csv'\r\n")
+    assert load_corpus("odd").seed == 7
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [("~nobody-of-that-name/rows.csv", "is nobody's home here"), ("x/" * 3000, "has 6,000 characters")],
@@ -80,6 +89,10 @@ def test_a_path_that_no_system_has_is_refused(given, message):
         ({"path": "zip://a::b"}, ["source.path: no address of this kind is read"]),
         ({"path": ["t.csv", 3]}, ["source.path.1: input should be a valid string (got 3)"]),
         ({"path": "t.csv", "sheet": [["a"]]}, ["source.sheet.0: input should be a valid string"]),
+        ({"path": "t.csv", "sheet": 1.5}, ["source.sheet: input should be a valid string or a valid list (got 1.5)"]),
+        ({"path": "t.csv", "query_column": [1.5, {}]}, ["query_column.0: input should be", "query_column.1: input"]),
+        ({"path": "t.csv", "query_column": True}, ["query_column is not true or false"]),
+        ({"path": "t.csv", "split": None}, ["source.split cannot be empty; give it a value, or leave it out"]),
         (
             {"path": "t.csv", "delimiter": "x" * 5000},
             ["source.delimiter: string should have at most", "5002 characters)"],
@@ -95,6 +108,15 @@ def test_a_setting_of_several_types_is_told_once_and_in_short(change, said):
     assert len(message) < 600
     assert all(one in message for one in said)
     assert "function-after" not in message
+
+
+def test_a_column_may_be_named_by_its_number():
+    """As the place of a column stands in a TOML, and in --set."""
+    source = parse_overrides(
+        ["source.path=t.csv", "source.query_column=2", "source.question_column=1", "source.payload_columns=[3, 'x']"]
+    )["source"]
+    read = build_settings({"name": "bank", "source": source}, "bank.toml").source
+    assert (read.query_column, read.question_column, read.payload_columns) == ("2", "1", ["3", "x"])
 
 
 def test_overrides_that_no_corpus_can_have_are_refused_before_anything_starts():
@@ -118,3 +140,22 @@ def test_the_overrides_of_a_form_change_what_they_name(tmp_path):
     ):
         with pytest.raises(SettingsError, match=re.compile(message, re.DOTALL)):
             change_settings(corpus, text)
+
+
+@pytest.mark.parametrize("empty", ["", " \t"])
+def test_an_empty_address_is_no_folder(empty, home):
+    """As a path it would be the folder of the TOML, whose tables would become a test set unasked."""
+    optional = (
+        "source.test_path", "source.questions_path", "source.unlabelled", "decisions.foreign_path",
+        "publish.golden_path", "publish.changes_log", "text.user_dictionary", "model.encoder", "doctor.query_log",
+    )  # fmt: skip
+    folder = home / "corpora"
+    folder.mkdir(parents=True)
+    lines = ["source.path = 'rows.csv'", *(f'{key} = "{empty}"' for key in optional)]
+    (folder / "odd.toml").write_text("\n".join(lines), encoding="utf-8")
+    corpus = load_corpus("odd").model_dump()
+    assert [corpus[section][key] for section, key in (one.split(".") for one in optional)] == [None] * len(optional)
+    for key, value in (("path", empty), ("path", ["rows.csv", empty]), ("test_path", [empty])):
+        given = {"name": "odd", "source": {"path": "rows.csv", key: value}}
+        with pytest.raises(SettingsError, match=rf"1 setting.*\n  source\.{key}(\.\d)?: an empty text is no address"):
+            build_settings(given, "odd.toml")

@@ -29,8 +29,10 @@ def test_an_edit_outlives_the_night_until_the_export_has_it(flow, tmp_path):
     night = flow(settings)
 
     assert night.status == "published"
-    assert any("1 edits are not in the export" in warning for warning in night.warnings)
-    assert "Put 1 edits made since the export into it" in (flow.run_folder(night) / "report.html").read_text("utf-8")
+    assert any("1 edit is not in the export" in warning for warning in night.warnings)
+    assert "Put what was edited since the export into it (1)" in (flow.run_folder(night) / "report.html").read_text(
+        "utf-8"
+    )
     assert live_overlay(registry) == edited.overlay
     model = Retriever(flow.models).model
     assert model.rows[model.standard_questions.index(NEW)] in (2, 3)  # of three, one may be held out
@@ -38,7 +40,7 @@ def test_an_edit_outlives_the_night_until_the_export_has_it(flow, tmp_path):
 
     write_table(file, [*PAIRS, *((query, NEW) for query in QUERIES)])
     later = flow(settings)
-    assert any("the export has 1 edits by now" in warning for warning in later.warnings)
+    assert any("1 edit is in the export by now" in warning for warning in later.warnings)
     assert later.status == "published"
     assert live_overlay(registry).edits == []
 

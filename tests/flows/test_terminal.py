@@ -7,9 +7,13 @@ import pytest
 
 from flows.commands.models import _say_decision
 from flows.commands.output import say_next
+from flows.commands.runs import _say_ahead, _show_results, run
 from flows.terminal import Terminal
 from schemas.decisions import Decisions
+from schemas.evaluation import Interval
+from schemas.run import RunResult
 from schemas.workspace import CHECKOUT
+from tasks.evaluate.experiments import Experiment
 from tasks.retrieval.retriever import Answer, Hit
 
 
@@ -52,6 +56,41 @@ def test_what_to_type_next_can_be_typed(called, path, typed, tmp_path, monkeypat
     say_next("query c 怎么")
 
     assert capsys.readouterr().out == f"next: {typed} query c 怎么\n"
+
+
+@pytest.mark.parametrize(("shown", "line"), [(3, "offer the first 4 (--top 4 shows them)"), (10, "offer the first 4")])
+def test_what_is_to_be_offered_can_be_seen(shown, line):
+    """With --top 3 the fourth is not there."""
+    hit = Hit("如何改签", 0.5, "Q1")
+    answer = Answer(hits=[hit] * shown, decision="clarify", probability=0.5, offers=[hit] * 4)
+    assert _say_decision(answer, None) == [f"  clarify: {line} (the first is right with a probability of 0.50)"]
+
+
+def test_runs_without_a_common_row_are_not_just_left_empty():
+    """The first run, compared with itself, is; of others it says why there is no figure."""
+    beside = Interval(value=0.1, low=-0.1, high=0.3)
+    runs = [Experiment("c", "r", None, {}, rows, found) for rows, found in ((9, None), (0, None), (9, beside))]
+    assert [*map(_say_ahead, runs)] == ["", "no test row in common", "+0.100 (-0.100 to +0.300) on 9 rows"]
+
+
+def test_a_run_that_waits_or_is_held_ends_with_what_to_type(home, capsys):
+    """What was typed, with the settings that let the candidate pass; none where a gate has no such setting."""
+    held = RunResult(status="held", corpus="bank", report="report.html", overrides=["publish.max_drop_vs_live=1"])
+    typed = ["bank", "--source", "my rows.csv", "--set", "seed=7"]
+    with run.make_context("run", typed):
+        _show_results([held, RunResult(status="awaiting_approval", corpus="c")])
+        _show_results([held.model_copy(update={"overrides": []})])
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("next", "to do"))]
+
+    again = "run bank --source 'my rows.csv' --set seed=7 --set publish.max_drop_vs_live=1"
+    assert said[1:3] == [f"next: dssm {again}", "next: dssm approve c"]
+    assert said[0].startswith(said[3])
+    assert len(said) == 4
+
+
+def test_workers_of_prefect_do_not_tell_of_their_queues():
+    """A command that ends waits for them; that is nothing to be warned of."""
+    assert not logging.getLogger("EventsWorker").isEnabledFor(logging.WARNING)
 
 
 @pytest.mark.parametrize(("answer_from", "told"), [(None, True), (0.98, False)])

@@ -194,8 +194,9 @@ def test_a_candidate_worse_than_the_live_version_is_held_and_the_live_one_stays(
     assert "Held back" in report
     assert held.reasons[0] in html.unescape(report)
 
-    kinds = ("live", "live_by_size", "live_decisions")
-    tolerant = flow(make_settings(wide, **WORSE, **{f"publish__max_drop_vs_{kind}": 1.0 for kind in kinds}))
+    assert "publish.max_drop_vs_live=1" in held.overrides
+    given = dict(setting.replace(".", "__").split("=") for setting in held.overrides)
+    tolerant = flow(make_settings(wide, **WORSE, **{name: json.loads(value) for name, value in given.items()}))
     assert tolerant.status == "published", tolerant.reasons
 
 
@@ -476,6 +477,18 @@ def test_checking_trains_and_publishes_nothing(flow, toy_csv):
     assert (result.status, result.rows, result.classes) == ("checked", len(PAIRS), len(TOY))
     assert {folder.name for folder in flow.run_folder(result).iterdir()} == {"ingest", "validate", "run.json"}
     assert not flow.models.exists()
+
+
+def test_a_check_warns_of_test_rows_as_a_run_does(tmp_path, toy_csv):
+    """Of those that training has, and of those whose standard question it has not."""
+    (query, label), *_ = PAIRS
+    test = write_table(tmp_path / "test.csv", [(query, label), ("没见过的问法", label), ("另一句", "没有的标准问")])
+
+    warnings = check_corpus(make_settings(toy_csv, source__test_path=str(test))).warnings
+
+    assert "1 test row(s) repeat a training query; recall is given with and without them" in warnings
+    assert "1 test row(s) have a standard question that no training row has: counted as misses" in warnings
+    assert not [one for one in check_corpus(make_settings(toy_csv)).warnings if "test row" in one]
 
 
 @pytest.mark.slow

@@ -103,7 +103,7 @@ def pretrained(**model):
     ("model", "message"),
     [
         ({"encoder": None}, "tower 'pretrained' needs model.encoder: a local folder, or a name"),
-        ({"encoder": ""}, "at least 1 character"),
+        ({"encoder": ""}, "needs model.encoder"),
         ({"ensemble": 2}, r"set model.ensemble = 1 \(it is 2\)"),
         ({"pooling": "max"}, "'mean' or 'cls'"),
         ({"max_tokens": 3}, "greater than or equal to 4"),
@@ -317,8 +317,35 @@ def test_a_cron_has_five_fields(cron):
 
 
 @pytest.mark.parametrize(
+    ("section", "given", "levels"),
+    [
+        ("validate.max_quarantined_share", {"warn": 0.01}, (0.01, 0.5)),
+        ("validate.min_rows", {"stop": 50}, (200, 50)),
+        ("validate.min_rows", {"stop": 1000}, (1000, 1000)),  # a default never contradicts what is given
+        ("validate.drift.max_rows_lost", {"stop": 0.05}, (0.05, 0.05)),
+        ("validate.min_rows", {"stop": ""}, (200, None)),
+        ("validate.min_rows", {"warn": None}, (None, 2)),
+        ("publish.max_drop_vs_baseline", {"stop": 1}, (0.0, 1)),
+        ("publish.max_drop_vs_baseline", 1, (0.0, 1)),
+        ("publish.min_gain_over_guess", {"warn": 0.1}, (0.1, 0.0)),
+    ],
+)
+def test_one_level_of_a_bound_leaves_the_other_as_it_is(section, given, levels):
+    """A stricter warning must not take the stop away; an empty level switches off, and nothing else does."""
+    raw = given
+    for part in reversed(section.split(".")):
+        raw = {part: raw}
+    bound = parse(**raw).model_dump(by_alias=True)
+    for part in section.split("."):
+        bound = bound[part]
+
+    assert (bound["warn"], bound["stop"]) == levels
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"validate": {"max_quarantined_share": {"warn": 0.6}}}, r"stop = 0\.5: .* give both, the milder as warn, or"),
         ({"validate": {"max_long_share": {"stop": 1.5}}}, "stop = 1.5 is no share"),
         ({"validate": {"drift": {"max_class_shift": {"warn": 5}}}}, "warn = 5 is no share"),
         ({"publish": {"max_drop_vs_live": 1.5}}, "less than or equal to 1"),

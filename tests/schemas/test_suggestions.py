@@ -11,6 +11,7 @@ def test_the_nearest_names_are_offered_never_the_given_one():
     assert nearest("bank", ["bank", "bank2"]) == ["bank2"]
     assert did_you_mean("bank", ["bank"]) == ""
     assert did_you_mean("bnak", ["bank", "bunk"]) == "; did you mean bank or bunk?"
+    assert did_you_mean("A dog", ["A dog?"]) == "; did you mean “A dog?”"
     assert did_you_mean("x", []) == ""
 
 

@@ -70,8 +70,8 @@ def main(base: Path, candidate: Path, action: str) -> None:
     Model(candidate)  # its dictionary is loaded once, not in every process
     while killed:
         n += 1
-        models = base / str(n)
-        shutil.copytree(base / "start", models)
+        models = base / str(n) / "toy"
+        shutil.copytree(base / "start", models.parent)
         if not (child := os.fork()):
             Fuse(n)
             do(action, models, candidate)

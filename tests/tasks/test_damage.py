@@ -84,7 +84,7 @@ def test_a_damaged_file_is_named_and_never_answers(name, harm, registry, candida
 @pytest.mark.parametrize("rewrite", [
     '{"recall_at_1": "high"}', '{"recall_at_1": NaN}', '{"test_rows": 1e999}', '{"files": {"../../x": "0"}}',
     '{"files": {"/etc/passwd": "0"}}', '{"files": ["model.json"]}', '{"version": "another"}', '{"version": 3}',
-    '{"newer": 1}', '{"files": null}',
+    '{"newer": 1}', '{"files": null}', '{"files": {}}', '{"corpus": "another"}',
 ])  # fmt: skip
 def test_a_manifest_of_wrong_types_is_damaged(rewrite, registry, candidate):
     """JSON, but no manifest."""

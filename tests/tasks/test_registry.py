@@ -148,6 +148,18 @@ def test_a_lost_live_version_can_be_rolled_back(registry, published):
     assert registry.change(lambda update: update.roll_back()).version == first.version
 
 
+def test_a_version_of_another_corpus_never_goes_live(registry, candidates, published):
+    """Its folder was copied among ours: its answers are not ours, though every file of it is whole."""
+    mine = [published("one"), published("two")]
+    other = add(ModelRegistry(registry.folder.parent / "other"), candidates("three"))
+    (registry.folder.parent / "other" / other.version).rename(registry.folder / other.version)
+
+    with pytest.raises(StaleFile, match=r"manifest\.json is damaged \(it is that of corpus 'other'"):
+        registry.change(lambda update: update.roll_back(other.version))
+    assert registry.versions() == mine
+    assert registry.change(lambda update: update.roll_back()) == mine[0]
+
+
 def test_a_pending_version_goes_live_when_approved(registry, candidates, published):
     """Until then the old one answers."""
     old, new = published("one"), add(registry, candidates("two"))

@@ -20,7 +20,7 @@ def test_killed_at_any_point_the_old_or_the_new_version_is_live_and_answers(
     action, least_points, tmp_path, candidates, monkeypatch
 ):
     """The pointer never names a version that is not whole, and the next publishing sweeps up."""
-    start = tmp_path / "crash" / "start"
+    start = tmp_path / "crash" / "start" / "toy"
     registry = ModelRegistry(start)
     publish(registry, candidates("one"))
     old = publish(registry, candidates("two"))
@@ -28,9 +28,11 @@ def test_killed_at_any_point_the_old_or_the_new_version_is_live_and_answers(
         waiting = add(registry, candidates("three"))
         registry.change(lambda update: update.wait_for_approval(waiting))
 
-    crash(start.parent, candidates("four"), action)
+    base = start.parent.parent
+    crash(base, candidates("four"), action)
 
-    states = sorted((state for state in start.parent.iterdir() if state != start), key=lambda state: int(state.name))
+    numbers = sorted(int(state.name) for state in base.iterdir() if state != start.parent)
+    states = [base / str(number) / "toy" for number in numbers]
     assert len(states) > least_points
     changed = [ModelRegistry(state).live().version != old.version for state in states]
     assert changed[-1]

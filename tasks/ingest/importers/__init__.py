@@ -28,7 +28,7 @@ from tasks.ingest.importers.seq_label import SEQ_LABEL
 from tasks.ingest.importers.snips import SNIPS
 from tasks.ingest.importers.trec import TREC
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.labels import Imported
+from tasks.ingest.labels import Imported, Unasked
 
 __all__ = ["IMPORTERS", "Imported", "Importer", "Look", "find_importer"]
 
@@ -45,7 +45,7 @@ class Importer(Protocol):
         """Whether the file (or a folder, whose `parts` are its files) is of this kind."""
         ...
 
-    def rows(self, file: InputFile, source: Source) -> Iterator[Imported]:
+    def rows(self, file: InputFile, source: Source) -> Iterator[Imported | Unasked]:
         """Yield the rows in the order of the file.
 
         Raises:

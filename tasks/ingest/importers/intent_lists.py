@@ -13,7 +13,7 @@ from tasks.ingest.documents import read_document
 from tasks.ingest.importers.look import DocumentImporter, Look
 from tasks.ingest.importers.snips import has_chunks, join_chunks
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.labels import Imported, plain_row
+from tasks.ingest.labels import Imported, Unasked, plain_row
 from tasks.ingest.tables import BadRow
 from tasks.ingest.values import Item, Outline, Path, texts
 
@@ -116,7 +116,7 @@ class _IntentProject:
         tables = any(part.suffix in _TABLES and PurePosixPath(part.path).parent == top for part in look.file.parts)
         return not tables and any(True for _ in _intents_of(look.file.parts[:_LOOKED_AT]))
 
-    def rows(self, file: InputFile, source: Source) -> Iterator[Imported]:
+    def rows(self, file: InputFile, source: Source) -> Iterator[Imported | Unasked]:
         for part, importer in _intents_of(file.parts):
             yield from importer.rows(part, source)
 

@@ -9,7 +9,7 @@ from schemas.settings import Source
 from tasks.ingest.decoding import find_encoding, open_text
 from tasks.ingest.documents import find_document_format, read_document
 from tasks.ingest.input_file import InputFile, reading
-from tasks.ingest.labels import Imported
+from tasks.ingest.labels import Imported, Unasked
 from tasks.ingest.tables import BadRow
 from tasks.ingest.values import Item, Outline
 
@@ -22,7 +22,7 @@ class Look:
 
     def __init__(self, file: InputFile, source: Source | None = None) -> None:
         self.file = file
-        self.source = source or Source(path=file.path)  # the settings, where they are known
+        self.source = source or Source(path=file.name)  # the settings, where they are known
         self.damage: SourceError | None = None  # of a document, once its outline is known
 
     @cached_property
@@ -54,7 +54,7 @@ class Look:
 
     def _until_damaged(self) -> Iterator[Item | BadRow]:
         try:
-            yield from read_document(self.file, self.source)
+            yield from read_document(self.file, self.source, empty=True)
         except SourceError as error:
             self.damage = error
 
@@ -65,13 +65,13 @@ class DocumentImporter:
 
     name: str
     fits: Callable[[Outline], bool]
-    convert: Callable[[Item, Source], Iterable[Imported]]
+    convert: Callable[[Item, Source], Iterable[Imported | Unasked]]
 
     def recognise(self, look: Look) -> bool:
         """Whether the outline of the document fits."""
         return look.outline is not None and self.fits(look.outline)
 
-    def rows(self, file: InputFile, source: Source) -> Iterator[Imported]:
+    def rows(self, file: InputFile, source: Source) -> Iterator[Imported | Unasked]:
         """Yield the rows of every value."""
         for item in read_document(file, source):
             if isinstance(item, BadRow):
@@ -86,13 +86,13 @@ class LineImporter:
 
     name: str
     fits: Callable[[list[str]], bool]  # the first lines, blank ones left out
-    convert: Callable[[Iterator[tuple[int, str]], Source], Iterable[Imported]]  # lines with their numbers
+    convert: Callable[[Iterator[tuple[int, str]], Source], Iterable[Imported | Unasked]]  # lines with their numbers
 
     def recognise(self, look: Look) -> bool:
         """Whether the first lines fit."""
         return not look.file.parts and not look.is_document and bool(look.lines) and self.fits(look.lines)
 
-    def rows(self, file: InputFile, source: Source) -> Iterator[Imported]:
+    def rows(self, file: InputFile, source: Source) -> Iterator[Imported | Unasked]:
         """Yield the rows of every line."""
         with reading(file), open_text(file, find_encoding(file, source.encoding)) as text:
             numbered = ((number, line.strip("\ufeff\r\n")) for number, line in enumerate(text, start=1))

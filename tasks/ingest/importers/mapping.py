@@ -13,9 +13,9 @@ from tasks.ingest.document_tables import are_columns, find_keyed
 from tasks.ingest.documents import read_document
 from tasks.ingest.importers.look import DocumentImporter, Look
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.labels import Imported, plain_row
-from tasks.ingest.tables import BadRow
-from tasks.ingest.values import Item, Outline, Path
+from tasks.ingest.labels import Imported, Unasked, plain_row
+from tasks.ingest.tables import BadRow, as_text
+from tasks.ingest.values import Item, Outline, Path, is_void
 
 _FEWEST_TEXTS, _ALIKE = 10, 0.7  # and the share of different ones among them
 _FEWEST, _FEWEST_BELOW = 2, 3  # standard questions of a whole document, and of an object that is not the whole
@@ -33,14 +33,20 @@ class _Mapping:
         """Whether lists of texts stand side by side; `inside`: each in an object, under a key that means queries."""
         return look.outline is not None and bool(_find(look.outline, self._inside))
 
-    def rows(self, file: InputFile, source: Source) -> Iterator[Imported]:
-        """Yield the texts of these lists, each with the key of its list or object."""
+    def rows(self, file: InputFile, source: Source) -> Iterator[Imported | Unasked]:
+        """Yield the texts of these lists, each with the key of its list or object; and keys beside them of nothing."""
         paths = _find(Outline(read_document(file, source)), self._inside)
-        for item in read_document(file, source):
+        depth = 2 if self._inside else 1
+        places, last = {path[:-depth] for path in paths}, {path[-1] for path in paths}
+        for item in read_document(file, source, empty=True):
             if isinstance(item, BadRow):
                 yield item
             elif item.listed and item.path in paths:
-                yield plain_row(item.line, item.value, item.path[-2 if self._inside else -1])
+                yield plain_row(item.line, item.value, item.path[-depth])
+            elif not item.listed and _is_blank(item.value):
+                path = item.path[:-1] if self._inside and item.path[-1:] in {(key,) for key in last} else item.path
+                if path and path[:-1] in places and not _OTHER.fullmatch(path[-1]):
+                    yield Unasked(path[-1])
 
 
 def _find(outline: Outline, inside: bool) -> set[Path]:
@@ -58,9 +64,9 @@ def _find(outline: Outline, inside: bool) -> set[Path]:
     for root in sorted(dict.fromkeys(path[:at] for path in lists for at in range(len(path))), key=len):
         at = len(root)
         below = {path[at:]: texts for path, texts in lists.items() if path[:at] == root}
-        if not any(path[:at] == root for path in outline.values) and _is_mapping(
-            below, below.values(), _FEWEST_BELOW if root else _FEWEST
-        ):
+        if not any(
+            path[:at] == root and not _is_blank(value) for path, value in outline.values.items()
+        ) and _is_mapping(below, below.values(), _FEWEST_BELOW if root else _FEWEST):
             return {root + path for path in below}
     return set()
 
@@ -75,8 +81,12 @@ def _is_mapping(paths: Collection[Path], lists: Iterable[list[Any]], fewest: int
         len({*keys}) == len(keys) >= fewest
         and all(len(group) > 1 for parent, group in groups.items() if parent)
         and not any(map(are_columns, groups.values()))
-        and all(isinstance(text, str) for texts in lists for text in texts)
+        and all(text is None or isinstance(text, str) for texts in lists for text in texts)
     )
+
+
+def _is_blank(value: Any) -> bool:  # noqa: ANN401  # a document holds anything
+    return is_void(value) or not as_text(value).strip()
 
 
 def _fits_texts(outline: Outline) -> bool:

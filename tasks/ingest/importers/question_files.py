@@ -13,7 +13,7 @@ from tasks.ingest.columns import find_columns
 from tasks.ingest.decoding import find_encoding, open_text
 from tasks.ingest.importers.look import Look
 from tasks.ingest.input_file import InputFile, reading
-from tasks.ingest.labels import HELD_OUT, Imported
+from tasks.ingest.labels import HELD_OUT, Imported, Unasked
 from tasks.ingest.parts import is_part, is_test
 from tasks.ingest.tables import BadRow
 from tasks.ingest.text_tables import DELIMITERS
@@ -34,7 +34,7 @@ class _QuestionFiles:
         step = max(1, len(parts) // _LOOKED_AT)
         return not any(_is_table(Look(part, look.source).lines) for part in parts[::step])
 
-    def rows(self, file: InputFile, source: Source) -> Iterator[Imported]:
+    def rows(self, file: InputFile, source: Source) -> Iterator[Imported | Unasked]:
         parts = _texts(file)
         places = {part: PurePosixPath(part.path).relative_to(file.path or ".") for part in parts}
         by_file = _are_named([place for place in places.values() if len(_below_parts(place)) > 1])
@@ -43,6 +43,8 @@ class _QuestionFiles:
             held_out = folders != place.parts and is_test(place.parts[0])
             nested = len(folders) > 1 and not by_file
             question = folders[-2] if nested else place.stem if place.suffix == ".txt" else place.name
+            if not held_out:
+                yield Unasked(question)  # the file may be empty
             with reading(part), open_text(part, find_encoding(part, source.encoding)) as text:
                 for number, line in enumerate(text, start=1):
                     if query := line.strip(" \t\r\n\ufeff"):

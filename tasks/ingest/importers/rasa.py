@@ -8,9 +8,10 @@ from typing import Any
 from schemas.settings import Source
 from tasks.ingest.importers.look import DocumentImporter, LineImporter, Look
 from tasks.ingest.input_file import InputFile
-from tasks.ingest.labels import Imported, plain_row
-from tasks.ingest.tables import TORN, BadRow, as_text
+from tasks.ingest.labels import NO_DASH, Imported, Unasked, plain_row
+from tasks.ingest.tables import BadRow, as_text
 from tasks.ingest.values import Item, Outline, texts
+from tasks.ingest.yaml_values import Block
 
 # [text](entity:value), [text]{"entity": ...} or [text][{...}, {...}]
 _ENTITY = re.compile(r"\[([^\[\]]+)\](?:\([^()]*\)|\{[^{}]*\}|\[\{[^\[\]]*\}\])")
@@ -36,23 +37,31 @@ def _fits_yaml(outline: Outline) -> bool:
 _NLU_KEYS = {"intent", "lookup", "synonym", "regex"}
 
 
-def _convert_yaml(item: Item, _: Source) -> Iterator[Imported]:
+def _convert_yaml(item: Item, _: Source) -> Iterator[Imported | Unasked]:
     if item.path != ("nlu",) or not isinstance(item.value, dict) or "intent" not in item.value:
         return  # synonyms, lookup tables, regular expressions; stories and rules
-    for example in _examples(item.value.get("examples")):
+    yield Unasked(as_text(item.value["intent"]))  # it may have no examples
+    for line, example in _examples(item.value.get("examples"), item.line):
         found = re.fullmatch(r"\s*-\s+(.*)", example)
         if found:
             yield plain_row(item.line, strip_entities(found[1]), item.value["intent"])
         else:
-            yield BadRow(item.line, TORN, example.strip(), as_text(item.value["intent"]))
+            yield BadRow(line, NO_DASH, example.strip(), as_text(item.value["intent"]))
 
 
-def _examples(examples: Any) -> list[str]:  # noqa: ANN401  # a document holds anything
-    """Return the lines of a block of examples, and the texts of a list of them as such lines."""
+def _examples(examples: Any, line: int) -> list[tuple[int, str]]:  # noqa: ANN401  # a document holds anything
+    """Return the lines of a block of examples, and the texts of a list of them as such lines, each with its number.
+
+    Args:
+        examples: the block, or the list.
+        line: number for all of them, where their own are not known.
+    """
     if isinstance(examples, list):
         given = texts([one.get("text") if isinstance(one, dict) else one for one in examples])
         examples = "\n".join(text if text.lstrip().startswith("- ") else f"- {text}" for text in given)
-    return [line for line in str(examples or "").splitlines() if line.strip(" -\t")]
+    lines = str(examples or "").splitlines()
+    numbers = range(examples.line, examples.line + len(lines)) if isinstance(examples, Block) else [line] * len(lines)
+    return [(number, text) for number, text in zip(numbers, lines, strict=True) if text.strip(" -\t")]
 
 
 def _fits_json(outline: Outline) -> bool:
@@ -69,13 +78,15 @@ def _fits_markdown(lines: list[str]) -> bool:
     return sections and sum(line.lstrip().startswith(_MARKS) for line in lines) >= 0.9 * len(lines)
 
 
-def _convert_markdown(lines: Iterator[tuple[int, str]], _: Source) -> Iterator[Imported]:
+def _convert_markdown(lines: Iterator[tuple[int, str]], _: Source) -> Iterator[Imported | Unasked]:
     intent = None
     for number, line in lines:
         line = _COMMENT.sub("", line)
         if line.lstrip().startswith("#"):
             found = _SECTION.match(line)
             intent = found[2] if found and found[1] == "intent" else None
+            if intent:
+                yield Unasked(intent)
         elif intent and (bullet := _BULLET.fullmatch(line)):
             yield number, strip_entities(bullet[1]), intent
 
@@ -90,7 +101,7 @@ class _RasaProject:
         inside = [part for part in look.file.parts if PurePosixPath(part.path).parent == folder]
         return not any(part.suffix in _TABLES for part in inside) and any(_examples_of(look.file))
 
-    def rows(self, file: InputFile, source: Source) -> Iterator[Imported]:
+    def rows(self, file: InputFile, source: Source) -> Iterator[Imported | Unasked]:
         for part, importer in _examples_of(file):
             yield from importer.rows(part, source)
 

@@ -10,6 +10,7 @@ transformers is an extra and takes seconds to import, hence only where an encode
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from schemas.errors import SettingsError
 from schemas.manifest import hash_file, hash_json
 from schemas.settings import Model
+from schemas.suggestions import did_you_mean, nearest
 from tasks.retrieval.device import Device
 from tasks.retrieval.pretrained import Encoder, Encodings, Tokeniser, _first, load_transformers
 from tasks.retrieval.texts import Texts
@@ -37,13 +39,20 @@ def pin(encoder: str) -> str:
     HF_HUB_OFFLINE and the like are respected; without a network the commit is the one in the local cache.
 
     Raises:
-        SettingsError: there is no such folder, and no such model at the hub or in the cache.
+        SettingsError: there is no such folder, or no encoder in it, and no such model at the hub or in the cache.
     """
     if Path(encoder).is_dir():
+        if not (Path(encoder) / "config.json").is_file():
+            near = sorted(str(file.parent) for file in Path(encoder).glob("*/config.json"))[:3]
+            raise SettingsError(
+                f"model.encoder = {encoder!r} holds no config.json; name the folder in which it lies beside weights "
+                f"and tokeniser{did_you_mean(encoder, near)}"
+            )
         return encoder
     if not _HUB_NAME.fullmatch(encoder):
         raise SettingsError(
             f"model.encoder = {encoder!r}: there is no such folder, and no model of the hub is called so"
+            f"{did_you_mean(encoder, _folders_near(Path(encoder)))}"
         )
     load_transformers()
     from huggingface_hub import hf_hub_download
@@ -55,8 +64,17 @@ def pin(encoder: str) -> str:
         raise SettingsError(
             f"model.encoder = {encoder!r}: there is no such folder, and the hub does not give it ({_first(error)}); "
             "name a folder that holds config.json, weights and tokeniser, or a public model, or log in to the hub"
+            f"{did_you_mean(encoder, _folders_near(Path(encoder)))}"
         ) from error
     return f"{name}@{Path(config).parent.name}"
+
+
+def _folders_near(missing: Path) -> list[str]:
+    """Return the folder beside a missing one whose name is nearest."""
+    beside, names = missing.parent, list[str]()
+    with suppress(OSError):
+        names = [path.name for path in beside.iterdir() if path.is_dir()]
+    return [str(beside / name) for name in nearest(missing.name, names)]
 
 
 def identify(pinned: str) -> str:

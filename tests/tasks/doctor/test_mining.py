@@ -110,9 +110,14 @@ def test_a_field_that_another_program_wrote_is_not_known(field, tmp_path):
 
 def test_no_line_of_a_log_fills_the_memory(tmp_path):
     """Of a file without line ends, or nested deep; a device has no end."""
-    (tmp_path / "log").symlink_to("/dev/zero")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "log").write_bytes(b"x" * (2 << 20))
     (tmp_path / "deep").write_text('{"query": ' + "[" * 100_000)
-    for name, why in (("log", "log:1 has over 1,048,576 bytes"), ("deep", "deep:1 is a broken line")):
+    for name, why in (
+        ("zero", "first 65,536 bytes are NUL"),
+        ("log", "log:1 has over 1,048,576 bytes"),
+        ("deep", "deep:1 is a broken line"),
+    ):
         with pytest.raises(SourceError, match=why):
             read_log(tmp_path / name, "bank")
 
@@ -127,7 +132,7 @@ def test_a_plain_file_is_one_query_a_line(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"", "holds no query"), (b"\xff\xfe\xfd", "not UTF-8"), (b'{"query": "a"\n', r"log:1 is a broken line")],
+    [(b"", "holds no query"), (b"\xff\xfe\xfd", "text in UTF-16"), (b'{"query": "a"\n', r"log:1 is a broken line")],
 )
 def test_a_log_that_cannot_be_read_is_told_in_one_sentence(tmp_path, content, told):
     """Empty, no text, torn."""

@@ -94,7 +94,7 @@ def test_a_log_of_the_service_and_a_list_of_queries_are_read_alike(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"", "holds no query"), (b"\xff\xfe", "not UTF-8"), (b"x" * (1 << 21), "no query")]
+    ("content", "message"), [(b"", "holds no query"), (b"\xff\xfe", "text in UTF-16"), (b"x" * (1 << 21), "no query")]
 )
 def test_what_is_no_log_is_named(content, message, tmp_path):
     """With the line, where there is one."""

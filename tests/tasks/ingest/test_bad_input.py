@@ -70,6 +70,37 @@ def test_what_is_no_table_is_refused_in_one_sentence(name, content, message, wri
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "written", "given"),
+    [(GOOD, "utf-8", "utf-16"), (GOOD, "utf-8", "utf-16-le"), (GOOD, "utf-8", "utf-32"), (GOOD, "utf-16-le", "utf-16")],
+)
+def test_a_wrong_encoding_is_a_fault_of_the_setting(text, written, given, write, ingest):
+    """The file is not damaged; without the setting it is read."""
+    write(text.encode(written))
+    with pytest.raises(SourceError, match=rf"t\.csv is not {given}, as source.encoding says.*Leave the setting out"):
+        ingest(encoding=given)
+    assert ingest().pairs
+    write(text.encode(given))
+    assert ingest(encoding=given).pairs == ingest().pairs
+
+
+def test_a_column_to_keep_that_no_table_has_is_told(write, ingest):
+    """A typo loses what the column holds; a pattern that one of several tables has is none."""
+    write("query,label,answr,渠道1\na,x,1,app\n", "1.csv")
+    write("query,label\nb,y\n", "2.csv")
+    wanted = ["渠道*", "answer1", "nosuch", "lab*"]
+    said = ingest(["1.csv", "2.csv"], payload_columns=wanted).facts.warnings
+    found = "Columns found: 'query', 'label', 'answr', '渠道1'. Correct it, or take it out"
+    lost = "so that nothing of it is kept (source.payload_columns)"
+    assert [one for one in said if "payload_columns" in one] == [
+        f"no column of the rows is called 'answer1', {lost}; did you mean answr? {found}",
+        f"no column of the rows is called 'nosuch', {lost}. {found}",
+    ]
+    write("id,text,area\n1,x,north\n2,y,south\n", "list.csv")
+    listed = ingest(["1.csv", "2.csv"], payload_columns="area", questions_path="list.csv")
+    assert "payload_columns" not in " ".join(listed.facts.warnings)
+
+
 def test_a_missing_file_is_told_with_the_nearest_names(write, tmp_path, ingest):
     """A folder without tables and a glob without matches likewise."""
     write(GOOD, "data/train.csv")
@@ -90,6 +121,31 @@ def test_a_missing_file_is_told_with_the_nearest_names(write, tmp_path, ingest):
         ingest("docs")
     with pytest.raises(SourceError, match=r"data/\*\.tsv matches no file"):
         ingest("data/*.tsv")
+
+
+def test_a_path_of_several_lines_is_told_in_one(write, ingest):
+    """A name may hold line ends, and what steers a terminal."""
+    write(GOOD, "a\tb.csv")
+    for path, shown in (("a\nb.csv", r"'a\\nb\.csv' does not exist"), ("a\x1b*", r"'a\\x1b\*' matches no file")):
+        with pytest.raises(SourceError, match=shown) as refused:
+            ingest(path)
+        assert str(refused.value).isprintable()
+
+
+def test_examples_of_rasa_without_dashes_are_told_with_their_lines(write, ingest):
+    """Rasa reads none of them either."""
+    one, two = "- intent: a\n  examples: |\n    - 好\n\n    怎么退票\n", "- intent: b\n  examples: |\n    改签\n"
+    write(f'version: "3.1"\nnlu:\n{one}{two}', "n.yml")
+    (warning,) = [one for one in ingest("n.yml").facts.warnings if "set aside" in one]
+    assert "2 × example without a dash (n.yml line 7 '怎么退票 | a', n.yml line 10 '改签 | b')" in warning
+    assert "begin every line of examples with '- '" in warning
+
+
+def test_columns_of_different_lengths_are_told(write, ingest):
+    """Of a table by column, with how many cells each has."""
+    write('{"query": ["a", "b", "c"], "standard_question": ["x", "y"]}', "t.json")
+    with pytest.raises(SourceError, match="differ in length: 'query' has 3, 'standard_question' has 2"):
+        ingest("t.json")
 
 
 KOREAN = "카드 비밀번호를 잊어버렸어요,비밀번호 변경\n결제가 안 돼요,결제 오류\n배송이 언제 오나요,배송 조회\n"

@@ -41,6 +41,8 @@ def test_elements_of_lists_and_single_values_come_with_their_places():
         (2, ("b", "c"), True, {"x": [1]}),
         (3, ("b", "c"), True, [2]),
         (3, ("b", "c"), True, 12345678901),
+        (3, ("b", "d"), False, {}),
+        (4, ("e",), False, []),
     ]
 
 
@@ -138,7 +140,7 @@ def test_what_of_a_document_was_not_read_is_told(write, ingest):
     [
         ('{"code": 0,\n"data": []}', "holds no table: it holds no list"),
         ('{"data": [1, 2]}', "it holds the lists data, none of objects"),
-        ('{"query": ["a", "b"], "standard_question": ["x"]}', "no table"),
+        ('{"query": ["a", "b"], "standard_question": ["x"]}', "its columns differ in length"),
         ("query,label\na,b\n", "t.json is not JSONL: line 1 is 'query,label'"),
         ("[]", "t.json is empty"),
     ],

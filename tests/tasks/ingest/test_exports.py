@@ -225,6 +225,17 @@ def test_marks_and_notes_in_a_header_do_not_hide_its_names(header, write, ingest
     assert ingest().pairs == ASKED
 
 
+@pytest.mark.parametrize("blank", [",,\n", ", ,\n", '"","",""\n', ",\n", "\n"])
+def test_rows_without_any_text_are_no_rows(blank, write, ingest):
+    """Spreadsheets write the empty rows of a formatted sheet as delimiters; the lines of the others stay right."""
+    write(f"标准问,相似问,答案\n{blank * 50}退票,怎么退,钱\n{blank}退票,,\n{blank}改签,怎么改,x\n{blank * 200}")
+    write(f"编号,标准问,答案\nQ1,退票,钱\n{blank * 60}Q2,改签,x\n{blank}", "list.csv")
+    ingested = ingest(questions_path="list.csv")
+    assert ingested.pairs == [("怎么退", "退票"), ("怎么改", "改签")]
+    assert ingested.rows("questions", "line") == [(52,), (56,)]
+    assert ingested.reasons == [(54, "empty query")]
+
+
 def test_rows_that_are_no_data_are_set_aside(write, ingest):
     """Headers repeated where files were joined, notes below the header, totals and signatures at the end."""
     rows = [("标准问", "相似问", "点击量"), ("必填", "选填，多个用分号", ""), *((a, b, "3") for a, b in LONG[1:])]
@@ -238,6 +249,67 @@ def test_rows_that_are_no_data_are_set_aside(write, ingest):
         "total or signature",
         "total or signature",
     ]
+
+
+ENDS = [
+    "合计,36",
+    "总计：36,",
+    "小计,12",
+    "Total,36",
+    "共计36条,",
+    "合计,",
+    "制表人：张三,审核人：李四",
+    "制表人：张三,",
+]
+ENDS += [
+    "导出时间：,2026-01-01 10:00",
+    "导出时间：2026-01-01,",
+    "统计日期：,2026年1月1日",
+    "审核人：,李四",
+    "第1页,共3页",
+]
+ENDS += [
+    "总计：36条记录,",
+    "汇总,36",
+    "合计,100%",
+    "导出时间,2026-01-01 10:00:00",
+    "共36条,",
+    "Total rows,36",
+    '合计,"1,234.5"',
+]
+ENDS += ["制表人：,张三\n审核人：,李四\n更新时间：,2026/1/1", "Printed on: 2026-01-01,Page 1 of 3"]
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["query first", "standard question first"])
+@pytest.mark.parametrize("end", ENDS)
+def test_totals_and_signatures_are_no_rows_whichever_column_is_first(end, turned, write, ingest):
+    """The words may stand in either column."""
+    way = -1 if turned else 1
+    write(as_csv([("query", "label")[::way], *(pair[::way] for pair in ASKED)]) + end + "\n")
+    ingested = ingest()
+    assert (ingested.pairs, {*one_file(ingested).reasons}) == (ASKED, {"total or signature"})
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("total", "3"), ("合计", "3"), ("sum", "4"), ("how much", "5")],  # numbers of standard questions
+        [("合计", "账单总额"), ("total", "账单总额"), ("total", "balance"), ("多少", "账单总额")],
+        [
+            ("导出时间：", "查询导出时间"),
+            ("制表人：", "查询制表人"),
+            ("制表人：谁", "查询制表人"),
+            ("谁制表", "其他问题"),
+        ],
+        [("多少钱", "合计"), ("一共多少", "合计"), ("total cost", "total"), ("审核人：是谁", "审核")],
+        [("联系人", "客服"), ("更新时间", "何时更新"), ("负责人", "3号窗口"), ("统计日期", "查询日期")],
+        [("总数", "2026-01-01"), ("昨天", "2026-01-02"), ("今天", "2026-01-03"), ("明天", "2026-01-04")],
+    ],
+)
+def test_queries_that_read_like_totals_stay(rows, write, ingest):
+    """Their standard questions are those of other rows, too, or of one kind with them, or sentences."""
+    write(as_csv([("query", "label"), *rows]))
+    assert ingest().pairs == rows
 
 
 @pytest.mark.parametrize(
@@ -272,6 +344,41 @@ def test_the_advice_for_a_file_without_header_works(delimiter, query_first, writ
     ingested = ingest(query_column=words[1], question_column=words[3])
     assert ingested.pairs == rows
     assert (one_file(ingested).header_line, one_file(ingested).why_query) == (None, "by its number")
+
+
+BELOW = "".join(f"怎么{at},退票\n" for at in range(12))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('query,"label\n' + BELOW, "A quotation mark in line 1 is not closed"),
+        ('"query,label"\n' + BELOW, "Line 1 stands in quotation marks as a whole"),
+        ("queries\n" + BELOW.replace(",退票", ""), "No comma, TAB, ';' or '|' splits it"),
+    ],
+)
+def test_what_is_wrong_with_a_header_of_one_cell_is_said(text, said, write, ingest):
+    """A delimiter that is there is not asked for."""
+    write(text.replace("queries", "甲乙"))
+    with pytest.raises(SourceError, match=re.escape(said)):
+        ingest()
+
+
+def test_no_delimiter_is_asked_for_in_a_workbook(tmp_path, ingest):
+    """The advice of a title works."""
+    save(tmp_path / "t.xlsx", 表=[["怎么退"], ["怎么改"]])
+    with pytest.raises(SourceError, match=r"Its rows have one cell each.*beside it$"):
+        ingest("t.xlsx")
+    save(tmp_path / "t.xlsx", 表=[["知识库"], ["甲", "乙"], ["怎么退", "退票"]])
+    with pytest.raises(SourceError, match=r"if the columns are those of line 2, they are '甲', '乙'$"):
+        ingest("t.xlsx")
+    assert ingest("t.xlsx", query_column="甲", question_column="乙").pairs == [("怎么退", "退票")]
+
+
+def test_a_tab_may_be_named_as_it_is_typed(write, ingest):
+    r"""No shell makes a TAB of \t."""
+    write(as_csv(LONG, "\t"))
+    assert ingest(delimiter="\\t").pairs == ASKED
 
 
 def test_a_number_tells_a_column_also_below_a_header(write, ingest):
@@ -411,6 +518,83 @@ def test_a_cell_counts_as_it_shows(tmp_path, ingest):
     dates = ["2026/5/1", "2026年5月1日", "2026-05-01 09:05"]
     assert [label for _, label in ingested.pairs] == [text for *_, text in shown] + dates
     assert sorted(ingested.reasons) == [(10, "error value"), (11, "formula without a stored value")]
+
+
+DAY = datetime.datetime(2026, 1, 7, 15, 5, 9)  # a Wednesday
+
+
+@pytest.mark.parametrize(
+    ("value", "number_format", "text"),
+    [
+        (DAY, "dddd", "Wednesday"),
+        (DAY, "[$-409]ddd d mmmm", "Wed 7 January"),
+        (DAY, "mmmmm", "J"),
+        (DAY, "mmm-yy", "Jan-26"),
+        (DAY, "d-mmm", "7-Jan"),
+        (DAY, "mmmm d, yyyy", "January 7, 2026"),
+        (DAY, "e/m/d", "2026/1/7"),
+        (DAY, '上午/下午h"时"mm"分"', "下午3时05分"),
+        (DAY, "[$-804]dddd mmmm", "星期三 一月"),
+        (DAY, "[$-zh-CN]ddd AM/PM h", "周三 下午 3"),
+        (DAY, "m/d/yyyy aaaa", "1/7/2026 星期三"),
+        (46029, "aaaa", "星期三"),
+        (46029, "[$-804]aaa;@", "周三"),
+        (1e9, "aaaa", "1000000000"),
+        (DAY, "hh:mm:ss A/P", "03:05:09 P"),
+        (datetime.timedelta(hours=30), "[h]:mm", "30:00"),
+        (datetime.timedelta(hours=9.5), "[hh]:mm:ss", "09:30:00"),
+        (datetime.timedelta(minutes=90.5), "[mm]:ss", "90:30"),
+        (2.5, "#,##0", "3"),
+        (-0.4, "0", "0"),
+        (0.125, "0%", "13%"),
+        (1.005, "0.00", "1.01"),
+        (7, '"Q"0', "Q7"),
+        (7, '0"天"', "7天"),
+        (7, "\\Q-000", "Q-007"),
+        (1234567, "000-0000", "123-4567"),
+        (12, "[$¥-804]#,##0.00", "¥12.00"),
+        (-7, "0_);[Red](0)", "(7)"),
+        (1234, '_ * #,##0_ ;_ * -#,##0_ ;_ * "-"??_ ;_ @_ ', "1,234"),
+        (0, '0;-0;"无"', "无"),
+        (2.5, "0.##", "2.5"),
+        (12345, '0.0,"k"', "12.3k"),
+        (7, "G/通用格式", "7"),
+        (7, ";;;", "7"),
+        (123456789012, "0.00E+00", "123456789012"),
+        (0.5, "# ?/?", "0.5"),
+    ],
+)
+def test_numbers_and_dates_count_as_excel_shows_them(value, number_format, text, tmp_path, ingest):
+    """Names of months and days, elapsed time, literal texts; halves are rounded up; what is unknown stays a number."""
+    workbook = save(tmp_path / "t.xlsx", 表=[("query", "label"), ("q", value)])
+    workbook.active["B2"].number_format = number_format
+    workbook.save(tmp_path / "t.xlsx")
+    assert ingest("t.xlsx").pairs == [("q", text)]
+
+
+def test_a_format_that_chinese_excel_names_by_number_alone_is_known(tmp_path, ingest):
+    """No text of it stands in the workbook."""
+    save(tmp_path / "plain.xlsx", 表=[("query", "label"), ("q", 46029)])
+    with zipfile.ZipFile(tmp_path / "plain.xlsx") as plain, zipfile.ZipFile(tmp_path / "t.xlsx", "w") as archive:
+        for name in plain.namelist():
+            archive.writestr(name, plain.read(name).replace(b'<xf numFmtId="0"', b'<xf numFmtId="31"'))
+    assert ingest("t.xlsx").pairs == [("q", "2026年1月7日")]
+
+
+def test_what_excel_escapes_in_its_files_is_read_as_it_shows(tmp_path, ingest):
+    """Line ends of Windows, characters of all planes, and an underscore that begins no escape; in headers as well."""
+    queries = [("怎_x000D_\n么", "怎\n么"), ("_x4E00__xd83d__xDE00_", "一😀"), ("a_x005F_x000D_", "a_x000D_")]
+    queries += [("_xDC81_", "\ufffd"), ("a_x_xyz_", "a_x_xyz_")]
+    rows = [
+        ("标准问_x000D_\n必填", "相似_x000D_问"),
+        *(("提前还款_x000D_" * (at % 2), one) for at, (one, _) in enumerate(queries)),
+    ]
+    rows = [(label or "提前还款", query) for label, query in rows]
+    save(tmp_path / "t.xlsx", 表=rows)
+    save(tmp_path / "l.xlsx", 表=[("text",), ("提前还款_x000D_",)])
+    ingested = ingest("t.xlsx", questions_path="l.xlsx", split="none", query_column="相似\r问")
+    assert ingested.pairs == [(query, "提前还款") for _, query in queries]
+    assert not [one for one in ingested.facts.warnings if "lacks" in one]
 
 
 def test_hidden_rows_of_a_sheet_are_told(tmp_path, ingest):

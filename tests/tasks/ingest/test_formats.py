@@ -139,6 +139,24 @@ def test_bytes_decide_what_a_file_is(tmp_path, write, ingest):
     assert ingest("t.txt").facts.files[0].format == "jsonl"
 
 
+def test_parquet_columns_called_alike_are_read_as_those_of_a_csv_are(write, ingest, tmp_path):
+    """As a join leaves them: each is a column of queries."""
+    rows = {"names": ["query", "n", "label", "query"], "cells": [["a", "b"], [1, 2], ["x", "y"], ["c", "d"]]}
+    pq.write_table(pa.table([*map(pa.array, rows["cells"])], names=rows["names"]), tmp_path / "t.parquet")
+    write("query,n,label,query\na,1,x,c\nb,2,y,d\n")
+    assert ingest("t.parquet").pairs == ingest("t.csv").pairs == [("a", "x"), ("c", "x"), ("b", "y"), ("d", "y")]
+    pq.write_table(
+        pa.table([*map(pa.array, rows["cells"])], names=["query", "n", "label", "label"]), tmp_path / "2.parquet"
+    )
+    write("query,n,label,label\na,1,x,c\nb,2,y,d\n")
+    told = []
+    for name in ("2.parquet", "t.csv"):
+        with pytest.raises(SourceError) as refused:
+            ingest(name)
+        told.append(str(refused.value).partition(": ")[2])
+    assert told[0] == told[1] == "the column 'label' is there 2 times; rename all but one"
+
+
 def test_files_folders_and_globs_are_read_in_order(write, ingest):
     """A list in its own order, a folder and a glob by name; what is no table in a folder is left alone."""
     first = write("query,label\na,x\n", "shop/1.csv")
@@ -153,6 +171,23 @@ def test_files_folders_and_globs_are_read_in_order(write, ingest):
     assert ingest("shop/**/*.csv").rows("questions", "source") == [("shop/1.csv",), ("shop/old/3.csv",)]
     both = ingest(["shop/2.tsv", "shop/1.csv"])
     assert both.rows("questions", "row_id", "query", "line") == [(0, "b,c", 2), (1, "a", 2)]
+
+
+def test_a_glob_leaves_out_what_a_folder_does(write, ingest):
+    """The lock of a workbook that somebody has open fails no night; a pattern that names such files means them."""
+    write("query,label\na,x\n", "shop/1.csv")
+    write("query,label\nb,x\n", "shop/_2.csv")
+    write("query,label\nb,x\n", "shop/.old/3.csv")
+    for name in ("~$1.csv", ".DS_Store", ".4.csv", "5.csv~", "6.csv.tmp", "Thumbs.db"):
+        write(b"\x00\x01lock", f"shop/{name}")
+    for pattern in ("shop/*", "shop/**/*", "sh*/?*.csv"):
+        assert ingest(pattern).rows("questions", "source") == [("shop/1.csv",)]
+    assert ingest("shop/_*.csv").pairs == ingest("shop/.old/*.csv").pairs == [("b", "x")]
+    assert ingest("shop/.*/*").pairs == [("b", "x")]
+    with pytest.raises(
+        SourceError, match=r"shop/\?\$\*\.csv matches only 1 hidden or temporary file\(s\) \(~\$1\.csv\)"
+    ):
+        ingest("shop/?$*.csv")
 
 
 def test_an_fsspec_address_is_a_file_like_any_other(ingest):

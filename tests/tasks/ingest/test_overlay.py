@@ -6,10 +6,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.corrections import Correction
-from schemas.edits import Edit, Taken
-from schemas.outputs import IngestOutput
+from schemas.edits import Edit, Overlay, Taken
+from schemas.outputs import GoldenOutput, IngestOutput
 from schemas.settings import Source
 from tasks.ingest.corpus import ingest_corpus
+from tasks.ingest.golden import find_golden_files, write_golden
 from tasks.ingest.groups import read_groups
 from tasks.ingest.overlay import take_edits
 from tasks.ingest.payload import read_payload
@@ -30,13 +31,15 @@ class Night:
     def __init__(self, folder: Path) -> None:
         self._folder, self._count = folder, 0
 
-    def __call__(self, edits: list[Edit], rows=ROWS, corrections=()) -> "Night":
+    def __call__(self, edits: list[Edit], rows=ROWS, corrections=(), test=()) -> "Night":
         """Return itself, after one more night."""
         self._count += 1
         out = self._folder / str(self._count)
         out.mkdir()
         file = write_table(self._folder / "rows.csv", rows, HEADER)
-        facts = ingest_corpus(Source(path=str(file)), out, self._folder, 1, corrections=corrections)
+        asked = str(write_table(self._folder / "test.csv", test, HEADER)) if test else None
+        source = Source(path=str(file), test_path=asked)
+        facts = ingest_corpus(source, out, self._folder, 1, corrections=corrections)
         self.output = IngestOutput(out)
         self.facts = take_edits(self.output, facts, edits)
         return self
@@ -89,7 +92,7 @@ def test_an_added_one_has_its_rows_and_fields(night):
     assert night.classes == {"改签": ("改签", 1), "行李": ("Q9", 2), "退票": ("退票", 2), "宠物": ("宠物", 1)}
     assert read_payload(night.output.payload)["行李"] == {"answer": "20 公斤", "fee": "3", "channel": '["App"]'}
     assert night.taken == Taken(edits=[edit], left=[edit])
-    assert "1 edits are not in the export" in night.facts.warnings[-1]
+    assert "1 edit is not in the export" in night.facts.warnings[-1]
     assert "add '行李' (2 similar queries" in night.facts.warnings[-1]
 
 
@@ -116,6 +119,26 @@ def test_a_renamed_one_takes_its_rows_and_fields_along(night):
     assert night.classes["如何退票"] == ("如何退票", 3)
     assert read_payload(night.output.payload)["如何退票"] == {"answer": "新", "category": "A"}
     assert "退票" not in night.classes
+
+
+def test_golden_and_official_test_rows_follow_an_edit(night, tmp_path):
+    """Those that name the text of before, however many texts ago; a standard question that has it again keeps it."""
+    old = Edit(action="edit", standard_question="退票", text="退", similar_queries=["退票"])
+    edit = Overlay(edits=[old]).followed_by(
+        Edit(action="edit", standard_question="退", text="怎样退", similar_queries=["退"])
+    )
+    asked = [("钱", "退票", "", ""), ("票", "退", "", ""), ("狗", "宠物", "", ""), ("无", "没有", "", "")]
+    night(edit.edits, test=asked)
+
+    table = pq.read_table(night.output.test).to_pylist()
+    assert [row["standard_question"] for row in table] == ["怎样退", "怎样退", "宠物", "没有"]
+    assert [row["line"] for row in table] == [2, 3, 4, 5]
+    golden = find_golden_files(str(write_table(tmp_path / "golden.csv", asked[:3], HEADER)), tmp_path)
+    assert write_golden(golden, Source(path="rows.csv"), night.output.folder, tmp_path) == 3
+    named = pq.read_table(GoldenOutput(tmp_path).queries)["standard_question"]
+    assert named.to_pylist() == ["怎样退", "怎样退", "宠物"]
+    night([*edit.edits, add("退票")], test=asked)
+    assert pq.read_table(night.output.test)["standard_question"].to_pylist()[:2] == ["退票", "怎样退"]
 
 
 def test_a_removed_one_is_gone_with_its_rows(night):
@@ -147,7 +170,7 @@ def test_an_edit_that_the_export_has_is_no_longer_kept(night, edit, rows):
     night([edit], rows)
     assert night.taken == Taken(edits=[edit], left=[])
     assert [row[:2] for row in night.rows] == [(row[0], row[1]) for row in rows]
-    assert "the export has 1 edits by now" in night.facts.warnings[-1]
+    assert "1 edit is in the export by now" in night.facts.warnings[-1]
 
 
 @pytest.mark.parametrize(

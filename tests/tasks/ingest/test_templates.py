@@ -253,6 +253,57 @@ def test_another_table_below_is_no_part_of_the_first(below, write, ingest):
     assert "row of another table below" in one_file(ingested).reasons
 
 
+@pytest.mark.parametrize("turned", [False, True], ids=["standard question first", "query first"])
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+@pytest.mark.parametrize(
+    "below",
+    [
+        [("渠道", "数量"), ("App", "20"), ("微信", "16")],
+        [("统计", ""), ("渠道", "占比"), ("App", "55.6%"), ("微信", "44.4%"), ("合计", "100%")],
+        [("月份", "问题数"), ("2026-01-01", "1,203"), ("2026-02-01", "998")],
+        [("渠道", "说明"), ("App", "手机应用"), ("微信", "公众号")],
+        [("字段名", "含义"), ("query", "用户的原话")],
+        [("数据字典", ""), ("字段", "备注"), ("标准问", "知识库里的问题")],
+    ],
+)
+def test_a_table_of_another_kind_below_is_no_part_of_the_first(below, kind, turned, write, ingest):
+    """With a header of its own: names of columns, or what stands above numbers."""
+    rows = [row[::-1] for row in LONG] if turned else LONG
+    rows = [*rows, ("", ""), *below]
+    write(as_csv(rows) if kind == "csv" else workbook(rows), f"t.{kind}")
+    ingested = ingest(f"t.{kind}")
+    assert same(ingested)
+    assert "row of another table below" in one_file(ingested).reasons
+
+
+def test_rows_that_may_be_another_table_are_read_and_told(write, ingest):
+    """No names, no numbers: standard questions that were added look the same."""
+    below = [("岗位", "职责"), ("客服", "接待"), ("质检", "抽查")]
+    write(as_csv([HEADER[::-1], *(row[::-1] for row in ROWS)]) + "\n" + as_csv(below))
+    ingested = ingest()
+    assert ingested.facts.rows == len(ROWS) + 3
+    (told,) = [one for one in ingested.facts.warnings if "another table" in one]
+    assert told.startswith(f"t.csv: each of the 3 rows from line {len(ROWS) + 3} on, below a blank line")
+
+
+GROUPS = [  # below a blank line each
+    [("怎么退", "退票"), ("能退吗", "退票")],
+    [("渠道", "查询渠道"), ("有哪些渠道", "查询渠道"), ("10086", "转人工"), ("人工", "转人工")],
+    [("数量", "数量"), ("数目", "数量"), ("答案", "说明"), ("怎么说明", "说明")],
+    [("转人工", "人工"), ("0", "人工"), ("1", "人工")],
+    [("5", "评分"), ("4", "评分"), ("好评", "评分")],
+]
+
+
+@pytest.mark.parametrize("end", ["\n", ",\n", "\n\n"])
+@pytest.mark.parametrize("last", range(len(GROUPS)))
+def test_groups_between_blank_lines_are_one_table(last, end, write, ingest):
+    """Whatever begins them, and whichever comes last."""
+    groups = [*GROUPS[last + 1 :], *GROUPS[: last + 1]]
+    write("query,label\n" + end.join(as_csv(group) for group in groups))
+    assert ingest().pairs == [pair for group in groups for pair in group]
+
+
 def test_a_class_that_is_called_like_its_column_is_no_second_table(write, ingest):
     """Also where its rows hold line ends."""
     write(as_csv([("query", "label"), *((f"{query}\n!", "label") for _, query in ROWS)]))

@@ -627,6 +627,12 @@ def test_a_folder_of_old_workbooks_is_read(write, ingest):
     assert same(ingest("d"))
 
 
+def runs(key, text):
+    """A text as rich text has it where a part of it is bold, or a link."""
+    kinds = ("text", "mention", "url")
+    return [{"type": kind, key: part} for kind, part in zip(kinds, (text[:1], text[1:2], text[2:]), strict=True)]
+
+
 # --- documents
 
 RECORDS = [{"query": query, "standard_question": label} for label, query in ROWS]
@@ -659,6 +665,11 @@ DOCUMENTS = {
         {"标准问": [{"text": label, "type": "text"}], "相似问": [{"text": query, "type": "text"}]}
         for label, query in ROWS
     ],
+    "Feishu": [
+        {"fields": {"标准问": [{"type": "text", "text": label}], "相似问": runs("text", query)}}
+        for label, query in ROWS
+    ],
+    "Notion": [{"标准问": runs("plain_text", label), "相似问": runs("plain_text", query)} for label, query in ROWS],
     "Genesys": {
         "intents": [
             {"name": label, "utterances": [{"segments": [{"text": text[:2]}, {"text": text[2:]}]} for text in cell]}

@@ -51,14 +51,17 @@ def verdict(tmp_path):
 @pytest.fixture
 def drift(tmp_path, monkeypatch):
     """Everything changed at once."""
-    old = Corpus([Kept("1", "退票", 90, frozenset([1])), Kept("2", "改签", 10, frozenset([2]))], {"退": 5})
-    new = Corpus([Kept("1", "怎么退票", 90, frozenset([1])), Kept("3", "行李", 300, frozenset([3]))], {"箱": 5})
+    same = [Kept(f"{n}", "餐食", 9, frozenset([9])) for n in (8, 9)]
+    old = [Kept("1", "退票", 90, frozenset([1])), Kept("2", "改签", 10, frozenset([2])), same[0]]
+    new = [Kept("1", "怎么退票", 90, frozenset([1])), Kept("3", "行李", 300, frozenset([3])), same[1]]
+    old = Corpus(old, {"退": 5}, {"答案": 3, "链接": 3})
+    new = Corpus(new, {"箱": 5}, {"链接": 1})
     corpora = iter([old, new])
     monkeypatch.setattr(Corpus, "of", classmethod(lambda cls, profile: next(corpora)))
     monkeypatch.setattr("tasks.validate.drift.pq.read_table", lambda file: None)
     loose = {name: Bound(warn=0) for name in DriftBounds.model_fields}
     found = check_drift(tmp_path, tmp_path, tmp_path, "v1", DriftBounds(**loose), "bank", "zh")
-    assert len(found.findings) > 4
+    assert len(found.findings) > 7
     return found
 
 

@@ -1,17 +1,32 @@
 """Standard questions added, edited and removed without training: a version like any other, whole at every moment."""
 
 import json
+import shlex
+import shutil
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from schemas.edits import Edit, Overlay
 from schemas.errors import EditError, NothingLive
+from schemas.tables import EXEMPLARS
 from tasks.registry import ModelRegistry
-from tasks.retrieval.edits import build, carry_edits, check_edit, drop_edit, edit_live, live_overlay
+from tasks.retrieval.edits import (
+    build,
+    carry_edits,
+    check_edit,
+    describe_elsewhere,
+    drop_edit,
+    edit_live,
+    expect,
+    live_overlay,
+)
+from tasks.retrieval.model_files import read_arrays
 from tasks.retrieval.retriever import Model, Retriever
 from tests.conftest import TOY
 from tests.tasks.conftest import dress, publish
@@ -55,6 +70,28 @@ def test_an_added_one_is_live_and_found_by_its_queries(live):
     ]
 
 
+def test_queries_of_another_standard_question_are_told(registry, candidate, tmp_path):
+    """With the place where they stand; in what is read next they would contradict each other."""
+    folder = Path(shutil.copytree(candidate, tmp_path / "with texts"))
+    starts, asked = read_arrays(folder)["exemplar_starts"].tolist(), Model(folder).standard_questions.index("如何改签")
+    rows = [{"text": f"问法{n}", "source": "bank.csv", "line": n + 2} for n in range(starts[-1])]
+    pq.write_table(pa.Table.from_pylist(rows, EXEMPLARS), folder / "exemplars.parquet")
+    publish(registry, folder)
+    number = starts[asked]
+
+    made = edit_live(registry, add(NEW, f" 问法{number}", "如何改签", *QUERIES))
+
+    assert made.elsewhere == [
+        "'如何改签' is one of '如何改签' (its own text)",
+        f"' 问法{number}' is one of '如何改签' (bank.csv:{number + 2})",
+    ]
+    assert describe_elsewhere(made.elsewhere).startswith("2 similar queries belong to another standard question, too: ")
+    more = [f"问法{number + 1}", QUERIES[0]]
+    again = edit_live(registry, Edit(action="edit", standard_question="如何改签", similar_queries=more))
+    assert again.elsewhere == [f"{QUERIES[0]!r} is one of {NEW!r} (dssm add)"]
+    assert describe_elsewhere([]) == ""
+
+
 def test_a_rollback_takes_an_edit_back(live):
     """Model and overlay go together."""
     before = live.live().version
@@ -69,13 +106,14 @@ def test_a_rollback_takes_an_edit_back(live):
 
 
 def test_an_edited_one_is_found_by_its_new_text_and_queries(live):
-    """Its old queries still find it, its old text is gone."""
+    """Its old queries still find it, and its old text, a similar query now."""
     old, new = "宠物可以托运吗", "带宠物上飞机有什么规定"
     edit_live(live, Edit(action="edit", standard_question=old, text=new, similar_queries=["宠物猫可以坐飞机吗"]))
 
     model = Retriever(live.folder).model
     assert old not in model.standard_questions
-    assert [first(live, one) for one in (new, "能带狗坐飞机吗", "宠物猫可以坐飞机吗")] == [new] * 3
+    assert [first(live, one) for one in (new, old, "能带狗坐飞机吗", "宠物猫可以坐飞机吗")] == [new] * 4
+    assert live_overlay(live).edits[0].similar_queries == ["宠物猫可以坐飞机吗", old]
     assert model.ids[model.standard_questions.index(new)] == new
 
 
@@ -123,6 +161,7 @@ def test_fields_are_edited_with_their_standard_question(registry, candidate, tmp
     [
         (add("如何改签"), "is there already"),
         (add(" 如何改签　"), "but for case, width or white space"),
+        (add("如何\n改签"), "but for case, width or white space"),
         (add("  "), "standard question is empty"),
         (add("\u200b"), "standard question is empty"),
         (add(NEW, "好", " "), "similar query is empty"),
@@ -156,6 +195,51 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(live, edit, message)
     assert error.value.exit_code == 2
     assert live.live() == before
     assert not [*live.folder.glob(".edit-*")]
+
+
+def test_an_edited_version_is_read_by_whoever_reads_a_published_one(live):
+    """Another user's service, say; what it was made in was private."""
+    published = live.folder / live.live().version
+    made = live.folder / edit_live(live, add()).version
+    assert made.stat().st_mode == published.stat().st_mode
+    assert {one.stat().st_mode for one in made.iterdir()} == {one.stat().st_mode for one in published.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("queries", "rows"),
+    [(0, None), (1, "1-3"), (3, "1-3"), (4, None), (11, "11-50"), (51, ">50")],
+)
+def test_what_is_expected_was_measured_of_as_many_rows(queries, rows, tmp_path):
+    """Of one that is found by its text alone no test row tells, and other sizes tell nothing of this one."""
+    sizes = {"1-3": 2, "4-10": 0, "11-50": 5, ">50": 7}
+    measured = {name: {"rows": rows, "recall_at_10": {"value": 0.5}} for name, rows in sizes.items()}
+    (tmp_path / "evaluation.json").write_text(json.dumps({"by_class_size": measured}), "utf-8")
+
+    found = expect(tmp_path, queries)
+    assert (found and found.rows) == rows
+
+
+def test_rows_that_one_has_already_count(live, monkeypatch):
+    """An edit adds to them."""
+    asked = []
+    monkeypatch.setattr("tasks.retrieval.edits.expect", lambda version, rows: asked.append(rows))
+    model = Retriever(live.folder).model
+    edit_live(live, Edit(action="edit", standard_question=model.standard_questions[0], similar_queries=["甲", "乙"]))
+    assert asked == [int(model.rows[0]) + 2]
+
+
+def test_a_field_that_no_other_one_has_is_warned_about(registry, candidate, tmp_path):
+    """It may be mistyped; answers have a name of their own."""
+    publish(registry, dress(candidate, tmp_path / "dressed", {text: {"category": "旧"} for text in TOY}))
+    assert edit_live(registry, add(payload={"Category": "新", "answer": "有"})).warnings == []
+    (warning,) = edit_live(registry, add("如何选座", payload={"categori": "新"})).warnings
+    assert "the field 'categori'; there are: category, answer; did you mean category? If it was mistyped: " in warning
+    typed = shlex.split(warning.partition(": dssm ")[2])
+    assert typed == ["edit", registry.corpus, "如何选座", "--field", "categori="]
+    assert (
+        edit_live(registry, Edit(action="edit", standard_question="如何选座", payload={"categori": None})).warnings
+        == []
+    )
 
 
 def test_the_last_two_stay(live):
@@ -210,6 +294,14 @@ def test_an_edit_may_be_dropped_and_the_live_version_answers_on(live):
     drop_edit(live, NEW)
     assert live_overlay(live) == Overlay()
     assert first(live, NEW) == NEW
+
+
+def test_one_that_has_its_first_text_again_keeps_the_others(live):
+    """Its own text is no similar query of it."""
+    old = "宠物可以托运吗"
+    edit_live(live, Edit(action="edit", standard_question=old, text="带宠物"))
+    edit_live(live, Edit(action="edit", standard_question="带宠物", text=old))
+    assert live_overlay(live).edits[0].similar_queries == ["带宠物"]
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,23 @@ def test_only_what_is_valid_now_is_found_unless_another_moment_is_asked_for(mode
 
 
 @pytest.mark.parametrize(
+    ("filters", "said"),
+    [
+        (["Category=退"], ["nothing has Category=退; values: 其他, 退改"]),
+        (["channel=电话", "channel=短信"], ["nothing has channel=电话 or channel=短信; values: App, 微信"]),
+        (
+            ["fee>=99", "category=退改"],
+            ["nothing has fee>=99; values: 0, 5, 10, 15, 25, 30, 35, 40, 45, 50, … (11 in all)"],
+        ),
+        (["channel=微信", "channel=短信"], []),
+    ],
+)
+def test_a_filter_that_holds_of_nothing_is_told_with_the_values(model, filters, said):
+    """An empty answer does not say why it is empty."""
+    assert model.payload.find_unmatched(parse_filters(filters)) == said
+
+
+@pytest.mark.parametrize(
     ("filters", "message"),
     [
         (

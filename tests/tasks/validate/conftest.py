@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.tables import QUARANTINE, QUESTIONS, STANDARD_QUESTIONS
+from tasks.retrieval.normalise import normalise
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -36,7 +37,7 @@ def write_ingested(folder: Path, pairs: Pairs, unused: Sequence[str] = (), quara
     ]
     sizes = Counter(standard for _, standard in pairs)
     classes = [
-        {"id": text, "standard_question": text, "standard_norm": text.lower(), "rows": sizes[text]}
+        {"id": text, "standard_question": text, "standard_norm": normalise(text), "rows": sizes[text]}
         for text in sorted({*sizes, *unused})
     ]
     bad = [dict(zip(QUARANTINE.names, row, strict=True)) for row in quarantine]

@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import CorpusRejected
-from schemas.outputs import CORPUS_PROFILE_FILE, DriftOutput
+from schemas.outputs import CORPUS_PROFILE_FILE, DriftOutput, IngestOutput
 from schemas.settings import DriftBounds
 from schemas.tables import CORPUS_PROFILE
 from schemas.validation import Drift
+from tasks.ingest.payload import write_payload
 from tasks.validate import corpus_profile
 from tasks.validate.corpus_profile import profile_for_drift, write_corpus_profile
 from tasks.validate.drift import Corpus, Kept, check_drift, find_changes, total_variation
@@ -45,10 +46,12 @@ def table_of(rows, schema):
 def compare(tmp_path):
     """Return the drift from one corpus to another, given as pairs."""
 
-    def run(before: Pairs, now: Pairs, ids: Sequence[dict[str, str]] = ({}, {}), **bounds) -> Drift:
+    def run(before: Pairs, now: Pairs, ids: Sequence[dict[str, str]] = ({}, {}), payload=({}, {}), **bounds) -> Drift:
         for name, pairs, known in (("before", before, ids[0]), ("now", now, ids[1])):
             (tmp_path / name).mkdir()
-            write_corpus_profile(with_ids(write_ingested(tmp_path / name / "in", pairs), known), tmp_path / name)
+            folder = with_ids(write_ingested(tmp_path / name / "in", pairs), known)
+            write_payload(IngestOutput(folder).payload, payload[name == "now"], payload[name == "now"])
+            write_corpus_profile(folder, tmp_path / name)
         files = [tmp_path / name / CORPUS_PROFILE_FILE for name in ("before", "now")]
         (tmp_path / "out").mkdir()
         return check_drift(*files, tmp_path / "out", "v1", DriftBounds(**bounds), "bank")
@@ -65,7 +68,7 @@ def test_a_profile_keeps_classes_and_words(tmp_path):
     profile = profile_for_drift(write_ingested(tmp_path, pairs))
 
     assert profile.schema.equals(CORPUS_PROFILE)
-    classes, words = Corpus.of(profile)
+    classes, words, _ = Corpus.of(profile)
     assert [(one.id, one.text, one.rows, len(one.queries)) for one in classes] == [
         ("上网", "上网", 1, 1),
         ("退票", "退票", 2, 2),
@@ -138,7 +141,7 @@ def test_a_rename_is_seen_by_id_by_queries_and_by_text(compare):
     renamed = [(query, {"行李": "行李限额"}.get(standard, standard)) for query, standard in OLD]
     now = [(f"新的说法{n}", "改期") if s == "改签" else (q, s) for n, (q, s) in enumerate(renamed)]
     now += [(f"怎么改号{n}", long + "呢") for n in range(3)] + rows("宠物", 5)
-    drift = compare(before, now, ids=({"改签": "q2"}, {"改期": "q2"}), max_class_shift={})
+    drift = compare(before, now, ids=({"改签": "q2"}, {"改期": "q2"}), max_class_shift={"warn": None, "stop": None})
 
     assert sorted(drift.renamed) == sorted(["改签 → 改期", "行李 → 行李限额", f"{long} → {long}呢"])
     assert (drift.added, drift.removed) == (["宠物"], ["发票"])
@@ -232,6 +235,34 @@ def test_a_stop_says_what_where_how_many_and_what_to_do(compare, tmp_path):
     assert [row["text"] for row in listed if row["change"] == "removed"] == ["改签", "行李"]
     assert DriftOutput(tmp_path / "out").read_drift().removed == ["改签", "行李"]
     assert DriftOutput(tmp_path).read_drift() is None
+
+
+def test_answers_and_ids_that_vanish_are_told(compare):
+    """The bot would have nothing to say, or say what another id means; what stays the same is not told."""
+    answers = {text: {"answer": "…", "link": "…", "note": "…"} for text in ("退票", "改签", "行李")}
+    fewer = {"退票": {"link": "…", "note": "…"}, "改签": {"note": "…"}, "行李": {"note": "…"}}
+    drift = compare(OLD, OLD, ids=({"改签": "q2", "行李": "q3"}, {"行李": "q3"}), payload=(answers, fewer))
+
+    said = {finding.rule: finding for finding in drift.findings}
+    assert {*said} == {"fields_gone", "fields_emptied", "ids_changed"}
+    assert {finding.severity for finding in drift.findings} == {"warning"}
+    assert "1 of the 3 fields" in said["fields_gone"].statement
+    assert said["fields_gone"].examples == ["“answer”: 3 had it, 0 have it now"]
+    assert said["fields_emptied"].examples == ["“link”: 3 had it, 1 have it now"]
+    assert said["ids_changed"].examples == ["“改签”: “q2” is now “改签”"]
+
+
+@pytest.mark.parametrize("bound", ["max_fields_gone", "max_field_share_lost", "max_ids_changed"])
+def test_vanished_answers_and_ids_stop_where_the_settings_say_so(compare, bound, tmp_path):
+    """As every bound of drift; the first field of a corpus, and a profile that knows of none, are no loss."""
+    answers = {text: {"answer": "…", "link": "…"} for text in ("退票", "改签", "行李")}
+    with pytest.raises(CorpusRejected, match=rf"validate\.drift\.{bound}\.stop"):
+        compare(OLD, OLD, ({"改签": "q2"}, {}), (answers, {"退票": {"link": "…"}}), **{bound: {"stop": 0}})
+
+
+def test_a_corpus_that_gets_its_first_fields_loses_none(compare):
+    """Nor does one whose profile is of a version that knew of none."""
+    assert compare(OLD, OLD, payload=({}, {"退票": {"answer": "…"}})).findings == []
 
 
 def test_a_wider_bound_lets_the_same_corpus_pass(compare):

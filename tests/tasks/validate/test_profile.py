@@ -42,6 +42,13 @@ def test_a_corpus_of_seven_rows_is_counted(ingested):
     assert profile.offenders["quarantined"].kept[0].text == "empty query: 退票"
 
 
+def test_labels_that_a_line_break_tells_apart_are_twins(ingested):
+    """In Chinese a broken line leaves a blank; between other words it means something."""
+    labels = ["如何\n提前还款", "如何提前还款", "如何 提前 还款", "开通 App 通知", "开通App通知", "re pay", "repay"]
+    profile = profile_corpus(ingested([(f"q{at}", label) for at, label in enumerate(labels)]), SETTINGS)
+    assert profile.statistics["twin_classes"] == 3
+
+
 def test_repeats_and_conflicts_equal_those_counted_with_dictionaries():
     """2,000 rows of 300 queries and 5 classes, against the definition."""
     rng = np.random.default_rng(4)

@@ -519,3 +519,16 @@ def test_an_unknown_name_is_refused(cached, name, message):
     """Before any training; the message quotes it."""
     with pytest.raises(SettingsError, match=rf"model\.encoder = '{name}': {message}"):
         pin(name)
+
+
+def test_a_folder_without_an_encoder_is_refused(tmp_path):
+    """Before any file is read: the one meant may lie in it, or beside it."""
+    for name in ("minilm", "e5"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "minilm" / "config.json").write_text("{}", "utf-8")
+    with pytest.raises(SettingsError, match=rf"{tmp_path}' holds no config\.json; .*did you mean {tmp_path}/minilm\?"):
+        pin(str(tmp_path))
+    with pytest.raises(SettingsError, match=r"holds no config\.json; name the folder in which it lies .*tokeniser$"):
+        pin(str(tmp_path / "e5"))
+    with pytest.raises(SettingsError, match=rf"there is no such folder, .*did you mean {tmp_path}/minilm\?"):
+        pin(str(tmp_path / "minlm"))
