@@ -127,7 +127,6 @@ _ARTICLE_RECALL_AT_10 = {
     ("c", "recipe"): 0.61,
     ("c", "smaller-hidden"): 0.70,
 }
-_SEED = 13  # of the intervals between experiments
 
 
 def list_experiments(
@@ -191,7 +190,7 @@ def study(experiments: list[Experiment], name: str) -> Study:
         _show_progress(number, len(experiments), experiment, time.monotonic() - began)
         done.append(run_experiment(experiment, settings[experiment.name]))
     _show_progress(len(experiments), len(experiments), None, time.monotonic() - began)
-    result = make_study(name, done, time.monotonic() - began, _SEED)
+    result = make_study(name, done, time.monotonic() - began)
     folder = study_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "study.json", result.model_dump_json(indent=1).encode())

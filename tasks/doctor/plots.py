@@ -76,7 +76,7 @@ def plot_confusions(pairs: Sequence[Confusion], words: Words, narrow: bool = Fal
             )
             width = 1 + 5 * (pair.rows / most) ** 0.5
             axes.add_patch(PathPatch(line, fill=False, lw=width, edgecolor=WARM if pair.alike else ACCENT, alpha=0.65))
-            axes.text(0.75 * reach - 0.03, (low + high) / 2, str(pair.rows), fontsize=8, ha="right", va="center")
+            axes.text(0.75 * reach, (low + high) / 2, str(pair.rows), fontsize=9, ha="center", va="center")
         for text, place in places.items():
             axes.plot(0, place, "o", color=INK, markersize=4)
             axes.text(0.03, place, _shorten(text, _LETTERS[narrow]), fontsize=9 if narrow else 10, va="center")

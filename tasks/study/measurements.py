@@ -65,12 +65,12 @@ def read_measured(
     )
 
 
-def make_study(name: str, done: Sequence[tuple[Measured, Path]], seconds: float, seed: int) -> Study:
+def make_study(name: str, done: Sequence[tuple[Measured, Path]], seconds: float) -> Study:
     """Return the study of some experiments, each with the folder of its evaluate step, which holds the ranks."""
     measured = [one for one, _ in done]
     folders = {one.experiment.name: folder for one, folder in done}
     differences = [
-        compare(of, against, folders[of.experiment.name], folders[against.experiment.name], seed)
+        compare(of, against, folders[of.experiment.name], folders[against.experiment.name])
         for of, against in list_pairs(measured)
     ]
     return Study(
@@ -82,7 +82,7 @@ def make_study(name: str, done: Sequence[tuple[Measured, Path]], seconds: float,
     )
 
 
-def compare(of: Measured, against: Measured, folder: Path, other_folder: Path, seed: int) -> Difference:
+def compare(of: Measured, against: Measured, folder: Path, other_folder: Path) -> Difference:
     """Return recall@10 of one experiment minus that of another, paired where the test rows are the same."""
     rows, ranks = _read_ranks(folder)
     other_rows, other_ranks = _read_ranks(other_folder)

@@ -229,7 +229,7 @@ def test_nothing_is_found_where_nothing_was_measured():
 
 
 def test_recalls_on_the_same_rows_are_compared_in_pairs(tmp_path):
-    """Ten rows that agree but for one: the difference is a tenth; other rows give a wider, unpaired interval."""
+    """Ten rows that agree but for one: the difference is a tenth, and may be chance; other rows are not paired."""
     ranks = {"a": [0] * 10, "b": [0] * 9 + [20], "c": [0] * 9 + [20]}
     for name, one in ranks.items():
         (tmp_path / name).mkdir()
@@ -237,12 +237,12 @@ def test_recalls_on_the_same_rows_are_compared_in_pairs(tmp_path):
         pq.write_table(pa.table({"row_id": row_ids, "rank": one}), tmp_path / name / "ranked.parquet")
     better, worse = measured("reference", 1.0), measured("first-n", 0.9)
 
-    paired = compare(better, worse, tmp_path / "a", tmp_path / "b", seed=1)
+    paired = compare(better, worse, tmp_path / "a", tmp_path / "b")
     assert paired.paired
     assert paired.recall_at_10.value == pytest.approx(0.1)
-    assert paired.recall_at_10.low == 0
+    assert paired.recall_at_10.low < 0 < 0.1 < paired.recall_at_10.high
 
-    apart = compare(better, worse, tmp_path / "a", tmp_path / "c", seed=1)
+    apart = compare(better, worse, tmp_path / "a", tmp_path / "c")
     assert not apart.paired
     assert apart.recall_at_10.low == pytest.approx(0.1 - 0.01 * 2**0.5)
 
@@ -256,7 +256,7 @@ def test_the_report_says_every_finding_and_escapes_what_it_is_given(tmp_path):
         hits = np.where(np.arange(100) < recall * 100, 0, 50)
         pq.write_table(pa.table({"row_id": np.arange(100), "rank": hits}), folder / "ranked.parquet")
         done.append((measured(role, recall, "<b>", sentence="<script>"), folder))
-    study = make_study("toy", done, 1.0, seed=1)
+    study = make_study("toy", done, 1.0)
     page = render_study(study)
 
     assert "<script>" not in page
