@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import bdtrc
 
 from schemas.doctor import Action, Confusion, Curve, Gain, Plan
 from schemas.language import Words
@@ -24,6 +25,7 @@ _FED = 60  # standard questions of the list
 _SHARED = 3  # rows that a pair must share to be reported
 _GROUPS = 20  # pairs of the list
 _BOTH_WAYS = 0.25  # of the rows of the two, to be worth a merge
+_CHANCE = 0.05  # pairs that share as many rows by chance, of all pairs together, at most
 _EXAMPLES = 5
 _WORDS = 6
 _FEW_CLASSES, _SPREAD = 2, 0.05  # a word under more standard questions than both, as a share of all, has no content
@@ -204,25 +206,28 @@ def describe_confusions(case: Case, pairs: Sequence[tuple[int, int, list[str], i
 
 
 def list_merges(
-    case: Case, pairs: Sequence[tuple[int, int, list[str], int]], asked_rows: int, words: Words, trust: float
+    case: Case, pairs: Sequence[tuple[int, int, list[str], int]], found: HeldOut | None, words: Words, trust: float
 ) -> list[Action]:
     """Return pairs that are probably one standard question: alike in wording, or in the queries they attract.
 
-    Only those without which a held-out query would have missed the first ten: others win nothing by a merge.
+    Where a model errs often, some pairs share rows by chance: not these. Only those without which a held-out query
+    would have missed the first ten: others win nothing by a merge.
 
     Args:
         case: the corpus.
         pairs: of `find_confusions`.
-        asked_rows: rows that the pairs were found among.
+        found: what models that had not seen the training rows make of them; None: they were not asked.
         words: of the language.
         trust: what forecasts are multiplied by.
     """
-    actions = []
-    tests = np.bincount(case.truth[case.truth >= 0], minlength=len(case.texts))
+    actions, known = [], case.truth >= 0
+    tests = np.bincount(case.truth[known], minlength=len(case.texts))
+    asked_rows = int(known.sum()) + (len(case.labels) if found else 0)
+    missed = _count_missed(case, found)
     for one, other, queries, rows in pairs:
         alike = _alike(case, (one, other))
         all_rows = case.sizes[[one, other]].sum() + tests[[one, other]].sum()
-        if not alike and rows < _BOTH_WAYS * all_rows:
+        if not alike and (rows < _BOTH_WAYS * all_rows or _chance(rows, one, other, missed) > _CHANCE):
             continue
         if not (at_10 := _missed_but_for(case, one, other)):
             continue
@@ -241,19 +246,48 @@ def list_merges(
     return actions
 
 
+def _count_missed(case: Case, found: HeldOut | None) -> Ints:
+    """Return (K,) of how many rows that a model had not seen the first answer is wrong."""
+    missed: Ints = np.bincount(case.truth[(case.truth >= 0) & (case.ranks > 0)], minlength=len(case.texts))
+    return missed + np.bincount(case.labels[found.ranks > 0], minlength=len(case.texts)) if found else missed
+
+
+def _chance(rows: int, one: int, other: int, missed: Ints) -> float:
+    """Return how many pairs share so many rows by chance: where wrong answers fall on any other standard question.
+
+    Args:
+        rows: of the two, answered with the other.
+        one: the first of the two.
+        other: the second.
+        missed: (K,) of `_count_missed`.
+    """
+    classes = len(missed)
+    pairs = classes * (classes - 1) / 2
+    return float(pairs * bdtrc(rows - 1, missed[one] + missed[other], 1 / max(1, classes - 1)))
+
+
 def list_groups(
-    case: Case, pairs: Sequence[tuple[int, int, list[str], int]], merges: Sequence[Action], words: Words
+    case: Case,
+    pairs: Sequence[tuple[int, int, list[str], int]],
+    found: HeldOut | None,
+    merges: Sequence[Action],
+    words: Words,
 ) -> list[Action]:
     """Return pairs of which only the owner knows whether they have the same answer; that wins no recall.
 
     Args:
         case: the corpus.
         pairs: of `find_confusions`.
+        found: what models that had not seen the training rows make of them; None: they were not asked.
         merges: those of the pairs that are rather one standard question.
         words: of the language.
     """
-    merged = {frozenset((one.standard_question, one.to)) for one in merges}
-    named = ((case.texts[one], case.texts[other], queries, rows) for one, other, queries, rows in pairs)
+    merged, missed = {frozenset((one.standard_question, one.to)) for one in merges}, _count_missed(case, found)
+    named = (
+        (case.texts[one], case.texts[other], queries, rows)
+        for one, other, queries, rows in pairs
+        if _alike(case, (one, other)) or _chance(rows, one, other, missed) <= _CHANCE
+    )
     asked = [pair for pair in named if frozenset(pair[:2]) not in merged][:_GROUPS]
     return [
         Action(

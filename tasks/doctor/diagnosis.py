@@ -63,13 +63,12 @@ def diagnose(corpus: str, run: str, case: Case, evidence: Evidence, words: Words
     pairs = find_confusions(case, found)
     lacking = find_lacking_words(case, found, evidence.cut)
     doubted = _doubt(case, found) if found else list(evidence.suspects)
-    asked = int((case.truth >= 0).sum()) + (len(case.labels) if found else 0)
-    merges = list_merges(case, pairs, asked, words, trust)
+    merges = list_merges(case, pairs, found, words, trust)
     actions = [
         *list_fixes(case, curve, condition, doubted, words, trust),
         *list_feeding(case, curve, condition, lacking, words, trust),
         *merges,
-        *list_groups(case, pairs, merges, words),
+        *list_groups(case, pairs, found, merges, words),
         *(_wording(case, evidence.bags, curve, condition, words, trust) if evidence.bags else []),
         *evidence.more,
     ]

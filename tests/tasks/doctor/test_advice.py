@@ -136,7 +136,7 @@ def test_twins_are_merged_into_the_larger_and_shown_with_queries():
     """Alike in wording, or answered for each other by a quarter of their rows; a third class stays out of it."""
     truth, ranks = [0, 0, 1, 1, 2], [1, 10, 1, 1, 0]
     top = [[1, 0, 2], [1, 0, 2], [0, 1, 2], [0, 1, 2], [2, 0, 1]]
-    case = make_case([5, 3, 9], truth, ranks, top)
+    case = make_case([5, 3, *[9] * 18], truth, ranks, top)
 
     said = diagnose("bank", "run", case, Evidence(), WORDS)
 
@@ -145,6 +145,8 @@ def test_twins_are_merged_into_the_larger_and_shown_with_queries():
     assert [(one.one, one.other, one.rows) for one in said.confusions] == [("question 0", "question 1", 4)]
     assert said.confusions[0].examples == ["asked 0", "asked 1", "asked 2", "asked 3"]
     assert not [one for one in said.actions if one.kind == "group"]
+    few = make_case([5, 3, 9], truth, ranks, top)  # among three, wrong answers meet by chance
+    assert not [one for one in diagnose("bank", "run", few, Evidence(), WORDS).actions if one.to]
     found = replace(case, ranks=np.array([1, 1, 1, 1, 0]))  # all among the first ten: a merge wins nothing
     assert [one.kind for one in diagnose("bank", "run", found, Evidence(), WORDS).actions if one.to] == ["group"]
 
@@ -152,7 +154,7 @@ def test_twins_are_merged_into_the_larger_and_shown_with_queries():
 def test_the_owner_is_asked_once_whether_two_have_the_same_answer():
     """Of pairs that share too few rows to be merged; what she has said is no confusion any more."""
     truth, ranks, top = [0] * 4 + [1] * 4, [1] * 4 + [0] * 4, [[1, 0]] * 4 + [[1, 0]] * 4
-    case = make_case([40, 30], truth, ranks, top)
+    case = make_case([40, 30, *[9] * 18], truth, ranks, top)
 
     said = diagnose("bank", "run", case, Evidence(), WORDS)
     after = diagnose("bank", "run", replace(case, groups=[[0, 1]]), Evidence(), WORDS)
