@@ -24,7 +24,7 @@ def test_an_edit_outlives_the_night_until_the_export_has_it(flow, tmp_path):
     flow(settings)
     registry = ModelRegistry(flow.models)
     edited = edit_live(registry, Edit(action="add", standard_question=NEW, similar_queries=QUERIES))
-    assert edited.expected is not None
+    assert edited.expected is None, "no test row is of a standard question with so few queries"
 
     night = flow(settings)
 

@@ -28,7 +28,7 @@ def test_the_next_worker_finds_everything_done(flow, store, toy_csv, tmp_path, m
         assert hash_file(flow.run_folder(second) / name) == hash_file(made / name)
     assert Retriever.live("toy").search(["怎么退票"], 1)[0]
     assert second.report == store.where(f"runs/toy/{second.run}/report.html")
-    kept = ("run.json", "settings.json", "comparison.json", "report.html", "health.html", "todo.xlsx")
+    kept = ("run.json", "settings.json", "comparison.json", "report.html", "health.html")
     assert all(store.read(f"runs/toy/{second.run}/{name}") for name in kept)
     kept_steps = [name.partition("-")[0] for name in {name.split("/")[0] for name in store.objects("steps/toy")}]
     assert sorted({*STEPS, *kept_steps}) == sorted(kept_steps), "each once, and all of them"
