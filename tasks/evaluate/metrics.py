@@ -149,7 +149,8 @@ def chance_of_loss(gains: Gains) -> float:
     The sign test, of rows won or lost the exact one of McNemar (1947); of other differences signs are drawn (Fisher
     1935). It holds of any number of rows: five rows lost and none won have a chance of 1/32.
     """
-    sizes, counts = np.unique(np.abs(gains[gains != 0]).round(3), return_counts=True)
+    gains = gains.round(3)  # so that few sizes are drawn, and what was found is one of the sums that can be
+    sizes, counts = np.unique(np.abs(gains[gains != 0]), return_counts=True)
     if len(sizes) < 2:
         return float(bdtr(int((gains > 0).sum()), int(counts.sum()), 0.5)) if len(sizes) else 1.0
     random, total = np.random.default_rng(0), np.zeros(_FLIPS)

@@ -120,7 +120,8 @@ def _ask_baselines(
 
     recall@1 and MRR count, too: where there are at most ten standard questions, all are among the first ten.
     """
-    asked = evaluation.measured and (comparison is None or comparison.difference.rows < evaluation.test_rows / 2)
+    compared = evaluation.measured and bool(evaluation.against)  # an evaluation of before has none
+    asked = compared and (comparison is None or comparison.difference.rows < evaluation.test_rows / 2)
     tolerance, setting = settings.max_drop_vs_baseline, "publish.max_drop_vs_baseline"
     for figure, field in _FIGURES.items() if asked else ():
         found = {name: getattr(metrics, field).value for name, metrics in evaluation.baselines.items()}

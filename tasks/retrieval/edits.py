@@ -131,7 +131,7 @@ def drop_edit(registry: ModelRegistry, name: str) -> Edited:
         manifest = _make(update, folder, before, [], overlay.without(edit), f"drop: {edit.describe()}")
         update.go_live(manifest, "edited")
         _prune(update, folder)
-        return Edited(manifest.version, edit, len(before.ids), overlay.without(edit), None, [])
+        return Edited(manifest.version, edit, len(before.ids), overlay.without(edit), None)
 
     return registry.change(act)
 

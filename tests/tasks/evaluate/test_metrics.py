@@ -199,6 +199,7 @@ def test_a_loss_is_as_sure_as_the_rows_allow():
     assert chance_of_loss(np.array([-1.0] * 9 + [1.0] + [0.0] * 90)) == pytest.approx(11 / 1024)
     assert chance_of_loss(np.zeros(5)) == 1
     assert chance_of_loss(-np.array([0.5, 0.25, 0.8, 0.1])) == pytest.approx(1 / 16, abs=0.01)
+    assert chance_of_loss(-np.array([1 / 3, 1 / 2])) == pytest.approx(1 / 4, abs=0.01)  # places: no round numbers
     assert gain_at_most(-np.ones(5), 0.01) == 0, "1/32 is more than 0.01"
     assert gain_at_most(-np.ones(8), 0.01) < 0
 

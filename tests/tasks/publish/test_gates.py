@@ -61,6 +61,12 @@ def test_a_first_candidate_is_held_by_no_chance(found, outcome):
         assert f"of 13 test rows {12 - found} are lost and 0 won, which may be chance: few rows are held" in gate.reason
 
 
+def test_an_evaluation_of_before_is_not_asked_about_what_it_lacks():
+    """A run that waits for approval is read by the version that was installed meanwhile."""
+    old = evaluation(0.6, bm25=0.5, tfidf=0.7, rows=1000).model_copy(update={"against": {}})
+    assert [gate.outcome for gate in gates(old) if gate.name == gates(old)[1].name] == ["not asked"]
+
+
 def test_the_reason_names_the_figures_the_best_baseline_and_the_setting():
     """An operator sees what to compare and what to change."""
     (reason,) = held(evaluation(0.6, bm25=0.5, tfidf=0.7))
